@@ -1,0 +1,293 @@
+"""What is wrong with a configuration that was refused: everything at once, each with who set it and what to type instead.
+
+Hydra stops at its first error. This takes the composition apart (parse, choose options, merge file by file, apply override by
+override), leaves out what fails, and goes on to the gate with the rest. It runs only once something was refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hydra._internal.config_repository import IConfigRepository
+from hydra.core.default_element import ResultDefault
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from gpt2hydra.composition import Composer, hydra_state, parse
+from gpt2hydra.provenance import Provenance, replay, trace
+from gpt2hydra.rules import ABSENT, Checked, ConfigError, Violation, closest, field_at, fields_of, leaves, show, unknown_key
+from gpt2hydra.schema import config_class_of, examine, in_order
+
+COMMAND_LINE = "set by the command line: "
+
+
+def explain_refusal(composer: Composer, overrides: Sequence[str], error: Exception) -> ConfigError:
+    """Everything that is wrong with ``overrides`` over the composer's config, of which ``error`` is the first sign."""
+    with hydra_state():
+        violations = _Diagnosis(composer, overrides).violations()
+    return ConfigError(violations or [_as_it_came(error)])
+
+
+def _as_it_came(error: Exception) -> Violation:
+    """An error that the diagnosis has no better words for."""
+    if isinstance(error, ConfigError):
+        return error.violations[0]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    cause = f": {error.__cause__}" if error.__cause__ is not None else ""
+    return Violation("the configuration", rule="; ".join(lines[:3]) + cause.replace("\n", "; ") or type(error).__name__)
+
+
+def with_origins(composer: Composer, overrides: Sequence[str], violations: Sequence[Violation]) -> list[Violation]:
+    """``violations`` of a config that composes, each with who set its key."""
+    with hydra_state():
+        provenance = trace(composer.loader, composer.config_name, list(overrides))
+    return [dataclasses.replace(each, origin=each.origin or provenance.origin(each.key)) for each in violations]
+
+
+def changes(composer: Composer, overrides: Sequence[str], config: Checked) -> list[tuple[str, str, str]]:
+    """``(key, value, who set it)`` of every value that differs from the schema's default."""
+    with hydra_state():
+        provenance = trace(composer.loader, composer.config_name, list(overrides))
+    found = []
+    for key, value in leaves(config):
+        field = field_at(type(config), key)
+        if field is not None and "rule" in field.metadata and value != field.default:
+            found.append((key, show(value), provenance.origin(key)))
+    return found
+
+
+class _Diagnosis:
+    def __init__(self, composer: Composer, overrides: Sequence[str]) -> None:
+        self.composer = composer
+        self.found: list[Violation] = []
+        self.root: type[Checked] | None = None
+        self.values: list[Override] = []
+        self.choices: list[Override] = []
+        self.hydra: list[Override] = []
+        for text in overrides:
+            self._sort(text)
+
+    def violations(self) -> list[Violation]:
+        defaults, repository = self._defaults()
+        if defaults is None:
+            return self.found
+        config = self._merge(defaults, repository)
+        self.root = self.root or config_class_of(config)
+        for override in self.values:
+            self._apply(config, override)
+        distrusted = frozenset(violation.key for violation in self.found)
+        _, broken = examine(config, self.root, distrusted)
+        provenance = replay(defaults, repository, self.values)
+        known = {violation.key for violation in self.found}
+        found = [*self.found, *(violation for violation in broken if violation.key not in known)]
+        return in_order(self.root, [with_origin(violation, provenance, self.root) for violation in found])
+
+    # ---------------------------------------------------------------------------------------------- the command line
+
+    def _sort(self, text: str) -> None:
+        """Parse one override and put it where it belongs."""
+        key, _, value = text.partition("=")
+        key = key.lstrip("+~").strip()
+        try:
+            override = parse(text)
+            override.value()
+        except Exception as error:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
+            reason = "has too many digits" if isinstance(error, ValueError) and "digits" in str(error) else _grammar(error)
+            self.found.append(Violation(key, value, reason, f"{COMMAND_LINE}{show(text)}"))
+            return
+        if override.is_sweep_override():
+            rule = "is a list of values to sweep over, which needs -m (--multirun)"
+            self.found.append(Violation(key, value, rule, f"{COMMAND_LINE}{text}", f"-m {text}"))
+        elif self.composer.is_group(override.key_or_group) and not isinstance(override.value(), dict):
+            self._sort_choice(override, key, value)
+        elif override.is_hydra_override():
+            self.hydra.append(override)
+        else:
+            self.values.append(override)
+
+    def _sort_choice(self, override: Override, key: str, value: str) -> None:
+        chosen = override.value()
+        options = self.composer.loader.get_group_options(override.key_or_group)
+        names = [chosen] if isinstance(chosen, str) else chosen if isinstance(chosen, list) else []
+        wrong = [name for name in names if name not in options and "/" not in str(name)]
+        if wrong or (not names and not override.is_delete()):
+            near = closest(str(chosen), options)
+            rule = f"must be one of {', '.join(options)}"
+            if chosen is None and override.key_or_group != "model":
+                rule += f"; to leave it out: ~{key}"
+            suggestion = f"{key}={near}" if near else f"~{key}" if chosen is None and key != "model" else ""
+            self.found.append(Violation(key, value, rule, f"{COMMAND_LINE}{override.input_line}", suggestion))
+        else:
+            self.choices.append(override)
+
+    # ------------------------------------------------------------------------------------------------- group options
+
+    def _defaults(self) -> tuple[list[ResultDefault] | None, IConfigRepository]:
+        """The defaults list with the choices that work; what does not is reported and left out."""
+        repository = self.composer.repository()
+        error = None
+        for choices in ([*self.choices], []):
+            for prepend_hydra in (False, True):
+                try:
+                    found = self.composer.defaults(repository, choices, prepend_hydra=prepend_hydra).defaults
+                    if error is not None:
+                        self._blame_choices(repository, error)
+                    return [each for each in found if not _is_hydras(each)], repository
+                except Exception as each:
+                    error = each
+        assert error is not None  # both tries failed: it is not the command line
+        self.found.append(_file_error(error))
+        return None, repository
+
+    def _blame_choices(self, repository: IConfigRepository, error: Exception) -> None:
+        for override in self.choices:
+            try:
+                self.composer.defaults(repository, [override], prepend_hydra=True)
+            except Exception as each:
+                key, value = override.get_key_element(), override.get_value_element_as_str()
+                line = override.input_line or ""
+                self.found.append(dataclasses.replace(_file_error(each), key=key, value=value, origin=COMMAND_LINE + line))
+                error = each
+        if not self.found:
+            self.found.append(_file_error(error))
+
+    # ----------------------------------------------------------------------------------------------------- the files
+
+    def _merge(self, defaults: list[ResultDefault], repository: IConfigRepository) -> DictConfig:
+        config = OmegaConf.create({"hydra": {}})
+        for default in defaults:
+            loaded = self.composer.loader._load_single_config(default, repository).config
+            try:
+                config.merge_with(loaded)
+            except Exception:
+                self.root = self.root or config_class_of(config)
+                raw: Any = OmegaConf.to_container(loaded, resolve=False)
+                for key, value in _leaves(raw):
+                    self._set(config, key, value)
+        OmegaConf.set_struct(config, True)
+        with open_dict(config):
+            del config["hydra"]
+        return config
+
+    def _set(self, config: DictConfig, key: str, value: Any) -> None:
+        """Set one value as a merge would, or report why that cannot be."""
+        if key.startswith("hydra."):
+            return
+        try:
+            config.merge_with(_nested(key, value))
+        except Exception as error:
+            self.found.append(self._cannot_be(key, value, error))
+
+    def _apply(self, config: DictConfig, override: Override) -> None:
+        try:
+            self.composer.loader._apply_overrides_to_config([override], config)
+        except Exception as error:
+            value = override.value()
+            for key, each in _leaves({override.key_or_group: value}) if isinstance(value, Mapping) else [("", value)]:
+                self.found.append(self._cannot_be(key or override.key_or_group, each, error, override))
+
+    def _cannot_be(self, key: str, value: Any, error: Exception, override: Override | None = None) -> Violation:
+        assert self.root is not None
+        line = (override.input_line or "") if override else ""
+        origin = f"{COMMAND_LINE}{line}" if override else ""
+        field = field_at(self.root, key)
+        if override is not None and override.is_delete():
+            return Violation(key, rule="cannot be deleted: " + _first_line(error), origin=origin)
+        if field is None:
+            return dataclasses.replace(unknown_below(self.root, key, value, self._groups()), origin=origin)
+        if override is not None and override.is_add():
+            return Violation(key, value, "exists already; leave out the plus", origin, line.lstrip("+"))
+        if "computed" in field.metadata:
+            return Violation(key, value, f"is computed ({field.metadata['doc']}); it cannot be set", origin)
+        if "section" in field.metadata:
+            return Violation(key, value, f"is a section; set its keys, for example {key}.{fields_of(field.metadata['section'])[0].name}", origin)
+        rule = field.metadata["rule"].problem(value) or f"must be {field.metadata['rule']}"
+        return Violation(key, value, rule, origin)
+
+    def _groups(self) -> list[str]:
+        return self.composer.loader.get_group_options("", ObjectType.GROUP)
+
+
+# ------------------------------------------------------------------------------------------------------------- words
+
+
+def with_origin(violation: Violation, provenance: Provenance, root: type[Checked]) -> Violation:
+    """The violation with who set its key and, where it has no better remedy, the value that was replaced."""
+    origin = violation.origin or provenance.origin(violation.key)
+    suggestion = violation.suggestion
+    if not suggestion and violation.value is not ABSENT:
+        before = provenance.replaced(violation.key)
+        field = field_at(root, violation.key)
+        if before is not None and field is not None and "rule" in field.metadata and _obeys(field, before.value):
+            suggestion = f"{violation.key}={show(before.value)}"
+    if violation.origin.startswith(COMMAND_LINE) and provenance.origin(violation.key).startswith(violation.origin):
+        origin = provenance.origin(violation.key)  # the same, and what it replaced
+    return dataclasses.replace(violation, origin=origin, suggestion=suggestion)
+
+
+def _obeys(field: dataclasses.Field[Any], value: object) -> bool:
+    return field.metadata["rule"].problem(value) is None
+
+
+def unknown_below(root: type[Checked], key: str, value: object, groups: Sequence[str] = ()) -> Violation:
+    """The violation of a dotted key of which some part is unknown."""
+    prefix, here, parts = "", root, key.split(".")
+    for index, part in enumerate(parts):
+        field = field_at(here, part)
+        if field is None:
+            rest = "".join(f".{each}" for each in parts[index + 1 :])
+            violation = unknown_key(here, part, ABSENT, prefix)
+            near = closest(part, [*(each.name for each in fields_of(here)), *(groups if not prefix else ())])
+            if near is None:
+                return dataclasses.replace(violation, key=key, value=value)
+            meant = f"{prefix}{near}{rest}"
+            suggestion = f"{meant}={show(value)}" if not isinstance(value, Mapping) else ""
+            return Violation(key, value, f"unknown key; did you mean {meant}?", suggestion=suggestion)
+        if "section" not in field.metadata:
+            return Violation(key, value, f"unknown key: {prefix}{part} is a single value, it has no keys below it")
+        prefix, here = f"{prefix}{part}.", field.metadata["section"]
+    return Violation(key, value, "unknown key")
+
+
+def _file_error(error: Exception) -> Violation:
+    """An error in a YAML file or in what it refers to."""
+    if isinstance(error, MissingConfigException):
+        first = _first_line(error)
+        options = f"; options: {', '.join(error.options)}" if error.options else ""
+        near = closest((error.missing_cfg_file or "").rsplit("/", 1)[-1], error.options or ())
+        return Violation(str(error.missing_cfg_file), rule=f"{first.rstrip('.')}{options}" + (f"; did you mean {near}?" if near else ""))
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        return Violation(f"{mark.name}:{mark.line + 1}", rule=f"is not YAML: {getattr(error, 'problem', error)}")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return Violation("the defaults list", rule="; ".join(lines) or type(error).__name__)
+
+
+def _grammar(error: Exception) -> str:
+    hint = "; put it in quotes if it is text: \"key='...'\"" if isinstance(error, HydraException) else ""
+    return f"is not an override that Hydra can read ({_first_line(error)}){hint}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _is_hydras(default: ResultDefault) -> bool:
+    return str(default.config_path).startswith("hydra/") or str(default.package).split(".")[0] == "hydra"
+
+
+def _leaves(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    head, _, rest = key.partition(".")
+    return {head: _nested(rest, value) if rest else value}

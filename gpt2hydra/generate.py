@@ -1,0 +1,163 @@
+"""Text from a trained model, token by token."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+from collections.abc import Callable, Iterator
+
+import torch
+from transformers import GPT2LMHeadModel
+
+from gpt2hydra import checkpoint
+from gpt2hydra.device import pick
+from gpt2hydra.rules import ConfigError, Violation
+from gpt2hydra.run_config import GenerateConfig
+from gpt2hydra.tokenizer import Tokenizer
+
+
+def generate(config: GenerateConfig) -> list[str]:
+    """Print and return ``num_samples`` continuations, each with its prompt before it.
+
+    Text goes to stdout as it is generated, ``---`` between two samples; notices go to stderr.
+
+    Raises:
+        ConfigError: the checkpoint, the prompt or the device will not do.
+        SystemExit: 130, the user interrupted.
+    """
+    try:
+        device = pick(config.device, "device")
+        model, tokenizer = checkpoint.load(config.checkpoint, device)
+        ends = checkpoint.end_of_text(checkpoint.locate(config.checkpoint), tokenizer)
+        prompt = encode_prompt(config.prompt, tokenizer, model.config.vocab_size)
+        _say_what_slides(len(prompt), config.max_new_tokens, model.config.n_positions)
+        generator = torch.Generator().manual_seed(config.seed)
+        samples = []
+        for number in range(config.num_samples):
+            show("\n---\n" if number else "")
+            tokens = new_tokens(model, prompt, config, generator, ends)
+            samples.append("".join(shown(stream(tokens, tokenizer, config.prompt))))
+        show("\n")
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+    return samples
+
+
+def shown(pieces: Iterator[str]) -> Iterator[str]:
+    """The same pieces, each printed as it passes."""
+    for piece in pieces:
+        show(piece)
+        yield piece
+
+
+def show(text: str) -> None:
+    """Print now, without a newline; a reader that has gone away (``| head``) ends the program quietly."""
+    try:
+        print(text, end="", flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        raise SystemExit(0) from None
+
+
+def encode_prompt(prompt: str, tokenizer: Tokenizer, vocab_size: int) -> list[int]:
+    """The tokens of a prompt; end-of-text for an empty one, as between two documents in training.
+
+    Raises:
+        ConfigError: the model does not know a token, or the prompt is not text.
+    """
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        raise ConfigError([Violation("prompt", ascii(prompt), "must be text in UTF-8")]) from None
+    tokens = tokenizer.encode(prompt)
+    if not tokens:
+        tokens = [tokenizer.end_of_text if tokenizer.end_of_text is not None else 0]
+    unknown = [token for token in tokens if token >= vocab_size]
+    if unknown:
+        rule = (
+            f"has token {unknown[0]:,}, but the model knows {vocab_size:,} only: "
+            "the checkpoint's tokenizer belongs to another model"
+        )
+        raise ConfigError([Violation("prompt", prompt, rule)])
+    return tokens
+
+
+def _say_what_slides(prompt: int, new: int, n_positions: int) -> None:
+    if prompt > n_positions:
+        notice = f"the prompt has {prompt:,} tokens and the model's context {n_positions:,}: it sees the last {n_positions:,}"
+    elif prompt + new - 1 > n_positions:
+        notice = f"beyond {n_positions:,} tokens, the model's context, it sees the latest {kept(n_positions):,} or more"
+    else:
+        return
+    print(f"note: {notice}", file=sys.stderr)
+
+
+# ------------------------------------------------------------------------------------------------------------ tokens
+
+
+def kept(n_positions: int) -> int:
+    """Tokens that stay in sight when the context is full: three quarters.
+
+    Positions are absolute, so whatever stays is computed again; dropping a quarter makes that rare.
+    """
+    return max(1, n_positions - max(1, n_positions // 4))
+
+
+@torch.inference_mode()
+def new_tokens(
+    model: GPT2LMHeadModel,
+    prompt: list[int],
+    config: GenerateConfig,
+    generator: torch.Generator,
+    ends: frozenset[int] = frozenset(),
+) -> Iterator[int]:
+    """The tokens that follow ``prompt``: at most ``max_new_tokens``, and none from end-of-text on.
+
+    The model sees the last ``n_positions`` tokens of a prompt, and later never fewer than :func:`kept` of all tokens.
+    """
+    n_positions = model.config.n_positions
+    history, pending = [*prompt], prompt[-n_positions:]
+    cache = None
+    for _ in range(config.max_new_tokens):
+        tokens = torch.tensor([pending], device=model.device)  # (1, T)
+        output = model(tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cache = output.past_key_values
+        token = choose(output.logits[0, -1].float().cpu(), config, generator)
+        if token in ends:
+            return
+        yield token
+        history.append(token)
+        pending = [token]
+        if cache.get_seq_length() == n_positions:
+            cache, pending = None, history[-kept(n_positions) :]
+
+
+def choose(
+    logits: torch.Tensor, config: GenerateConfig, generator: torch.Generator
+) -> int:
+    """One token from ``logits`` (V,), drawn on the CPU so that a seed means the same text on every device."""
+    if config.temperature == 0 or config.top_k == 1:
+        return int(logits.argmax())
+    logits = logits / config.temperature
+    if config.top_k is not None and config.top_k < len(logits):
+        least = logits.topk(config.top_k).values[-1]
+        logits = logits.masked_fill(logits < least, -torch.inf)
+    probabilities = logits.softmax(0)
+    if config.top_p is not None:
+        ranked, order = probabilities.sort(descending=True)
+        before = ranked.cumsum(0) - ranked  # probability of all that are likelier; 0 for the likeliest, which stays
+        probabilities = probabilities.index_fill(0, order[before >= config.top_p], 0)
+    return int(torch.multinomial(probabilities, 1, generator=generator))
+
+
+def stream(tokens: Iterator[int], tokenizer: Tokenizer, prompt: str = "") -> Iterator[str]:
+    """``prompt``, then the text of ``tokens`` as it comes; a character whose bytes are split waits until it is whole."""
+    decode: Callable[..., str] = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
+    yield prompt
+    for token in tokens:
+        if piece := decode(tokenizer.bytes_of(token)):
+            yield piece
+    if rest := decode(b"", final=True):
+        yield rest

@@ -1,0 +1,155 @@
+"""What each source of a config says, raw and with its place: YAML files, structured configs, overrides.
+
+Values are neither converted nor resolved here; :func:`agree` tells whether OmegaConf's conversion makes of one what a
+composed config holds.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeGuard
+
+import yaml
+from hydra._internal.config_repository import IConfigRepository
+from hydra.plugins.config_source import ConfigSource
+from omegaconf import DictConfig, ListConfig, Node, OmegaConf, UnionNode, ValueNode
+from omegaconf._utils import get_yaml_loader, is_structured_config
+
+Path = tuple[Any, ...]
+"""The keys from the root of a config to a node."""
+
+DEFAULT = "the default"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one source says about one key: a leaf, or more layers by key."""
+
+    value: Any
+    source: str
+    written: str | None = None
+    kind: Any = None  # the dataclass of this mapping, in a structured config
+    each: Any = None  # the dataclass of every value of this mapping
+
+    def below(self, package: Sequence[Any]) -> Layer:
+        """This layer at ``package``."""
+        return functools.reduce(lambda inner, key: Layer({key: inner}, inner.source), reversed(package), self)
+
+
+def layers_of(repo: IConfigRepository, config_path: str) -> Iterator[Layer]:
+    """The layers, mostly one, that Hydra loads for ``config_path``."""
+    schema = repo.get_schema_source()
+    source = next(each for each in repo.get_sources() if each.is_config(config_path))
+    if source is not schema and schema.is_config(config_path):  # Hydra still merges a schema of the same name
+        yield _read(schema, config_path)
+    yield _read(source, config_path)
+
+
+def _read(source: ConfigSource, config_path: str) -> Layer:
+    name = source._normalize_file_name(config_path)
+    if source.scheme() == "file":
+        layer = _read_yaml(os.path.join(source.path, name))
+    elif source.scheme() == "pkg":
+        with importlib.resources.as_file(importlib.resources.files(source.path).joinpath(name)) as file:
+            layer = _read_yaml(str(file))
+    else:
+        config = source.load_config(config_path).config
+        is_schema = "/" not in config_path and is_structured_config(OmegaConf.get_type(config))
+        layer = layer_of_node(config, DEFAULT if is_schema else f"the ConfigStore: {config_path}")
+    if isinstance(layer.value, dict):
+        layer.value.pop("defaults", None)
+        return layer
+    return Layer({}, layer.source)
+
+
+def _read_yaml(path: str) -> Layer:
+    with open(path, encoding="utf-8") as file:
+        loader = _yaml_loader()(file)
+        root = loader.get_single_node()
+    return _layer_of_yaml(loader, root, loader.construct_document(root) if root else {}, _displayed(path), 1)
+
+
+@functools.cache
+def _yaml_loader() -> Any:
+    return get_yaml_loader()
+
+
+def _displayed(path: str) -> str:
+    path, here = os.path.abspath(path), os.path.join(os.getcwd(), "")
+    return path[len(here) :] if path.startswith(here) else path
+
+
+def _layer_of_yaml(loader: Any, node: yaml.Node | None, value: Any, file: str, line: int) -> Layer:
+    if isinstance(node, yaml.MappingNode):
+        layers = {}
+        for key_node, value_node in node.value:  # flattened: '<<' is gone, and its keys stand before the mapping's own
+            key = loader.construct_object(key_node, deep=True)
+            layers[key] = _layer_of_yaml(loader, value_node, value[key], file, key_node.start_mark.line + 1)
+        return Layer(layers, f"{file}:{line}")
+    plain = isinstance(node, yaml.ScalarNode) and node.style is None
+    return Layer(value, f"{file}:{line}", node.value if node and plain else None)
+
+
+def layer_of_node(node: Node | None, source: str) -> Layer:
+    """A layer of a structured config."""
+    kind = node._metadata.ref_type if isinstance(node, DictConfig) else None
+    kind = kind if is_structured_config(kind) else None
+    if _is_mapping(node):
+        each = node._metadata.element_type if is_structured_config(node._metadata.element_type) else None
+        return Layer({key: layer_of_node(node._get_node(key), source) for key in node}, source, None, kind, each)
+    return Layer(_raw(node), source, kind=kind)
+
+
+def layer_of(value: object, source: str) -> Layer:
+    """A layer of an override's value."""
+    return Layer({key: layer_of(each, source) for key, each in value.items()} if isinstance(value, dict) else value, source)
+
+
+def _is_mapping(node: Node | None) -> TypeGuard[DictConfig]:
+    return isinstance(node, DictConfig) and isinstance(node._value(), dict)  # neither '???', null nor an interpolation
+
+
+def _raw(node: Any) -> Any:
+    if isinstance(node._value(), (dict, list)):
+        return OmegaConf.to_container(node, resolve=False, enum_to_str=True)
+    value = node._value()
+    if isinstance(value, Node):  # a union holds one
+        return _raw(value)
+    return value.name if isinstance(value, Enum) else value
+
+
+def leaf_nodes(config: DictConfig, path: Path = ()) -> Iterator[tuple[Path, Node]]:
+    """Every leaf of a composed config; lists, empty mappings and interpolated mappings are leaves."""
+    for key in config:
+        node = config._get_node(key)
+        if _is_mapping(node) and len(node):
+            yield from leaf_nodes(node, (*path, key))
+        elif isinstance(node, Node):
+            yield (*path, key), node
+
+
+def agree(node: Any, raw: Any) -> bool:
+    """Whether ``raw`` becomes what the composed ``node`` holds, by the node's own conversion."""
+    if isinstance(node, ListConfig) and isinstance(node._value(), list) and isinstance(raw, list):
+        return len(node) == len(raw) and all(agree(node._get_node(index), each) for index, each in enumerate(raw))
+    if _is_mapping(node) and isinstance(raw, dict):
+        complete = node.keys() == raw.keys() or (is_structured_config(OmegaConf.get_type(node)) and raw.keys() <= node.keys())
+        return complete and all(agree(node._get_node(key), each) for key, each in raw.items())
+    if isinstance(node, UnionNode) and isinstance(node._value(), Node):
+        return agree(node._value(), raw)
+    value = node._value()
+    if _same(value, raw) or not isinstance(node, ValueNode):
+        return _same(value, raw)
+    try:
+        return _same(value, node.validate_and_convert(raw))
+    except Exception:  # what cannot be converted is not what Hydra took
+        return False
+
+
+def _same(one: object, other: object) -> bool:
+    return type(one) is type(other) and (one == other or (one != one and other != other))

@@ -1,0 +1,256 @@
+"""Sweeps: every point is composed and validated before the first job starts.
+
+Hydra's sweepers and launchers do the running. What a sweep costs beyond its jobs is one quick composition of each point; for
+Hydra's basic sweeper, that replaces the check by full composition that it would make itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
+from hydra._internal.hydra import Hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from gpt2hydra.composition import Composer, parse
+from gpt2hydra.rules import Checked, ConfigError, Violation
+
+MOST_POINTS = 100_000
+"""An adaptive sweeper's space larger than this is checked value by value instead of point by point."""
+
+Point = list[str]
+
+
+@dataclass
+class Preflight:
+    """What the check of a sweep found. ``valid`` and ``invalid`` are keyed by the point's number."""
+
+    points: list[Point]
+    valid: dict[int, Checked] = field(default_factory=dict)
+    invalid: dict[int, tuple[Violation, ...]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def table(self) -> str:
+        """The invalid points: number, overrides, what is wrong and what to type instead."""
+        rows = [(f"#{number}", " ".join(self.points[number]), each) for number, each in sorted(self.invalid.items())]
+        width = min(max(len(overrides) for _, overrides, _ in rows), 60)
+        lines = [f"  {'point':<6} {'overrides':<{width}}  problem"]
+        for number, overrides, violations in rows:
+            for index, violation in enumerate(violations):
+                head = f"{number:<6} {overrides:<{width}}" if index == 0 else " " * (width + 7)
+                lines.append(f"  {head}  {summary(violation)}")
+        return "\n".join(lines)
+
+
+def summary(violation: Violation) -> str:
+    """A violation on one line."""
+    head, *rest = str(violation).splitlines()
+    remedy = f"; try: {violation.suggestion}" if violation.suggestion else ""
+    return f"{head} {violation.rule}{remedy}" if rest else head
+
+
+def preflight(composer: Composer, points: list[Point]) -> Preflight:
+    """Compose and validate each point."""
+    from gpt2hydra.app import machine_problems
+
+    found = Preflight(points)
+    for number, point in enumerate(points):
+        try:
+            config = composer.instantiate(point)
+            problems = tuple(machine_problems(config))
+        except ConfigError as error:
+            problems = error.violations
+        except Exception as error:
+            from gpt2hydra.diagnosis import explain_refusal
+
+            problems = explain_refusal(composer, point, error).violations
+        if problems:
+            found.invalid[number] = problems
+        else:
+            found.valid[number] = config
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------- the points
+
+
+def expand(composed: DictConfig, composer: Composer) -> tuple[list[Point], list[str]]:
+    """Every point that the sweep can visit, as override lists, and what cannot be known beforehand."""
+    parameters = composed.hydra.sweeper.get("params") or {}
+    texts = [f"{key}={value}" for key, value in parameters.items()] + list(composed.hydra.overrides.task)
+    overrides = OverridesParser.create(config_loader=composer.loader).parse_overrides(texts)
+    if _is_basic(composed):
+        return BasicSweeper.split_arguments(overrides, None)[0], []
+    return _expand_adaptive(overrides)
+
+
+def _is_basic(composed: DictConfig) -> bool:
+    return bool(composed.hydra.sweeper.get("_target_") == BasicSweeperConf._target_)
+
+
+def _expand_adaptive(overrides: list[Override]) -> tuple[list[Point], list[str]]:
+    axes: dict[str, list[str]] = {}
+    notes = []
+    for override in overrides:
+        key = override.get_key_element()
+        if override.is_interval_sweep():
+            interval: Any = override.value()
+            axes[key] = [f"{key}={end}" for end in (interval.start, interval.end)]
+            notes.append(f"{override.input_line}: only its two ends were checked")
+        elif override.is_sweep_override():
+            axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            axes[key] = [f"{key}={override.get_value_element_as_str()}"]
+    count = 1
+    for axis in axes.values():
+        count *= len(axis)
+    if count <= MOST_POINTS:
+        return [list(point) for point in itertools.product(*axes.values())], notes
+    notes.append(f"{count:,} combinations are too many to check: each value was checked with the first of the others")
+    first = [axis[0] for axis in axes.values()]
+    points = [[*first[:i], value, *first[i + 1 :]] for i, axis in enumerate(axes.values()) for value in axis]
+    return points, notes
+
+
+# ------------------------------------------------------------------------------------------------------- the sweep
+
+
+class CheckedSweeper(BasicSweeper):
+    """Hydra's basic sweeper over points that are known to be valid, so that each is composed once more, not twice."""
+
+    def __init__(self, points: list[Point], max_batch_size: int | None) -> None:
+        super().__init__(max_batch_size)
+        self.points = points
+
+    def sweep(self, arguments: list[str]) -> list[JobReturn]:
+        """Launch the points, batch by batch. A failed job does not stop the others."""
+        assert self.config is not None and self.launcher is not None
+        directory = Path(self.config.hydra.sweep.dir)
+        directory.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, directory / "multirun.yaml")
+        returns: list[JobReturn] = []
+        for batch in self.split_overrides_to_chunks(self.points, self.max_batch_size):
+            returns += self.launcher.launch(batch, initial_job_idx=len(returns))
+        return returns
+
+
+class SweepJob:
+    """What a launcher runs, in this process or another: the gate, then the function. A failure is told when it happens."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+
+    def __call__(self, composed: DictConfig) -> Any:
+        from gpt2hydra.schema import instantiate, register_resolvers
+
+        register_resolvers()
+        job = HydraConfig.get().job
+        try:
+            return self.function(instantiate(composed))
+        except Exception as error:
+            overrides = " ".join(HydraConfig.get().overrides.task)
+            reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+            sys.stderr.write(f"job #{job.num} failed ({overrides}): {reason}\n")
+            sys.stderr.flush()
+            raise
+
+
+def sweep(
+    hydra: Hydra, composer: Composer, overrides: Sequence[str], function: Callable[[Any], Any], extra: str | None
+) -> None:
+    """Check every point, then let Hydra's sweeper and launcher run them."""
+    from gpt2hydra.app import check_directory, require
+
+    composed = _compose(composer, [*overrides, "hydra.mode=MULTIRUN"])
+    mode = str(composed.get("preflight", "strict"))
+    found = None
+    if mode != "off" or composed.get("dry_run") is True:
+        points, notes = expand(composed, composer)
+        found = preflight(composer, points)
+        found.notes += notes
+        _report(found, skip=mode == "skip_invalid" and _is_basic(composed))
+        if composed.get("dry_run") is True:
+            _print_points(found)
+            return
+    require(extra)
+    check_directory(Path(composed.hydra.sweep.dir).absolute())
+    callbacks = Callbacks(composed)
+    callbacks.on_multirun_start(config=composed, config_name=composer.config_name)
+    context = HydraContext(config_loader=composer.loader, callbacks=callbacks)
+    sweeper = _sweeper(composed, context, SweepJob(function), found)
+    returns = sweeper.sweep(arguments=list(composed.hydra.overrides.task))
+    callbacks.on_multirun_end(config=composed, config_name=composer.config_name)
+    _report_failures(returns if isinstance(sweeper, CheckedSweeper) else [])
+
+
+def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
+    try:
+        return composer.full(overrides, RunMode.MULTIRUN)
+    except Exception as error:
+        from gpt2hydra.diagnosis import explain_refusal
+
+        fixed = [text for text in overrides if not _sweeps(text)]
+        raise explain_refusal(composer, fixed, error) from error
+
+
+def _sweeps(text: str) -> bool:
+    try:
+        return parse(text).is_sweep_override()
+    except Exception:
+        return False
+
+
+def _sweeper(composed: DictConfig, context: HydraContext, job: SweepJob, found: Preflight | None) -> Any:
+    if found is None or not _is_basic(composed):
+        return Plugins.instance().instantiate_sweeper(config=composed, hydra_context=context, task_function=job)
+    sweeper = CheckedSweeper([found.points[number] for number in found.valid], composed.hydra.sweeper.max_batch_size)
+    sweeper.setup(config=composed, hydra_context=context, task_function=job)
+    return sweeper
+
+
+def _report(found: Preflight, *, skip: bool) -> None:
+    """Print what was found; exit with 1 where something is invalid, unless it is to be skipped."""
+    for note in found.notes:
+        sys.stderr.write(f"preflight: {note}\n")
+    if not found.invalid:
+        return
+    total, bad = len(found.points), len(found.invalid)
+    outcome = f"the other {total - bad} run" if skip and found.valid else "nothing was started"
+    sys.stderr.write(f"{bad} of {total} points {'is' if bad == 1 else 'are'} invalid; {outcome}.\n\n{found.table()}\n\n")
+    if not (skip and found.valid):
+        if found.valid and not skip:
+            sys.stderr.write(f"Correct them, or run the other {len(found.valid)} with preflight=skip_invalid.\n")
+        sys.exit(1)
+
+
+def _print_points(found: Preflight) -> None:
+    """The table of what would run."""
+    from gpt2hydra.run_config import TrainConfig
+
+    rows: list[tuple[str, Any]] = [(" ".join(found.points[number]), config) for number, config in found.valid.items()]
+    if all(isinstance(config, TrainConfig) for _, config in rows):
+        from gpt2hydra.plan import compare
+
+        print(compare(rows))
+    else:
+        print("\n".join(f"#{number}  {label}" for number, (label, _) in enumerate(rows)))
+
+
+def _report_failures(returns: Sequence[JobReturn]) -> None:
+    failed = [(number, each) for number, each in enumerate(returns) if each.status is JobStatus.FAILED]
+    if failed:
+        sys.stderr.write(f"{len(failed)} of {len(returns)} jobs failed: {', '.join(f'#{number}' for number, _ in failed)}\n")
+        sys.exit(1)
+

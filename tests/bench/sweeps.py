@@ -1,0 +1,86 @@
+"""Composing in one process, preflight, and whole sweeps, ours against bare Hydra.
+
+Run: ``python -m tests.bench.sweeps``
+"""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+import gpt2hydra
+from gpt2hydra.composition import Composer
+from gpt2hydra.config import CONF_DIR
+from gpt2hydra.preflight import preflight
+from gpt2hydra.schema import register_schemas
+from tests.bench.peers import compare, process, python, write_apps
+
+POINTS = [
+    [f"model={size}", f"training.batch_size={batch}", f"training.seed={seed}"]
+    for size in ("small", "medium", "large", "xl")
+    for batch in (1, 2, 4, 8, 16)
+    for seed in range(50)
+]
+
+
+def _timed(work: Callable[[], Any]) -> Callable[[], float]:
+    def run() -> float:
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+
+    return run
+
+
+def _by_hydra(points: list[list[str]]) -> None:
+    for point in points:
+        OmegaConf.to_object(compose("train", point))
+
+
+def _by_us(points: list[list[str]]) -> None:
+    for point in points:
+        gpt2hydra.compose("train", point)
+
+
+def _memory_growth(work: Callable[[list[list[str]]], Any], count: int) -> None:
+    work(POINTS[:100])
+    gc.collect()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for start in range(0, count, 500):
+        work([[f"model=large", f"training.seed={number}"] for number in range(start, start + 500)])
+    gc.collect()
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    print(f"memory after {count:,} different points: {grown / 1e6:+.2f} MB")
+
+
+def main() -> None:
+    register_schemas()
+    print(f"{'':<58} {'ours':>12} {'peer':>12}")
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        few = POINTS[::50]
+        compare("20 configs with compose() / hydra.compose + to_object", _timed(lambda: _by_us(few)), _timed(lambda: _by_hydra(few)), 0.35, 5)
+        ours = _timed(lambda: preflight(Composer("train", CONF_DIR, frozen=True), POINTS))
+        compare("preflight of 1,000 points / composing them", ours, _timed(lambda: _by_hydra(POINTS)), 0.05, 1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        apps = write_apps(folder)
+        sweep = ["-m", "training.seed=range(0,100)", "hydra.sweep.dir=swept"]
+        checked = process(python(apps["ours"], *sweep), folder)
+        unchecked = process(python(apps["ours"], *sweep, "preflight=off"), folder)
+        compare("-m, 100 trivial jobs / the same with preflight=off", checked, unchecked, 1.05, 3)
+        compare("-m, 100 trivial jobs / bare Hydra", checked, process(python(apps["bare"], *sweep), folder), None, 3)
+    _memory_growth(_by_us, 5000)
+
+
+if __name__ == "__main__":
+    main()

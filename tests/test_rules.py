@@ -1,0 +1,136 @@
+"""Rules, violations and the report."""
+
+import pickle
+from dataclasses import dataclass
+
+import pytest
+
+from gpt2hydra.rules import (
+    Broken,
+    Checked,
+    ConfigError,
+    Rule,
+    Violation,
+    check,
+    choice,
+    closest,
+    flag,
+    integer,
+    number,
+    relation,
+    section,
+    show,
+    text,
+)
+
+
+@relation("low", "high")
+def _ordered(low: int, high: int) -> Broken | None:
+    return Broken("must be ≤ {high}", {"low": high}) if low > high else None
+
+
+@dataclass(frozen=True)
+class Inner(Checked):
+    low: int = integer(1, "lower end", at_most=100)
+    high: int = integer(10, "upper end", at_most=100)
+    RELATIONS = (_ordered,)
+
+
+@dataclass(frozen=True)
+class Outer(Checked):
+    name: str = text(doc="a name")
+    inner: Inner = section(Inner, "a section")
+    mode: str = choice("slow", "how", ("slow", "fast"))
+    ready: bool = flag(False, "whether")
+    share: float | None = number(None, "a share", at_least=0, at_most=1, optional=True)
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        pytest.param(Rule(int, at_least=1, at_most=10_000), "an integer ≥ 1 and ≤ 10,000", id="integer"),
+        pytest.param(Rule(float, above=0), "a number > 0", id="number"),
+        pytest.param(Rule(float, at_least=0, at_most=1, optional=True), "a number ≥ 0 and ≤ 1 or null", id="optional"),
+        pytest.param(Rule(bool), "true or false", id="flag"),
+        pytest.param(Rule(str, choices=("a", "b")), "one of a, b", id="choice"),
+    ],
+)
+def test_a_rule_says_itself_in_words(rule: Rule, words: str) -> None:
+    assert str(rule) == words
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "problem"),
+    [
+        pytest.param(Rule(int, at_least=1), 0, "must be ≥ 1", id="too small"),
+        pytest.param(Rule(int, at_least=1), True, "must be an integer ≥ 1, not true or false", id="bool for int"),
+        pytest.param(Rule(int), "3", "must be an integer, not the text '3'", id="text for int"),
+        pytest.param(Rule(int), None, "must be an integer, not null", id="null for int"),
+        pytest.param(Rule(float), float("nan"), "must be finite: a number", id="nan"),
+        pytest.param(Rule(float, above=0), 10**400, "must be finite: a number > 0", id="int beyond float"),
+        pytest.param(Rule(bool), 1, "must be true or false, not an integer", id="int for bool"),
+        pytest.param(Rule(str, choices=("a", "b")), "c", "must be one of a, b", id="no choice"),
+        pytest.param(Rule(float, at_least=0), 0, None, id="int for float"),
+        pytest.param(Rule(str, optional=True), None, None, id="optional null"),
+    ],
+)
+def test_a_rule_says_how_it_is_broken(rule: Rule, value: object, problem: str | None) -> None:
+    assert rule.problem(value) == problem
+
+
+def test_every_level_is_checked_at_once_in_the_order_of_the_fields() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Outer.from_dict({"inner": {"low": 20, "hi": 3}, "mode": "fst", "ready": "yes", "share": 2, "extra": 1})
+    assert [(violation.key, violation.suggestion) for violation in caught.value.violations] == [
+        ("name", "name=..."),
+        ("inner.low", "inner.low=10"),
+        ("inner.hi", "inner.high=3"),
+        ("mode", "mode=fast"),
+        ("ready", ""),
+        ("share", ""),
+        ("extra", ""),
+    ]
+
+
+def test_relations_use_defaults_for_what_is_not_given() -> None:
+    _, violations = check(Outer, {"name": "x", "inner": {"low": 50}})
+    assert [str(violation) for violation in violations] == ["inner.low = 50\n  must be ≤ inner.high = 10\n  try: inner.low=10"]
+
+
+def test_relations_over_distrusted_keys_are_not_tried() -> None:
+    assert check(Outer, {"name": "x", "inner": {"low": 50}}, distrusted=frozenset({"inner.high"}))[1] == []
+
+
+def test_a_section_must_be_a_mapping() -> None:
+    with pytest.raises(ConfigError, match="must be a section with the keys of Inner, not an integer"):
+        Outer.from_dict({"name": "x", "inner": 3})
+
+
+def test_the_error_survives_pickling() -> None:
+    error = ConfigError([Violation("a.b", 3, "must be ≤ 2", "set by me", "a.b=2")])
+    again = pickle.loads(pickle.dumps(error))
+    assert again.violations == error.violations
+    assert str(again) == (
+        "1 problem in the configuration; nothing was started.\n\n  a.b = 3\n    must be ≤ 2\n    set by me\n    try: a.b=2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "null"),
+        (True, "true"),
+        pytest.param(10**5000, "an integer of about 5,001 digits", id="5000 digits"),
+        ("", "''"),
+        ("a\nb", r"'a\nb'"),
+        (1e-5, "1e-05"),
+        ("x" * 200, "x" * 60 + "... (200 characters)"),
+    ],
+)
+def test_values_are_shown_on_one_short_line(value: object, shown: str) -> None:
+    assert show(value) == shown
+
+
+def test_the_closest_word_is_found_whatever_its_case() -> None:
+    assert closest("N_HED", ["n_head", "n_embd"]) == "n_head"
+    assert closest("zebra", ["n_head", "n_embd"]) is None
