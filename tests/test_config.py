@@ -153,7 +153,7 @@ def test_an_int_where_a_float_is_meant_becomes_a_float() -> None:
 def test_all_violations_are_reported_at_once_in_the_order_of_the_fields() -> None:
     with pytest.raises(ConfigError) as caught:
         GPT2Config(attn_pdrop=2, n_layer=0, vocab_size=1.5, n_head=7)  # type: ignore[arg-type]
-    assert [violation.key for violation in caught.value.violations] == ["vocab_size", "n_layer", "attn_pdrop"]
+    assert [violation.key for violation in caught.value.violations] == ["vocab_size", "n_layer", "n_head", "attn_pdrop"]
 
 
 @given(st.integers(1, 4096), st.integers(1, 64))
