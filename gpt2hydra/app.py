@@ -274,7 +274,7 @@ class _CommandLine:
             with read_write(composed.hydra.runtime), open_dict(composed.hydra.runtime):
                 composed.hydra.runtime.output_dir = os.path.abspath(composed.hydra.run.dir)
             HydraConfig.instance().set_config(composed)
-            config: Checked = instantiate(composed)
+            config: Checked = composer.read_right(instantiate(composed), self.arguments.overrides)
         except Exception as error:
             self._explain(error)
         problems = machine_problems(config)

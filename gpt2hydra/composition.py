@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -35,8 +35,10 @@ from hydra.core.utils import JobRuntime, setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 
-from gpt2hydra.rules import Checked, field_at
+from gpt2hydra.rules import Checked, ConfigError, field_at
 from gpt2hydra.schema import config_class_of, instantiate, register_schemas
+
+C = TypeVar("C", bound=Checked)
 
 VERSION_BASE = "1.3"
 _BASES_KEPT = 64
@@ -88,29 +90,51 @@ class Composer:
         self.frozen = frozen
         self._bases: OrderedDict[tuple[Any, ...], _Base] = OrderedDict()
         self._stamp: tuple[Any, ...] | None = None
+        self._suspicious: bool | None = None
         self.folders: tuple[str, ...] = ()
 
     # ---------------------------------------------------------------------------------------------- whole configs
 
     def full(self, overrides: Sequence[str], run_mode: RunMode = RunMode.RUN, *, lawful: bool = True) -> DictConfig:
         """What Hydra composes, ``hydra`` node included. ``lawful=False`` tolerates sweeps, leaving them out."""
-        return self.loader.load_configuration(
+        config = self.loader.load_configuration(
             self.config_name, list(overrides), run_mode, validate_sweep_overrides=lawful
         )
+        self.folders = tuple(source.path for source in config.hydra.runtime.config_sources if source.schema == "file")
+        return config
 
     def instantiate(self, overrides: Sequence[str]) -> Checked:
         """Compose and pass the gate. What is refused is refused by the gate or by Hydra, with their errors."""
         with hydra_state():
+            self._refresh()
             choices, values = self._split(overrides)
             if values is not None:
                 base = self._base(choices)
                 if base is not None:
                     with base.overridden(values) as config:
                         if config is not None:
-                            return instantiate(config, base.config_class)
+                            return self.read_right(instantiate(config, base.config_class), overrides)
             config = self.full(overrides)
             HydraConfig.instance().set_config(config)
-            return instantiate(config)  # type: ignore[no-any-return]
+            return self.read_right(instantiate(config), overrides)
+
+    def read_right(self, config: C, overrides: Sequence[str]) -> C:
+        """``config``, if YAML read every value in it as it was meant.
+
+        Raises:
+            ConfigError: it did not; see :mod:`gpt2hydra.misread`.
+        """
+        from gpt2hydra.misread import misread, suspicious
+
+        if self._suspicious is None:
+            self._suspicious = suspicious(file for file, *_ in yaml_files(self.folders))
+        if self._suspicious:
+            from gpt2hydra.provenance import trace
+
+            violations = misread(trace(self.loader, self.config_name, list(overrides)), type(config))
+            if violations:
+                raise ConfigError(violations)
+        return config
 
     # --------------------------------------------------------------------------------------------------- the parts
 
@@ -155,10 +179,6 @@ class Composer:
         return tuple(choices), values
 
     def _base(self, choices: tuple[str, ...]) -> _Base | None:
-        stamp = self._files_stamp()
-        if stamp != self._stamp:
-            self._bases.clear()
-            self._stamp = stamp
         if choices not in self._bases:
             self._bases[choices] = self._compose_base(choices)
             if len(self._bases) > _BASES_KEPT:
@@ -178,16 +198,19 @@ class Composer:
                 del config["hydra"]
         return _Base.of(config)
 
-    def _files_stamp(self) -> tuple[Any, ...]:
-        """Changes when a YAML file or the environment does."""
+    def _refresh(self) -> None:
+        """Forget what was composed when a YAML file or the environment changed."""
         if self.frozen and self._stamp is not None:
-            return self._stamp
-        if self._stamp is None:
+            return
+        if not self.folders:
             self.folders = self._source_folders()
         stamp = tuple(yaml_files(self.folders)), hash(frozenset(os.environ.items()))
-        if stamp != self._stamp:  # the primary config may name other folders now
-            self.folders = self._source_folders()
-        return stamp
+        if stamp != self._stamp:
+            if self._stamp is not None:
+                self.folders = self._source_folders()  # the primary config may name other folders now
+            self._bases.clear()
+            self._suspicious = None
+            self._stamp = stamp
 
     def _source_folders(self) -> tuple[str, ...]:
         return tuple(source.path for source in self.repository().get_sources() if source.scheme() == "file")

@@ -7,6 +7,7 @@ override), leaves out what fails, and goes on to the gate with the rest. It runs
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gpt2hydra.composition import Composer, hydra_state, parse
+from gpt2hydra.misread import misread
 from gpt2hydra.provenance import Provenance, replay, trace
 from gpt2hydra.rules import ABSENT, Checked, ConfigError, Violation, closest, field_at, fields_of, leaves, show, unknown_key
 from gpt2hydra.schema import config_class_of, examine, in_order
@@ -72,6 +74,8 @@ class _Diagnosis:
             self._sort(text)
 
     def violations(self) -> list[Violation]:
+        for override in self.hydra:
+            self._try_hydras(override)
         defaults, repository = self._defaults()
         if defaults is None:
             return self.found
@@ -83,15 +87,46 @@ class _Diagnosis:
         _, broken = examine(config, self.root, distrusted)
         provenance = replay(defaults, repository, self.values)
         known = {violation.key for violation in self.found}
-        found = [*self.found, *(violation for violation in broken if violation.key not in known)]
-        return in_order(self.root, [with_origin(violation, provenance, self.root) for violation in found])
+        found = [*self.found, *(each for each in [*broken, *misread(provenance, self.root)] if each.key not in known)]
+        found = [self._unchosen(each) if each.value is ABSENT else each for each in found]
+        return in_order(self.root, [with_origin(each, provenance, self.root) for each in found])
+
+    def _unchosen(self, violation: Violation) -> Violation:
+        """The violation of a section that is missing because its group was deleted, in the words of a choice."""
+        options = self.composer.loader.get_group_options(violation.key)
+        if not options:
+            return violation
+        line = next((each.input_line for each in self.choices if each.key_or_group == violation.key), None)
+        origin = f"deleted by the command line: {line}" if line else ""
+        return Violation(violation.key, ABSENT, f"must be one of {', '.join(options)}", origin, self._usual(violation.key))
+
+    def _try_hydras(self, override: Override) -> None:
+        """Report an override of Hydra's own config that Hydra refuses."""
+        line = override.input_line or ""
+        try:
+            self.composer.full([line], lawful=False)
+        except Exception as error:
+            key, value = override.get_key_element(), override.get_value_element_as_str()
+            known = self.composer.full([]).hydra
+            *sections, last = key.lstrip("+~").split(".")[1:] or [""]
+            for section in sections:
+                known = known.get(section) if isinstance(known, DictConfig) and section in known else {}
+            unknown = isinstance(known, DictConfig) and last not in known
+            near = closest(last, map(str, known)) if unknown else None
+            meant = ".".join(["hydra", *sections, near or ""])
+            rule = f"unknown key of Hydra's own config{f'; did you mean {meant}?' if near else ''}"
+            rule = rule if unknown else f"is refused by Hydra: {_first_line(error.__cause__ or error).rstrip('.')}"
+            self.found.append(Violation(key, value, rule, f"{COMMAND_LINE}{line}", f"{meant}={value}" if near else ""))
 
     # ---------------------------------------------------------------------------------------------- the command line
 
     def _sort(self, text: str) -> None:
         """Parse one override and put it where it belongs."""
-        key, _, value = text.partition("=")
+        key, equals, value = text.partition("=")
         key = key.lstrip("+~").strip()
+        if not key or (not equals and not text.startswith("~")):
+            self.found.append(_no_override(text))
+            return
         try:
             override = parse(text)
             override.value()
@@ -117,12 +152,20 @@ class _Diagnosis:
         if wrong or (not names and not override.is_delete()):
             near = closest(str(chosen), options)
             rule = f"must be one of {', '.join(options)}"
-            if chosen is None and override.key_or_group != "model":
-                rule += f"; to leave it out: ~{key}"
-            suggestion = f"{key}={near}" if near else f"~{key}" if chosen is None and key != "model" else ""
+            suggestion = f"{key}={near}" if near else self._usual(key)
             self.found.append(Violation(key, value, rule, f"{COMMAND_LINE}{override.input_line}", suggestion))
         else:
             self.choices.append(override)
+
+    def _usual(self, group: str) -> str:
+        """An override that chooses what the defaults list does, or the group's first option."""
+        options = self.composer.loader.get_group_options(group)
+        try:
+            usual = self.composer.defaults(self.composer.repository(), [], prepend_hydra=True).overrides.known_choices
+        except Exception:
+            usual = {}
+        choice = usual.get(group) or next(iter(options), None)
+        return f"{group}={choice}" if choice else ""
 
     # ------------------------------------------------------------------------------------------------- group options
 
@@ -196,7 +239,8 @@ class _Diagnosis:
         origin = f"{COMMAND_LINE}{line}" if override else ""
         field = field_at(self.root, key)
         if override is not None and override.is_delete():
-            return Violation(key, rule="cannot be deleted: " + _first_line(error), origin=origin)
+            why = "every key of the schema has a value" if field is not None else "there is no such key"
+            return Violation(key, rule=f"cannot be deleted: {why}", origin=origin)
         if field is None:
             return dataclasses.replace(unknown_below(self.root, key, value, self._groups()), origin=origin)
         if override is not None and override.is_add():
@@ -204,7 +248,12 @@ class _Diagnosis:
         if "computed" in field.metadata:
             return Violation(key, value, f"is computed ({field.metadata['doc']}); it cannot be set", origin)
         if "section" in field.metadata:
-            return Violation(key, value, f"is a section; set its keys, for example {key}.{fields_of(field.metadata['section'])[0].name}", origin)
+            return Violation(
+                key,
+                value,
+                f"is a section; set its keys, for example {key}.{fields_of(field.metadata['section'])[0].name}",
+                origin,
+            )
         rule = field.metadata["rule"].problem(value) or f"must be {field.metadata['rule']}"
         return Violation(key, value, rule, origin)
 
@@ -217,16 +266,29 @@ class _Diagnosis:
 
 def with_origin(violation: Violation, provenance: Provenance, root: type[Checked]) -> Violation:
     """The violation with who set its key and, where it has no better remedy, the value that was replaced."""
+    field = field_at(root, violation.key)
     origin = violation.origin or provenance.origin(violation.key)
     suggestion = violation.suggestion
-    if not suggestion and violation.value is not ABSENT:
+    if field is not None and "computed" in field.metadata:
+        return violation if violation.origin else dataclasses.replace(violation, origin=origin.partition("   (was")[0])
+    if not suggestion or suggestion.endswith("=..."):
         before = provenance.replaced(violation.key)
-        field = field_at(root, violation.key)
         if before is not None and field is not None and "rule" in field.metadata and _obeys(field, before.value):
             suggestion = f"{violation.key}={show(before.value)}"
     if violation.origin.startswith(COMMAND_LINE) and provenance.origin(violation.key).startswith(violation.origin):
         origin = provenance.origin(violation.key)  # the same, and what it replaced
+    if COMMAND_LINE not in origin:
+        origin += _who_set_the_other(violation.rule, provenance)
     return dataclasses.replace(violation, origin=origin, suggestion=suggestion)
+
+
+def _who_set_the_other(rule: str, provenance: Provenance) -> str:
+    """Where a rule over several keys blames one that stood there before: the command line's override of another."""
+    for key in re.findall(r"([a-z_.]+) = ", rule):
+        origin = provenance.origin(key).partition("   (was")[0]
+        if origin.startswith(COMMAND_LINE):
+            return f"; {key} is {origin}"
+    return ""
 
 
 def _obeys(field: dataclasses.Field[Any], value: object) -> bool:
@@ -259,7 +321,9 @@ def _file_error(error: Exception) -> Violation:
         first = _first_line(error)
         options = f"; options: {', '.join(error.options)}" if error.options else ""
         near = closest((error.missing_cfg_file or "").rsplit("/", 1)[-1], error.options or ())
-        return Violation(str(error.missing_cfg_file), rule=f"{first.rstrip('.')}{options}" + (f"; did you mean {near}?" if near else ""))
+        return Violation(
+            str(error.missing_cfg_file), rule=f"{first.rstrip('.')}{options}" + (f"; did you mean {near}?" if near else "")
+        )
     mark = getattr(error, "problem_mark", None)
     if mark is not None:
         return Violation(f"{mark.name}:{mark.line + 1}", rule=f"is not YAML: {getattr(error, 'problem', error)}")
@@ -267,12 +331,20 @@ def _file_error(error: Exception) -> Violation:
     return Violation("the defaults list", rule="; ".join(lines) or type(error).__name__)
 
 
+def _no_override(text: str) -> Violation:
+    """The violation of an argument that is no override."""
+    dashes = "; options of Hydra stand by themselves, see --hydra-help" if text.startswith("-") else ""
+    rule = f"is not an override, which is KEY=VALUE, or ~KEY to delete{dashes}"
+    return Violation(show(text), rule=rule, origin="on the command line")
+
+
 def _grammar(error: Exception) -> str:
     hint = "; put it in quotes if it is text: \"key='...'\"" if isinstance(error, HydraException) else ""
-    return f"is not an override that Hydra can read ({_first_line(error)}){hint}"
+    reason = _first_line(error).partition(" expecting ")[0]
+    return f"is not an override that Hydra can read ({reason}){hint}"
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 

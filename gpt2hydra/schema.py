@@ -7,7 +7,7 @@ fields: names, types and defaults are written once, in ``config.py`` and ``run_c
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import re
 from typing import Any, Optional, TypeVar, overload
 
 from hydra.core.config_store import ConfigStore
@@ -18,11 +18,21 @@ from omegaconf.errors import (
     InterpolationToMissingValueError,
     InterpolationValidationError,
     MissingMandatoryValue,
-    OmegaConfBaseException,
 )
 
 from gpt2hydra.config import MODEL_DIR, GPT2Config, preset_names
-from gpt2hydra.rules import ABSENT, Checked, ConfigError, Rule, Violation, build, check, field_at, fields_of, missing, unknown_key
+from gpt2hydra.rules import (
+    ABSENT,
+    Checked,
+    ConfigError,
+    Rule,
+    Violation,
+    build,
+    check,
+    field_at,
+    fields_of,
+    missing,
+)
 from gpt2hydra.run_config import GenerateConfig, TrainConfig
 
 C = TypeVar("C", bound=Checked)
@@ -140,7 +150,31 @@ def examine(
         for key in _keys(config):
             given[key] = _resolve_each(config, key, key, config_class, broken)
     values, violations = check(config_class, _without_absent(given), closed=True, distrusted=distrusted | frozenset(broken))
-    return values, in_order(config_class, [*violations, *broken.values()])
+    return values, in_order(config_class, _causes(config, [*violations, *broken.values()], distrusted))
+
+
+def _causes(config: DictConfig, violations: list[Violation], known: frozenset[str]) -> list[Violation]:
+    """``violations`` without those of keys that only repeat another wrong one (``${model.n_positions}``).
+
+    What came from the environment is shown as it was referred to: it may be a secret.
+    """
+    blamed, kept = known | {violation.key for violation in violations}, []
+    for violation in violations:
+        raw = _raw(config, violation.key)
+        repeated = re.fullmatch(r"\$\{([\w.]+)\}", raw) if isinstance(raw, str) else None
+        if repeated and any(repeated[1] == key or repeated[1].startswith(f"{key}.") for key in blamed - {violation.key}):
+            continue
+        secret = isinstance(raw, str) and "${oc.env:" in raw
+        kept.append(dataclasses.replace(violation, value=raw) if secret else violation)
+    return kept
+
+
+def _raw(config: DictConfig, key: str) -> Any:
+    """The value under a dotted key as it was written, interpolations included."""
+    value: Any = OmegaConf.to_container(config, resolve=False)
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def in_order(config_class: type[Checked], violations: list[Violation]) -> list[Violation]:
@@ -190,13 +224,15 @@ def _resolve_each(config: DictConfig, key: Any, path: str, root: type[Checked], 
 
 def _without_absent(values: dict[str, Any]) -> dict[str, Any]:
     return {
-        key: _without_absent(value) if isinstance(value, dict) else value for key, value in values.items() if value is not ABSENT
+        key: _without_absent(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if value is not ABSENT
     }
 
 
 def _unresolvable(config: DictConfig, key: Any, path: str, root: type[Checked], error: Exception) -> Violation:
     field = field_at(root, path)
-    raw = OmegaConf.to_container(config, resolve=False).get(key)  # type: ignore[union-attr]
+    raw = _raw(config, str(key))
     if isinstance(error, MissingMandatoryValue):
         if field is None:
             return Violation(path, "???", "must be given")
