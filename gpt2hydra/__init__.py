@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gpt2hydra import huggingface, sizing
-    from gpt2hydra.app import compose, main
-    from gpt2hydra.config import GPT2Config
-    from gpt2hydra.rules import ConfigError, Violation
-    from gpt2hydra.run_config import GenerateConfig, TrainConfig
-    from gpt2hydra.schema import instantiate, register_configs
+    from gpt2hydra import huggingface as huggingface
+    from gpt2hydra import sizing as sizing
+    from gpt2hydra.app import compose as compose
+    from gpt2hydra.app import main as main
+    from gpt2hydra.config import GPT2Config as GPT2Config
+    from gpt2hydra.rules import ConfigError as ConfigError
+    from gpt2hydra.rules import Violation as Violation
+    from gpt2hydra.run_config import GenerateConfig as GenerateConfig
+    from gpt2hydra.run_config import TrainConfig as TrainConfig
+    from gpt2hydra.schema import instantiate as instantiate
+    from gpt2hydra.schema import register_configs as register_configs
 
 __version__ = "0.1.0"
 

@@ -88,7 +88,9 @@ _COMPOSERS: dict[tuple[str, str], Composer] = {}
 _COMPOSERS_LOCK = threading.Lock()
 
 
-def compose(config_name: str = "train", overrides: Sequence[str] = (), *, config_dir: str | os.PathLike[str] | None = None) -> Any:
+def compose(
+    config_name: str = "train", overrides: Sequence[str] = (), *, config_dir: str | os.PathLike[str] | None = None
+) -> Any:
     """Compose and validate from Python: ``compose("train", ["model=large", "model.n_head=10"])``.
 
     Hydra's process-wide state stays as it was, so this works in a notebook, inside a running Hydra job, and in threads.

@@ -113,7 +113,11 @@ def load(path: str, device: torch.device | str = "cpu") -> tuple[GPT2LMHeadModel
     model_config = from_hf(folder)
     try:
         model, report = GPT2LMHeadModel.from_pretrained(
-            None, config=runtime_config(model_config), state_dict=_weights(folder), dtype=torch.float32, output_loading_info=True
+            None,
+            config=runtime_config(model_config),
+            state_dict=_weights(folder),
+            dtype=torch.float32,
+            output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError([_violation(path, f"has weights that cannot be read: {str(error).splitlines()[0]}")]) from None

@@ -97,9 +97,7 @@ class Composer:
 
     def full(self, overrides: Sequence[str], run_mode: RunMode = RunMode.RUN, *, lawful: bool = True) -> DictConfig:
         """What Hydra composes, ``hydra`` node included. ``lawful=False`` tolerates sweeps, leaving them out."""
-        config = self.loader.load_configuration(
-            self.config_name, list(overrides), run_mode, validate_sweep_overrides=lawful
-        )
+        config = self.loader.load_configuration(self.config_name, list(overrides), run_mode, validate_sweep_overrides=lawful)
         self.folders = tuple(source.path for source in config.hydra.runtime.config_sources if source.schema == "file")
         return config
 
@@ -116,7 +114,7 @@ class Composer:
                             return self.read_right(instantiate(config, base.config_class), overrides)
             config = self.full(overrides)
             HydraConfig.instance().set_config(config)
-            return self.read_right(instantiate(config), overrides)
+            return self.read_right(instantiate(config, config_class_of(config)), overrides)
 
     def read_right(self, config: C, overrides: Sequence[str]) -> C:
         """``config``, if YAML read every value in it as it was meant.

@@ -19,6 +19,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gpt2hydra.composition import Composer, hydra_state, parse
+from gpt2hydra.layers import displayed
 from gpt2hydra.misread import misread
 from gpt2hydra.provenance import Provenance, replay, trace
 from gpt2hydra.rules import ABSENT, Checked, ConfigError, Violation, closest, field_at, fields_of, leaves, show, unknown_key
@@ -271,7 +272,7 @@ def with_origin(violation: Violation, provenance: Provenance, root: type[Checked
     suggestion = violation.suggestion
     if field is not None and "computed" in field.metadata:
         return violation if violation.origin else dataclasses.replace(violation, origin=origin.partition("   (was")[0])
-    if not suggestion or suggestion.endswith("=..."):
+    if (violation.value is not ABSENT and not suggestion) or suggestion.endswith("=..."):
         before = provenance.replaced(violation.key)
         if before is not None and field is not None and "rule" in field.metadata and _obeys(field, before.value):
             suggestion = f"{violation.key}={show(before.value)}"
@@ -326,7 +327,7 @@ def _file_error(error: Exception) -> Violation:
         )
     mark = getattr(error, "problem_mark", None)
     if mark is not None:
-        return Violation(f"{mark.name}:{mark.line + 1}", rule=f"is not YAML: {getattr(error, 'problem', error)}")
+        return Violation(f"{displayed(mark.name)}:{mark.line + 1}", rule=f"is not YAML: {getattr(error, 'problem', error)}")
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return Violation("the defaults list", rule="; ".join(lines) or type(error).__name__)
 

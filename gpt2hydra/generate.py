@@ -134,9 +134,7 @@ def new_tokens(
             cache, pending = None, history[-kept(n_positions) :]
 
 
-def choose(
-    logits: torch.Tensor, config: GenerateConfig, generator: torch.Generator
-) -> int:
+def choose(logits: torch.Tensor, config: GenerateConfig, generator: torch.Generator) -> int:
     """One token from ``logits`` (V,), drawn on the CPU so that a seed means the same text on every device."""
     if config.temperature == 0 or config.top_k == 1:
         return int(logits.argmax())

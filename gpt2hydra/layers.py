@@ -71,7 +71,7 @@ def _read_yaml(path: str) -> Layer:
     with open(path, encoding="utf-8") as file:
         loader = _yaml_loader()(file)
         root = loader.get_single_node()
-    return _layer_of_yaml(loader, root, loader.construct_document(root) if root else {}, _displayed(path), 1)
+    return _layer_of_yaml(loader, root, loader.construct_document(root) if root else {}, displayed(path), 1)
 
 
 @functools.cache
@@ -79,7 +79,8 @@ def _yaml_loader() -> Any:
     return get_yaml_loader()
 
 
-def _displayed(path: str) -> str:
+def displayed(path: str) -> str:
+    """A path as a user reads it: relative to the current directory where it lies below."""
     path, here = os.path.abspath(path), os.path.join(os.getcwd(), "")
     return path[len(here) :] if path.startswith(here) else path
 

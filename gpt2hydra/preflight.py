@@ -253,4 +253,3 @@ def _report_failures(returns: Sequence[JobReturn]) -> None:
     if failed:
         sys.stderr.write(f"{len(failed)} of {len(returns)} jobs failed: {', '.join(f'#{number}' for number, _ in failed)}\n")
         sys.exit(1)
-

@@ -41,7 +41,12 @@ class Progress:
         self.writer = csv.writer(self.table)
         self.writer.writerow(field.name for field in fields(Row))
         self.bar = tqdm(
-            total=config.max_steps, unit="step", file=sys.stderr, disable=not sys.stderr.isatty(), dynamic_ncols=True, leave=False
+            total=config.max_steps,
+            unit="step",
+            file=sys.stderr,
+            disable=not sys.stderr.isatty(),
+            dynamic_ncols=True,
+            leave=False,
         )
         self.started = time.perf_counter()
         self.clock = self.started

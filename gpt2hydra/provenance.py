@@ -72,10 +72,10 @@ class Provenance:
         return words + (f"   (was {show(before.value)}, {before.source})" if before else "")
 
     def replaced(self, key: str) -> Setting | None:
-        """What the setting in force replaced."""
-        chain = self.settings.get(key, ())
-        before = chain[-2] if len(chain) > 1 else None
-        return None if before is None or before.value in (DELETED, MISSING) else before
+        """What the setting in force replaced, if it was another value."""
+        *_, before, last = (None, None, *self.settings.get(key, ()))
+        unchanged = before is not None and last is not None and repr(before.value) == repr(last.value)
+        return None if before is None or unchanged or before.value in (DELETED, MISSING) else before
 
     def verify(self, cfg: DictConfig) -> frozenset[str]:
         """The keys that Hydra composed otherwise, from the same overrides; :meth:`origin` admits it from now on."""

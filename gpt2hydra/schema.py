@@ -212,7 +212,7 @@ def _resolve_each(config: DictConfig, key: Any, path: str, root: type[Checked], 
         broken[path] = _unresolvable(config, key, path, root, error)
         return ABSENT
     if isinstance(node, DictConfig):
-        return {str(name): _resolve_each(node, name, f"{path}.{name}", root, broken) for name in node}
+        return {name: _resolve_each(node, name, f"{path}.{name}", root, broken) for name in map(str, node)}
     if isinstance(node, ListConfig):
         try:
             return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)

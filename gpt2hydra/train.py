@@ -96,7 +96,11 @@ class Run(TrainerCallback):  # type: ignore[misc]  # transformers gives its call
         model = build_model(self.config.model, self.settings, self.tokenizer.end_of_text)
         self.output_dir.mkdir(parents=True, exist_ok=True)
         self.trainer = GPT2Trainer(
-            self.settings, model, arguments(self.settings, device, self.output_dir), data.TrainingBatches(training, self.settings), self
+            self.settings,
+            model,
+            arguments(self.settings, device, self.output_dir),
+            data.TrainingBatches(training, self.settings),
+            self,
         )
         self._announce(model, device, len(training))
         self.progress = Progress(self.settings, self.output_dir)
@@ -150,7 +154,11 @@ class Run(TrainerCallback):  # type: ignore[misc]  # transformers gives its call
 
     def saved(self) -> str:
         """Whether there is a checkpoint, in words."""
-        return f"the checkpoint of step {self.saved_step:,} is in {self.folder}" if self.saved_step else "there is no checkpoint yet"
+        return (
+            f"the checkpoint of step {self.saved_step:,} is in {self.folder}"
+            if self.saved_step
+            else "there is no checkpoint yet"
+        )
 
     def _announce(self, model: GPT2LMHeadModel, device: torch.device, training: int) -> None:
         text = "the Python language reference" if self.config.data.path is None else self.config.data.path
@@ -198,7 +206,7 @@ def sampling_command(output_dir: Path) -> str:
     plain = all(character.isalnum() or character in "/._-" for character in path)
     quoted = path if plain else "'" + path.replace("'", "\\'") + "'"
     program = "gpt2hydra-generate" if Path(sys.argv[0]).name.startswith("gpt2hydra") else "python generate.py"
-    return f"{program} {shlex.quote(f'checkpoint={quoted}')} prompt=\"The \""
+    return f'{program} {shlex.quote(f"checkpoint={quoted}")} prompt="The "'
 
 
 # ---------------------------------------------------------------------------------------------------- what is computed
@@ -283,7 +291,12 @@ class GPT2Trainer(Trainer):  # type: ignore[misc]  # transformers gives its Trai
     """The Trainer, with our loss, optimizer, schedule, and batches in the order of their numbers."""
 
     def __init__(
-        self, config: TrainingConfig, model: GPT2LMHeadModel, args: TrainingArguments, batches: data.TrainingBatches, run: TrainerCallback
+        self,
+        config: TrainingConfig,
+        model: GPT2LMHeadModel,
+        args: TrainingArguments,
+        batches: data.TrainingBatches,
+        run: TrainerCallback,
     ) -> None:
         super().__init__(model, args, data_collator=lambda items: items[0], train_dataset=batches, callbacks=[run])
         self.config = config
@@ -292,7 +305,11 @@ class GPT2Trainer(Trainer):  # type: ignore[misc]  # transformers gives its Trai
         self.remove_callback(PrinterCallback)
 
     def compute_loss(
-        self, model: torch.nn.Module, inputs: Mapping[str, torch.Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
+        self,
+        model: torch.nn.Module,
+        inputs: Mapping[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
     ) -> torch.Tensor:
         """The mean over the batch; the Trainer divides it by the passes of a step."""
         loss = token_loss(model, inputs)

@@ -132,7 +132,9 @@ def test_integers_are_strict(name: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("name", ["resid_pdrop", "embd_pdrop", "attn_pdrop"])
-@pytest.mark.parametrize("value", [-0.1, 1.1, math.nan, math.inf, -math.inf, True, "0.1", None, 10**400], ids=lambda value: repr(value)[:8])
+@pytest.mark.parametrize(
+    "value", [-0.1, 1.1, math.nan, math.inf, -math.inf, True, "0.1", None, 10**400], ids=lambda value: repr(value)[:8]
+)
 def test_dropouts_are_probabilities(name: str, value: object) -> None:
     with pytest.raises(ConfigError) as caught:
         GPT2Config(**{name: value})  # type: ignore[arg-type]

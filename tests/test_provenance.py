@@ -163,7 +163,9 @@ def hydra_ready() -> Iterator[None]:
     JobRuntime.instance().set("name", "test")
     store.store(name="schema", node=Schema)
     store.store(group="db", name="stored", node=Stored)
-    store.store(group="db", name="plain", node={"host": "the ConfigStore: db/plain", "more": {"x": "the ConfigStore: db/plain"}})
+    store.store(
+        group="db", name="plain", node={"host": "the ConfigStore: db/plain", "more": {"x": "the ConfigStore: db/plain"}}
+    )
     yield
     store.repo, base.version_base = before
     JobRuntime.instance().set("name", name)
@@ -236,7 +238,9 @@ def places(value: object, overrides: list[str]) -> set[str]:
         return {f"the command line: {overrides[max(by)]}"}
     if found := re.search(r"the default|the ConfigStore: [\w/]+|[\w/]+\.yaml:\d+", repr(value)):
         return {found[0]}
-    return {"null": {DEFAULT, "conf/experiment/c.yaml:2"}, "???": {DEFAULT}, "${opt}": {"conf/main.yaml:22"}}[str(value or "null")]
+    return {"null": {DEFAULT, "conf/experiment/c.yaml:2"}, "???": {DEFAULT}, "${opt}": {"conf/main.yaml:22"}}[
+        str(value or "null")
+    ]
 
 
 def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

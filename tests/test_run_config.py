@@ -18,7 +18,10 @@ def test_defaults_are_valid() -> None:
     [
         pytest.param({"training": {"seq_len": 1025}}, "training.seq_len", "must be ≤ model.n_positions = 1024", id="seq_len"),
         pytest.param(
-            {"model": {"vocab_size": 256}}, "model.vocab_size", "must be ≥ 257, the symbols of tokenizer.name = bytes", id="bytes"
+            {"model": {"vocab_size": 256}},
+            "model.vocab_size",
+            "must be ≥ 257, the symbols of tokenizer.name = bytes",
+            id="bytes",
         ),
         pytest.param(
             {"tokenizer": {"name": "gpt2"}},

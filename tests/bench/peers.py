@@ -107,7 +107,12 @@ def process(command: list[str], folder: Path, **environment: str) -> Callable[[]
     def run() -> float:
         start = time.perf_counter()
         subprocess.run(
-            command, cwd=folder, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+            command,
+            cwd=folder,
+            env={**os.environ, **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
         )
         return time.perf_counter() - start
 

@@ -23,7 +23,12 @@ def main() -> None:
         bare = process(python(apps["bare"], "model=large", "hydra.run.dir=bare"), folder)
         ours = process(python(apps["ours"], "model=large", "hydra.run.dir=ours"), folder)
         preset = process(python("-c", "from gpt2hydra import GPT2Config; GPT2Config.gpt2_large()"), folder)
-        compare("a preset from Python / import dataclasses, yaml", preset, process(python("-c", "import dataclasses, yaml"), folder), 1.5)
+        compare(
+            "a preset from Python / import dataclasses, yaml",
+            preset,
+            process(python("-c", "import dataclasses, yaml"), folder),
+            1.5,
+        )
         compare("a valid run, up to the function / bare Hydra", ours, bare, 1.0)
         compare("a refusal with its report / a bare Hydra run", process(python(apps["ours"], *REFUSED), folder), bare, 1.2)
         broken_rule = process(python(apps["ours"], "model=large", "model.n_head=7"), folder)

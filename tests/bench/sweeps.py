@@ -68,7 +68,13 @@ def main() -> None:
     print(f"{'':<58} {'ours':>12} {'peer':>12}")
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         few = POINTS[::50]
-        compare("20 configs with compose() / hydra.compose + to_object", _timed(lambda: _by_us(few)), _timed(lambda: _by_hydra(few)), 0.35, 5)
+        compare(
+            "20 configs with compose() / hydra.compose + to_object",
+            _timed(lambda: _by_us(few)),
+            _timed(lambda: _by_hydra(few)),
+            0.35,
+            5,
+        )
         ours = _timed(lambda: preflight(Composer("train", CONF_DIR, frozen=True), POINTS))
         compare("preflight of 1,000 points / composing them", ours, _timed(lambda: _by_hydra(POINTS)), 0.05, 1)
     with tempfile.TemporaryDirectory() as name:

@@ -1,0 +1,361 @@
+"""What a refusal says: all problems at once, who set each, what to type instead."""
+
+from pathlib import Path
+
+import pytest
+
+import gpt2hydra
+from gpt2hydra.config import CONF_DIR
+from gpt2hydra.rules import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CONF_DIR.parent)  # origins are shown relative to it
+
+
+def report(*overrides: str, name: str = "train", config_dir: Path | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        gpt2hydra.compose(name, list(overrides), config_dir=config_dir)
+    return str(caught.value)
+
+
+def only(*overrides: str, name: str = "train", config_dir: Path | None = None) -> str:
+    """The one violation of a report."""
+    head, violation = report(*overrides, name=name, config_dir=config_dir).split("\n\n")
+    assert head == "1 problem in the configuration; nothing was started."
+    return "\n".join(line[2:] for line in violation.splitlines())
+
+
+def test_four_mistakes_of_four_kinds_are_one_report_in_the_order_of_the_schema() -> None:
+    assert (
+        report("model=large", "model.n_head=7", "model.resid_pdrop=1.5", "model.n_layer=abc", "model.n_hed=3")
+        == """\
+4 problems in the configuration; nothing was started.
+
+  model.n_layer = abc
+    must be an integer ≥ 1 and ≤ 10,000, not text
+    set by the command line: model.n_layer=abc   (was 36, conf/model/large.yaml:1)
+    try: model.n_layer=36
+
+  model.n_head = 7
+    must divide model.n_embd = 1280 (nearest: 5, 8; or n_embd for 7 heads: 1274, 1281)
+    set by the command line: model.n_head=7   (was 20, conf/model/large.yaml:3)
+    try: model.n_head=8
+
+  model.resid_pdrop = 1.5
+    must be ≥ 0 and ≤ 1
+    set by the command line: model.resid_pdrop=1.5   (was 0.1, the default)
+    try: model.resid_pdrop=0.1
+
+  model.n_hed = 3
+    unknown key; did you mean model.n_head?
+    set by the command line: model.n_hed=3
+    try: model.n_head=3"""
+    )
+
+
+def test_swapped_layers_and_heads_are_recognised() -> None:
+    assert (
+        only("model=xl", "model.n_layer=25", "model.n_head=48")
+        == """\
+model.n_head = 48
+  must divide model.n_embd = 1600; n_layer and n_head look swapped: xl has 48 layers, 25 heads
+  set by the command line: model.n_head=48   (was 25, conf/model/xl.yaml:3)
+  try: model.n_head=25 model.n_layer=48"""
+    )
+
+
+def test_a_rule_that_blames_a_file_says_which_override_broke_it() -> None:
+    assert (
+        only("model.n_embd=770")
+        == """\
+model.n_head = 12
+  must divide model.n_embd = 770 (nearest: 11, 14; or n_embd for 12 heads: 768, 780)
+  set by conf/model/small.yaml:3; model.n_embd is set by the command line: model.n_embd=770
+  try: model.n_head=11"""
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- no hole
+
+A_VALUE = "must be an integer ≥ 1 and ≤ 10,000"
+WAS_12 = "(was 12, conf/model/small.yaml:1)\n  try: model.n_layer=12"
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        pytest.param(
+            "+model.n_hed=5",
+            "model.n_hed = 5\n  unknown key; did you mean model.n_head?\n  set by the command line: +model.n_hed=5\n"
+            "  try: model.n_head=5",
+            id="added key",
+        ),
+        pytest.param(
+            "++model.n_hed=5",
+            "model.n_hed = 5\n  unknown key; did you mean model.n_head?\n  set by the command line: ++model.n_hed=5\n"
+            "  try: model.n_head=5",
+            id="forced key",
+        ),
+        pytest.param(
+            "+foo.bar=3",
+            "foo = {'bar': 3}\n  unknown key; known: model, data, tokenizer, training, hardware, dry_run, preflight\n"
+            "  set by the command line: +foo.bar=3",
+            id="added section",
+        ),
+        pytest.param(
+            "trainin.seed=3",
+            "trainin.seed = 3\n  unknown key; did you mean training.seed?\n  set by the command line: trainin.seed=3\n"
+            "  try: training.seed=3",
+            id="misspelt section",
+        ),
+        pytest.param(
+            "modle=large",
+            "modle = large\n  unknown key; did you mean model?\n  set by the command line: modle=large\n  try: model=large",
+            id="misspelt group",
+        ),
+        pytest.param(
+            "model=lrage",
+            "model = lrage\n  must be one of large, medium, small, xl\n  set by the command line: model=lrage\n"
+            "  try: model=large",
+            id="misspelt option",
+        ),
+        pytest.param(
+            "model=null",
+            "model = null\n  must be one of large, medium, small, xl\n  set by the command line: model=null\n"
+            "  try: model=small",
+            id="null option",
+        ),
+        pytest.param(
+            "~model",
+            "model\n  must be one of large, medium, small, xl\n  deleted by the command line: ~model\n  try: model=small",
+            id="deleted group",
+        ),
+        pytest.param(
+            "~model.n_layer",
+            "model.n_layer\n  cannot be deleted: every key of the schema has a value\n"
+            "  set by the command line: ~model.n_layer",
+            id="deleted key",
+        ),
+        pytest.param(
+            "~model.n_layr",
+            "model.n_layr\n  cannot be deleted: there is no such key\n  set by the command line: ~model.n_layr",
+            id="deleted nothing",
+        ),
+        pytest.param(
+            "model={n_hed: 5}",
+            "model.n_hed = 5\n  unknown key; did you mean model.n_head?\n  set by the command line: model={n_hed: 5}\n"
+            "  try: model.n_head=5",
+            id="dict value",
+        ),
+        pytest.param(
+            "training=null",
+            "training = null\n  is a section; set its keys, for example training.seq_len\n"
+            "  set by the command line: training=null",
+            id="null section",
+        ),
+        pytest.param(
+            "model.n_layer=???",
+            f"model.n_layer\n  must be given: transformer blocks\n  set by the command line: model.n_layer=???   {WAS_12}",
+            id="mandatory marker",
+        ),
+        pytest.param(
+            "model.n_layer=${nope}",
+            "model.n_layer = ${nope}\n  refers to a key that does not exist\n"
+            f"  set by the command line: model.n_layer=${{nope}}   {WAS_12}",
+            id="interpolation of nothing",
+        ),
+        pytest.param(
+            "model.n_layer=${oc.env:GPT2HYDRA_NO_SUCH}",
+            "model.n_layer = ${oc.env:GPT2HYDRA_NO_SUCH}\n  refers to an environment variable that is not set\n"
+            f"  set by the command line: model.n_layer=${{oc.env:GPT2HYDRA_NO_SUCH}}   {WAS_12}",
+            id="environment variable that is not set",
+        ),
+        pytest.param(
+            "model.n_layer=true",
+            f"model.n_layer = true\n  {A_VALUE}, not true or false\n  set by the command line: model.n_layer=true   {WAS_12}",
+            id="bool for int",
+        ),
+        pytest.param(
+            "model.n_layer=12.0",
+            f"model.n_layer = 12.0\n  {A_VALUE}, not a number with a decimal point\n"
+            f"  set by the command line: model.n_layer=12.0   {WAS_12}",
+            id="float for int",
+        ),
+        pytest.param(
+            "dry_run=5",
+            "dry_run = 5\n  must be true or false, not an integer\n"
+            "  set by the command line: dry_run=5   (was false, the default)\n  try: dry_run=false",
+            id="int for bool",
+        ),
+        pytest.param(
+            "model.resid_pdrop=nan",
+            "model.resid_pdrop = nan\n  must be finite: a number ≥ 0 and ≤ 1\n"
+            "  set by the command line: model.resid_pdrop=nan   (was 0.1, the default)\n  try: model.resid_pdrop=0.1",
+            id="nan",
+        ),
+        pytest.param(
+            "training.learning_rate=-inf",
+            "training.learning_rate = -inf\n  must be finite: a number > 0 and ≤ 10\n"
+            "  set by the command line: training.learning_rate=-inf   (was 0.0006, the default)\n"
+            "  try: training.learning_rate=0.0006",
+            id="inf",
+        ),
+        pytest.param(
+            "model.resid_pdrop=1e400",
+            "model.resid_pdrop = inf\n  must be finite: a number ≥ 0 and ≤ 1\n"
+            "  set by the command line: model.resid_pdrop=1e400   (was 0.1, the default)\n  try: model.resid_pdrop=0.1",
+            id="1e400",
+        ),
+        pytest.param(
+            "model.n_layer=1:30",
+            f"model.n_layer = 1:30\n  {A_VALUE}, not text\n  set by the command line: model.n_layer=1:30   {WAS_12}",
+            id="sexagesimal",
+        ),
+        pytest.param(
+            "model.n_inner=5",
+            "model.n_inner = 5\n  is computed (4 * n_embd): 3072 for model.n_embd = 768; it cannot be set\n"
+            "  set by the command line: model.n_inner=5",
+            id="computed value",
+        ),
+        pytest.param(
+            "++model.n_inner=5",
+            "model.n_inner = 5\n  is computed (4 * n_embd): 3072 for model.n_embd = 768; it cannot be set\n"
+            "  set by the command line: ++model.n_inner=5",
+            id="computed value, forced",
+        ),
+        pytest.param(
+            "model.n_layer=2,3",
+            "model.n_layer = 2,3\n  is a list of values to sweep over, which needs -m (--multirun)\n"
+            "  set by the command line: model.n_layer=2,3\n  try: -m model.n_layer=2,3",
+            id="sweep without -m",
+        ),
+        pytest.param(
+            "hydra.run.dri=x",
+            "hydra.run.dri = x\n  unknown key of Hydra's own config; did you mean hydra.run.dir?\n"
+            "  set by the command line: hydra.run.dri=x\n  try: hydra.run.dir=x",
+            id="Hydra's own key",
+        ),
+        pytest.param("=", "=\n  is not an override, which is KEY=VALUE, or ~KEY to delete\n  on the command line", id="no key"),
+        pytest.param(
+            "model.n_layer=(",
+            "model.n_layer = (\n  is not an override that Hydra can read (extraneous input '('); put it in quotes"
+            " if it is text: \"key='...'\"\n  set by the command line: model.n_layer=(",
+            id="no grammar",
+        ),
+    ],
+)
+def test_no_hole(override: str, expected: str) -> None:
+    assert only(override) == expected
+
+
+def test_5000_digits_are_refused_in_few_words() -> None:
+    digits = "9" * 5000
+    assert only(f"model.n_layer={digits}").splitlines()[:2] == [
+        f"model.n_layer = {digits[:60]}... (5,000 characters)",
+        "  has too many digits",
+    ]
+    assert only(f"model.resid_pdrop={digits[:400]}").splitlines()[1] == "  must be finite: a number ≥ 0 and ≤ 1"
+
+
+def test_a_value_from_the_environment_stays_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPT2HYDRA_SECRET", "hunter2")
+    for key in ("training.device", "model.n_layer", "dry_run", "training.learning_rate", "tokenizer.name"):
+        assert "hunter2" not in report(f"{key}=${{oc.env:GPT2HYDRA_SECRET}}")
+
+
+def test_what_only_repeats_a_mistake_is_not_another_one() -> None:
+    assert only("model.n_positions=0").startswith("model.n_positions = 0\n")  # training.seq_len: ${model.n_positions}
+
+
+def test_a_missing_checkpoint_is_told_with_what_it_is() -> None:
+    assert (
+        only(name="generate")
+        == """\
+checkpoint
+  must be given: run directory, or any Hugging Face folder of a GPT-2 with safetensors
+  the default
+  try: checkpoint=..."""
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- in files
+
+
+def a_conf(folder: Path, **files: str) -> Path:
+    """A user's own ``conf/`` with one primary config, ``mine.yaml``, and more."""
+    primary = "defaults:\n  - train_schema\n  - model: mine\n  - _self_\n"
+    for name, content in {"mine": primary, "model__mine": "n_layer: 2\n", **files}.items():
+        file = folder / f"{name.replace('__', '/')}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, encoding="utf-8")
+    return folder
+
+
+def in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> str:
+    monkeypatch.chdir(tmp_path)
+    return only(name="mine", config_dir=a_conf(tmp_path / "conf", **files))
+
+
+def test_an_unknown_key_in_a_file_has_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (
+        in_files(tmp_path, monkeypatch, model__mine="n_layer: 2\n# width\nn_embed: 64\n")
+        == """\
+model.n_embed = 64
+  unknown key; did you mean model.n_embd?
+  set by conf/model/mine.yaml:3
+  try: model.n_embd=64"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        pytest.param(
+            "n_layer: 012",
+            "model.n_layer = 012\n  YAML reads it as 10; in the file, write 12\n  set by conf/model/mine.yaml:1   "
+            "(was 12, the default)\n  try: model.n_layer=12",
+            id="octal",
+        ),
+        pytest.param(
+            "vocab_size: 10:00:00",
+            "model.vocab_size = 10:00:00\n  YAML reads it as 36000; in the file, write 36000\n"
+            "  set by conf/model/mine.yaml:1   (was 50257, the default)\n  try: model.vocab_size=50257",
+            id="sexagesimal",
+        ),
+    ],
+)
+def test_a_number_that_yaml_misreads(line: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert in_files(tmp_path, monkeypatch, model__mine=f"{line}\n") == expected
+
+
+@pytest.mark.parametrize(("written", "read"), [("no", "false"), ("007", "7"), ("1.10", "1.1"), ("1e3", "1000.0")])
+def test_text_that_yaml_takes_for_something_else(
+    written: str, read: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    primary = f"defaults:\n  - train_schema\n  - model: mine\n  - _self_\ndata:\n  path: {written}\n"
+    assert (
+        in_files(tmp_path, monkeypatch, mine=primary)
+        == f"""\
+data.path = {written}
+  is text, but YAML reads it as {read}; in the file, put it in quotes: '{written}'
+  set by conf/mine.yaml:6   (was null, the default)
+  try: data.path={written}"""
+    )
+
+
+def test_quoted_text_and_plain_numbers_are_read_right(tmp_path: Path) -> None:
+    primary = "defaults:\n  - train_schema\n  - model: mine\n  - _self_\ndata:\n  path: 'no'\nhardware: {name: 4090}\n"
+    config = gpt2hydra.compose("mine", config_dir=a_conf(tmp_path, mine=primary, model__mine="n_layer: 1_0\n"))
+    assert (config.data.path, config.hardware.name, config.model.n_layer) == ("no", "4090", 10)
+
+
+def test_a_file_that_is_no_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = in_files(tmp_path, monkeypatch, model__mine="n_layer: [1\nn_head: 3\n")
+    assert said.startswith("conf/model/mine.yaml:2\n  is not YAML: ")
+
+
+def test_a_file_that_names_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = in_files(tmp_path, monkeypatch, mine="defaults:\n  - train_schema\n  - model: mien\n")
+    assert "mien" in said and "did you mean mine?" in said
