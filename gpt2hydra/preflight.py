@@ -21,7 +21,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.types import HydraContext, RunMode
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition import Composer, parse
@@ -40,7 +41,6 @@ class Preflight:
     points: list[Point]
     valid: dict[int, Checked] = field(default_factory=dict)
     invalid: dict[int, tuple[Violation, ...]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
     def table(self) -> str:
         """The invalid points: number, overrides, what is wrong and what to type instead."""
@@ -127,12 +127,18 @@ def _expand_adaptive(overrides: list[Override]) -> tuple[list[Point], list[str]]
 # ------------------------------------------------------------------------------------------------------- the sweep
 
 
-class CheckedSweeper(BasicSweeper):
-    """Hydra's basic sweeper over points that are known to be valid, so that each is composed once more, not twice."""
+class PointSweeper(Sweeper):
+    """Launches points that are known already, so that each is composed once more, not twice as by Hydra's basic sweeper."""
 
     def __init__(self, points: list[Point], max_batch_size: int | None) -> None:
-        super().__init__(max_batch_size)
-        self.points = points
+        self.points, self.batch = points, max_batch_size or max(len(points), 1)
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Make the launcher that ``hydra/launcher`` names."""
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
         """Launch the points, batch by batch. A failed job does not stop the others."""
@@ -141,8 +147,8 @@ class CheckedSweeper(BasicSweeper):
         directory.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, directory / "multirun.yaml")
         returns: list[JobReturn] = []
-        for batch in self.split_overrides_to_chunks(self.points, self.max_batch_size):
-            returns += self.launcher.launch(batch, initial_job_idx=len(returns))
+        for first in range(0, len(self.points), self.batch):
+            returns += self.launcher.launch(self.points[first : first + self.batch], initial_job_idx=first)
         return returns
 
 
@@ -153,6 +159,7 @@ class SweepJob:
         self.function = function
 
     def __call__(self, composed: DictConfig) -> Any:
+        """Run one point, in the process and the directory that the launcher chose."""
         from gpt2hydra.schema import instantiate, register_resolvers
 
         register_resolvers()
@@ -161,7 +168,10 @@ class SweepJob:
             return self.function(instantiate(composed))
         except Exception as error:
             overrides = " ".join(HydraConfig.get().overrides.task)
-            reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+            if isinstance(error, ConfigError):
+                reason = "; ".join(summary(violation) for violation in error.violations)
+            else:
+                reason = f"{type(error).__name__}: {error}"
             sys.stderr.write(f"job #{job.num} failed ({overrides}): {reason}\n")
             sys.stderr.flush()
             raise
@@ -174,25 +184,24 @@ def sweep(
     from gpt2hydra.app import check_directory, require
 
     composed = _compose(composer, [*overrides, "hydra.mode=MULTIRUN"])
-    mode = str(composed.get("preflight", "strict"))
-    found = None
-    if mode != "off" or composed.get("dry_run") is True:
-        points, notes = expand(composed, composer)
+    mode, dry = str(composed.get("preflight", "strict")), composed.get("dry_run") is True
+    points, notes = expand(composed, composer)
+    if mode != "off" or dry:
         found = preflight(composer, points)
-        found.notes += notes
-        _report(found, skip=mode == "skip_invalid" and _is_basic(composed))
-        if composed.get("dry_run") is True:
+        _report(found, notes, skip=mode == "skip_invalid" and _is_basic(composed))
+        if dry:
             _print_points(found)
             return
+        points = [points[number] for number in found.valid]
     require(extra)
     check_directory(Path(composed.hydra.sweep.dir).absolute())
     callbacks = Callbacks(composed)
     callbacks.on_multirun_start(config=composed, config_name=composer.config_name)
     context = HydraContext(config_loader=composer.loader, callbacks=callbacks)
-    sweeper = _sweeper(composed, context, SweepJob(function), found)
+    sweeper = _sweeper(composed, context, SweepJob(function), points)
     returns = sweeper.sweep(arguments=list(composed.hydra.overrides.task))
     callbacks.on_multirun_end(config=composed, config_name=composer.config_name)
-    _report_failures(returns if isinstance(sweeper, CheckedSweeper) else [])
+    _report_failures(returns if isinstance(sweeper, PointSweeper) else [])
 
 
 def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
@@ -212,17 +221,17 @@ def _sweeps(text: str) -> bool:
         return False
 
 
-def _sweeper(composed: DictConfig, context: HydraContext, job: SweepJob, found: Preflight | None) -> Any:
-    if found is None or not _is_basic(composed):
+def _sweeper(composed: DictConfig, context: HydraContext, job: SweepJob, points: list[Point]) -> Sweeper:
+    if not _is_basic(composed):
         return Plugins.instance().instantiate_sweeper(config=composed, hydra_context=context, task_function=job)
-    sweeper = CheckedSweeper([found.points[number] for number in found.valid], composed.hydra.sweeper.max_batch_size)
+    sweeper = PointSweeper(points, composed.hydra.sweeper.max_batch_size)
     sweeper.setup(config=composed, hydra_context=context, task_function=job)
     return sweeper
 
 
-def _report(found: Preflight, *, skip: bool) -> None:
+def _report(found: Preflight, notes: list[str], *, skip: bool) -> None:
     """Print what was found; exit with 1 where something is invalid, unless it is to be skipped."""
-    for note in found.notes:
+    for note in notes:
         sys.stderr.write(f"preflight: {note}\n")
     if not found.invalid:
         return

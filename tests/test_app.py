@@ -34,7 +34,8 @@ def test_the_job_runs_in_hydras_directory(run: CommandLine) -> None:
     seen: list[Path] = []
     run("hydra.run.dir=here", job=lambda config: seen.append(app.output_dir()))
     assert seen == [run.folder / "here"]
-    assert sorted(path.name for path in (run.folder / "here/.hydra").iterdir()) == ["config.yaml", "hydra.yaml", "overrides.yaml"]
+    recorded = sorted(path.name for path in (run.folder / "here/.hydra").iterdir())
+    assert recorded == ["config.yaml", "hydra.yaml", "overrides.yaml"]
 
 
 def test_main_takes_a_ready_config_too() -> None:
@@ -73,7 +74,10 @@ def test_completion_knows_the_sizes(run: CommandLine, monkeypatch: pytest.Monkey
     assert run("-sc", "query=bash").out.split() == ["model=large", "model=medium", "model=small", "model=xl"]
 
 
-@pytest.mark.parametrize("prompt", ["To be, or not", "a=b", "'quoted'", "{x: 1}", "[1,2]", "${model}", "$ \\ ' \"", " x ", "007", "é"])
+PROMPTS = ["To be, or not", "a=b", "'quoted'", "{x: 1}", "[1,2]", "${model}", "$ \\ ' \"", " x ", "007", "é"]
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
 def test_a_prompt_means_what_was_typed(run: CommandLine, prompt: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "machine_problems", lambda config: [])
     outcome = run("checkpoint=there", f"prompt={prompt}", config_name="generate")
