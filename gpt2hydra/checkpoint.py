@@ -13,22 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpt2hydra import __version__
+from gpt2hydra import __version__, weights
 from gpt2hydra.config import GPT2Config
 from gpt2hydra.huggingface import LARGEST_CONFIG, from_hf, read_json, to_hf
-from gpt2hydra.rules import ConfigError, Violation, show
+from gpt2hydra.rules import ConfigError, Violation
 from gpt2hydra.run_config import GenerateConfig, TrainConfig
-from gpt2hydra.tokenizer import Tokenizer, from_folder
+from gpt2hydra.tokenizer import FILES, WHOLE, Tokenizer, from_folder, read_whole
 
 if TYPE_CHECKING:
     import torch
     from transformers import GPT2Config as HFConfig
     from transformers import GPT2LMHeadModel
-
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
-LARGEST_INDEX = 100_000_000
-"""Bytes of an index or of the header of a weights file."""
 
 # -------------------------------------------------------------------------------------------------------------- writing
 
@@ -38,14 +33,16 @@ def save(model: GPT2LMHeadModel, tokenizer: Tokenizer, config: TrainConfig, step
     from safetensors.torch import save_file
 
     tied = "lm_head.weight"  # the token embedding; readers tie it again
-    weights = {name: each.detach().contiguous() for name, each in model.state_dict().items() if name != tied}
+    tensors = {name: each.detach().contiguous() for name, each in model.state_dict().items() if name != tied}
     end_of_text = tokenizer.end_of_text
-    with _appears(folder) as unfinished:
-        save_file(weights, unfinished / WEIGHTS, metadata={"format": "pt"})
+    with appears(folder) as unfinished:
         _write_json(unfinished / "config.json", to_hf(config.model, end_of_text))
         _write_json(unfinished / "generation_config.json", {"bos_token_id": end_of_text, "eos_token_id": end_of_text})
         _write_json(unfinished / "gpt2hydra.json", {"version": __version__, "step": step, "config": config.to_dict()})
         tokenizer.save(unfinished, config.model.n_positions)
+        save_file(tensors, unfinished / weights.FILE, metadata={"format": "pt"})
+        # safetensors lets nobody but the owner read it, whatever the umask says
+        (unfinished / weights.FILE).chmod((unfinished / "config.json").stat().st_mode)
 
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:
@@ -53,10 +50,10 @@ def _write_json(file: Path, content: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _appears(folder: Path) -> Iterator[Path]:
+def appears(folder: Path) -> Iterator[Path]:
     """A folder to fill, which takes the name ``folder`` once all of it has reached the disk; nothing stays if not."""
-    unfinished, former = (folder.with_name(f".{folder.name}-{what}-{os.getpid()}") for what in ("unfinished", "former"))
-    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished, former = (folder.with_name(f".{folder.name}-{what}") for what in ("unfinished", "former"))
+    _recover(unfinished, former, folder)
     unfinished.mkdir(parents=True)
     try:
         yield unfinished
@@ -67,8 +64,15 @@ def _appears(folder: Path) -> Iterator[Path]:
         unfinished.rename(folder)
         _flush(folder.parent)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.rmtree(former, ignore_errors=True)
+        _recover(unfinished, former, folder)
+
+
+def _recover(unfinished: Path, former: Path, folder: Path) -> None:
+    """Undo a save that did not come to its end, here or in a process that was killed; tidy up after one that did."""
+    shutil.rmtree(unfinished, ignore_errors=True)
+    if former.exists() and not folder.exists():
+        former.rename(folder)
+    shutil.rmtree(former, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:
@@ -90,7 +94,7 @@ def runtime_config(config: GPT2Config, end_of_text: int | None = None, attention
     from transformers import GPT2Config as HFConfig
 
     settings = to_hf(config, end_of_text) | {"activation_function": "gelu_pytorch_tanh", "use_cache": False}
-    return HFConfig(**settings, attn_implementation=attention)
+    return HFConfig(**settings, attn_implementation=attention)  # type: ignore[call-arg]  # read from its **kwargs
 
 
 def locate(path: str) -> Path:
@@ -109,49 +113,52 @@ def load(path: str, device: torch.device | str = "cpu") -> tuple[GPT2LMHeadModel
     import torch
     from transformers import GPT2LMHeadModel
 
+    violations = _problems(path)
+    if violations:
+        raise ConfigError(violations)
     folder = locate(path)
-    model_config = from_hf(folder)
-    try:
-        model, report = GPT2LMHeadModel.from_pretrained(
-            None,
-            config=runtime_config(model_config),
-            state_dict=_weights(folder),
-            dtype=torch.float32,
-            output_loading_info=True,
+    tokenizer = from_folder(folder)
+    with _without_bars():
+        model = GPT2LMHeadModel.from_pretrained(
+            None, config=runtime_config(from_hf(folder)), state_dict=_tensors(path, folder), dtype=torch.float32
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ConfigError([_violation(path, f"has weights that cannot be read: {str(error).splitlines()[0]}")]) from None
-    absent = sorted(set(report["missing_keys"]) - {"lm_head.weight"})
-    if absent:
-        raise ConfigError([_violation(path, f"lacks {len(absent):,} weights of its own config, {absent[0]} the first")])
-    return model.eval().to(device), from_folder(folder)
+    return model.eval().to(device), tokenizer  # type: ignore[no-untyped-call]
 
 
-def _weights(folder: Path) -> dict[str, torch.Tensor]:
+def _tensors(path: str, folder: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    weights: dict[str, torch.Tensor] = {}
-    for file in weight_files(folder):
-        weights.update(load_file(file))
-    return weights
+    tensors: dict[str, torch.Tensor] = {}
+    for file in weights.files(folder):
+        try:
+            loaded = load_file(file)
+        except (OSError, SafetensorError) as error:
+            raise ConfigError([_violation(path, f"{file.name} is damaged: {error}")]) from None
+        tensors |= {f"transformer.{name}": each for key, each in loaded.items() if (name := weights.canonical(key))}
+    return tensors
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a folder; none if there are none.
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Transformers draws a bar of the tensors it takes, terminal or not."""
+    from transformers.utils import logging as untyped
 
-    Raises:
-        ConfigError: the index of a sharded checkpoint is damaged, or names anything but files beside it.
-    """
-    if (folder / WEIGHTS).is_file() or not (folder / INDEX).is_file():
-        return [folder / WEIGHTS] * (folder / WEIGHTS).is_file()
-    shards = read_json(folder / INDEX, LARGEST_INDEX).get("weight_map")
-    if not isinstance(shards, dict) or not shards or any(not _is_shard(name) for name in shards.values()):
-        raise ConfigError([Violation(str(folder / INDEX), rule="must map weights to .safetensors files beside it")])
-    return [folder / name for name in sorted(set(shards.values()))]
+    logging: Any = untyped
+    drawn = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if drawn:
+            logging.enable_progress_bar()
 
 
-def _is_shard(name: object) -> bool:
-    return isinstance(name, str) and name.endswith(".safetensors") and Path(name).name == name
+def end_of_text(folder: Path, tokenizer: Tokenizer) -> frozenset[int]:
+    """The tokens that end a text: what config.json says, and the tokenizer's own."""
+    said = read_json(folder / "config.json", LARGEST_CONFIG).get("eos_token_id")
+    listed = said if isinstance(said, list) else [said]
+    return frozenset(token for token in (*listed, tokenizer.end_of_text) if isinstance(token, int))
 
 
 # ---------------------------------------------------------------------------------------------------- what can be wrong
@@ -159,7 +166,11 @@ def _is_shard(name: object) -> bool:
 
 def problems(config: GenerateConfig) -> list[Violation]:
     """Everything about a checkpoint that a look at the disk can refuse, without opening the weights themselves."""
-    path, folder = config.checkpoint, locate(config.checkpoint)
+    return _problems(config.checkpoint)
+
+
+def _problems(path: str) -> list[Violation]:
+    folder = locate(path)
     if not folder.is_dir():
         rule = "is a file; must be a run directory or a Hugging Face folder" if folder.exists() else "there is no such folder"
         return [_violation(path, rule, _newest_run())]
@@ -168,8 +179,8 @@ def problems(config: GenerateConfig) -> list[Violation]:
         why = "the run saved none: it does so at each evaluation" if run else "there is no config.json"
         return [_violation(path, f"holds no checkpoint; {why}", _newest_run())]
     try:
-        from_hf(folder)
-        return _weight_problems(path, folder) or _tokenizer_problems(path, folder)
+        broken = weights.problems(folder, from_hf(folder))
+        return [_violation(path, rule) for rule in broken] or _tokenizer_problems(path, folder)
     except ConfigError as error:
         return [_violation(path, _in_words(violation)) for violation in error.violations]
 
@@ -189,44 +200,9 @@ def _newest_run() -> str:
     return f"checkpoint={max(found, key=lambda file: file.stat().st_mtime).parent.parent}" if found else ""
 
 
-def _weight_problems(path: str, folder: Path) -> list[Violation]:
-    files = weight_files(folder)
-    if not files:
-        pickled = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in folder.glob(pattern))
-        if not pickled:
-            return [_violation(path, f"must hold {WEIGHTS}; there are no weights")]
-        rule = f"must hold {WEIGHTS}; {pickled[0]} is a pickle, which can run code when it is opened, and stays closed"
-        return [_violation(path, rule)]
-    damaged = [(file.name, why) for file in files if (why := _damage(file))]
-    return [_violation(path, f"{name} {why}") for name, why in damaged]
-
-
-def _damage(file: Path) -> str:
-    """Why a safetensors file cannot be whole: 8 bytes of header length, the header in JSON, then the tensors."""
-    if not file.is_file():
-        return "is missing"
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if size < 8 or length > min(size - 8, LARGEST_INDEX):
-            return "is damaged: it is no safetensors file, or cut short"
-        try:
-            header = json.loads(stream.read(length))
-            end = max(each["data_offsets"][1] for name, each in header.items() if name != "__metadata__")
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-            return "is damaged: its header cannot be read"
-    return "" if size == 8 + length + end else f"is damaged: it has {size:,} bytes, its header says {show(8 + length + end)}"
-
-
 def _tokenizer_problems(path: str, folder: Path) -> list[Violation]:
-    whole = (folder / "tokenizer.json").is_file()
-    if whole or all((folder / name).is_file() for name in ("vocab.json", "merges.txt")):
-        return []
-    return [_violation(path, "has no tokenizer: must hold tokenizer.json, or vocab.json and merges.txt")]
-
-
-def end_of_text(folder: Path, tokenizer: Tokenizer) -> frozenset[int]:
-    """The tokens that end a text: what config.json says, and the tokenizer's own."""
-    said = read_json(folder / "config.json", LARGEST_CONFIG).get("eos_token_id")
-    listed = said if isinstance(said, list) else [said]
-    return frozenset(token for token in (*listed, tokenizer.end_of_text) if isinstance(token, int))
+    if (folder / WHOLE).is_file():
+        read_whole(folder)
+    elif not all((folder / name).is_file() for name in FILES):
+        return [_violation(path, f"has no tokenizer: must hold {WHOLE}, or {' and '.join(FILES)}")]
+    return []

@@ -8,6 +8,7 @@ import sys
 import torch
 
 from gpt2hydra.rules import ConfigError, Violation
+from gpt2hydra.run_config import TrainingConfig
 
 ABSENT = {
     "cuda": "this machine has no GPU that PyTorch {version} can use",
@@ -28,6 +29,17 @@ def pick(wanted: str, key: str) -> torch.device:
         rule = f"must be here: {ABSENT[wanted].format(version=torch.__version__)}"
         raise ConfigError([Violation(key, wanted, rule, suggestion=f"{key}=auto")])
     return torch.device(wanted)
+
+
+def for_training(config: TrainingConfig) -> torch.device:
+    """The device of a training run.
+
+    Raises:
+        ConfigError: it is not here, or does not compute in the precision asked for.
+    """
+    device = pick(config.device, "training.device")
+    check_precision(config.precision, device)
+    return device
 
 
 def check_precision(precision: str, device: torch.device) -> None:

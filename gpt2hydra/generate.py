@@ -24,24 +24,19 @@ def generate(config: GenerateConfig) -> list[str]:
 
     Raises:
         ConfigError: the checkpoint, the prompt or the device will not do.
-        SystemExit: 130, the user interrupted.
     """
-    try:
-        device = pick(config.device, "device")
-        model, tokenizer = checkpoint.load(config.checkpoint, device)
-        ends = checkpoint.end_of_text(checkpoint.locate(config.checkpoint), tokenizer)
-        prompt = encode_prompt(config.prompt, tokenizer, model.config.vocab_size)
-        _say_what_slides(len(prompt), config.max_new_tokens, model.config.n_positions)
-        generator = torch.Generator().manual_seed(config.seed)
-        samples = []
-        for number in range(config.num_samples):
-            show("\n---\n" if number else "")
-            tokens = new_tokens(model, prompt, config, generator, ends)
-            samples.append("".join(shown(stream(tokens, tokenizer, config.prompt))))
-        show("\n")
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+    device = pick(config.device, "device")
+    model, tokenizer = checkpoint.load(config.checkpoint, device)
+    ends = checkpoint.end_of_text(checkpoint.locate(config.checkpoint), tokenizer)
+    prompt = encode_prompt(config.prompt, tokenizer, model.config.vocab_size)
+    _say_what_slides(len(prompt), config.max_new_tokens, model.config.n_positions)
+    generator = torch.Generator().manual_seed(config.seed)
+    samples = []
+    for number in range(config.num_samples):
+        show("\n---\n" if number else "")
+        tokens = new_tokens(model, prompt, config, generator, ends)
+        samples.append("".join(shown(stream(tokens, tokenizer, config.prompt))))
+    show("\n")
     return samples
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from gpt2hydra.run_config import TrainingConfig
 
@@ -104,19 +104,21 @@ def duration(seconds: float) -> str:
 def draw(rows: Sequence[Row], title: str, file: Path) -> None:
     """The losses over the steps, as a picture."""
     from matplotlib.figure import Figure  # without pyplot: no window, no state of the process
+    from matplotlib.ticker import MaxNLocator
 
     training = [(row.step, row.training_loss) for row in rows if row.training_loss is not None]
     validation = [(row.step, row.validation_loss) for row in rows if row.validation_loss is not None]
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     if training:
-        axes.plot(*zip(*training, strict=True), color="#7aa6c2", linewidth=1.2, label="training")
-    axes.plot(*zip(*validation, strict=True), color="#c4501b", linewidth=1.8, marker="o", markersize=4, label="validation")
+        axes.plot(*zip(*training, strict=True), color="#3b7ea1", linewidth=1.4, label="training")
+    axes.plot(*zip(*validation, strict=True), color="#c4501b", linewidth=0.8, marker="o", markersize=4, label="validation")
     axes.annotate(f"{validation[-1][1]:.3f}", validation[-1], xytext=(0, 8), textcoords="offset points", ha="right")
     axes.set_xlabel("step")
     axes.set_ylabel("loss (nats per token)")
     axes.set_title(title, loc="left")
     axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 END_OF_TEXT = "<|endoftext|>"
 FILES = ("vocab.json", "merges.txt")
+WHOLE = "tokenizer.json"
 LARGEST_FILE = 100_000_000
 """Bytes; GPT-2's own vocab.json has about a million."""
 
@@ -52,7 +54,7 @@ class Tokenizer:
         if token in self._added:
             return self._added[token].encode()
         characters = self.backend.id_to_token(token) or ""
-        return bytes(_byte_of()[character] for character in characters)
+        return bytes(byte_of()[character] for character in characters)
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of tokens; bytes that are no UTF-8 become U+FFFD."""
@@ -61,7 +63,7 @@ class Tokenizer:
     def save(self, folder: Path, longest: int) -> None:
         """Write the files that ``AutoTokenizer`` and its like read. ``longest`` is the model's context, in tokens."""
         self.backend.encode_special_tokens = False  # saved as the rest of the world has it
-        self.backend.save(str(folder / "tokenizer.json"))
+        self.backend.save(str(folder / WHOLE))
         self.backend.encode_special_tokens = True
         self.backend.model.save(str(folder))
         special = {f"{kind}_token": END_OF_TEXT for kind in ("bos", "eos", "unk")}
@@ -85,7 +87,7 @@ _LONE_NEWLINE = re.compile(r"(?<=\S)\n(?=\S)")
 
 
 @functools.cache
-def _byte_of() -> dict[str, int]:
+def byte_of() -> dict[str, int]:
     """Character in a vocabulary file → the byte it stands for.
 
     Printable bytes stand for themselves; the others, in order, are U+0100 onwards (OpenAI, gpt-2/src/encoder.py).
@@ -109,17 +111,20 @@ def load(config: TokenizerConfig) -> Tokenizer:
 
 def bytes_tokenizer() -> Tokenizer:
     """Token = byte, and 256 for end-of-text."""
-    return _byte_level(dict(_byte_of()) | {END_OF_TEXT: 256}, [])
+    return _byte_level(dict(byte_of()) | {END_OF_TEXT: 256}, [])
 
 
 def from_files(vocab: Path, merges: Path) -> Tokenizer:
-    """GPT-2's format: ``vocab.json`` (token → id) and ``merges.txt`` (a pair of tokens a line, most frequent first)."""
-    lines = merges.read_text(encoding="utf-8").splitlines()
-    pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
-    try:
-        return _byte_level(read_json(vocab, LARGEST_FILE), pairs)
-    except (TypeError, ValueError, Exception) as error:  # noqa: BLE001 - tokenizers raises bare Exception
-        raise ConfigError([Violation(str(vocab.parent), rule=f"holds no byte-level BPE: {error}")]) from None
+    """GPT-2's format: ``vocab.json`` (token → id) and ``merges.txt`` (a pair of tokens a line, most frequent first).
+
+    Raises:
+        ConfigError: they are none of that.
+    """
+    symbols = read_json(vocab, LARGEST_FILE)
+    with _refused(vocab.parent):
+        lines = merges.read_text(encoding="utf-8").split("\n")
+        pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+        return _byte_level(symbols, pairs)
 
 
 def from_folder(folder: Path) -> Tokenizer:
@@ -130,12 +135,35 @@ def from_folder(folder: Path) -> Tokenizer:
     """
     import tokenizers
 
-    whole = folder / "tokenizer.json"
-    if not whole.is_file():
+    if not (folder / WHOLE).is_file():
         return from_files(*(folder / name for name in FILES))
-    if json.loads(whole.read_text(encoding="utf-8")).get("decoder", {}).get("type") != "ByteLevel":
-        raise ConfigError([Violation(str(whole), rule="must be a byte-level BPE, as GPT-2's is")])
-    return Tokenizer(tokenizers.Tokenizer.from_file(str(whole)))
+    read_whole(folder)
+    with _refused(folder / WHOLE):
+        return Tokenizer(tokenizers.Tokenizer.from_file(str(folder / WHOLE)))
+
+
+def read_whole(folder: Path) -> dict[str, Any]:
+    """The content of ``tokenizer.json``.
+
+    Raises:
+        ConfigError: it cannot be read, or is no byte-level BPE.
+    """
+    content = read_json(folder / WHOLE, LARGEST_FILE)
+    decoder = content.get("decoder")
+    if not isinstance(decoder, dict) or decoder.get("type") != "ByteLevel":
+        raise ConfigError([Violation(str(folder / WHOLE), rule="must be a byte-level BPE, as GPT-2's is")])
+    return content
+
+
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """What makes a tokenizer impossible, as a ConfigError; the library raises bare ``Exception``."""
+    try:
+        yield
+    except ImportError:
+        raise
+    except Exception as error:
+        raise ConfigError([Violation(str(path), rule=f"holds no byte-level BPE: {error}")]) from None
 
 
 def _byte_level(vocab: dict[str, int], merges: list[Any]) -> Tokenizer:
@@ -163,7 +191,7 @@ def files(path: str) -> tuple[Path, Path]:
 
     try:
         vocab, merges = (Path(hf_hub_download(path, name)) for name in FILES)
-    except Exception as error:  # noqa: BLE001 - the hub's client raises its own, requests' and the system's
+    except Exception as error:  # the hub's client raises its own, those of its transport and the system's
         raise ConfigError([not_fetched(path, str(error).splitlines()[0])]) from None
     return vocab, merges
 

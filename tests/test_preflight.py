@@ -90,14 +90,13 @@ def test_every_kind_of_mistake_stops_a_sweep_before_it_starts(run: CommandLine, 
 
 def test_a_sweep_in_a_file_is_checked_too(run: CommandLine) -> None:
     (run.folder / "mine.yaml").write_text(
-        """\
-defaults: [train_schema, {model: small}, _self_]
+        f"""\
+defaults: [train_schema, {{model: small}}, _self_]
 hydra:
   mode: MULTIRUN
-  searchpath: [file://%s]
-  sweeper: {params: {model.n_head: "4,7"}}
+  searchpath: [file://{CONF_DIR}]
+  sweeper: {{params: {{model.n_head: "4,7"}}}}
 """
-        % CONF_DIR
     )
     outcome = run(config_path=run.folder, config_name="mine")
     assert (outcome.code, outcome.configs) == (1, [])
