@@ -1,15 +1,6 @@
 """Continue a prompt: ``python generate.py checkpoint=RUN_DIR prompt="The "``, or ``python generate.py --help``."""
 
-import gpt2hydra
-
-
-@gpt2hydra.main(config_name="generate", extra="train")
-def main(config: gpt2hydra.GenerateConfig) -> None:
-    """Print the samples."""
-    from gpt2hydra.generate import generate
-
-    generate(config)
-
+from gpt2hydra.__main__ import generate
 
 if __name__ == "__main__":
-    main()
+    generate()

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from gpt2hydra import plan
 from tests.command_line import CommandLine
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[CommandLine]:
-    """The command line, in an empty folder. What Hydra's jobs do to logging ends with the test."""
+    """The command line, in an empty folder, on a machine that everything fits. Hydra's changes to logging end with the test."""
+    monkeypatch.setattr(plan, "_gpu_memory", lambda: None)
+    monkeypatch.setattr(plan, "_machine_memory", lambda: 10**15)
     root, before = logging.getLogger(), list(logging.getLogger().handlers)
     yield CommandLine(monkeypatch, capfd, tmp_path)
     for handler in set(root.handlers) - set(before):

@@ -1,0 +1,98 @@
+"""The commands: ``gpt2hydra size``, ``gpt2hydra explain``, and what ``train.py`` and ``generate.py`` run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from gpt2hydra import __version__, app
+from gpt2hydra.composition import Composer, as_typed
+from gpt2hydra.config import CONF_DIR
+from gpt2hydra.rules import ConfigError
+from gpt2hydra.run_config import GenerateConfig, TrainConfig
+from gpt2hydra.schema import ROOTS
+
+
+@app.main(config_name="train", extra="train")
+def train(config: TrainConfig) -> float:
+    """Train, and return the validation loss, which is what a Hydra sweeper minimises."""
+    from gpt2hydra.train import train
+
+    return train(config).validation_loss
+
+
+@app.main(config_name="generate", extra="train")
+def generate(config: GenerateConfig) -> None:
+    """Print the samples."""
+    from gpt2hydra.generate import generate
+
+    generate(config)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The ``gpt2hydra`` command. Exits with 1 where a configuration is refused, with 2 on wrong usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+        sys.stdout.flush()
+    except ConfigError as error:
+        app.refuse(error)
+    except BrokenPipeError:  # the reader, say `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("gpt2hydra", description="Look at GPT-2 configurations without starting anything.")
+    parser.add_argument("--version", action="version", version=f"gpt2hydra {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    size = commands.add_parser(
+        "size", help="what a configuration costs", description="Print parameters, memory, FLOPs and time."
+    )
+    size.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for train.py: model=xl hardware=a100_40gb")
+    size.add_argument("--json", action="store_true", help="print numbers for a program")
+    size.add_argument("--plot", metavar="FILE.png", help="draw the memory of every size in conf/model/ into this file")
+    size.set_defaults(run=_size)
+
+    explain = commands.add_parser("explain", help="who set each value", description="Print every value and who set it.")
+    explain.add_argument("words", nargs="*", metavar="WORD", help="train or generate, OVERRIDES, and a KEY to look at alone")
+    explain.set_defaults(run=_explain)
+    return parser
+
+
+def _size(options: argparse.Namespace) -> None:
+    from gpt2hydra.plan import Plan
+
+    if options.plot is not None:
+        from gpt2hydra.plot import plot_sizes
+
+        print(f"wrote {plot_sizes(options.overrides, options.plot)}")
+        return
+    composer = Composer("train", CONF_DIR, frozen=True)
+    overrides = as_typed(options.overrides, TrainConfig)
+    plan = Plan.of(app.checked(composer, overrides), _changes(composer, overrides))
+    print(json.dumps(plan.to_dict(), indent=2) if options.json else plan)
+
+
+def _changes(composer: Composer, overrides: list[str]) -> list[tuple[str, str, str]]:
+    from gpt2hydra.diagnosis import changes
+
+    return changes(composer, overrides, app.checked(composer, overrides))
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from gpt2hydra.diagnosis import explained
+
+    name = options.words.pop(0) if options.words[:1] in (["train"], ["generate"]) else "train"
+    keys = [word for word in options.words if "=" not in word and not word.startswith("~")]
+    overrides = as_typed([word for word in options.words if word not in keys], ROOTS[f"{name}_schema"])
+    print("\n".join(explained(Composer(name, CONF_DIR, frozen=True), overrides, keys)))
+
+
+if __name__ == "__main__":
+    main()
