@@ -32,7 +32,7 @@ _HOMES = {
     "register_configs": "schema",
     "sizing": "",
 }
-__all__ = sorted(_HOMES)  # noqa: PLE0605 - derived, and pinned by a test
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

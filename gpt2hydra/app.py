@@ -180,7 +180,7 @@ class _CommandLine:
         return bool(options.help or options.hydra_help or options.cfg or options.info or options.shell_completion)
 
     def _look(self) -> None:
-        """``--help``, ``--hydra-help``, ``--cfg``, ``--info`` and completion are Hydra's own; a broken config gets our report."""
+        """``--help``, ``--hydra-help``, ``--cfg``, ``--info`` and completion are Hydra's; a broken config gets our report."""
         register_schemas()
         said = io.StringIO()
         try:

@@ -218,9 +218,9 @@ def _field(default: object, doc: str, rule: Rule, **more: Any) -> Any:
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def computed(formula: Callable[..., int], doc: str, *inputs: str) -> Any:
-    """A field that follows from others: an attribute, never a parameter; ``formula`` is called with ``inputs``."""
-    return dataclasses.field(init=False, metadata={"computed": formula, "inputs": inputs, "doc": doc})
+def computed(formula: Callable[..., int], doc: str, *inputs: str) -> dict[str, Any]:
+    """Metadata of a ``field(init=False)`` that follows from others; ``formula`` is called with ``inputs``."""
+    return {"computed": formula, "inputs": inputs, "doc": doc}
 
 
 def section(config_class: type[Checked], doc: str) -> Any:

@@ -48,7 +48,8 @@ def test_rules_between_keys(given: dict[str, Any], key: str, rule: str) -> None:
 
 
 def test_remedies_are_accepted() -> None:
-    broken = {"model": {"vocab_size": 200, "n_positions": 64}, "training": {"max_steps": 50, "min_learning_rate": 1}}
+    broken: dict[str, dict[str, float]] = {"model": {"vocab_size": 200, "n_positions": 64}}
+    broken |= {"training": {"max_steps": 50, "min_learning_rate": 1}}
     with pytest.raises(ConfigError) as caught:
         TrainConfig.from_dict(broken)
     for violation in caught.value.violations:

@@ -56,7 +56,7 @@ def _memory_growth(work: Callable[[list[list[str]]], Any], count: int) -> None:
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     for start in range(0, count, 500):
-        work([[f"model=large", f"training.seed={number}"] for number in range(start, start + 500)])
+        work([["model=large", f"training.seed={number}"] for number in range(start, start + 500)])
     gc.collect()
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
