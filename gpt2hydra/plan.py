@@ -22,7 +22,7 @@ Changed = Sequence[tuple[str, str, str]]
 """``(key, value, who set it)`` of what is not the default."""
 
 EXACT, PREDICTED = "exact", "predicted"
-_BATCHES = 2**20  # more are not tried
+_BATCHES = 1_000_000  # more are not tried
 
 
 # ----------------------------------------------------------------------------------------------------------- the device
@@ -303,8 +303,9 @@ def largest_batch(config: TrainConfig, device: Device) -> int | None:
     if not fits(1):
         return 0
     fitting, too_large = 1, 2
-    while too_large < _BATCHES and fits(too_large):
+    while too_large <= _BATCHES and fits(too_large):
         fitting, too_large = too_large, 2 * too_large
+    too_large = min(too_large, _BATCHES + 1)
     while too_large - fitting > 1:
         middle = (fitting + too_large) // 2
         fitting, too_large = (middle, too_large) if fits(middle) else (fitting, middle)

@@ -187,7 +187,13 @@ class _Replay:
                 self._forget(path[:depth])
                 self.sections[path[:depth]] = source
         layer = layer_of(value, source)
-        return self.merge(path, layer) if isinstance(value, dict) else self._set(path, layer)
+        if not isinstance(value, dict):
+            return self._set(path, layer)
+        leaf = self._leaf(path)
+        if leaf and "${" in str(leaf.value):  # an interpolation is replaced, where a file would add to what it refers to
+            self._forget(path)
+            self.sections[path] = source
+        return self.merge(path, layer)
 
     def _leaf(self, path: Path) -> Setting | None:
         chain = self.chains.get(path)

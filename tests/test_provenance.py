@@ -1,4 +1,4 @@
-"""Who set a value. In the random part every value in every file names its own place, so what Hydra composed tells who is right."""
+"""Who set a value. In the random part every value in every file names its own place: what Hydra composed tells who is right."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import contextlib
 import copy
 import random
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any, Optional
 
@@ -23,7 +23,6 @@ from hydra.core.utils import JobRuntime
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
-from pytest import param
 
 from gpt2hydra.provenance import DELETED, Provenance, trace
 
@@ -215,11 +214,15 @@ CHOICES = """
 """.split()
 
 VALUES = """
-    top=V shape.top=V shape.free=V shape={top:V,typed:{a:V}} shape.unset=V shape.typed.a=V shape.typed={b:V} shape.typed={a:V,b:V} shape.chosen={a:V} shape.chosen.b=V shape.maybe={a:V} shape.names=[V,V] shape.names.0=V shape.names.1=V
+    top=V shape.top=V shape.free=V shape={top:V,typed:{a:V}} shape.unset=V
+    shape.typed.a=V shape.typed={b:V} shape.typed={a:V,b:V}
+    shape.chosen={a:V} shape.chosen.b=V shape.maybe={a:V} shape.names=[V,V] shape.names.0=V shape.names.1=V
     free=V free={x:V} free.deep.x=V ++free.deep.z=V +free.new=[V] opt.lr=V ++opt.lr=V +opt.fresh=V opt={lr:V} +opt={p:{q:V}}
-    opt.betas=[V] opt.betas.0=V ~opt.lr ~opt.eps ~opt.betas ++opt.eps.small.x=V ~shape.typed ~shape.names ~copied.lr copied={lr:V} copied.lr=V
+    opt.betas=[V] opt.betas.0=V ~opt.lr ~opt.eps ~opt.betas ++opt.eps.small.x=V
+    ~shape.typed ~shape.names ~copied.lr copied={lr:V} copied.lr=V
     +brand.new.key=V ++brand={a:V} +brand.other=V ~brand second.opt.lr=V second={opt:{lr:V}} ~second.opt ~second main_wins=V
-    storage.db.host=V ~storage.db.port storage={db:{host:V}} text=V text=${top}/V shape.named.one.a=V ~shape.named.one ++late.x=V
+    storage.db.host=V ~storage.db.port storage={db:{host:V}} text=V text=${top}/V shape.named.one.a=V
+    ~shape.named.one ++late.x=V
     sched.steps=V +pair.more=V hydra.job.name=V
 """.split()
 
@@ -232,15 +235,20 @@ def random_overrides(seed: int) -> list[str]:
     return [re.sub(r"\bV\b", f"by-{index}", each) for index, each in enumerate(drawn)]
 
 
+COPIED = next(
+    f"conf/main.yaml:{number}"
+    for number, line in enumerate(textwrap.dedent(TREE["conf/main.yaml"]).lstrip("\n").splitlines(), 1)
+    if line == "copied: ${opt}"
+)
+
+
 def places(value: object, overrides: list[str]) -> set[str]:
     """Where ``value`` says that it comes from; ``null`` and ``${opt}`` cannot say it, but are written in one place each."""
     if by := [int(index) for index in re.findall(r"by-(\d+)", repr(value))]:
         return {f"the command line: {overrides[max(by)]}"}
-    if found := re.search(r"the default|the ConfigStore: [\w/]+|[\w/]+\.yaml:\d+", repr(value)):
+    if found := re.search(r"the default|the ConfigStore: [\w/]+|\w+(/\w+)*\.yaml:\d+", repr(value)):
         return {found[0]}
-    return {"null": {DEFAULT, "conf/experiment/c.yaml:2"}, "???": {DEFAULT}, "${opt}": {"conf/main.yaml:22"}}[
-        str(value or "null")
-    ]
+    return {"null": {DEFAULT, "conf/experiment/c.yaml:2"}, "???": {DEFAULT}, "${opt}": {COPIED}}[str(value or "null")]
 
 
 def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
