@@ -1,0 +1,134 @@
+"""The formulas against the real thing: transformers' GPT-2, PyTorch's FLOP counter, autograd's saved tensors."""
+
+import random
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+from transformers import GPT2LMHeadModel  # noqa: E402
+
+from gpt2hydra import GPT2Config, checkpoint, sizing  # noqa: E402
+from gpt2hydra.memory import Step  # noqa: E402
+
+
+def shape(seed: int, **dropout: float) -> GPT2Config:
+    draw = random.Random(seed)
+    heads = draw.choice([1, 2, 3, 4])
+    return GPT2Config(
+        vocab_size=draw.randint(11, 200),
+        n_positions=draw.randint(8, 64),
+        n_embd=heads * draw.choice([4, 8, 16]),
+        n_layer=draw.randint(1, 3),
+        n_head=heads,
+        **dropout,
+    )
+
+
+def build(
+    config: GPT2Config, attention: str = "eager", activation: str = "gelu_pytorch_tanh", checkpointing: bool = False
+) -> Any:
+    """A model in training mode."""
+    settings = checkpoint.runtime_config(config, attention="eager" if attention == "eager" else "sdpa")
+    settings.activation_function = activation
+    torch.manual_seed(0)
+    model: Any = GPT2LMHeadModel(settings)
+    if checkpointing:  # transformers renamed it
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
+    return model.train()
+
+
+CONFIGS = [*GPT2Config.presets().values(), *(shape(seed) for seed in range(30))]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config.n_layer}x{config.n_embd}")
+def test_parameters_are_those_of_the_model(config: GPT2Config) -> None:
+    with torch.device("meta"):
+        model = build(config)
+    named = dict(model.named_parameters())
+
+    def count(*parts: str) -> int:
+        return sum(each.numel() for name, each in named.items() if any(part in name for part in parts))
+
+    assert vars(sizing.parameters(config)) == {
+        "token_embedding": count("wte"),
+        "position_embedding": count("wpe"),
+        "attention": count(".attn."),
+        "mlp": count(".mlp."),
+        "layer_norm": count(".ln_"),
+    }
+    assert sizing.parameters(config).total == count("")
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_flops_are_those_that_pytorch_counts(seed: int) -> None:
+    config = shape(seed, resid_pdrop=0.1 * (seed % 3))
+    checkpointing = seed % 2 == 1
+    model = build(config, checkpointing=checkpointing)
+    batch, seq_len = 1 + seed % 3, config.n_positions
+    tokens = torch.randint(config.vocab_size, (batch, seq_len))
+    with FlopCounterMode(display=False) as forward, torch.no_grad():
+        model(tokens, use_cache=False)
+    with FlopCounterMode(display=False) as training:
+        model(tokens, use_cache=False).logits.sum().backward()
+    counted = sizing.flops_per_token(config, seq_len, gradient_checkpointing=checkpointing)
+    assert forward.get_total_flops() == batch * seq_len * sizing.flops_per_token(config, seq_len, training=False)
+    assert training.get_total_flops() == batch * seq_len * counted
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_cache_is_as_large_as_transformers(seed: int) -> None:
+    config, batch = shape(seed), 1 + seed % 3
+    model = build(config).eval()
+    with torch.no_grad():
+        model.config.use_cache = True
+        cache = model(torch.zeros(batch, 5, dtype=torch.long), use_cache=True).past_key_values
+    held = sum(each.nbytes for layer in cache.layers for each in (layer.keys, layer.values))
+    assert held == sizing.kv_cache_bytes(config, batch, 5, "float32")
+
+
+CASES = [
+    (seed, precision, attention, checkpointing)
+    for seed in range(5)
+    for precision in ("fp32", "bf16", "bf16_pure")
+    for attention in ("flash", "math", "eager")
+    for checkpointing in (False, True)
+]
+
+
+@pytest.mark.parametrize(("seed", "precision", "attention", "checkpointing"), CASES)
+def test_saved_activations_are_exact_byte_for_byte(seed: int, precision: str, attention: str, checkpointing: bool) -> None:
+    draw = random.Random(seed)
+    dropout = {"resid_pdrop": draw.choice([0.0, 0.1]), "embd_pdrop": draw.choice([0.0, 0.1])}
+    dropout["attn_pdrop"] = {"flash": 0.0, "math": 0.1}.get(attention, draw.choice([0.0, 0.1]))
+    config = shape(seed + 100, **dropout)
+    fused, batch = seed % 2 == 0, 1 + seed % 3
+    model = build(config, attention, "gelu_pytorch_tanh" if fused else "gelu_new", checkpointing)
+    if precision == "bf16_pure":
+        model = model.to(torch.bfloat16)
+    seq_len = config.n_positions
+    options = {"precision": precision, "attention": attention, "gradient_checkpointing": checkpointing}
+    step = Step(config, batch, seq_len, fused_gelu=fused, device="cpu", **options)
+    assert saved(model, torch.randint(config.vocab_size, (batch, seq_len)), precision) == step.saved() + step.copies()
+
+
+def saved(model: Any, tokens: Any, precision: str) -> int:
+    """Bytes of the distinct storages that autograd keeps from the forward pass, parameters aside."""
+    own = {each.untyped_storage().data_ptr() for each in model.parameters()}
+    storages: dict[int, Any] = {}
+
+    def pack(tensor: Any) -> Any:
+        storages.setdefault(tensor.untyped_storage().data_ptr(), tensor)  # kept, so that no address comes twice
+        return tensor
+
+    with (
+        torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
+        torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
+    ):
+        logits = model(tokens, use_cache=False).logits
+    assert logits.requires_grad
+    return sum(tensor.untyped_storage().nbytes() for pointer, tensor in storages.items() if pointer not in own)
