@@ -228,7 +228,7 @@ class _Diagnosis:
                         self._blame_choices(repository, error)
                     return [each for each in found if not _is_hydras(each)], repository
                 except Exception as each:
-                    error = each
+                    error = each if prepend_hydra else error  # without Hydra's own groups, 'override hydra/...' fails too
         assert error is not None  # both tries failed: it is not the command line
         self.found.append(_file_error(error))
         return None, repository
