@@ -248,6 +248,8 @@ class _CommandLine:
         require(self.extra)
         directory = Path(composed.hydra.runtime.output_dir)
         check_directory(directory)
+        if self.extra:
+            check_device(config)
         warn_of_memory(config)
         callbacks = Callbacks(composed)
         callbacks.on_run_start(config=composed, config_name=self.config_name)
@@ -322,6 +324,18 @@ def require(extra: str | None) -> None:
             f"  try: pip install 'gpt2hydra[{extra}]'\n"
         )
         sys.exit(1)
+
+
+def check_device(config: Checked) -> None:
+    """Refuse a device that is not here, before a directory is made. Imports torch, unless any device will do."""
+    if isinstance(config, TrainConfig) and (config.training.device, config.training.precision) != ("auto", "fp32"):
+        from gpt2hydra import device
+
+        device.for_training(config.training)
+    elif isinstance(config, GenerateConfig) and config.device != "auto":
+        from gpt2hydra import device
+
+        device.pick(config.device, "device")
 
 
 def check_directory(directory: Path) -> None:

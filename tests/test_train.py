@@ -271,3 +271,10 @@ def test_the_command_line(run: CommandLine) -> None:
     assert outcome.code == 0
     assert "sample from it" in outcome.out
     assert {path.name for path in (run.folder / "here").iterdir()} >= {".hydra", "checkpoint", "loss.csv", "loss.png"}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_an_absent_device_is_refused_before_a_directory_is_made(run: CommandLine) -> None:
+    outcome = run("training.device=cuda", extra="train")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
+    assert "training.device = cuda" in outcome.err and "try: training.device=auto" in outcome.err
