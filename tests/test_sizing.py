@@ -111,7 +111,7 @@ def test_saved_activations_are_exact_byte_for_byte(seed: int, precision: str, at
     if precision == "bf16_pure":
         model = model.to(torch.bfloat16)
     seq_len = config.n_positions
-    options = {"precision": precision, "attention": attention, "gradient_checkpointing": checkpointing}
+    options: dict[str, Any] = {"precision": precision, "attention": attention, "gradient_checkpointing": checkpointing}
     step = Step(config, batch, seq_len, fused_gelu=fused, device="cpu", **options)
     assert saved(model, torch.randint(config.vocab_size, (batch, seq_len)), precision) == step.saved() + step.copies()
 
