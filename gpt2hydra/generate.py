@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 import torch
-from transformers import GPT2LMHeadModel
+from transformers import DynamicCache, GPT2LMHeadModel
 
 from gpt2hydra import checkpoint
 from gpt2hydra.device import pick
@@ -114,11 +114,10 @@ def new_tokens(
     """
     n_positions = model.config.n_positions
     history, pending = [*prompt], prompt[-n_positions:]
-    cache = None
+    cache = DynamicCache(config=model.config)
     for _ in range(config.max_new_tokens):
         tokens = torch.tensor([pending], device=model.device)  # (1, T)
-        output = model(tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache = output.past_key_values
+        output = model(tokens, cache, use_cache=True, logits_to_keep=1)  # by place: its name is new in transformers 5.24
         token = choose(output.logits[0, -1].float().cpu(), config, generator)
         if token in ends:
             return
@@ -126,7 +125,7 @@ def new_tokens(
         history.append(token)
         pending = [token]
         if cache.get_seq_length() == n_positions:
-            cache, pending = None, history[-kept(n_positions) :]
+            cache, pending = DynamicCache(config=model.config), history[-kept(n_positions) :]
 
 
 def choose(logits: torch.Tensor, config: GenerateConfig, generator: torch.Generator) -> int:

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
-from transformers import GPT2LMHeadModel  # noqa: E402
+from transformers import DynamicCache, GPT2LMHeadModel  # noqa: E402
 
 from gpt2hydra import GPT2Config, checkpoint, sizing  # noqa: E402
 from gpt2hydra.memory import Step  # noqa: E402
@@ -86,7 +86,8 @@ def test_the_cache_is_as_large_as_transformers(seed: int) -> None:
     model = build(config).eval()
     with torch.no_grad():
         model.config.use_cache = True
-        cache = model(torch.zeros(batch, 5, dtype=torch.long), use_cache=True).past_key_values
+        cache = DynamicCache(config=model.config)
+        model(torch.zeros(batch, 5, dtype=torch.long), cache, use_cache=True)
     held = sum(each.nbytes for layer in cache.layers for each in (layer.keys, layer.values))
     assert held == sizing.kv_cache_bytes(config, batch, 5, "float32")
 
