@@ -35,7 +35,8 @@ from hydra.core.utils import JobRuntime, setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 
-from gpt2hydra.rules import Checked, ConfigError, field_at
+from gpt2hydra.layers import COMMAND_LINE
+from gpt2hydra.rules import ABSENT, Checked, ConfigError, Violation, field_at
 from gpt2hydra.schema import config_class_of, instantiate, register_schemas
 
 C = TypeVar("C", bound=Checked)
@@ -117,13 +118,16 @@ class Composer:
             return self.read_right(instantiate(config, config_class_of(config)), overrides)
 
     def read_right(self, config: C, overrides: Sequence[str]) -> C:
-        """``config``, if YAML read every value in it as it was meant.
+        """``config``, if every section has one choice, and YAML read every value as it was meant.
 
         Raises:
             ConfigError: it did not; see :mod:`gpt2hydra.misread`.
         """
         from gpt2hydra.misread import misread, suspicious
 
+        unclear = self.unclear_choices(map(parse, overrides), type(config))
+        if unclear:
+            raise ConfigError(unclear)
         if self._suspicious is None:
             self._suspicious = suspicious(file for file, *_ in yaml_files(self.folders))
         if self._suspicious:
@@ -159,6 +163,42 @@ class Composer:
     def is_group(self, key: str) -> bool:
         """Whether ``key`` names a config group (a folder) rather than a value."""
         return any(source.is_group(key) for source in self.loader.repository.get_sources())
+
+    def unclear_choices(self, overrides: Iterable[Override], config_class: type[Checked]) -> list[Violation]:
+        """What leaves a section of ``config_class`` without the one option that it is to have of its group.
+
+        Hydra lets ``~tokenizer`` fall back to the schema's defaults, and ``model=[small,large]`` lay one over the other.
+        """
+        violations = []
+        for override in overrides:
+            if not (override.is_delete() or isinstance(override.value(), list)):
+                continue
+            key, line = override.key_or_group, override.input_line
+            field = field_at(config_class, key)
+            if field is None or "section" not in field.metadata or not self.is_group(key):
+                continue
+            rule = f"must be one of {', '.join(self.loader.get_group_options(key))}"
+            if override.is_delete():
+                violations.append(Violation(key, ABSENT, rule, f"deleted by {COMMAND_LINE}{line}", self.usual_choice(key)))
+            else:
+                several = ",".join(map(str, override.value()))  # type: ignore[arg-type]  # a list
+                origin = f"set by {COMMAND_LINE}{line}"
+                violations.append(
+                    Violation(key, f"[{several}]", f"{rule}; a sweep tries several", origin, f"-m {key}={several}")
+                )
+        return violations
+
+    def usual_choices(self) -> dict[str, str | None]:
+        """Group → option, as the defaults list has it; nothing where it cannot be read."""
+        try:
+            return self.defaults(self.repository(), [], prepend_hydra=True).overrides.known_choices
+        except Exception:
+            return {}
+
+    def usual_choice(self, group: str) -> str:
+        """An override that chooses what the defaults list does, or the group's first option."""
+        choice = self.usual_choices().get(group) or next(iter(self.loader.get_group_options(group)), None)
+        return f"{group}={choice}" if choice else ""
 
     def _split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override] | None]:
         """Group choices, and value overrides if all of them are plain ones; None where Hydra must decide."""

@@ -14,12 +14,12 @@ from typing import Any
 from hydra._internal.config_repository import IConfigRepository
 from hydra.core.default_element import ResultDefault
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gpt2hydra.composition import Composer, hydra_state, parse
-from gpt2hydra.layers import displayed
+from gpt2hydra.layers import COMMAND_LINE, displayed
 from gpt2hydra.misread import misread
 from gpt2hydra.provenance import Provenance, replay, trace
 from gpt2hydra.rules import (
@@ -31,13 +31,14 @@ from gpt2hydra.rules import (
     did_you_mean,
     field_at,
     fields_of,
+    keys_of,
     leaves,
     show,
     unknown_key,
 )
-from gpt2hydra.schema import config_class_of, examine, in_order
+from gpt2hydra.schema import DELETED, config_class_of, examine, in_order
 
-COMMAND_LINE = "set by the command line: "
+SET = f"set by {COMMAND_LINE}"
 
 
 def explain_refusal(composer: Composer, overrides: Sequence[str], error: Exception) -> ConfigError:
@@ -128,6 +129,7 @@ class _Diagnosis:
             return self.found
         config = self._merge(defaults, repository)
         self.root = self.root or config_class_of(config)
+        self.found += self.composer.unclear_choices(self.choices, self.root)
         for override in self.values:
             self._apply(config, override)
         distrusted = frozenset(violation.key for violation in self.found)
@@ -139,13 +141,13 @@ class _Diagnosis:
         return in_order(self.root, [with_origin(each, provenance, self.root) for each in found])
 
     def _unchosen(self, violation: Violation) -> Violation:
-        """The violation of a section that is missing because its group was deleted, in the words of a choice."""
+        """The violation of a section that has no value since no option was chosen, in the words of a choice."""
         options = self.composer.loader.get_group_options(violation.key)
         if not options:
             return violation
-        line = next((each.input_line for each in self.choices if each.key_or_group == violation.key), None)
-        origin = f"deleted by the command line: {line}" if line else ""
-        return Violation(violation.key, ABSENT, f"must be one of {', '.join(options)}", origin, self._usual(violation.key))
+        return dataclasses.replace(
+            violation, rule=f"must be one of {', '.join(options)}", suggestion=self.composer.usual_choice(violation.key)
+        )
 
     def _try_hydras(self, override: Override) -> None:
         """Report an override of Hydra's own config that Hydra refuses."""
@@ -163,7 +165,7 @@ class _Diagnosis:
             meant = ".".join(["hydra", *sections, near or ""])
             rule = f"unknown key of Hydra's own config{f'; did you mean {meant}?' if near else ''}"
             rule = rule if unknown else f"is refused by Hydra: {_first_line(error.__cause__ or error).rstrip('.')}"
-            self.found.append(Violation(key, value, rule, f"{COMMAND_LINE}{line}", f"{meant}={value}" if near else ""))
+            self.found.append(Violation(key, value, rule, f"{SET}{line}", f"{meant}={value}" if near else ""))
 
     # ---------------------------------------------------------------------------------------------- the command line
 
@@ -179,11 +181,11 @@ class _Diagnosis:
             override.value()
         except Exception as error:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
             reason = "has too many digits" if isinstance(error, ValueError) and "digits" in str(error) else _grammar(error)
-            self.found.append(Violation(key, value, reason, f"{COMMAND_LINE}{show(text)}"))
+            self.found.append(Violation(key, value, reason, f"{SET}{show(text)}"))
             return
         if override.is_sweep_override():
             rule = "is a list of values to sweep over, which needs -m (--multirun)"
-            self.found.append(Violation(key, value, rule, f"{COMMAND_LINE}{text}", f"-m {text}"))
+            self.found.append(Violation(key, value, rule, f"{SET}{text}", f"-m {text}"))
         elif self.composer.is_group(override.key_or_group) and not isinstance(override.value(), dict):
             self._sort_choice(override, key, value)
         elif override.is_hydra_override():
@@ -199,20 +201,14 @@ class _Diagnosis:
         if wrong or (not names and not override.is_delete()):
             near = closest(str(chosen), options)
             rule = f"must be one of {', '.join(options)}"
-            suggestion = f"{key}={near}" if near else self._usual(key)
-            self.found.append(Violation(key, value, rule, f"{COMMAND_LINE}{override.input_line}", suggestion))
+            suggestion = f"{key}={near}" if near else self.composer.usual_choice(key)
+            self.found.append(Violation(key, value, rule, f"{SET}{override.input_line}", suggestion))
+        elif override.is_add() and override.package is None and key in self.composer.usual_choices():
+            origin = f"{SET}{override.input_line}"
+            self.found.append(Violation(key, value, "is chosen already; leave out the plus", origin, f"{key}={value}"))
+            self.choices.append(dataclasses.replace(override, type=OverrideType.CHANGE))
         else:
             self.choices.append(override)
-
-    def _usual(self, group: str) -> str:
-        """An override that chooses what the defaults list does, or the group's first option."""
-        options = self.composer.loader.get_group_options(group)
-        try:
-            usual = self.composer.defaults(self.composer.repository(), [], prepend_hydra=True).overrides.known_choices
-        except Exception:
-            usual = {}
-        choice = usual.get(group) or next(iter(options), None)
-        return f"{group}={choice}" if choice else ""
 
     # ------------------------------------------------------------------------------------------------- group options
 
@@ -240,7 +236,7 @@ class _Diagnosis:
             except Exception as each:
                 key, value = override.get_key_element(), override.get_value_element_as_str()
                 line = override.input_line or ""
-                self.found.append(dataclasses.replace(_file_error(each), key=key, value=value, origin=COMMAND_LINE + line))
+                self.found.append(dataclasses.replace(_file_error(each), key=key, value=value, origin=SET + line))
                 error = each
         if not self.found:
             self.found.append(_file_error(error))
@@ -257,43 +253,61 @@ class _Diagnosis:
                 self.root = self.root or config_class_of(config)
                 raw: Any = OmegaConf.to_container(loaded, resolve=False)
                 for key, value in _leaves(raw):
-                    self._set(config, key, value)
+                    if not key.startswith("hydra.") and not self._set(config, key, value):
+                        self.found.append(self._cannot_be(key, value))
         OmegaConf.set_struct(config, True)
         with open_dict(config):
             del config["hydra"]
         return config
 
-    def _set(self, config: DictConfig, key: str, value: Any) -> None:
-        """Set one value as a merge would, or report why that cannot be."""
-        if key.startswith("hydra."):
-            return
+    def _set(self, config: DictConfig, key: str, value: Any) -> bool:
+        """Set one value as a merge would; whether that could be."""
         try:
             config.merge_with(_nested(key, value))
-        except Exception as error:
-            self.found.append(self._cannot_be(key, value, error))
+        except Exception:
+            return False
+        return True
 
     def _apply(self, config: DictConfig, override: Override) -> None:
-        try:
-            self.composer.loader._apply_overrides_to_config([override], config)
-        except Exception as error:
-            value = override.value()
-            for key, each in _leaves({override.key_or_group: value}) if isinstance(value, Mapping) else [("", value)]:
-                self.found.append(self._cannot_be(key or override.key_or_group, each, error, override))
+        """Apply one override, a mapping key by key, and report what cannot be."""
+        assert self.root is not None
+        key, value = override.key_or_group, override.value()
+        if override.is_delete() or not isinstance(value, Mapping):
+            if self._must_not(key, override):
+                self.found.append(self._cannot_be(key, value, override))
+                return
+            try:
+                self.composer.loader._apply_overrides_to_config([override], config)
+            except Exception:
+                self.found.append(self._cannot_be(key, value, override))
+            return
+        for each, part in _leaves(value, f"{key}."):
+            known = field_at(self.root, each) is not None
+            if not known or not self._set(config, each, part):
+                self.found.append(self._cannot_be(each, part, override))
 
-    def _cannot_be(self, key: str, value: Any, error: Exception, override: Override | None = None) -> Violation:
+    def _must_not(self, key: str, override: Override) -> bool:
+        """Whether Hydra would let an override pass that has no meaning here."""
+        assert self.root is not None
+        field = field_at(self.root, key)
+        if field is None or override.is_delete():
+            return True
+        return override.is_add() and "computed" in field.metadata
+
+    def _cannot_be(self, key: str, value: Any, override: Override | None = None) -> Violation:
         assert self.root is not None
         line = (override.input_line or "") if override else ""
-        origin = f"{COMMAND_LINE}{line}" if override else ""
+        origin = f"{SET}{line}" if override else ""
         field = field_at(self.root, key)
         if override is not None and override.is_delete():
-            why = "every key of the schema has a value" if field is not None else "there is no such key"
-            return Violation(key, rule=f"cannot be deleted: {why}", origin=origin)
+            rule = DELETED if field is not None else "cannot be deleted: there is no such key"
+            return Violation(key, rule=rule, origin=origin)
         if field is None:
-            return dataclasses.replace(unknown_below(self.root, key, value, self._groups()), origin=origin)
-        if override is not None and override.is_add():
-            return Violation(key, value, "exists already; leave out the plus", origin, line.lstrip("+"))
+            return dataclasses.replace(unknown(self.root, key, value, self._groups()), origin=origin)
         if "computed" in field.metadata:
             return Violation(key, value, f"is computed ({field.metadata['doc']}); it cannot be set", origin)
+        if override is not None and override.is_add() and not isinstance(override.value(), Mapping):
+            return Violation(key, value, "exists already; leave out the plus", origin, line.lstrip("+"))
         if "section" in field.metadata:
             return Violation(
                 key,
@@ -322,9 +336,9 @@ def with_origin(violation: Violation, provenance: Provenance, root: type[Checked
         before = provenance.replaced(violation.key)
         if before is not None and field is not None and "rule" in field.metadata and _obeys(field, before.value):
             suggestion = f"{violation.key}={show(before.value)}"
-    if violation.origin.startswith(COMMAND_LINE) and provenance.origin(violation.key).startswith(violation.origin):
+    if violation.origin.startswith(SET) and provenance.origin(violation.key).startswith(violation.origin):
         origin = provenance.origin(violation.key)  # the same, and what it replaced
-    if COMMAND_LINE not in origin:
+    if SET not in origin:
         origin += _who_set_the_other(violation.rule, provenance)
     return dataclasses.replace(violation, origin=origin, suggestion=suggestion)
 
@@ -333,7 +347,7 @@ def _who_set_the_other(rule: str, provenance: Provenance) -> str:
     """Where a rule over several keys blames one that stood there before: the command line's override of another."""
     for key in re.findall(r"([a-z_.]+) = ", rule):
         origin = provenance.origin(key).partition("   (was")[0]
-        if origin.startswith(COMMAND_LINE):
+        if origin.startswith(SET):
             return f"; {key} is {origin}"
     return ""
 
@@ -342,24 +356,38 @@ def _obeys(field: dataclasses.Field[Any], value: object) -> bool:
     return field.metadata["rule"].problem(value) is None
 
 
-def unknown_below(root: type[Checked], key: str, value: object, groups: Sequence[str] = ()) -> Violation:
-    """The violation of a dotted key of which some part is unknown."""
-    prefix, here, parts = "", root, key.split(".")
-    for index, part in enumerate(parts):
-        field = field_at(here, part)
-        if field is None:
-            rest = "".join(f".{each}" for each in parts[index + 1 :])
-            violation = unknown_key(here, part, ABSENT, prefix)
-            near = closest(part, [*(each.name for each in fields_of(here)), *(groups if not prefix else ())])
-            if near is None:
-                return dataclasses.replace(violation, key=key, value=value)
-            meant = f"{prefix}{near}{rest}"
-            suggestion = f"{meant}={show(value)}" if not isinstance(value, Mapping) else ""
-            return Violation(key, value, f"unknown key; did you mean {meant}?", suggestion=suggestion)
-        if "section" not in field.metadata:
-            return Violation(key, value, f"unknown key: {prefix}{part} is a single value, it has no keys below it")
-        prefix, here = f"{prefix}{part}.", field.metadata["section"]
-    return Violation(key, value, "unknown key")
+def unknown(root: type[Checked], key: str, value: object, groups: Sequence[str] = ()) -> Violation:
+    """The violation of a dotted key that the schema does not have."""
+    parent, _, last = key.rpartition(".")
+    above = field_at(root, parent)
+    if above is not None and "section" not in above.metadata:
+        return Violation(key, value, f"unknown key: {parent} is a single value, it has no keys below it")
+    near = _meant(root, key, groups)
+    if near is not None:
+        suggestion = "" if isinstance(value, Mapping) else f"{near}={show(value)}"
+        return Violation(key, value, f"unknown key; did you mean {near}?", suggestion=suggestion)
+    section = above.metadata["section"] if above is not None else root
+    return dataclasses.replace(unknown_key(section, last if above is not None else key), key=key, value=value)
+
+
+def _meant(root: type[Checked], key: str, groups: Sequence[str]) -> str | None:
+    """The key that was probably meant: misspelt where it stands, or of another section (``n_head``, ``model.lr``)."""
+    here: type[Checked] | None = root
+    parts: list[str] = []
+    for part in key.split("."):
+        names = [field.name for field in fields_of(here)] if here else []
+        near = part if part in names else closest(part, [*names, *(groups if not parts else ())])
+        if near is None:
+            break
+        parts.append(near)
+        field = field_at(here, near) if here else None
+        here = field.metadata.get("section") if field else None
+    else:
+        return ".".join(parts)
+    last = {each: each.rpartition(".")[2] for each in keys_of(root)}
+    name = key.rpartition(".")[2]
+    near = name if name in last.values() else closest(name, last.values(), cutoff=0.75) or closest(key, last, cutoff=0.75)
+    return next((each for each in last if near in (each, last[each])), None)
 
 
 def _file_error(error: Exception) -> Violation:

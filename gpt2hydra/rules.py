@@ -83,11 +83,16 @@ def show(value: object, width: int = 80) -> str:
     return text if len(text) <= width else f"{text[: width - 20]}... ({len(text):,} characters)"
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that ``word`` was probably meant to be."""
-    known = list(known)
-    found = difflib.get_close_matches(word.lower(), [name.lower() for name in known], n=1, cutoff=0.6)
-    return next((name for name in known if found and name.lower() == found[0]), None)
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known word that ``word`` was probably meant to be: its beginning, its initials, or misspelt by a little."""
+    by_lower = {name.lower(): name for name in known}
+    word = word.lower()
+    for lower, name in by_lower.items():
+        begins = len(word) > 2 and lower.startswith(word)  # hardware=h100
+        if begins or (len(word) > 1 and word == "".join(part[:1] for part in lower.split("_"))):  # training.lr
+            return name
+    found = difflib.get_close_matches(word, by_lower, n=1, cutoff=cutoff)
+    return by_lower[found[0]] if found else None
 
 
 def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
@@ -463,6 +468,15 @@ def field_at(config_class: type[Checked], key: str) -> dataclasses.Field[Any] | 
                 return field
             return field_at(nested, rest) if nested else None
     return None
+
+
+def keys_of(config_class: type[Checked], prefix: str = "") -> Iterator[str]:
+    """Every dotted key that can be set, in the order of the schema."""
+    for field in fields_of(config_class):
+        if "section" in field.metadata:
+            yield from keys_of(field.metadata["section"], f"{prefix}{field.name}.")
+        elif field.init:
+            yield f"{prefix}{field.name}"
 
 
 def place(config_class: type[Checked], key: str) -> tuple[int, ...]:

@@ -40,6 +40,8 @@ C = TypeVar("C", bound=Checked)
 ROOTS: dict[str, type[Checked]] = {"train_schema": TrainConfig, "generate_schema": GenerateConfig}
 """Name in the ConfigStore → what the gate makes of it."""
 
+DELETED = "cannot be deleted: every key of the schema has a value"
+
 MIRRORS: dict[type[Checked], type] = {}
 """Frozen configuration class → the mutable dataclass that Hydra composes into."""
 
@@ -149,6 +151,10 @@ def examine(
         given, broken = {}, {}
         for key in _keys(config):
             given[key] = _resolve_each(config, key, key, config_class, broken)
+    if OmegaConf.get_type(config) is MIRRORS[config_class]:  # composed, so that nothing is absent unless it was deleted
+        for field in fields_of(config_class):
+            if field.name not in given and field.name not in distrusted:
+                broken[field.name] = Violation(field.name, rule=DELETED)
     values, violations = check(config_class, _without_absent(given), closed=True, distrusted=distrusted | frozenset(broken))
     return values, in_order(config_class, _causes(config, [*violations, *broken.values()], distrusted))
 

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from gpt2hydra import plan
 from tests.command_line import CommandLine
+
+settings.register_profile("thorough", max_examples=3000)
 
 
 @pytest.fixture

@@ -77,14 +77,19 @@ def _by_hydra(overrides: list[str]) -> Any:
         HydraConfig.instance().cfg = None
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+UNCLEAR = {"model=[small,large]", "~tokenizer"}
+"""Hydra lays one over the other, and falls back to the schema; we ask for one choice."""
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(overrides=st.lists(OVERRIDES, max_size=5))
 def test_composing_fast_agrees_with_hydra(composer: Composer, overrides: list[str]) -> None:
+    """On thousands: ``python -m pytest tests/test_composition.py --hypothesis-profile=thorough``."""
     try:
         ours: Any = composer.instantiate(overrides)
     except Exception:
         ours = "refused"
-    assert ours == _by_hydra(overrides)
+    assert ours == ("refused" if UNCLEAR & set(overrides) else _by_hydra(overrides))
 
 
 def test_values_are_taken_back_after_each_composition(composer: Composer) -> None:

@@ -100,9 +100,32 @@ WAS_12 = "(was 12, conf/model/small.yaml:1)\n  try: model.n_layer=12"
         ),
         pytest.param(
             "+foo.bar=3",
-            "foo = {'bar': 3}\n  unknown key; known: model, data, tokenizer, training, hardware, dry_run, preflight\n"
+            "foo.bar = 3\n  unknown key; known: model, data, tokenizer, training, hardware, dry_run, preflight\n"
             "  set by the command line: +foo.bar=3",
             id="added section",
+        ),
+        pytest.param(
+            "n_head=8",
+            "n_head = 8\n  unknown key; did you mean model.n_head?\n  set by the command line: n_head=8\n  try: model.n_head=8",
+            id="section left out",
+        ),
+        pytest.param(
+            "model.seed=3",
+            "model.seed = 3\n  unknown key; did you mean training.seed?\n  set by the command line: model.seed=3\n"
+            "  try: training.seed=3",
+            id="key of another section",
+        ),
+        pytest.param(
+            "trainin.lr=3",
+            "trainin.lr = 3\n  unknown key; did you mean training.learning_rate?\n  set by the command line: trainin.lr=3\n"
+            "  try: training.learning_rate=3",
+            id="initials",
+        ),
+        pytest.param(
+            "model.n_head.x=3",
+            "model.n_head.x = 3\n  unknown key: model.n_head is a single value, it has no keys below it\n"
+            "  set by the command line: model.n_head.x=3",
+            id="below a value",
         ),
         pytest.param(
             "trainin.seed=3",
@@ -122,6 +145,24 @@ WAS_12 = "(was 12, conf/model/small.yaml:1)\n  try: model.n_layer=12"
             id="misspelt option",
         ),
         pytest.param(
+            "hardware=h100",
+            "hardware = h100\n  must be one of a100_40gb, a100_80gb, h100_80gb, h200, l4, rtx_3090, rtx_4090, this_machine\n"
+            "  set by the command line: hardware=h100\n  try: hardware=h100_80gb",
+            id="beginning of an option",
+        ),
+        pytest.param(
+            "model=[small,large]",
+            "model = [small,large]\n  must be one of large, medium, small, xl; a sweep tries several\n"
+            "  set by the command line: model=[small,large]\n  try: -m model=small,large",
+            id="several options",
+        ),
+        pytest.param(
+            "+experiment=quickstart",
+            "experiment = quickstart\n  is chosen already; leave out the plus\n"
+            "  set by the command line: +experiment=quickstart\n  try: experiment=quickstart",
+            id="added choice",
+        ),
+        pytest.param(
             "model=null",
             "model = null\n  must be one of large, medium, small, xl\n  set by the command line: model=null\n"
             "  try: model=small",
@@ -131,6 +172,16 @@ WAS_12 = "(was 12, conf/model/small.yaml:1)\n  try: model.n_layer=12"
             "~model",
             "model\n  must be one of large, medium, small, xl\n  deleted by the command line: ~model\n  try: model=small",
             id="deleted group",
+        ),
+        pytest.param(
+            "~tokenizer",
+            "tokenizer\n  must be one of bytes, gpt2\n  deleted by the command line: ~tokenizer\n  try: tokenizer=bytes",
+            id="deleted group that the schema would fill in",
+        ),
+        pytest.param(
+            "~training",
+            "training\n  cannot be deleted: every key of the schema has a value\n  set by the command line: ~training",
+            id="deleted section",
         ),
         pytest.param(
             "~model.n_layer",
@@ -148,6 +199,12 @@ WAS_12 = "(was 12, conf/model/small.yaml:1)\n  try: model.n_layer=12"
             "model.n_hed = 5\n  unknown key; did you mean model.n_head?\n  set by the command line: model={n_hed: 5}\n"
             "  try: model.n_head=5",
             id="dict value",
+        ),
+        pytest.param(
+            "model={n_head: 8, n_hed: 5}",
+            "model.n_hed = 5\n  unknown key; did you mean model.n_head?\n"
+            "  set by the command line: model={n_head: 8, n_hed: 5}\n  try: model.n_head=5",
+            id="dict value of which one key is right",
         ),
         pytest.param(
             "training=null",
@@ -224,6 +281,11 @@ WAS_12 = "(was 12, conf/model/small.yaml:1)\n  try: model.n_layer=12"
             "model.n_inner = 5\n  is computed (4 * n_embd): 3072 for model.n_embd = 768; it cannot be set\n"
             "  set by the command line: ++model.n_inner=5",
             id="computed value, forced",
+        ),
+        pytest.param(
+            "+model.n_inner=5",
+            "model.n_inner = 5\n  is computed (4 * n_embd); it cannot be set\n  set by the command line: +model.n_inner=5",
+            id="computed value, added",
         ),
         pytest.param(
             "model.n_layer=2,3",
