@@ -181,6 +181,9 @@ class _CommandLine:
 
     def _look(self) -> None:
         """``--help``, ``--hydra-help``, ``--cfg``, ``--info`` and completion are Hydra's; a broken config gets our report."""
+        options = self.arguments
+        if sum(map(bool, (options.run, options.multirun, options.cfg, options.info, options.shell_completion))) > 1:
+            self.parser.error("--run, --multirun, --cfg, --info and --shell-completion exclude each other")
         register_schemas()
         said = io.StringIO()
         try:
@@ -195,6 +198,9 @@ class _CommandLine:
             sys.stderr.write(said.getvalue())
             raise
         sys.stderr.write(said.getvalue())
+        if options.cfg in ("job", "all"):
+            sys.stdout.flush()
+            checked(self._composer(), options.overrides)  # what was shown may still break a rule
 
     def _explain(self, error: Exception) -> NoReturn:
         from gpt2hydra.diagnosis import explain_refusal
@@ -249,7 +255,7 @@ class _CommandLine:
         directory = Path(composed.hydra.runtime.output_dir)
         check_directory(directory)
         if self.extra:
-            check_device(config)
+            self._refuse(composer, device_problems(config))
         warn_of_memory(config)
         callbacks = Callbacks(composed)
         callbacks.on_run_start(config=composed, config_name=self.config_name)
@@ -262,7 +268,7 @@ class _CommandLine:
                 job_subdir_key=None,
             )
         except OSError as error:
-            raise ConfigError([_unwritable(directory, error)]) from error
+            raise ConfigError([_unwritable(directory, error.strerror)]) from error
         callbacks.on_run_end(config=composed, config_name=self.config_name, job_return=result)
         if result.status is JobStatus.FAILED and isinstance(result._return_value, ConfigError):
             raise result._return_value
@@ -281,12 +287,14 @@ class _CommandLine:
             config: Checked = composer.read_right(instantiate(composed), self.arguments.overrides)
         except Exception as error:
             self._explain(error)
-        problems = machine_problems(config)
+        self._refuse(composer, machine_problems(config))
+        return config
+
+    def _refuse(self, composer: Composer, problems: Sequence[Violation]) -> None:
         if problems:
             from gpt2hydra.diagnosis import with_origins
 
             raise ConfigError(with_origins(composer, self.arguments.overrides, problems))
-        return config
 
 
 def _declared_class(function: Job, config_name: str) -> type[Checked]:
@@ -326,16 +334,20 @@ def require(extra: str | None) -> None:
         sys.exit(1)
 
 
-def check_device(config: Checked) -> None:
-    """Refuse a device that is not here, before a directory is made. Imports torch, unless any device will do."""
-    if isinstance(config, TrainConfig) and (config.training.device, config.training.precision) != ("auto", "fp32"):
-        from gpt2hydra import device
+def device_problems(config: Checked) -> tuple[Violation, ...]:
+    """Whether the device is here, asked before a directory is made. Imports torch, unless any device will do."""
+    try:
+        if isinstance(config, TrainConfig) and (config.training.device, config.training.precision) != ("auto", "fp32"):
+            from gpt2hydra import device
 
-        device.for_training(config.training)
-    elif isinstance(config, GenerateConfig) and config.device != "auto":
-        from gpt2hydra import device
+            device.for_training(config.training)
+        elif isinstance(config, GenerateConfig) and config.device != "auto":
+            from gpt2hydra import device
 
-        device.pick(config.device, "device")
+            device.pick(config.device, "device")
+    except ConfigError as error:
+        return error.violations
+    return ()
 
 
 def check_directory(directory: Path) -> None:

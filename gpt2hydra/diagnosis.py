@@ -13,7 +13,6 @@ from typing import Any
 
 from hydra._internal.config_repository import IConfigRepository
 from hydra.core.default_element import ResultDefault
-from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -234,11 +233,14 @@ class _Diagnosis:
             try:
                 self.composer.defaults(repository, [override], prepend_hydra=True)
             except Exception as each:
+                error = each
+                if override.key_or_group not in self.composer.usual_choices():  # a folder, but no group of this config
+                    self.values.append(override)
+                    continue
                 key, value = override.get_key_element(), override.get_value_element_as_str()
                 line = override.input_line or ""
                 self.found.append(dataclasses.replace(_file_error(each), key=key, value=value, origin=SET + line))
-                error = each
-        if not self.found:
+        if not self.found and not self.values:
             self.found.append(_file_error(error))
 
     # ----------------------------------------------------------------------------------------------------- the files
@@ -319,7 +321,7 @@ class _Diagnosis:
         return Violation(key, value, rule, origin)
 
     def _groups(self) -> list[str]:
-        return self.composer.loader.get_group_options("", ObjectType.GROUP)
+        return [group for group in self.composer.usual_choices() if not group.startswith("hydra/")]
 
 
 # ------------------------------------------------------------------------------------------------------------- words

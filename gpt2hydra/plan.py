@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from gpt2hydra import sizing
@@ -52,6 +52,7 @@ class Device:
         return cls(hardware.name, "cpu", _machine_memory(), flops, hardware.utilization)
 
 
+@cache
 def _gpu_memory() -> int | None:
     """Bytes of the first NVIDIA GPU, asked of its driver: importing torch would take seconds."""
     program = shutil.which("nvidia-smi")

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import itertools
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.callbacks import Callbacks
+from hydra._internal.core_plugins.basic_launcher import BasicLauncherConf
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra._internal.hydra import Hydra
 from hydra.core.hydra_config import HydraConfig
@@ -26,6 +28,7 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition import Composer, parse
+from gpt2hydra.layers import COMMAND_LINE
 from gpt2hydra.rules import Checked, ConfigError, Violation
 
 MOST_POINTS = 100_000
@@ -55,32 +58,41 @@ class Preflight:
 
 
 def summary(violation: Violation) -> str:
-    """A violation on one line."""
+    """A violation on one line; who set it is said unless the overrides, which stand beside it, tell."""
     head, *rest = str(violation).splitlines()
+    origin = "" if COMMAND_LINE in violation.origin or not violation.origin else f" ({violation.origin})"
     remedy = f"; try: {violation.suggestion}" if violation.suggestion else ""
-    return f"{head} {violation.rule}{remedy}" if rest else head
+    return f"{head} {violation.rule}{origin}{remedy}" if rest else head
 
 
 def preflight(composer: Composer, points: list[Point]) -> Preflight:
     """Compose and validate each point."""
-    from gpt2hydra.app import machine_problems
-
     found = Preflight(points)
     for number, point in enumerate(points):
         try:
-            config = composer.instantiate(point)
-            problems = tuple(machine_problems(config))
+            found.valid[number] = composer.instantiate(point)
         except ConfigError as error:
-            problems = error.violations
+            found.invalid[number] = _with_origins(composer, point, error.violations)
         except Exception as error:
             from gpt2hydra.diagnosis import explain_refusal
 
-            problems = explain_refusal(composer, point, error).violations
-        if problems:
-            found.invalid[number] = problems
-        else:
-            found.valid[number] = config
+            found.invalid[number] = explain_refusal(composer, point, error).violations
     return found
+
+
+def look(found: Preflight, composer: Composer, problems_of: Callable[[Checked], Sequence[Violation]]) -> None:
+    """Look at what else each valid point needs; one that has problems is valid no more."""
+    for number, config in list(found.valid.items()):
+        problems = problems_of(config)
+        if problems:
+            del found.valid[number]
+            found.invalid[number] = _with_origins(composer, found.points[number], problems)
+
+
+def _with_origins(composer: Composer, point: Point, violations: Sequence[Violation]) -> tuple[Violation, ...]:
+    from gpt2hydra.diagnosis import with_origins
+
+    return tuple(with_origins(composer, point, violations))
 
 
 # ------------------------------------------------------------------------------------------------------- the points
@@ -173,6 +185,8 @@ class SweepJob:
             else:
                 reason = f"{type(error).__name__}: {error}"
             sys.stderr.write(f"job #{job.num} failed ({overrides}): {reason}\n")
+            if not isinstance(error, ConfigError):
+                traceback.print_exc()  # a mistake of the program, not of the user's
             sys.stderr.flush()
             raise
 
@@ -181,19 +195,28 @@ def sweep(
     hydra: Hydra, composer: Composer, overrides: Sequence[str], function: Callable[[Any], Any], extra: str | None
 ) -> None:
     """Check every point, then let Hydra's sweeper and launcher run them."""
-    from gpt2hydra.app import check_directory, require
+    from gpt2hydra.app import check_directory, device_problems, machine_problems, require
 
     composed = _compose(composer, [*overrides, "hydra.mode=MULTIRUN"])
     mode, dry = str(composed.get("preflight", "strict")), composed.get("dry_run") is True
     points, notes = expand(composed, composer)
+    skip = mode == "skip_invalid" and _is_basic(composed)
+    found = Preflight(points)
     if mode != "off" or dry:
         found = preflight(composer, points)
-        _report(found, notes, skip=mode == "skip_invalid" and _is_basic(composed))
+        look(found, composer, machine_problems)
+        _report(found, notes, skip)
         if dry:
             _print_points(found)
             return
-        points = [points[number] for number in found.valid]
     require(extra)
+    if found.valid:
+        if extra and composed.hydra.launcher.get("_target_") == BasicLauncherConf._target_:  # others may use other machines
+            found.invalid.clear()
+            look(found, composer, device_problems)
+            _report(found, [], skip)
+            _warn_of_memory(found)
+        points = [points[number] for number in found.valid]
     check_directory(Path(composed.hydra.sweep.dir).absolute())
     callbacks = Callbacks(composed)
     callbacks.on_multirun_start(config=composed, config_name=composer.config_name)
@@ -229,7 +252,7 @@ def _sweeper(composed: DictConfig, context: HydraContext, job: SweepJob, points:
     return sweeper
 
 
-def _report(found: Preflight, notes: list[str], *, skip: bool) -> None:
+def _report(found: Preflight, notes: list[str], skip: bool) -> None:
     """Print what was found; exit with 1 where something is invalid, unless it is to be skipped."""
     for note in notes:
         sys.stderr.write(f"preflight: {note}\n")
@@ -242,6 +265,22 @@ def _report(found: Preflight, notes: list[str], *, skip: bool) -> None:
         if found.valid and not skip:
             sys.stderr.write(f"Correct them, or run the other {len(found.valid)} with preflight=skip_invalid.\n")
         sys.exit(1)
+
+
+def _warn_of_memory(found: Preflight) -> None:
+    """Say on standard error which points are not expected to fit on this machine."""
+    from gpt2hydra.run_config import TrainConfig
+
+    configs = {number: config for number, config in found.valid.items() if isinstance(config, TrainConfig)}
+    if not configs:
+        return
+    from gpt2hydra.plan import Plan
+
+    large = [f"#{number}" for number, config in configs.items() if Plan.of(config).fits is False]
+    if large:
+        shown = ", ".join(large[:10]) + ", ..." * (len(large) > 10)
+        exceed = f"{len(large)} of {len(found.points)} points exceed{'s' * (len(large) == 1)} the memory"
+        sys.stderr.write(f"warning: by prediction {exceed}: {shown}; dry_run=true shows by how much.\n\n")
 
 
 def _print_points(found: Preflight) -> None:

@@ -34,7 +34,7 @@ class DataConfig(Checked):
 @relation("path", "name")
 def _bpe_needs_files(path: str | None, name: str) -> Broken | None:
     if name == "gpt2" and path is None:
-        return Broken("must be given for {name}: a folder with vocab.json and merges.txt, or a hub name")
+        return Broken("must be given for {name}: a folder with vocab.json and merges.txt, or a hub name", {"path": "FOLDER"})
     if name == "bytes" and path is not None:
         return Broken("must be null for {name}, which reads no files", {"path": None})
     return None

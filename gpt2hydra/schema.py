@@ -90,10 +90,17 @@ def register_schemas() -> None:
 
 
 def register_resolvers() -> None:
-    """Register ``gpt2.n_inner``, which computes the value from what was composed."""
+    """Register ``gpt2.n_inner``, which computes the value from what was composed, and ``gpt2.help`` for ``--help``."""
+    OmegaConf.register_new_resolver("gpt2.help", _help, replace=True)
     for field in fields_of(GPT2Config):
         if "computed" in field.metadata:
             OmegaConf.register_new_resolver(f"gpt2.{field.name}", _lenient(field.metadata["computed"]), replace=True)
+
+
+def _help(*, _root_: DictConfig) -> str:
+    from gpt2hydra.help import help_template
+
+    return help_template(_root_)
 
 
 def _lenient(formula: Any) -> Any:

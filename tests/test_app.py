@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from omegaconf import OmegaConf
 import gpt2hydra
 from gpt2hydra import GPT2Config, TrainConfig, app
 from gpt2hydra.config import CONF_DIR
-from gpt2hydra.rules import ConfigError, Violation
+from gpt2hydra.rules import ConfigError, Violation, keys_of
 from tests.command_line import CommandLine
 
 ROOT = CONF_DIR.parent
@@ -62,10 +63,38 @@ def test_output_of_cfg_shows_what_is_composed(run: CommandLine) -> None:
     assert run.left_behind() == []
 
 
-def test_help_lists_the_groups_and_the_command(run: CommandLine) -> None:
-    outcome = run("--help")
-    assert "model: large, medium, small, xl\n" in outcome.out
-    assert (outcome.code, outcome.configs, run.left_behind()) == (0, [], [])
+def test_help_tells_the_command_the_groups_and_every_key_with_its_value_and_meaning(run: CommandLine) -> None:
+    outcome = run("--help", "model=large", "hardware.name=${model.n_head}")
+    assert (outcome.code, outcome.err, outcome.configs, run.left_behind()) == (0, "", [], [])
+    assert "python train.py model=large" in outcome.out and "model: large, medium, small, xl\n" in outcome.out
+    assert "  hardware.name=20  " in outcome.out
+    assert re.search(r"^  model.n_layer=36 +transformer blocks; an integer ≥ 1 and ≤ 10,000$", outcome.out, re.MULTILINE)
+    assert [key for key in keys_of(TrainConfig) if f"  {key}=" not in outcome.out] == []
+
+
+def test_help_of_generate_lists_no_groups_that_it_does_not_have(run: CommandLine) -> None:
+    outcome = run("--help", config_name="generate")
+    assert outcome.out.startswith("Continue a prompt") and "  checkpoint=???  " in outcome.out
+    assert "tokenizer:" not in outcome.out
+
+
+def test_a_config_that_breaks_a_rule_is_shown_with_the_report(run: CommandLine) -> None:
+    outcome = run("--cfg", "job", "model.n_head=7")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
+    assert "n_head: 7\n" in outcome.out and "must divide model.n_embd = 768" in outcome.err
+
+
+def test_a_sweep_cannot_be_shown_as_one_config(run: CommandLine) -> None:
+    outcome = run("-m", "--cfg", "job", "model.n_head=4,6")
+    assert outcome.code == 2 and "exclude each other" in outcome.err
+
+
+def test_a_device_that_is_not_here_is_told_with_who_asked_for_it(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(app.EXTRAS, "train", ())
+    monkeypatch.setattr(app, "device_problems", lambda config: [Violation("training.device", "cuda", "must be here")])
+    outcome = run("training.device=cuda", extra="train")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
+    assert "  set by the command line: training.device=cuda   (was auto, the default)\n" in outcome.err.replace("    ", "  ")
 
 
 def test_completion_knows_the_sizes(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -342,6 +342,17 @@ checkpoint
     )
 
 
+def test_a_group_of_another_program_is_an_unknown_key() -> None:
+    assert (
+        only("checkpoint=there", "model=large", name="generate")
+        == """\
+model = large
+  unknown key; known: checkpoint, prompt, max_new_tokens, num_samples, temperature, top_k, top_p, seed, device, dry_run, \
+preflight
+  set by the command line: model=large"""
+    )
+
+
 # ------------------------------------------------------------------------------------------------------------- in files
 
 

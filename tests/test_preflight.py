@@ -7,6 +7,7 @@ import pytest
 from hydra.types import RunMode
 
 import gpt2hydra
+from gpt2hydra import Violation, app
 from gpt2hydra.composition import Composer
 from gpt2hydra.config import CONF_DIR
 from gpt2hydra.preflight import expand, preflight
@@ -119,7 +120,7 @@ def test_a_failing_job_is_told_when_it_fails(run: CommandLine) -> None:
             raise RuntimeError("out of paper")
 
     outcome = run("-m", "model.n_head=4,6", job=job)
-    assert "job #0 failed (model.n_head=4): RuntimeError: out of paper\n" in told[1]
+    assert "job #0 failed (model.n_head=4): RuntimeError: out of paper\nTraceback" in told[1]
     assert (outcome.code, outcome.err) == (1, "1 of 2 jobs failed: #0\n")
 
 
@@ -133,6 +134,33 @@ def test_a_dry_run_with_bad_points_names_them(run: CommandLine) -> None:
     outcome = run("-m", "model.n_head=4,7", "dry_run=true")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
     assert "1 of 2 points is invalid" in outcome.err
+
+
+def test_a_point_with_an_absent_device_stops_the_sweep_before_its_first_job(
+    run: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = [Violation("training.device", "cuda", "must be here", suggestion="training.device=auto")]
+    monkeypatch.setitem(app.EXTRAS, "train", ())
+    monkeypatch.setattr(app, "device_problems", lambda config: absent if config.training.device == "cuda" else [])
+    outcome = run("-m", "training.device=cpu,cuda", extra="train")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
+    assert "#1     training.device=cuda  training.device = cuda must be here; try: training.device=auto\n" in outcome.err
+    outcome = run("-m", "training.device=cpu,cuda", "preflight=skip_invalid", extra="train")
+    assert [config.training.device for config in outcome.configs] == ["cpu"]
+
+
+def test_a_point_that_a_file_makes_invalid_says_which(run: CommandLine) -> None:
+    (run.folder / "experiment").mkdir()
+    (run.folder / "experiment/mine.yaml").write_text("# @package _global_\nmodel: {n_head: 7}\n")
+    outcome = run("-m", "model=small,large", "experiment=mine", "--config-dir", ".")
+    assert "(set by experiment/mine.yaml:2   (was 12, " in outcome.err
+
+
+def test_points_that_exceed_the_memory_are_warned_of(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(app.EXTRAS, "train", ())
+    outcome = run("-m", "model=small,xl", "hardware=l4", extra="train")
+    assert outcome.err.startswith("warning: by prediction 1 of 2 points exceeds the memory: #1; dry_run=true shows")
+    assert len(outcome.configs) == 2
 
 
 # ----------------------------------------------------------------------------------------------------- other launchers
