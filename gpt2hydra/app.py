@@ -15,6 +15,7 @@ import typing
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
+from contextvars import ContextVar
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,6 +47,9 @@ EXTRAS = {"train": ("torch", "transformers", "accelerate", "safetensors")}
 """Extra → the modules that it brings, as far as training and inference need them."""
 
 Job = Callable[[Any], Any]
+
+JOB: ContextVar[Checked | None] = ContextVar("gpt2hydra_job", default=None)
+"""The config that Hydra composed for the job that is running here."""
 
 
 def main(
@@ -262,7 +266,7 @@ class _CommandLine:
         try:
             result = run_job(
                 hydra_context=HydraContext(config_loader=composer.loader, callbacks=callbacks),
-                task_function=lambda _: self.function(config),
+                task_function=lambda _: in_job(self.function, config),
                 config=composed,
                 job_dir_key="hydra.run.dir",
                 job_subdir_key=None,
@@ -295,6 +299,15 @@ class _CommandLine:
             from gpt2hydra.diagnosis import with_origins
 
             raise ConfigError(with_origins(composer, self.arguments.overrides, problems))
+
+
+def in_job(function: Job, config: Checked) -> Any:
+    """Call ``function`` with ``config``, which is what Hydra composed for the running job."""
+    token = JOB.set(config)
+    try:
+        return function(config)
+    finally:
+        JOB.reset(token)
 
 
 def _declared_class(function: Job, config_name: str) -> type[Checked]:

@@ -172,12 +172,13 @@ class SweepJob:
 
     def __call__(self, composed: DictConfig) -> Any:
         """Run one point, in the process and the directory that the launcher chose."""
+        from gpt2hydra.app import in_job
         from gpt2hydra.schema import instantiate, register_resolvers
 
         register_resolvers()
         job = HydraConfig.get().job
         try:
-            return self.function(instantiate(composed))
+            return in_job(self.function, instantiate(composed))
         except Exception as error:
             overrides = " ".join(HydraConfig.get().overrides.task)
             if isinstance(error, ConfigError):

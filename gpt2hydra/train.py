@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from transformers import GPT2LMHeadModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 
-from gpt2hydra import checkpoint, data, tokenizer
+from gpt2hydra import checkpoint, data, record, tokenizer
 from gpt2hydra.device import for_training, keep_freed_memory
 from gpt2hydra.generate import new_tokens, stream
 from gpt2hydra.progress import Progress, draw, duration
@@ -53,7 +53,7 @@ class Diverged(ConfigError):
 
 
 def train(config: TrainConfig, output_dir: Path | None = None) -> Result:
-    """Train a model and leave ``checkpoint/``, ``loss.csv`` and ``loss.png`` in ``output_dir``.
+    """Train a model and leave ``checkpoint/``, ``run.json``, ``loss.csv`` and ``loss.png`` in ``output_dir``.
 
     The checkpoint is written anew at each evaluation. ``output_dir`` is Hydra's run directory inside a job, and a new
     folder below ``outputs/`` otherwise.
@@ -94,6 +94,7 @@ class Run(TrainerCallback):
         set_seed(self.settings.seed)
         model = build_model(self.config.model, self.settings, self.tokenizer.end_of_text)
         self.output_dir.mkdir(parents=True, exist_ok=True)
+        record.write(self.config, self.output_dir)
         self.trainer = GPT2Trainer(
             self.settings,
             model,
