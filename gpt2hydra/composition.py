@@ -35,8 +35,7 @@ from hydra.core.utils import JobRuntime, setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 
-from gpt2hydra.layers import COMMAND_LINE
-from gpt2hydra.rules import ABSENT, Checked, ConfigError, Violation, field_at
+from gpt2hydra.rules import ABSENT, COMMAND_LINE, Checked, ConfigError, Violation, field_at
 from gpt2hydra.schema import config_class_of, instantiate, register_schemas
 
 C = TypeVar("C", bound=Checked)

@@ -18,11 +18,12 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gpt2hydra.composition import Composer, hydra_state, parse
-from gpt2hydra.layers import COMMAND_LINE, displayed
+from gpt2hydra.layers import displayed
 from gpt2hydra.misread import misread
 from gpt2hydra.provenance import Provenance, replay, trace
 from gpt2hydra.rules import (
     ABSENT,
+    COMMAND_LINE,
     Checked,
     ConfigError,
     Violation,

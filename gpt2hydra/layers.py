@@ -24,7 +24,6 @@ Path = tuple[Any, ...]
 """The keys from the root of a config to a node."""
 
 DEFAULT = "the default"
-COMMAND_LINE = "the command line: "
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,7 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition import Composer, parse
-from gpt2hydra.layers import COMMAND_LINE
-from gpt2hydra.rules import Checked, ConfigError, Violation
+from gpt2hydra.rules import COMMAND_LINE, Checked, ConfigError, Violation
 
 MOST_POINTS = 100_000
 """An adaptive sweeper's space larger than this is checked value by value instead of point by point."""

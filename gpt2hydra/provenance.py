@@ -23,8 +23,8 @@ from hydra.core.override_parser.types import Override
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf._utils import split_key
 
-from gpt2hydra.layers import COMMAND_LINE, DEFAULT, Layer, Path, agree, layer_of, layer_of_node, layers_of, leaf_nodes
-from gpt2hydra.rules import show
+from gpt2hydra.layers import DEFAULT, Layer, Path, agree, layer_of, layer_of_node, layers_of, leaf_nodes
+from gpt2hydra.rules import COMMAND_LINE, show
 
 DELETED: Any = type("Deleted", (), {"__repr__": lambda self: "(deleted)"})()
 """The value of a key that was deleted."""

@@ -12,7 +12,6 @@ them from the moment it exists.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,9 @@ C = TypeVar("C", bound="Checked")
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "(no value)"})()
 """Stands for 'there is no value': a missing key, a field without a default."""
+
+COMMAND_LINE = "the command line: "
+"""Begins the source of a value that an override set; the override as typed follows."""
 
 
 # ---------------------------------------------------------------------------------------------- what a user reads
@@ -91,6 +93,8 @@ def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
         begins = len(word) > 2 and lower.startswith(word)  # hardware=h100
         if begins or (len(word) > 1 and word == "".join(part[:1] for part in lower.split("_"))):  # training.lr
             return name
+    import difflib
+
     found = difflib.get_close_matches(word, by_lower, n=1, cutoff=cutoff)
     return by_lower[found[0]] if found else None
 

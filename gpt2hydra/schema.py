@@ -61,7 +61,8 @@ def _mirror(config_class: type[Checked]) -> type:
             specs.append((field.name, int, f"${{gpt2.{field.name}:{inputs}}}"))
         else:
             specs.append((field.name, _hydra_type(field.metadata["rule"]), _hydra_default(field)))
-    mirror = dataclasses.make_dataclass(config_class.__name__.removesuffix("Config") + "Schema", specs)
+    name = config_class.__name__.removesuffix("Config") + "Schema"
+    mirror = dataclasses.make_dataclass(name, specs, repr=False, eq=False)  # never looked at, and quicker to make
     mirror.__module__, mirror.__doc__ = __name__, config_class.__doc__
     globals()[mirror.__name__] = MIRRORS[config_class] = mirror  # by name too: launchers pickle it
     return mirror
