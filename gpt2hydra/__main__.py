@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from gpt2hydra import __version__, app
-from gpt2hydra.composition import Composer, as_typed
+from gpt2hydra.composition import Composer
 from gpt2hydra.config import CONF_DIR
+from gpt2hydra.misread import as_typed
 from gpt2hydra.rules import ConfigError
 from gpt2hydra.run_config import GenerateConfig, TrainConfig
 from gpt2hydra.schema import ROOTS
@@ -80,13 +81,13 @@ def _size(options: argparse.Namespace) -> None:
 
 
 def _changes(composer: Composer, overrides: list[str]) -> list[tuple[str, str, str]]:
-    from gpt2hydra.diagnosis import changes
+    from gpt2hydra.origins import changes
 
     return changes(composer, overrides, app.checked(composer, overrides))
 
 
 def _explain(options: argparse.Namespace) -> None:
-    from gpt2hydra.diagnosis import explained
+    from gpt2hydra.explain import explained
 
     name = options.words.pop(0) if options.words[:1] in (["train"], ["generate"]) else "train"
     keys = [word for word in options.words if "=" not in word and not word.startswith("~")]

@@ -15,9 +15,7 @@ import typing
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
-from contextvars import ContextVar
 from datetime import datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -37,19 +35,17 @@ from hydra.core.utils import JobStatus, run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from gpt2hydra.composition import VERSION_BASE, Composer, as_typed, parse
+from gpt2hydra.checking import Checked
+from gpt2hydra.composition import VERSION_BASE, Composer, parse
 from gpt2hydra.config import CONF_DIR
-from gpt2hydra.rules import Checked, ConfigError, Violation
-from gpt2hydra.run_config import GenerateConfig, TrainConfig
+from gpt2hydra.machine import check_directory, device_problems, machine_problems, require, unwritable, warn_of_memory
+from gpt2hydra.misread import as_typed
+from gpt2hydra.record import job
+from gpt2hydra.rules import ConfigError, Violation
+from gpt2hydra.run_config import TrainConfig
 from gpt2hydra.schema import ROOTS, instantiate, register_schemas
 
-EXTRAS = {"train": ("torch", "transformers", "accelerate", "safetensors")}
-"""Extra → the modules that it brings, as far as training and inference need them."""
-
 Job = Callable[[Any], Any]
-
-JOB: ContextVar[Checked | None] = ContextVar("gpt2hydra_job", default=None)
-"""The config that Hydra composed for the job that is running here."""
 
 
 def main(
@@ -136,19 +132,6 @@ def output_dir() -> Path:
     return Path("outputs") / datetime.now().strftime("%Y-%m-%d/%H-%M-%S")
 
 
-def machine_problems(config: Checked) -> list[Violation]:
-    """What is wrong with the files that a valid config names: the text, the tokenizer, the checkpoint."""
-    if isinstance(config, TrainConfig):
-        from gpt2hydra import data
-
-        return data.problems(config)
-    if isinstance(config, GenerateConfig):
-        from gpt2hydra import checkpoint
-
-        return checkpoint.problems(config)
-    return []
-
-
 # --------------------------------------------------------------------------------------------------- the command line
 
 
@@ -185,10 +168,13 @@ class _CommandLine:
 
     def _look(self) -> None:
         """``--help``, ``--hydra-help``, ``--cfg``, ``--info`` and completion are Hydra's; a broken config gets our report."""
+        from gpt2hydra.help import register_help
+
         options = self.arguments
         if sum(map(bool, (options.run, options.multirun, options.cfg, options.info, options.shell_completion))) > 1:
             self.parser.error("--run, --multirun, --cfg, --info and --shell-completion exclude each other")
         register_schemas()
+        register_help()
         said = io.StringIO()
         try:
             with redirect_stderr(said):
@@ -266,17 +252,21 @@ class _CommandLine:
         try:
             result = run_job(
                 hydra_context=HydraContext(config_loader=composer.loader, callbacks=callbacks),
-                task_function=lambda _: in_job(self.function, config),
+                task_function=lambda _: self._run(config),
                 config=composed,
                 job_dir_key="hydra.run.dir",
                 job_subdir_key=None,
             )
         except OSError as error:
-            raise ConfigError([_unwritable(directory, error.strerror)]) from error
+            raise ConfigError([unwritable(directory, error.strerror)]) from error
         callbacks.on_run_end(config=composed, config_name=self.config_name, job_return=result)
         if result.status is JobStatus.FAILED and isinstance(result._return_value, ConfigError):
             raise result._return_value
         run_and_report(lambda: result.return_value)
+
+    def _run(self, config: Checked) -> Any:
+        with job(config):
+            return self.function(config)
 
     def _pass_gate(self, composer: Composer, composed: DictConfig) -> Checked:
         """The valid config, or a ConfigError. ``${hydra:...}`` resolves, the output directory included."""
@@ -296,18 +286,9 @@ class _CommandLine:
 
     def _refuse(self, composer: Composer, problems: Sequence[Violation]) -> None:
         if problems:
-            from gpt2hydra.diagnosis import with_origins
+            from gpt2hydra.origins import with_origins
 
             raise ConfigError(with_origins(composer, self.arguments.overrides, problems))
-
-
-def in_job(function: Job, config: Checked) -> Any:
-    """Call ``function`` with ``config``, which is what Hydra composed for the running job."""
-    token = JOB.set(config)
-    try:
-        return function(config)
-    finally:
-        JOB.reset(token)
 
 
 def _declared_class(function: Job, config_name: str) -> type[Checked]:
@@ -336,63 +317,9 @@ def _interrupted() -> NoReturn:
     sys.exit(130)
 
 
-def require(extra: str | None) -> None:
-    """Exit with 1 and the command to type where an extra's modules are not installed."""
-    absent = [module for module in EXTRAS.get(extra or "", ()) if find_spec(module) is None]
-    if absent:
-        sys.stderr.write(
-            f"The configuration is valid, but {', '.join(absent)} cannot be imported; nothing was started.\n"
-            f"  try: pip install 'gpt2hydra[{extra}]'\n"
-        )
-        sys.exit(1)
-
-
-def device_problems(config: Checked) -> tuple[Violation, ...]:
-    """Whether the device is here, asked before a directory is made. Imports torch, unless any device will do."""
-    try:
-        if isinstance(config, TrainConfig) and (config.training.device, config.training.precision) != ("auto", "fp32"):
-            from gpt2hydra import device
-
-            device.for_training(config.training)
-        elif isinstance(config, GenerateConfig) and config.device != "auto":
-            from gpt2hydra import device
-
-            device.pick(config.device, "device")
-    except ConfigError as error:
-        return error.violations
-    return ()
-
-
-def check_directory(directory: Path) -> None:
-    """Refuse an output directory that cannot be written, or that holds a finished run."""
-    if (directory / "checkpoint").exists():
-        rule = "holds a finished run, which would be overwritten; choose another"
-        raise ConfigError([Violation("hydra.run.dir", str(directory), rule, suggestion=f"hydra.run.dir={directory}-2")])
-    existing = next(folder for folder in (directory, *directory.parents) if folder.exists())
-    if not existing.is_dir():
-        raise ConfigError([_unwritable(directory, f"{existing} is a file")])
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise ConfigError([_unwritable(directory, f"no permission to write in {existing}")])
-
-
-def _unwritable(directory: Path, reason: object) -> Violation:
-    rule = f"must be a folder that can be written ({reason})"
-    return Violation("hydra.run.dir", str(directory), rule, suggestion="hydra.run.dir=outputs/mine")
-
-
-def warn_of_memory(config: Checked) -> None:
-    """Say on standard error where the predicted peak exceeds the device, and what would fit."""
-    if isinstance(config, TrainConfig):
-        from gpt2hydra.plan import memory_warning
-
-        warning = memory_warning(config)
-        if warning:
-            sys.stderr.write(f"{warning}\n\n")
-
-
 def print_plan(composer: Composer, overrides: Sequence[str], config: Checked) -> None:
     """What would run, on standard output: ``dry_run=true``."""
-    from gpt2hydra.diagnosis import changes
+    from gpt2hydra.origins import changes
 
     changed = changes(composer, overrides, config)
     if isinstance(config, TrainConfig):

@@ -30,12 +30,13 @@ from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.default_element import ResultDefault
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType, Quote, QuotedString
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.core.utils import JobRuntime, setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 
-from gpt2hydra.rules import ABSENT, COMMAND_LINE, Checked, ConfigError, Violation, field_at
+from gpt2hydra.checking import Checked, field_at
+from gpt2hydra.rules import ABSENT, COMMAND_LINE, ConfigError, Violation
 from gpt2hydra.schema import config_class_of, instantiate, register_schemas
 
 C = TypeVar("C", bound=Checked)
@@ -311,36 +312,3 @@ def yaml_files(folders: Iterable[str]) -> Iterator[tuple[str, int, int]]:
                     path = os.path.join(folder, name)
                     status = os.stat(path)
                     yield path, status.st_mtime_ns, status.st_size
-
-
-# ------------------------------------------------------------------------------------------------ text as it was typed
-
-
-def as_typed(overrides: Iterable[str], config_class: type[Checked], *, sweep: bool = False) -> list[str]:
-    """Quote the values of text fields so that they mean what was typed.
-
-    Hydra's grammar would read ``data.path=007`` as 7 and the commas of ``prompt=To be, or not`` as a sweep. A ``prompt`` is
-    taken as it stands, any other text field when it looks like a number; quoted values are left to Hydra, and so is
-    everything in a sweep.
-    """
-    return [_as_typed(text, config_class, sweep) for text in overrides]
-
-
-def _as_typed(text: str, config_class: type[Checked], sweep: bool) -> str:
-    key, equals, value = text.partition("=")
-    field = field_at(config_class, key)
-    if not equals or field is None or "rule" not in field.metadata or field.metadata["rule"].kind is not str:
-        return text
-    if value[:1] in ("'", '"') or not value or (value == "null" and field.metadata["rule"].optional):
-        return text
-    if field.metadata.get("literal") and not sweep:
-        return f"{key}={quoted(value)}"
-    if not re.fullmatch(r"[-+]?[\d._]+(e[-+]?\d+)?|true|false|inf|nan", value, re.IGNORECASE):
-        return text
-    return f"{key}={quoted(value)}"
-
-
-def quoted(value: str) -> str:
-    """``value`` as a quoted string of Hydra's grammar that stands for itself, ``${`` included."""
-    escaped = re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + "\\${", value)
-    return QuotedString(text=escaped, quote=Quote.single).with_quotes()

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gpt2hydra.rules import Broken, Checked, ConfigError, Violation, computed, did_you_mean, integer, number, relation
+from gpt2hydra.checking import Checked
+from gpt2hydra.rules import Broken, ConfigError, Violation, computed, did_you_mean, integer, number, relation
 
 _BESIDE = Path(__file__).resolve().parent
 CONF_DIR = _BESIDE / "conf" if (_BESIDE / "conf").is_dir() else _BESIDE.parent / "conf"

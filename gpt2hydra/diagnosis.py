@@ -7,7 +7,6 @@ override), leaves out what fails, and goes on to the gate with the rest. It runs
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,28 +16,14 @@ from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from gpt2hydra.checking import Checked, field_at, fields_of, unknown_below
 from gpt2hydra.composition import Composer, hydra_state, parse
 from gpt2hydra.layers import displayed
 from gpt2hydra.misread import misread
-from gpt2hydra.provenance import Provenance, replay, trace
-from gpt2hydra.rules import (
-    ABSENT,
-    COMMAND_LINE,
-    Checked,
-    ConfigError,
-    Violation,
-    closest,
-    did_you_mean,
-    field_at,
-    fields_of,
-    keys_of,
-    leaves,
-    show,
-    unknown_key,
-)
+from gpt2hydra.origins import SET, with_origin
+from gpt2hydra.provenance import replay
+from gpt2hydra.rules import ABSENT, ConfigError, Violation, closest, show
 from gpt2hydra.schema import DELETED, config_class_of, examine, in_order
-
-SET = f"set by {COMMAND_LINE}"
 
 
 def explain_refusal(composer: Composer, overrides: Sequence[str], error: Exception) -> ConfigError:
@@ -55,59 +40,6 @@ def _as_it_came(error: Exception) -> Violation:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     cause = f": {error.__cause__}" if error.__cause__ is not None else ""
     return Violation("the configuration", rule="; ".join(lines[:3]) + cause.replace("\n", "; ") or type(error).__name__)
-
-
-def with_origins(composer: Composer, overrides: Sequence[str], violations: Sequence[Violation]) -> list[Violation]:
-    """``violations`` of a config that composes, each with who set its key."""
-    with hydra_state():
-        provenance = trace(composer.loader, composer.config_name, list(overrides))
-    return [dataclasses.replace(each, origin=each.origin or provenance.origin(each.key)) for each in violations]
-
-
-def changes(composer: Composer, overrides: Sequence[str], config: Checked) -> list[tuple[str, str, str]]:
-    """``(key, value, who set it)`` of every value that differs from the schema's default."""
-    with hydra_state():
-        provenance = trace(composer.loader, composer.config_name, list(overrides))
-    found = []
-    for key, value in leaves(config):
-        field = field_at(type(config), key)
-        if field is not None and "rule" in field.metadata and value != field.default:
-            found.append((key, show(value), provenance.origin(key).partition("   (was")[0]))
-    return found
-
-
-def explained(composer: Composer, overrides: Sequence[str], keys: Sequence[str] = ()) -> Iterator[str]:
-    """Lines that tell every value, or those of ``keys`` and below, who set it, and what that replaced.
-
-    Raises:
-        ConfigError: the configuration does not compose, or has no such key.
-    """
-    with hydra_state():
-        try:
-            composed = composer.full(overrides)
-        except Exception as error:
-            raise explain_refusal(composer, overrides, error) from error
-        provenance = trace(composer.loader, composer.config_name, list(overrides))
-        provenance.verify(composed)
-    for key in keys or [""]:
-        chains = {each: chain for each, chain in provenance.settings.items() if not key or f"{each}.".startswith(f"{key}.")}
-        if not chains:
-            known = [*provenance.settings, *provenance.sections]
-            raise ConfigError([Violation(key, rule=f"unknown key{did_you_mean(key, known)}", origin="on the command line")])
-        for each, (*before, last) in chains.items():
-            inexact = "   (could not be traced exactly)" if each in provenance.inexact else ""
-            yield f"{each} = {show(last.value)}{_resolved(composed, each, last.value)}   {last.source}{inexact}"
-            yield from (f"    was {show(setting.value)}   {setting.source}" for setting in reversed(before))
-
-
-def _resolved(composed: DictConfig, key: str, value: object) -> str:
-    """What an interpolation became, but for what came from the environment."""
-    if not isinstance(value, str) or "${" not in value or "oc.env" in value:
-        return ""
-    try:
-        return f" = {show(OmegaConf.select(composed, key))}"
-    except Exception:  # resolvers raise what they like; the gate names it
-        return ""
 
 
 class _Diagnosis:
@@ -306,7 +238,7 @@ class _Diagnosis:
             rule = DELETED if field is not None else "cannot be deleted: there is no such key"
             return Violation(key, rule=rule, origin=origin)
         if field is None:
-            return dataclasses.replace(unknown(self.root, key, value, self._groups()), origin=origin)
+            return dataclasses.replace(unknown_below(self.root, key, value, self._groups()), origin=origin)
         if "computed" in field.metadata:
             return Violation(key, value, f"is computed ({field.metadata['doc']}); it cannot be set", origin)
         if override is not None and override.is_add() and not isinstance(override.value(), Mapping):
@@ -326,71 +258,6 @@ class _Diagnosis:
 
 
 # ------------------------------------------------------------------------------------------------------------- words
-
-
-def with_origin(violation: Violation, provenance: Provenance, root: type[Checked]) -> Violation:
-    """The violation with who set its key and, where it has no better remedy, the value that was replaced."""
-    field = field_at(root, violation.key)
-    origin = violation.origin or provenance.origin(violation.key)
-    suggestion = violation.suggestion
-    if field is not None and "computed" in field.metadata:
-        return violation if violation.origin else dataclasses.replace(violation, origin=origin.partition("   (was")[0])
-    if (violation.value is not ABSENT and not suggestion) or suggestion.endswith("=..."):
-        before = provenance.replaced(violation.key)
-        if before is not None and field is not None and "rule" in field.metadata and _obeys(field, before.value):
-            suggestion = f"{violation.key}={show(before.value)}"
-    if violation.origin.startswith(SET) and provenance.origin(violation.key).startswith(violation.origin):
-        origin = provenance.origin(violation.key)  # the same, and what it replaced
-    if SET not in origin:
-        origin += _who_set_the_other(violation.rule, provenance)
-    return dataclasses.replace(violation, origin=origin, suggestion=suggestion)
-
-
-def _who_set_the_other(rule: str, provenance: Provenance) -> str:
-    """Where a rule over several keys blames one that stood there before: the command line's override of another."""
-    for key in re.findall(r"([a-z_.]+) = ", rule):
-        origin = provenance.origin(key).partition("   (was")[0]
-        if origin.startswith(SET):
-            return f"; {key} is {origin}"
-    return ""
-
-
-def _obeys(field: dataclasses.Field[Any], value: object) -> bool:
-    return field.metadata["rule"].problem(value) is None
-
-
-def unknown(root: type[Checked], key: str, value: object, groups: Sequence[str] = ()) -> Violation:
-    """The violation of a dotted key that the schema does not have."""
-    parent, _, last = key.rpartition(".")
-    above = field_at(root, parent)
-    if above is not None and "section" not in above.metadata:
-        return Violation(key, value, f"unknown key: {parent} is a single value, it has no keys below it")
-    near = _meant(root, key, groups)
-    if near is not None:
-        suggestion = "" if isinstance(value, Mapping) else f"{near}={show(value)}"
-        return Violation(key, value, f"unknown key; did you mean {near}?", suggestion=suggestion)
-    section = above.metadata["section"] if above is not None else root
-    return dataclasses.replace(unknown_key(section, last if above is not None else key), key=key, value=value)
-
-
-def _meant(root: type[Checked], key: str, groups: Sequence[str]) -> str | None:
-    """The key that was probably meant: misspelt where it stands, or of another section (``n_head``, ``model.lr``)."""
-    here: type[Checked] | None = root
-    parts: list[str] = []
-    for part in key.split("."):
-        names = [field.name for field in fields_of(here)] if here else []
-        near = part if part in names else closest(part, [*names, *(groups if not parts else ())])
-        if near is None:
-            break
-        parts.append(near)
-        field = field_at(here, near) if here else None
-        here = field.metadata.get("section") if field else None
-    else:
-        return ".".join(parts)
-    last = {each: each.rpartition(".")[2] for each in keys_of(root)}
-    name = key.rpartition(".")[2]
-    near = name if name in last.values() else closest(name, last.values(), cutoff=0.75) or closest(key, last, cutoff=0.75)
-    return next((each for each in last if near in (each, last[each])), None)
 
 
 def _file_error(error: Exception) -> Violation:

@@ -9,7 +9,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.rules import Checked, fields_of, show
+from gpt2hydra.checking import Checked, fields_of
+from gpt2hydra.rules import show
 from gpt2hydra.schema import config_class_of
 
 COLUMN = 46
@@ -34,10 +35,15 @@ $APP_CONFIG_GROUPS
 """
 
 
-def help_template(config: DictConfig) -> str:
-    """What ``hydra.help.template`` is to be: a text in which Hydra replaces ``$APP_CONFIG_GROUPS``."""
-    groups = GROUPS if any(not group.startswith("hydra/") for group in config.hydra.runtime.choices) else ""
-    text = TEMPLATE.format(header=config.hydra.help.header, groups=groups, fields=fields_help(config))
+def register_help() -> None:
+    """Register the resolver ``gpt2.help``, which ``hydra.help.template`` of the primary configs refers to."""
+    OmegaConf.register_new_resolver("gpt2.help", _template, replace=True)
+
+
+def _template(*, _root_: DictConfig) -> str:
+    """A text in which Hydra replaces ``$APP_CONFIG_GROUPS``."""
+    groups = GROUPS if any(not group.startswith("hydra/") for group in _root_.hydra.runtime.choices) else ""
+    text = TEMPLATE.format(header=_root_.hydra.help.header, groups=groups, fields=fields_help(_root_))
     return text.replace("$", "$$").replace("$$APP_CONFIG_GROUPS", "$APP_CONFIG_GROUPS")
 
 

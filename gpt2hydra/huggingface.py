@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gpt2hydra.checking import check, fields_of
 from gpt2hydra.config import GPT2Config
-from gpt2hydra.rules import ABSENT, ConfigError, Violation, check, fields_of, show
+from gpt2hydra.rules import ABSENT, ConfigError, Violation, show
 
 LARGEST_CONFIG = 1_000_000
 """Bytes. A GPT-2's config.json has about 700; more than this is not one."""

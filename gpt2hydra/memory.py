@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from gpt2hydra.checking import Checked
 from gpt2hydra.config import GPT2Config
-from gpt2hydra.rules import Broken, Checked, choice, flag, integer, relation, section
+from gpt2hydra.rules import Broken, choice, flag, integer, relation, section
 from gpt2hydra.run_config import PRECISIONS
 from gpt2hydra.sizing import ATTENTIONS, FUSED, parameters, product_weights, sequence_fits
 

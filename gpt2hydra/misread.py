@@ -1,7 +1,8 @@
-"""Values that YAML reads otherwise than they were meant: ``012`` is 10, ``1:30`` is 90, ``no`` in a text field is ``False``.
+"""Values that are read otherwise than they were meant.
 
-Hydra sees what YAML made of them. So :func:`suspicious` looks at the files' text, which takes no time, and only where something
-looks like such a value does :func:`misread` ask who wrote what.
+In YAML ``012`` is 10, ``1:30`` is 90, ``no`` in a text field is ``False``, and Hydra sees what YAML made of them. So
+:func:`suspicious` looks at the files' text, which takes no time, and only where something looks like such a value does
+:func:`misread` ask who wrote what. On the command line a comma makes a sweep; :func:`as_typed` sees that text stays text.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpt2hydra.rules import Checked, Rule, Violation, field_at, fields_of, show
+from hydra.core.override_parser.types import Quote, QuotedString
+
+from gpt2hydra.checking import Checked, field_at, fields_of
+from gpt2hydra.rules import Rule, Violation, show
 from gpt2hydra.run_config import GenerateConfig, TrainConfig
 
 if TYPE_CHECKING:
@@ -73,3 +77,36 @@ def is_misread_number(written: str) -> bool:
 def decimal(written: str) -> str:
     """``012`` → ``12``; nothing where no decimal number was meant."""
     return "" if ":" in written else str(int(written.replace("_", "")))  # int('012') is 12
+
+
+# ------------------------------------------------------------------------------------------------ text as it was typed
+
+
+def as_typed(overrides: Iterable[str], config_class: type[Checked], *, sweep: bool = False) -> list[str]:
+    """Quote the values of text fields so that they mean what was typed.
+
+    Hydra's grammar would read ``data.path=007`` as 7 and the commas of ``prompt=To be, or not`` as a sweep. A ``prompt`` is
+    taken as it stands, any other text field when it looks like a number; quoted values are left to Hydra, and so is
+    everything in a sweep.
+    """
+    return [_as_typed(text, config_class, sweep) for text in overrides]
+
+
+def _as_typed(text: str, config_class: type[Checked], sweep: bool) -> str:
+    key, equals, value = text.partition("=")
+    field = field_at(config_class, key)
+    if not equals or field is None or "rule" not in field.metadata or field.metadata["rule"].kind is not str:
+        return text
+    if value[:1] in ("'", '"') or not value or (value == "null" and field.metadata["rule"].optional):
+        return text
+    if field.metadata.get("literal") and not sweep:
+        return f"{key}={quoted(value)}"
+    if not re.fullmatch(r"[-+]?[\d._]+(e[-+]?\d+)?|true|false|inf|nan", value, re.IGNORECASE):
+        return text
+    return f"{key}={quoted(value)}"
+
+
+def quoted(value: str) -> str:
+    """``value`` as a quoted string of Hydra's grammar that stands for itself, ``${`` included."""
+    escaped = re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + "\\${", value)
+    return QuotedString(text=escaped, quote=Quote.single).with_quotes()

@@ -5,73 +5,21 @@ Each line says whether its figure is exact or predicted. GB are 10^9 bytes, as v
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from gpt2hydra import sizing
+from gpt2hydra.fit import Device, gigabytes, largest_batch, memory_warning, step_memory
 from gpt2hydra.memory import PARTS, TrainingMemory
-from gpt2hydra.rules import show
-from gpt2hydra.run_config import HardwareConfig, TrainConfig, TrainingConfig
+from gpt2hydra.run_config import TrainConfig
 
 Changed = Sequence[tuple[str, str, str]]
 """``(key, value, who set it)`` of what is not the default."""
 
 EXACT, PREDICTED = "exact", "predicted"
 _BATCHES = 1_000_000  # more are not tried
-
-
-# ----------------------------------------------------------------------------------------------------------- the device
-
-
-@dataclass(frozen=True)
-class Device:
-    """What the plan reckons with. ``memory`` is in bytes, ``flops`` a second; None where it is not known."""
-
-    name: str
-    kind: str
-    memory: int | None
-    flops: float | None
-    utilization: float
-
-    @classmethod
-    def of(cls, hardware: HardwareConfig, training: TrainingConfig) -> Device:
-        """The device that the configuration names, or this machine."""
-        rate = hardware.fp32_tflops if training.precision == "fp32" else hardware.bf16_tflops
-        flops = None if rate is None else rate * 1e12
-        if hardware.memory_gb is not None:
-            memory = round(hardware.memory_gb * 1e9)
-            return cls(hardware.name, "cpu" if training.device == "cpu" else "cuda", memory, flops, hardware.utilization)
-        gpu = None if training.device == "cpu" else _gpu_memory()
-        if gpu is not None:
-            return cls(f"{hardware.name}'s GPU", "cuda", gpu, flops, hardware.utilization)
-        return cls(hardware.name, "cpu", _machine_memory(), flops, hardware.utilization)
-
-
-@cache
-def _gpu_memory() -> int | None:
-    """Bytes of the first NVIDIA GPU, asked of its driver: importing torch would take seconds."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return None
-    command = [program, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout  # noqa: S603 - no user input
-        return int(said.splitlines()[0]) * 2**20  # it says MiB
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        return None
-
-
-def _machine_memory() -> int | None:
-    """Bytes of this machine's memory, as POSIX tells them."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
 
 
 # --------------------------------------------------------------------------------------------------------------- the plan
@@ -261,97 +209,12 @@ def _text(config: TrainConfig) -> tuple[int, bool] | None:
     return training_tokens(config)
 
 
-def gigabytes(count: int) -> str:
-    """Bytes in GB or MB of three digits."""
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.2f} MB"
-
-
 def duration(seconds: float) -> str:
     """Seconds in the largest unit that people use."""
     for unit, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:,.1f} {unit}"
     return f"{seconds:.1f} s"
-
-
-# ------------------------------------------------------------------------------------------------------------- what fits
-
-
-def step_memory(config: TrainConfig, device: Device) -> TrainingMemory:
-    """The memory of one training step as :mod:`gpt2hydra.train` runs it."""
-    training = config.training
-    return sizing.training_memory(
-        config.model,
-        training.batch_size,
-        training.seq_len,
-        training.precision,
-        training.gradient_checkpointing,
-        training.attention,
-        accumulation=training.gradient_accumulation_steps > 1,
-        device=device.kind,
-    )
-
-
-def largest_batch(config: TrainConfig, device: Device) -> int | None:
-    """The largest ``training.batch_size`` whose predicted peak fits; 0 if none does, None if the memory is not known."""
-    memory = device.memory
-    if memory is None:
-        return None
-
-    def fits(batch: int) -> bool:
-        return step_memory(_with(config, batch_size=batch), device).total <= memory
-
-    if not fits(1):
-        return 0
-    fitting, too_large = 1, 2
-    while too_large <= _BATCHES and fits(too_large):
-        fitting, too_large = too_large, 2 * too_large
-    too_large = min(too_large, _BATCHES + 1)
-    while too_large - fitting > 1:
-        middle = (fitting + too_large) // 2
-        fitting, too_large = (middle, too_large) if fits(middle) else (fitting, middle)
-    return fitting
-
-
-def _with(config: TrainConfig, **changes: Any) -> TrainConfig:
-    return replace(config, training=replace(config.training, **changes))
-
-
-def memory_warning(config: TrainConfig) -> str:
-    """Why a run is not expected to fit, and each change that would make it; nothing where it fits or is not known."""
-    plan = Plan.of(config)
-    if plan.fits is not False:
-        return ""
-    assert plan.device.memory is not None
-    head = (
-        f"warning: the predicted peak, {gigabytes(plan.memory.total)}, exceeds the {gigabytes(plan.device.memory)} "
-        f"of {plan.device.name}."
-    )
-    remedies = list(_remedies(config, plan.device))
-    if not remedies:
-        return f"{head}\n  Neither batch, checkpointing nor precision makes it fit: take a smaller model or a larger device."
-    return "\n".join([head, "  What would fit, as predicted:", *(f"    {overrides}   {size}" for overrides, size in remedies)])
-
-
-def _remedies(config: TrainConfig, device: Device) -> Iterator[tuple[str, str]]:
-    """Overrides that make it fit, and the peak with them: one change first, then with the batch that fits."""
-    for changes in (
-        {},
-        {"gradient_checkpointing": True},
-        {"precision": "bf16"},
-        {"gradient_checkpointing": True, "precision": "bf16_pure"},
-    ):
-        if changes and all(getattr(config.training, name) == value for name, value in changes.items()):
-            continue
-        changed = _with(config, **changes)
-        batch = min(largest_batch(changed, device) or 0, config.training.batch_size)
-        if not batch:
-            continue
-        overrides = [f"training.{name}={show(value)}" for name, value in changes.items()]
-        if batch < config.training.batch_size:
-            changed = _with(changed, batch_size=batch)
-            overrides.append(f"training.batch_size={batch}")
-        yield " ".join(overrides), gigabytes(step_memory(changed, device).total)
 
 
 # ------------------------------------------------------------------------------------------------------ several points

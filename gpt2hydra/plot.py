@@ -8,8 +8,9 @@ from pathlib import Path
 
 from gpt2hydra import app
 from gpt2hydra.config import GPT2Config
+from gpt2hydra.fit import gigabytes
 from gpt2hydra.memory import PARTS
-from gpt2hydra.plan import Plan, gigabytes
+from gpt2hydra.plan import Plan
 from gpt2hydra.rules import ConfigError, Violation
 from gpt2hydra.sizing import parameters
 

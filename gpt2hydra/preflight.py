@@ -27,8 +27,10 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from gpt2hydra.checking import Checked
 from gpt2hydra.composition import Composer, parse
-from gpt2hydra.rules import COMMAND_LINE, Checked, ConfigError, Violation
+from gpt2hydra.machine import check_directory, device_problems, machine_problems, require
+from gpt2hydra.rules import COMMAND_LINE, ConfigError, Violation
 
 MOST_POINTS = 100_000
 """An adaptive sweeper's space larger than this is checked value by value instead of point by point."""
@@ -89,7 +91,7 @@ def look(found: Preflight, composer: Composer, problems_of: Callable[[Checked], 
 
 
 def _with_origins(composer: Composer, point: Point, violations: Sequence[Violation]) -> tuple[Violation, ...]:
-    from gpt2hydra.diagnosis import with_origins
+    from gpt2hydra.origins import with_origins
 
     return tuple(with_origins(composer, point, violations))
 
@@ -171,13 +173,14 @@ class SweepJob:
 
     def __call__(self, composed: DictConfig) -> Any:
         """Run one point, in the process and the directory that the launcher chose."""
-        from gpt2hydra.app import in_job
+        from gpt2hydra import record
         from gpt2hydra.schema import instantiate, register_resolvers
 
         register_resolvers()
         job = HydraConfig.get().job
         try:
-            return in_job(self.function, instantiate(composed))
+            with record.job(instantiate(composed)) as config:
+                return self.function(config)
         except Exception as error:
             overrides = " ".join(HydraConfig.get().overrides.task)
             if isinstance(error, ConfigError):
@@ -195,8 +198,6 @@ def sweep(
     hydra: Hydra, composer: Composer, overrides: Sequence[str], function: Callable[[Any], Any], extra: str | None
 ) -> None:
     """Check every point, then let Hydra's sweeper and launcher run them."""
-    from gpt2hydra.app import check_directory, device_problems, machine_problems, require
-
     composed = _compose(composer, [*overrides, "hydra.mode=MULTIRUN"])
     mode, dry = str(composed.get("preflight", "strict")), composed.get("dry_run") is True
     points, notes = expand(composed, composer)

@@ -5,19 +5,34 @@ from __future__ import annotations
 import json
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra.core.hydra_config import HydraConfig
 
 from gpt2hydra import __version__
-from gpt2hydra.app import JOB
-from gpt2hydra.provenance import Provenance, trace
-from gpt2hydra.rules import Checked
+from gpt2hydra.checking import Checked
+
+if TYPE_CHECKING:
+    from gpt2hydra.provenance import Provenance
 
 FILE = "run.json"
+
+JOB: ContextVar[Checked | None] = ContextVar("gpt2hydra_job", default=None)
+"""The config that Hydra composed for the job that is running here."""
+
+
+@contextmanager
+def job(config: Checked) -> Iterator[Checked]:
+    """Within, ``config`` is known to be what Hydra composed for the running job."""
+    token = JOB.set(config)
+    try:
+        yield config
+    finally:
+        JOB.reset(token)
 
 
 def write(config: Checked, folder: Path) -> None:
@@ -43,6 +58,11 @@ def _settings(config: Checked) -> dict[str, Any] | None:
 
 def _provenance() -> Provenance:
     """Of the job that runs, traced from what Hydra knows of it, in whatever process a launcher runs it."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+
+    from gpt2hydra.provenance import trace
+
     hydra = HydraConfig.get()
     search_path = ConfigSearchPathImpl()
     for source in hydra.runtime.config_sources:

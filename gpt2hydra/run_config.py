@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
+from gpt2hydra.checking import Checked
 from gpt2hydra.config import GPT2Config
-from gpt2hydra.rules import Broken, Checked, choice, flag, integer, number, relation, section, text
+from gpt2hydra.rules import Broken, choice, flag, integer, number, relation, section, text
 
 VOCABULARIES = {"bytes": 257, "gpt2": 50257}
 """Tokenizer → its symbols: 256 byte values and end-of-text; OpenAI's vocab.json."""

@@ -20,19 +20,9 @@ from omegaconf.errors import (
     MissingMandatoryValue,
 )
 
+from gpt2hydra.checking import Checked, build, check, field_at, fields_of, missing, place
 from gpt2hydra.config import MODEL_DIR, GPT2Config, preset_names
-from gpt2hydra.rules import (
-    ABSENT,
-    Checked,
-    ConfigError,
-    Rule,
-    Violation,
-    build,
-    check,
-    field_at,
-    fields_of,
-    missing,
-)
+from gpt2hydra.rules import ABSENT, ConfigError, Rule, Violation
 from gpt2hydra.run_config import GenerateConfig, TrainConfig
 
 C = TypeVar("C", bound=Checked)
@@ -91,17 +81,10 @@ def register_schemas() -> None:
 
 
 def register_resolvers() -> None:
-    """Register ``gpt2.n_inner``, which computes the value from what was composed, and ``gpt2.help`` for ``--help``."""
-    OmegaConf.register_new_resolver("gpt2.help", _help, replace=True)
+    """Register ``gpt2.n_inner``, which computes the value from what was composed."""
     for field in fields_of(GPT2Config):
         if "computed" in field.metadata:
             OmegaConf.register_new_resolver(f"gpt2.{field.name}", _lenient(field.metadata["computed"]), replace=True)
-
-
-def _help(*, _root_: DictConfig) -> str:
-    from gpt2hydra.help import help_template
-
-    return help_template(_root_)
 
 
 def _lenient(formula: Any) -> Any:
@@ -193,8 +176,6 @@ def _raw(config: DictConfig, key: str) -> Any:
 
 def in_order(config_class: type[Checked], violations: list[Violation]) -> list[Violation]:
     """``violations`` in the order of the schema."""
-    from gpt2hydra.rules import place
-
     return sorted(violations, key=lambda violation: place(config_class, violation.key))
 
 

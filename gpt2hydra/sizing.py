@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpt2hydra.checking import Checked
 from gpt2hydra.config import GPT2Config
-from gpt2hydra.rules import Broken, Checked, choice, flag, integer, relation, section
+from gpt2hydra.rules import Broken, choice, flag, integer, relation, section
 
 if TYPE_CHECKING:
     from gpt2hydra.memory import TrainingMemory

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from gpt2hydra import plan
+from gpt2hydra import fit
 from tests.command_line import CommandLine
 
 settings.register_profile("thorough", max_examples=3000)
@@ -16,8 +16,8 @@ settings.register_profile("thorough", max_examples=3000)
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[CommandLine]:
     """The command line, in an empty folder, on a machine that everything fits. Hydra's changes to logging end with the test."""
-    monkeypatch.setattr(plan, "_gpu_memory", lambda: None)
-    monkeypatch.setattr(plan, "_machine_memory", lambda: 10**15)
+    monkeypatch.setattr(fit, "_gpu_memory", lambda: None)
+    monkeypatch.setattr(fit, "_machine_memory", lambda: 10**15)
     root, before = logging.getLogger(), list(logging.getLogger().handlers)
     yield CommandLine(monkeypatch, capfd, tmp_path)
     for handler in set(root.handlers) - set(before):

@@ -12,9 +12,10 @@ import pytest
 from omegaconf import OmegaConf
 
 import gpt2hydra
-from gpt2hydra import GPT2Config, TrainConfig, app
+from gpt2hydra import GPT2Config, TrainConfig, app, machine
+from gpt2hydra.checking import keys_of
 from gpt2hydra.config import CONF_DIR
-from gpt2hydra.rules import ConfigError, Violation, keys_of
+from gpt2hydra.rules import ConfigError, Violation
 from tests.command_line import CommandLine
 
 ROOT = CONF_DIR.parent
@@ -90,7 +91,7 @@ def test_a_sweep_cannot_be_shown_as_one_config(run: CommandLine) -> None:
 
 
 def test_a_device_that_is_not_here_is_told_with_who_asked_for_it(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(app.EXTRAS, "train", ())
+    monkeypatch.setitem(machine.EXTRAS, "train", ())
     monkeypatch.setattr(app, "device_problems", lambda config: [Violation("training.device", "cuda", "must be here")])
     outcome = run("training.device=cuda", extra="train")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
@@ -180,7 +181,7 @@ def test_an_output_folder_without_permission_is_refused(run: CommandLine) -> Non
 
 
 def test_an_absent_extra_is_told_after_validation(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(app.EXTRAS, "train", ("no_such_module",))
+    monkeypatch.setitem(machine.EXTRAS, "train", ("no_such_module",))
     outcome = run(extra="train")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
     assert outcome.err == (

@@ -12,14 +12,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.version import VersionBase
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 
 import gpt2hydra
 from gpt2hydra import GPT2Config, TrainConfig
-from gpt2hydra.composition import Composer, as_typed, parse, quoted
+from gpt2hydra.composition import Composer
 from gpt2hydra.config import CONF_DIR
 from gpt2hydra.rules import ConfigError
-from gpt2hydra.run_config import GenerateConfig
 from gpt2hydra.schema import instantiate, register_schemas
 
 OVERRIDES = st.one_of(
@@ -149,35 +147,3 @@ def test_composing_from_many_threads() -> None:
     assert {number: (config.training.seed, config.model.n_layer) for number, config in found.items()} == {
         number: (number, [12, 48][number % 2]) for number in range(20)
     }
-
-
-@pytest.mark.parametrize(
-    ("override", "value"),
-    [
-        ("prompt=To be, or not to be: that's it", "To be, or not to be: that's it"),
-        ("prompt=${x} = \\${y}", "${x} = \\${y}"),
-        ("prompt='quoted, by hand'", "quoted, by hand"),
-        ("prompt=", ""),
-        ("checkpoint=007", "007"),
-        ("checkpoint=1e3", "1e3"),
-        ("checkpoint=true", "true"),
-    ],
-)
-def test_text_means_what_was_typed(override: str, value: str) -> None:
-    key = override.partition("=")[0]
-    config = gpt2hydra.compose("generate", ["checkpoint=x", override])
-    assert getattr(config, key) == value
-
-
-def test_sweeps_keep_hydras_grammar() -> None:
-    assert as_typed(["prompt=a,b"], GenerateConfig, sweep=True) == ["prompt=a,b"]
-
-
-@given(st.text(max_size=30))
-def test_quoting_stands_for_itself(value: str) -> None:
-    try:
-        override = parse(f"prompt={quoted(value)}")
-    except Exception:
-        assert not value.isprintable()  # the grammar has no word for some control characters
-        return
-    assert OmegaConf.create({"prompt": override.value()}).prompt == value

@@ -7,7 +7,7 @@ import pytest
 from hydra.types import RunMode
 
 import gpt2hydra
-from gpt2hydra import Violation, app
+from gpt2hydra import Violation, machine
 from gpt2hydra.composition import Composer
 from gpt2hydra.config import CONF_DIR
 from gpt2hydra.preflight import expand, preflight
@@ -140,8 +140,10 @@ def test_a_point_with_an_absent_device_stops_the_sweep_before_its_first_job(
     run: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     absent = [Violation("training.device", "cuda", "must be here", suggestion="training.device=auto")]
-    monkeypatch.setitem(app.EXTRAS, "train", ())
-    monkeypatch.setattr(app, "device_problems", lambda config: absent if config.training.device == "cuda" else [])
+    monkeypatch.setitem(machine.EXTRAS, "train", ())
+    monkeypatch.setattr(
+        "gpt2hydra.preflight.device_problems", lambda config: absent if config.training.device == "cuda" else []
+    )
     outcome = run("-m", "training.device=cpu,cuda", extra="train")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
     assert "#1     training.device=cuda  training.device = cuda must be here; try: training.device=auto\n" in outcome.err
@@ -157,7 +159,7 @@ def test_a_point_that_a_file_makes_invalid_says_which(run: CommandLine) -> None:
 
 
 def test_points_that_exceed_the_memory_are_warned_of(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(app.EXTRAS, "train", ())
+    monkeypatch.setitem(machine.EXTRAS, "train", ())
     outcome = run("-m", "model=small,xl", "hardware=l4", extra="train")
     assert outcome.err.startswith("warning: by prediction 1 of 2 points exceeds the memory: #1; dry_run=true shows")
     assert len(outcome.configs) == 2

@@ -1,48 +1,16 @@
 """Rules, violations and the report."""
 
 import pickle
-from dataclasses import dataclass
 
 import pytest
 
 from gpt2hydra.rules import (
-    Broken,
-    Checked,
     ConfigError,
     Rule,
     Violation,
-    check,
-    choice,
     closest,
-    flag,
-    integer,
-    number,
-    relation,
-    section,
     show,
-    text,
 )
-
-
-@relation("low", "high")
-def _ordered(low: int, high: int) -> Broken | None:
-    return Broken("must be ≤ {high}", {"low": high}) if low > high else None
-
-
-@dataclass(frozen=True)
-class Inner(Checked):
-    low: int = integer(1, "lower end", at_most=100)
-    high: int = integer(10, "upper end", at_most=100)
-    RELATIONS = (_ordered,)
-
-
-@dataclass(frozen=True)
-class Outer(Checked):
-    name: str = text(doc="a name")
-    inner: Inner = section(Inner, "a section")
-    mode: str = choice("slow", "how", ("slow", "fast"))
-    ready: bool = flag(False, "whether")
-    share: float | None = number(None, "a share", at_least=0, at_most=1, optional=True)
 
 
 @pytest.mark.parametrize(
@@ -76,34 +44,6 @@ def test_a_rule_says_itself_in_words(rule: Rule, words: str) -> None:
 )
 def test_a_rule_says_how_it_is_broken(rule: Rule, value: object, problem: str | None) -> None:
     assert rule.problem(value) == problem
-
-
-def test_every_level_is_checked_at_once_in_the_order_of_the_fields() -> None:
-    with pytest.raises(ConfigError) as caught:
-        Outer.from_dict({"inner": {"low": 20, "hi": 3}, "mode": "fst", "ready": "yes", "share": 2, "extra": 1})
-    assert [(violation.key, violation.suggestion) for violation in caught.value.violations] == [
-        ("name", "name=..."),
-        ("inner.low", "inner.low=10"),
-        ("inner.hi", "inner.high=3"),
-        ("mode", "mode=fast"),
-        ("ready", ""),
-        ("share", ""),
-        ("extra", ""),
-    ]
-
-
-def test_relations_use_defaults_for_what_is_not_given() -> None:
-    _, violations = check(Outer, {"name": "x", "inner": {"low": 50}})
-    assert [str(violation) for violation in violations] == ["inner.low = 50\n  must be ≤ inner.high = 10\n  try: inner.low=10"]
-
-
-def test_relations_over_distrusted_keys_are_not_tried() -> None:
-    assert check(Outer, {"name": "x", "inner": {"low": 50}}, distrusted=frozenset({"inner.high"}))[1] == []
-
-
-def test_a_section_must_be_a_mapping() -> None:
-    with pytest.raises(ConfigError, match="must be a section with the keys of Inner, not an integer"):
-        Outer.from_dict({"name": "x", "inner": 3})
 
 
 def test_the_error_survives_pickling() -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from gpt2hydra.rules import ConfigError, fields_of
+from gpt2hydra.checking import fields_of
+from gpt2hydra.rules import ConfigError
 from gpt2hydra.run_config import GenerateConfig, TrainConfig
 
 

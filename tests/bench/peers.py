@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from gpt2hydra.checking import fields_of
 from gpt2hydra.config import CONF_DIR
-from gpt2hydra.rules import fields_of
 from gpt2hydra.run_config import TrainConfig
 
 BARE = """import hydra

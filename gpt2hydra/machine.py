@@ -1,0 +1,83 @@
+"""What a valid configuration needs of this machine: extras, files, a device, a directory. Looked at before anything is made."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from gpt2hydra.checking import Checked
+from gpt2hydra.rules import ConfigError, Violation
+from gpt2hydra.run_config import GenerateConfig, TrainConfig
+
+EXTRAS = {"train": ("torch", "transformers", "accelerate", "safetensors")}
+"""Extra → the modules that it brings, as far as training and inference need them."""
+
+
+def require(extra: str | None) -> None:
+    """Exit with 1 and the command to type where an extra's modules are not installed."""
+    absent = [module for module in EXTRAS.get(extra or "", ()) if find_spec(module) is None]
+    if absent:
+        sys.stderr.write(
+            f"The configuration is valid, but {', '.join(absent)} cannot be imported; nothing was started.\n"
+            f"  try: pip install 'gpt2hydra[{extra}]'\n"
+        )
+        sys.exit(1)
+
+
+def device_problems(config: Checked) -> tuple[Violation, ...]:
+    """Whether the device is here, asked before a directory is made. Imports torch, unless any device will do."""
+    try:
+        if isinstance(config, TrainConfig) and (config.training.device, config.training.precision) != ("auto", "fp32"):
+            from gpt2hydra import device
+
+            device.for_training(config.training)
+        elif isinstance(config, GenerateConfig) and config.device != "auto":
+            from gpt2hydra import device
+
+            device.pick(config.device, "device")
+    except ConfigError as error:
+        return error.violations
+    return ()
+
+
+def check_directory(directory: Path) -> None:
+    """Refuse an output directory that cannot be written, or that holds a finished run."""
+    if (directory / "checkpoint").exists():
+        rule = "holds a finished run, which would be overwritten; choose another"
+        raise ConfigError([Violation("hydra.run.dir", str(directory), rule, suggestion=f"hydra.run.dir={directory}-2")])
+    existing = next(folder for folder in (directory, *directory.parents) if folder.exists())
+    if not existing.is_dir():
+        raise ConfigError([unwritable(directory, f"{existing} is a file")])
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError([unwritable(directory, f"no permission to write in {existing}")])
+
+
+def unwritable(directory: Path, reason: object) -> Violation:
+    """The violation of an output directory."""
+    rule = f"must be a folder that can be written ({reason})"
+    return Violation("hydra.run.dir", str(directory), rule, suggestion="hydra.run.dir=outputs/mine")
+
+
+def warn_of_memory(config: Checked) -> None:
+    """Say on standard error where the predicted peak exceeds the device, and what would fit."""
+    if isinstance(config, TrainConfig):
+        from gpt2hydra.fit import memory_warning
+
+        warning = memory_warning(config)
+        if warning:
+            sys.stderr.write(f"{warning}\n\n")
+
+
+def machine_problems(config: Checked) -> list[Violation]:
+    """What is wrong with the files that a valid config names: the text, the tokenizer, the checkpoint."""
+    if isinstance(config, TrainConfig):
+        from gpt2hydra import data
+
+        return data.problems(config)
+    if isinstance(config, GenerateConfig):
+        from gpt2hydra import checkpoint
+
+        return checkpoint.problems(config)
+    return []

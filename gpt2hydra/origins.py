@@ -1,0 +1,65 @@
+"""Who set what, in the words of a report: origins for violations, and what is not the default."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from gpt2hydra.checking import Checked, field_at, leaves
+from gpt2hydra.composition import Composer, hydra_state
+from gpt2hydra.provenance import Provenance, trace
+from gpt2hydra.rules import ABSENT, COMMAND_LINE, Violation, show
+
+SET = f"set by {COMMAND_LINE}"
+
+
+def with_origins(composer: Composer, overrides: Sequence[str], violations: Sequence[Violation]) -> list[Violation]:
+    """``violations`` of a config that composes, each with who set its key."""
+    with hydra_state():
+        provenance = trace(composer.loader, composer.config_name, list(overrides))
+    return [dataclasses.replace(each, origin=each.origin or provenance.origin(each.key)) for each in violations]
+
+
+def with_origin(violation: Violation, provenance: Provenance, root: type[Checked]) -> Violation:
+    """The violation with who set its key and, where it has no better remedy, the value that was replaced."""
+    field = field_at(root, violation.key)
+    origin = violation.origin or provenance.origin(violation.key)
+    suggestion = violation.suggestion
+    if field is not None and "computed" in field.metadata:
+        return violation if violation.origin else dataclasses.replace(violation, origin=origin.partition("   (was")[0])
+    if (violation.value is not ABSENT and not suggestion) or suggestion.endswith("=..."):
+        before = provenance.replaced(violation.key)
+        if before is not None and field is not None and "rule" in field.metadata and _obeys(field, before.value):
+            suggestion = f"{violation.key}={show(before.value)}"
+    if violation.origin.startswith(SET) and provenance.origin(violation.key).startswith(violation.origin):
+        origin = provenance.origin(violation.key)  # the same, and what it replaced
+    if SET not in origin:
+        origin += _who_set_the_other(violation.rule, provenance)
+    return dataclasses.replace(violation, origin=origin, suggestion=suggestion)
+
+
+def _who_set_the_other(rule: str, provenance: Provenance) -> str:
+    """Where a rule over several keys blames one that stood there before: the command line's override of another."""
+    for key in re.findall(r"([a-z_.]+) = ", rule):
+        origin = provenance.origin(key).partition("   (was")[0]
+        if origin.startswith(SET):
+            return f"; {key} is {origin}"
+    return ""
+
+
+def _obeys(field: dataclasses.Field[Any], value: object) -> bool:
+    return field.metadata["rule"].problem(value) is None
+
+
+def changes(composer: Composer, overrides: Sequence[str], config: Checked) -> list[tuple[str, str, str]]:
+    """``(key, value, who set it)`` of every value that differs from the schema's default."""
+    with hydra_state():
+        provenance = trace(composer.loader, composer.config_name, list(overrides))
+    found = []
+    for key, value in leaves(config):
+        field = field_at(type(config), key)
+        if field is not None and "rule" in field.metadata and value != field.default:
+            found.append((key, show(value), provenance.origin(key).partition("   (was")[0]))
+    return found
