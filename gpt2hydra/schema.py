@@ -127,8 +127,16 @@ def instantiate(config: DictConfig, config_class: type[Checked] | None = None) -
     config_class = config_class or config_class_of(config)
     values, violations = examine(config, config_class)
     if violations:
-        raise ConfigError(violations)
+        raise ConfigError(_below(config._get_full_key(None), each) for each in violations)
     return build(config_class, values)
+
+
+def _below(place: str, violation: Violation) -> Violation:
+    """A violation of a part of a larger config, ``instantiate(config.encoder)``, with the keys of the whole."""
+    if not place:
+        return violation
+    remedies = re.sub(r"(^| )(?=[\w.]+=)", rf"\1{place}.", violation.suggestion)
+    return dataclasses.replace(violation, key=f"{place}.{violation.key}", suggestion=remedies)
 
 
 def examine(
