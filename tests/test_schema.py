@@ -25,7 +25,7 @@ def test_another_app_gets_a_typed_group(tmp_path: Path) -> None:
 
 
 def test_another_apps_values_pass_the_same_gate(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="  encoder.n_head = 7\n") as caught:
+    with pytest.raises(ConfigError, match=r"  encoder\.n_head = 7\n") as caught:
         another_app(tmp_path, "encoder.n_head=7")
     assert caught.value.violations[0].suggestion == "encoder.n_head=6"
     with pytest.raises(ConfigError, match="n_hed"):
