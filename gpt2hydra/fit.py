@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from gpt2hydra import sizing
@@ -29,6 +31,13 @@ class Device:
     memory: int | None
     flops: float | None
     utilization: float
+    shared: bool = False
+    """Other programs use the same memory, and ``memory`` is what they leave."""
+
+    def __str__(self) -> str:
+        if self.memory is None:
+            return f"{self.name}, whose memory is not known"
+        return f"the {gigabytes(self.memory)} {'available on' if self.shared else 'of'} {self.name}"
 
     @classmethod
     def of(cls, hardware: HardwareConfig, training: TrainingConfig) -> Device:
@@ -41,7 +50,7 @@ class Device:
         gpu = None if training.device == "cpu" else _gpu_memory()
         if gpu is not None:
             return cls(f"{hardware.name}'s GPU", "cuda", gpu, flops, hardware.utilization)
-        return cls(hardware.name, "cpu", _machine_memory(), flops, hardware.utilization)
+        return cls(hardware.name, "cpu", _machine_memory(), flops, hardware.utilization, shared=True)
 
 
 @cache
@@ -59,11 +68,22 @@ def _gpu_memory() -> int | None:
 
 
 def _machine_memory() -> int | None:
-    """Bytes of this machine's memory, as POSIX tells them."""
+    """Bytes that a program may still take: what Linux calls available, within a container's limit; elsewhere all there are."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
+    available = _first_number("/proc/meminfo", r"MemAvailable: +(\d+) kB")
+    limit = _first_number("/sys/fs/cgroup/memory.max", r"(\d+)")
+    return min(total, total if available is None else 1024 * available, total if limit is None else limit)
+
+
+def _first_number(file: str, pattern: str) -> int | None:
+    try:
+        found = re.search(pattern, Path(file).read_text())
+    except OSError:
+        return None
+    return int(found[1]) if found else None
 
 
 # ------------------------------------------------------------------------------------------------------------- what fits
@@ -115,7 +135,7 @@ def memory_warning(config: TrainConfig) -> str:
     peak = step_memory(config, device).total
     if device.memory is None or peak <= device.memory:
         return ""
-    head = f"warning: the predicted peak, {gigabytes(peak)}, exceeds the {gigabytes(device.memory)} of {device.name}."
+    head = f"warning: the predicted peak, {gigabytes(peak)}, exceeds {device}."
     remedies = list(_remedies(config, device))
     if not remedies:
         return f"{head}\n  Neither batch, checkpointing nor precision makes it fit: take a smaller model or a larger device."

@@ -130,12 +130,8 @@ class Plan:
 
     def _memory(self) -> Iterator[_Row]:
         peak, device, training = self.memory.peak, self.device, self.config.training
-        of = (
-            f"of {gigabytes(device.memory)} on {device.name}"
-            if device.memory
-            else f"on {device.name}, whose memory is not known"
-        )
-        yield "memory of a step", gigabytes(peak.total), PREDICTED, f"{of}; the most is in use at the {peak.name}"
+        of = f"{'on' if device.memory is None else 'of'} {device}; the most is in use at the {peak.name}"
+        yield "memory of a step", gigabytes(peak.total), PREDICTED, of
         notes = {
             "activations": f"{training.batch_size} x {training.seq_len:,} tokens, {training.precision}, "
             f"{self.memory.step.attention} attention" + ", checkpointing" * training.gradient_checkpointing,

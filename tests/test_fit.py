@@ -76,3 +76,11 @@ def test_an_unknown_memory_is_no_warning(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(fit, "_gpu_memory", lambda: None)
     assert memory_warning(compose("model=xl")) == ""
     assert "whose memory is not known" in str(Plan.of(compose("model=xl")))
+
+
+def test_what_other_programs_use_of_this_machine_is_not_counted_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"/proc/meminfo": "MemTotal: 9 kB\nMemAvailable:   4096 kB\n", "/sys/fs/cgroup/memory.max": "max\n"}
+    monkeypatch.setattr(Path, "read_text", lambda file: told[str(file)])
+    assert fit._machine_memory() == 4 * 2**20
+    told["/sys/fs/cgroup/memory.max"] = "1048576\n"
+    assert fit._machine_memory() == 2**20

@@ -20,7 +20,7 @@ def test_the_plan_in_words() -> None:
     assert "tokens a step 8,192 exact 8 sequences x 1,024" in lines
     assert "checkpoint 3.10 GB exact float32 weights" in lines
     assert "time 107.6 s predicted at 40% of 989.4 TFLOP/s (bf16)" in lines
-    assert any(line.startswith("memory of a step 31.04 GB predicted of 85.90 GB on NVIDIA H100 SXM 80GB") for line in lines)
+    assert any(line.startswith("memory of a step 31.04 GB predicted of the 85.90 GB of NVIDIA H100 SXM 80GB") for line in lines)
 
 
 def test_every_figure_says_whether_it_is_exact() -> None:
