@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
 import shutil
@@ -127,6 +128,13 @@ def process(command: list[str], folder: Path, **environment: str) -> Callable[[]
 def python(*arguments: object) -> list[str]:
     """A command line of this interpreter."""
     return [sys.executable, *map(str, arguments)]
+
+
+def is_quick() -> bool:
+    """``--quick``: everything once, to see that it still runs; the ratios mean little."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="everything once, to see that it still runs")
+    return bool(parser.parse_args().quick)
 
 
 def compare(title: str, ours: Callable[[], float], peer: Callable[[], float], limit: float | None, rounds: int = 15) -> None:

@@ -1,20 +1,23 @@
 """From command line to config, whole processes, ours against bare Hydra (and others that are installed).
 
-Run: ``python -m tests.bench.startup``
+Run: ``python -m tests.bench.startup``, about two minutes; ``--quick`` only sees that it still runs.
 """
 
 from __future__ import annotations
 
+import functools
 import platform
 import tempfile
 from pathlib import Path
 
-from tests.bench.peers import compare, process, python, write_apps
+from tests.bench import peers
+from tests.bench.peers import is_quick, process, python, write_apps
 
 REFUSED = ["model=large", "model.n_head=7", "model.resid_pdrop=1.5", "model.n_layer=abc", "model.n_hed=3"]
 
 
 def main() -> None:
+    compare = functools.partial(peers.compare, rounds=1 if is_quick() else 15)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         apps = write_apps(folder)
@@ -37,7 +40,7 @@ def main() -> None:
         completion = [process(python(apps[app], "-sc", "query=bash"), folder, **query) for app in ("ours", "bare")]
         compare("shell completion / bare Hydra", completion[0], completion[1], 1.1)
         for other in sorted(set(apps) - {"ours", "bare"}):
-            compare(f"a valid run / {other}", ours, process(python(apps[other]), folder), None, rounds=7)
+            compare(f"a valid run / {other}", ours, process(python(apps[other]), folder), None)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Composing in one process, preflight, and whole sweeps, ours against bare Hydra.
 
-Run: ``python -m tests.bench.sweeps``
+Run: ``python -m tests.bench.sweeps``, about six minutes; ``--quick`` only sees that it still runs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gpt2hydra.composition import Composer
 from gpt2hydra.config import CONF_DIR
 from gpt2hydra.preflight import preflight
 from gpt2hydra.schema import register_schemas
-from tests.bench.peers import compare, process, python, write_apps
+from tests.bench.peers import compare, is_quick, process, python, write_apps
 
 POINTS = [
     [f"model={size}", f"training.batch_size={batch}", f"training.seed={seed}"]
@@ -64,28 +64,26 @@ def _memory_growth(work: Callable[[list[list[str]]], Any], count: int) -> None:
 
 
 def main() -> None:
+    quick = is_quick()
+    points, jobs, rounds = (POINTS[::50], 3, 1) if quick else (POINTS, 100, 3)
     register_schemas()
     print(f"{'':<58} {'ours':>12} {'peer':>12}")
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         few = POINTS[::50]
-        compare(
-            "20 configs with compose() / hydra.compose + to_object",
-            _timed(lambda: _by_us(few)),
-            _timed(lambda: _by_hydra(few)),
-            0.35,
-            5,
-        )
-        ours = _timed(lambda: preflight(Composer("train", CONF_DIR, frozen=True), POINTS))
-        compare("preflight of 1,000 points / composing them", ours, _timed(lambda: _by_hydra(POINTS)), 0.05, 1)
+        ours, hydras = _timed(lambda: _by_us(few)), _timed(lambda: _by_hydra(few))
+        compare("20 configs with compose() / hydra.compose + to_object", ours, hydras, 0.35, rounds)
+        ours = _timed(lambda: preflight(Composer("train", CONF_DIR, frozen=True), points))
+        hydras = _timed(lambda: _by_hydra(points))
+        compare(f"preflight of {len(points):,} points / composing them", ours, hydras, 0.05, 1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         apps = write_apps(folder)
-        sweep = ["-m", "training.seed=range(0,100)", "hydra.sweep.dir=swept"]
+        sweep = ["-m", f"training.seed=range(0,{jobs})", "hydra.sweep.dir=swept"]
         checked = process(python(apps["ours"], *sweep), folder)
         unchecked = process(python(apps["ours"], *sweep, "preflight=off"), folder)
-        compare("-m, 100 trivial jobs / the same with preflight=off", checked, unchecked, 1.05, 3)
-        compare("-m, 100 trivial jobs / bare Hydra", checked, process(python(apps["bare"], *sweep), folder), None, 3)
-    _memory_growth(_by_us, 5000)
+        compare(f"-m, {jobs} trivial jobs / the same with preflight=off", checked, unchecked, 1.05, rounds)
+        compare(f"-m, {jobs} trivial jobs / bare Hydra", checked, process(python(apps["bare"], *sweep), folder), None, rounds)
+    _memory_growth(_by_us, 500 if quick else 5000)
 
 
 if __name__ == "__main__":
