@@ -1,6 +1,7 @@
 """The formulas against the real thing: transformers' GPT-2, PyTorch's FLOP counter, autograd's saved tensors."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from transformers import DynamicCache, GPT2LMHeadModel  # noqa: E402
 
 from gpt2hydra import GPT2Config, checkpoint, sizing  # noqa: E402
 from gpt2hydra.memory import Step  # noqa: E402
+from gpt2hydra.trainer import token_loss  # noqa: E402
 
 
 def shape(seed: int, **dropout: float) -> GPT2Config:
@@ -64,28 +66,42 @@ def test_parameters_are_those_of_the_model(config: GPT2Config) -> None:
     assert sizing.parameters(config).total == count("")
 
 
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config.n_layer}x{config.n_embd}")
+def test_flops_are_those_that_pytorch_counts(config: GPT2Config) -> None:
+    batch, seq_len = 2, config.n_positions
+    with torch.device("meta"):  # counts shapes, computes nothing
+        model = build(config)
+        tokens = torch.zeros((batch, seq_len), dtype=torch.long)
+
+        def logits() -> Any:
+            cache = DynamicCache(config=model.config)  # or transformers looks for several texts in one sequence
+            return model(tokens, cache, use_cache=True).logits
+
+        with FlopCounterMode(display=False) as forward, torch.no_grad():
+            logits()
+        with FlopCounterMode(display=False) as training:
+            logits().sum().backward()
+    assert forward.get_total_flops() == batch * seq_len * sizing.flops_per_token(config, seq_len, training=False)
+    assert training.get_total_flops() == batch * seq_len * sizing.flops_per_token(config, seq_len)
+
+
 @pytest.mark.parametrize("seed", range(30))
-def test_flops_are_those_that_pytorch_counts(seed: int) -> None:
+def test_checkpointing_computes_as_much_again_as_is_said(seed: int) -> None:
     config = shape(seed, resid_pdrop=0.1 * (seed % 3))
-    checkpointing = seed % 2 == 1
-    model = build(config, checkpointing=checkpointing)
+    model = build(config, checkpointing=True)
     batch, seq_len = 1 + seed % 3, config.n_positions
     tokens = torch.randint(config.vocab_size, (batch, seq_len))
-    with FlopCounterMode(display=False) as forward, torch.no_grad():
-        model(tokens, use_cache=False)
     with FlopCounterMode(display=False) as training:
         model(tokens, use_cache=False).logits.sum().backward()
-    counted = sizing.flops_per_token(config, seq_len, gradient_checkpointing=checkpointing)
-    assert forward.get_total_flops() == batch * seq_len * sizing.flops_per_token(config, seq_len, training=False)
+    counted = sizing.flops_per_token(config, seq_len, gradient_checkpointing=True)
     assert training.get_total_flops() == batch * seq_len * counted
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_the_cache_is_as_large_as_transformers(seed: int) -> None:
-    config, batch = shape(seed), 1 + seed % 3
-    model = build(config).eval()
-    with torch.no_grad():
-        model.config.use_cache = True
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config.n_layer}x{config.n_embd}")
+def test_the_cache_is_as_large_as_transformers(config: GPT2Config) -> None:
+    batch = 3
+    with torch.device("meta"), torch.no_grad():
+        model = build(config).eval()
         cache: Any = DynamicCache(config=model.config)  # its layers' types differ from one transformers to the next
         model(torch.zeros(batch, 5, dtype=torch.long), cache, use_cache=True)
     held = sum(each.nbytes for layer in cache.layers for each in (layer.keys, layer.values))
@@ -114,11 +130,14 @@ def test_saved_activations_are_exact_byte_for_byte(seed: int, precision: str, at
     seq_len = config.n_positions
     options: dict[str, Any] = {"precision": precision, "attention": attention, "gradient_checkpointing": checkpointing}
     step = Step(config, batch, seq_len, fused_gelu=fused, device="cpu", **options)
-    assert saved(model, torch.randint(config.vocab_size, (batch, seq_len)), precision) == step.saved() + step.copies()
+    tokens, targets = (torch.randint(config.vocab_size, (batch, seq_len)) for _ in range(2))
+    assert saved(lambda: model(tokens, use_cache=False).logits, model, precision) == step.saved() + step.copies()
+    loss = saved(lambda: token_loss(model, {"inputs": tokens, "targets": targets}), model, precision)
+    assert loss == step.saved() + step.copies() + step.loss()
 
 
-def saved(model: Any, tokens: Any, precision: str) -> int:
-    """Bytes of the distinct storages that autograd keeps from the forward pass, parameters aside."""
+def saved(forward: Callable[[], Any], model: Any, precision: str) -> int:
+    """Bytes of the distinct storages that autograd keeps from a forward pass, parameters aside."""
     own = {each.untyped_storage().data_ptr() for each in model.parameters()}
     storages: dict[int, Any] = {}
 
@@ -130,6 +149,6 @@ def saved(model: Any, tokens: Any, precision: str) -> int:
         torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
         torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
     ):
-        logits = model(tokens, use_cache=False).logits
-    assert logits.requires_grad
+        result = forward()
+    assert result.requires_grad
     return sum(tensor.untyped_storage().nbytes() for pointer, tensor in storages.items() if pointer not in own)
