@@ -109,8 +109,9 @@ def compose(
     """
     key = (config_name, str(config_dir or CONF_DIR))
     with _COMPOSERS_LOCK:
-        composer = _COMPOSERS.setdefault(key, None) or Composer(*key)  # type: ignore[arg-type]
-        _COMPOSERS[key] = composer
+        if key not in _COMPOSERS:
+            _COMPOSERS[key] = Composer(*key)
+        composer = _COMPOSERS[key]
     overrides = as_typed(overrides, ROOTS.get(f"{config_name}_schema", TrainConfig))
     return checked(composer, overrides)
 

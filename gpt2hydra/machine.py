@@ -11,8 +11,8 @@ from gpt2hydra.checking import Checked
 from gpt2hydra.rules import ConfigError, Violation
 from gpt2hydra.run_config import GenerateConfig, TrainConfig
 
-EXTRAS = {"train": ("torch", "transformers", "accelerate", "safetensors")}
-"""Extra → the modules that it brings, as far as training and inference need them."""
+EXTRAS = {"train": ("torch", "transformers", "accelerate", "safetensors", "matplotlib")}
+"""Extra → the modules that it brings: an absent one would stop a run, the last at its very end."""
 
 
 def require(extra: str | None) -> None:
