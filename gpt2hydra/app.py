@@ -215,6 +215,8 @@ class _CommandLine:
             raise ConfigError([Violation("--config-name", self.config_name, rule)])
 
     def _start(self) -> None:
+        if self.arguments.resolve:
+            self.parser.error("--resolve goes with --cfg or --help")
         composer = self._composer()
         overrides = self.arguments.overrides
         hydra = Hydra(detect_task_name(*detect_calling_file_or_module_from_task_function(self.function)), composer.loader)
@@ -222,9 +224,9 @@ class _CommandLine:
         try:
             config = None if self.arguments.multirun else self._compose(composer, overrides)
             if config is None or config.hydra.mode == RunMode.MULTIRUN:
-                from gpt2hydra.preflight import sweep
+                from gpt2hydra.sweep import sweep
 
-                sweep(hydra, composer, overrides, self.function, self.extra)
+                sweep(composer, overrides, self.function, self.extra)
             else:
                 self._start_job(hydra, composer, config)
         finally:
@@ -244,7 +246,7 @@ class _CommandLine:
             return
         require(self.extra)
         directory = Path(composed.hydra.runtime.output_dir)
-        check_directory(directory)
+        check_directory(directory, "hydra.run.dir")
         if self.extra:
             self._refuse(composer, device_problems(config))
         warn_of_memory(config)
@@ -259,7 +261,7 @@ class _CommandLine:
                 job_subdir_key=None,
             )
         except OSError as error:
-            raise ConfigError([unwritable(directory, error.strerror)]) from error
+            raise ConfigError([unwritable(directory, error.strerror, "hydra.run.dir")]) from error
         callbacks.on_run_end(config=composed, config_name=self.config_name, job_return=result)
         if result.status is JobStatus.FAILED and isinstance(result._return_value, ConfigError):
             raise result._return_value

@@ -24,16 +24,17 @@ from typing import Any, TypeVar
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import IConfigRepository
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra._internal.defaults_list import DefaultsList, create_defaults_list
 from hydra._internal.utils import create_config_search_path
-from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.default_element import ResultDefault
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.core.utils import JobRuntime, setup_globals
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
+from omegaconf import DictConfig, OmegaConf, flag_override, open_dict, read_write
 
 from gpt2hydra.checking import Checked, field_at
 from gpt2hydra.rules import ABSENT, COMMAND_LINE, ConfigError, Violation
@@ -70,20 +71,41 @@ def parse(override: str) -> Override:
     return OverridesParser.create().parse_override(override)
 
 
+def task_overrides(hydra: Any) -> list[str]:
+    """The overrides in a ``hydra`` node as they were typed: ``${...}`` stays what it is."""
+    overrides: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    return list(overrides)
+
+
+def as_job(config: DictConfig, number: int) -> DictConfig:
+    """``config``, composed for a sweep, with what Hydra's launchers add for job ``number``."""
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.job.num, config.hydra.job.id = number, f"job_id_for_{number}"
+    HydraConfig.instance().set_config(config)
+    with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+        config.hydra.runtime.output_dir = os.path.abspath(os.path.join(config.hydra.sweep.dir, config.hydra.sweep.subdir))
+    return config
+
+
 class Composer:
     """Composes one primary config over and over."""
 
-    def __init__(self, config_name: str, config_dir: str | Path, extra_dir: str | None = None, frozen: bool = False) -> None:
+    def __init__(
+        self, config_name: str, config_dir: str | Path | ConfigSearchPath, extra_dir: str | None = None, frozen: bool = False
+    ) -> None:
         """Args:
         config_name: the primary config, without ``.yaml``.
-        config_dir: the folder that holds it.
+        config_dir: the folder that holds it, or all that Hydra searches.
         extra_dir: one more folder to search, before the others (``--config-dir``).
         frozen: the YAML files do not change while this composer lives, so they are not looked at again.
         """
         register_schemas()
         setup_globals()
-        with hydra_state():
-            search_path = create_config_search_path(str(config_dir))
+        if isinstance(config_dir, ConfigSearchPath):
+            search_path = config_dir
+        else:
+            with hydra_state():
+                search_path = create_config_search_path(str(config_dir))
         if extra_dir is not None:
             search_path.prepend("command-line", f"file://{os.path.abspath(extra_dir)}", SearchPathQuery(provider="schema"))
         self.config_name = config_name
@@ -93,6 +115,17 @@ class Composer:
         self._stamp: tuple[Any, ...] | None = None
         self._suspicious: bool | None = None
         self.folders: tuple[str, ...] = ()
+        self.hydra_overrides: tuple[str, ...] = ()
+        """Of a sweep: those of Hydra's own config, which belong to each of its points."""
+
+    @classmethod
+    def of_running_job(cls) -> Composer:
+        """The composer of the Hydra job that runs here, by what Hydra knows of it, in whatever process a launcher runs it."""
+        hydra = HydraConfig.get()
+        search_path = ConfigSearchPathImpl()
+        for source in hydra.runtime.config_sources:
+            search_path.append(source.provider, f"{source.schema}://{source.path}")
+        return cls(str(hydra.job.config_name), search_path, frozen=True)
 
     # ---------------------------------------------------------------------------------------------- whole configs
 
@@ -102,8 +135,11 @@ class Composer:
         self.folders = tuple(source.path for source in config.hydra.runtime.config_sources if source.schema == "file")
         return config
 
-    def instantiate(self, overrides: Sequence[str]) -> Checked:
-        """Compose and pass the gate. What is refused is refused by the gate or by Hydra, with their errors."""
+    def instantiate(self, overrides: Sequence[str], job: int | None = None) -> Checked:
+        """Compose, for a job of a sweep by its number, and pass the gate.
+
+        What is refused is refused by the gate or by Hydra, with their errors.
+        """
         with hydra_state():
             self._refresh()
             choices, values = self._split(overrides)
@@ -113,9 +149,14 @@ class Composer:
                     with base.overridden(values) as config:
                         if config is not None:
                             return self.read_right(instantiate(config, base.config_class), overrides)
-            config = self.full(overrides)
-            HydraConfig.instance().set_config(config)
+            config = self.full(overrides if job is None else [*overrides, *self.hydra_overrides])
+            HydraConfig.instance().set_config(config if job is None else as_job(config, job))
             return self.read_right(instantiate(config, config_class_of(config)), overrides)
+
+    def job_directory(self, overrides: Sequence[str], number: int) -> str:
+        """The output directory of a point of a sweep."""
+        with hydra_state():
+            return str(as_job(self.full([*overrides, *self.hydra_overrides]), number).hydra.runtime.output_dir)
 
     def read_right(self, config: C, overrides: Sequence[str]) -> C:
         """``config``, if every section has one choice, and YAML read every value as it was meant.
@@ -128,6 +169,8 @@ class Composer:
         unclear = self.unclear_choices(map(parse, overrides), type(config))
         if unclear:
             raise ConfigError(unclear)
+        if not self.folders:
+            self.folders = self._source_folders()
         if self._suspicious is None:
             self._suspicious = suspicious(file for file, *_ in yaml_files(self.folders))
         if self._suspicious:

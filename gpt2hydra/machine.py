@@ -42,22 +42,26 @@ def device_problems(config: Checked) -> tuple[Violation, ...]:
     return ()
 
 
-def check_directory(directory: Path) -> None:
-    """Refuse an output directory that cannot be written, or that holds a finished run."""
-    if (directory / "checkpoint").exists():
+def check_directory(directory: Path, key: str, parent: Path | None = None) -> None:
+    """Refuse an output directory, which ``key`` gives or its ``parent``, that cannot be written or holds a finished run."""
+    try:
+        finished = (directory / "checkpoint").exists()
+        existing = next(folder for folder in (directory, *directory.parents) if folder.exists())
+    except OSError as error:  # a name that is too long
+        raise ConfigError([unwritable(directory, error.strerror, key)]) from None
+    if finished:
         rule = "holds a finished run, which would be overwritten; choose another"
-        raise ConfigError([Violation("hydra.run.dir", str(directory), rule, suggestion=f"hydra.run.dir={directory}-2")])
-    existing = next(folder for folder in (directory, *directory.parents) if folder.exists())
+        raise ConfigError([Violation(key, str(directory), rule, suggestion=f"{key}={parent or directory}-2")])
     if not existing.is_dir():
-        raise ConfigError([unwritable(directory, f"{existing} is a file")])
+        raise ConfigError([unwritable(directory, f"{existing} is a file", key)])
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise ConfigError([unwritable(directory, f"no permission to write in {existing}")])
+        raise ConfigError([unwritable(directory, f"no permission to write in {existing}", key)])
 
 
-def unwritable(directory: Path, reason: object) -> Violation:
+def unwritable(directory: Path, reason: object, key: str) -> Violation:
     """The violation of an output directory."""
     rule = f"must be a folder that can be written ({reason})"
-    return Violation("hydra.run.dir", str(directory), rule, suggestion="hydra.run.dir=outputs/mine")
+    return Violation(key, str(directory), rule, suggestion=f"{key}={'outputs/mine' if key.endswith('dir') else 'mine'}")
 
 
 def warn_of_memory(config: Checked) -> None:

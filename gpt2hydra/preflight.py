@@ -1,35 +1,20 @@
-"""Sweeps: every point is composed and validated before the first job starts.
-
-Hydra's sweepers and launchers do the running. What a sweep costs beyond its jobs is one quick composition of each point; for
-Hydra's basic sweeper, that replaces the check by full composition that it would make itself.
-"""
+"""The check of a sweep: every point is composed and validated before the first job starts. :mod:`gpt2hydra.sweep` runs it."""
 
 from __future__ import annotations
 
 import itertools
 import sys
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from hydra._internal.callbacks import Callbacks
-from hydra._internal.core_plugins.basic_launcher import BasicLauncherConf
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
-from hydra._internal.hydra import Hydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, RunMode, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from gpt2hydra.checking import Checked
-from gpt2hydra.composition import Composer, parse
-from gpt2hydra.machine import check_directory, device_problems, machine_problems, require
+from gpt2hydra.composition import Composer, task_overrides
 from gpt2hydra.rules import COMMAND_LINE, ConfigError, Violation
 
 MOST_POINTS = 100_000
@@ -45,6 +30,35 @@ class Preflight:
     points: list[Point]
     valid: dict[int, Checked] = field(default_factory=dict)
     invalid: dict[int, tuple[Violation, ...]] = field(default_factory=dict)
+    skip: bool = False
+    """Run the valid points where others are not."""
+    can_skip: bool = True
+    """Whether the sweeper could do so."""
+
+    def compose(self, composer: Composer) -> None:
+        """Compose and validate each point."""
+        for number, point in enumerate(self.points):
+            try:
+                self.valid[number] = composer.instantiate(point, job=number)
+            except ConfigError as error:
+                self.invalid[number] = _with_origins(composer, point, error.violations)
+            except Exception as error:
+                from gpt2hydra.diagnosis import explain_refusal
+
+                self.invalid[number] = explain_refusal(composer, point, error).violations
+
+    def look(self, composer: Composer, problems_of: Callable[[Checked], Sequence[Violation]]) -> None:
+        """Look at what else each valid point needs; one that has problems is valid no more."""
+        for number, config in list(self.valid.items()):
+            problems = problems_of(config)
+            if problems:
+                self.leave_out([number])
+                self.invalid[number] = _with_origins(composer, self.points[number], problems)
+
+    def leave_out(self, numbers: Sequence[int]) -> None:
+        """These points are not run."""
+        for number in numbers:
+            del self.valid[number]
 
     def table(self) -> str:
         """The invalid points: number, overrides, what is wrong and what to type instead."""
@@ -69,25 +83,8 @@ def summary(violation: Violation) -> str:
 def preflight(composer: Composer, points: list[Point]) -> Preflight:
     """Compose and validate each point."""
     found = Preflight(points)
-    for number, point in enumerate(points):
-        try:
-            found.valid[number] = composer.instantiate(point)
-        except ConfigError as error:
-            found.invalid[number] = _with_origins(composer, point, error.violations)
-        except Exception as error:
-            from gpt2hydra.diagnosis import explain_refusal
-
-            found.invalid[number] = explain_refusal(composer, point, error).violations
+    found.compose(composer)
     return found
-
-
-def look(found: Preflight, composer: Composer, problems_of: Callable[[Checked], Sequence[Violation]]) -> None:
-    """Look at what else each valid point needs; one that has problems is valid no more."""
-    for number, config in list(found.valid.items()):
-        problems = problems_of(config)
-        if problems:
-            del found.valid[number]
-            found.invalid[number] = _with_origins(composer, found.points[number], problems)
 
 
 def _with_origins(composer: Composer, point: Point, violations: Sequence[Violation]) -> tuple[Violation, ...]:
@@ -100,16 +97,46 @@ def _with_origins(composer: Composer, point: Point, violations: Sequence[Violati
 
 
 def expand(composed: DictConfig, composer: Composer) -> tuple[list[Point], list[str]]:
-    """Every point that the sweep can visit, as override lists, and what cannot be known beforehand."""
+    """Every point that the sweep can visit, as override lists, and what cannot be known beforehand.
+
+    Raises:
+        ConfigError: a space to sweep over cannot be read, is empty, or is more than the sweeper can visit.
+    """
+    overrides = [_read(key, text, composer) for key, text in _spaces(composed)]
+    if not is_basic(composed):
+        return _expand_adaptive(overrides)
+    for override in overrides:
+        if override.is_interval_sweep():
+            rule = "is not a list of values: Hydra's basic sweeper needs range(...), choice(...) or 1,2"
+        elif override.is_sweep_override() and not any(True for _ in override.sweep_string_iterator()):
+            rule = "has no values to sweep over"
+        else:
+            continue
+        raise ConfigError([Violation(override.get_key_element(), (override.input_line or "").partition("=")[2], rule)])
+    return BasicSweeper.split_arguments(overrides, None)[0], []
+
+
+def _spaces(composed: DictConfig) -> list[tuple[str, str]]:
+    """``(who set it, override)`` of everything that makes up the points."""
     parameters = composed.hydra.sweeper.get("params") or {}
-    texts = [f"{key}={value}" for key, value in parameters.items()] + list(composed.hydra.overrides.task)
-    overrides = OverridesParser.create(config_loader=composer.loader).parse_overrides(texts)
-    if _is_basic(composed):
-        return BasicSweeper.split_arguments(overrides, None)[0], []
-    return _expand_adaptive(overrides)
+    if not isinstance(parameters, Mapping):
+        rule = "must map keys to what to sweep over: 1,2 or choice(1,2)"
+        raise ConfigError([Violation("hydra.sweeper.params", parameters, rule)])
+    inside = [(f"hydra.sweeper.params.{key}", f"{key}={parameters[key]}") for key in parameters]
+    return inside + [(text.partition("=")[0], text) for text in task_overrides(composed.hydra)]
 
 
-def _is_basic(composed: DictConfig) -> bool:
+def _read(key: str, text: str, composer: Composer) -> Override:
+    try:
+        return OverridesParser.create(config_loader=composer.loader).parse_overrides([text])[0]
+    except Exception as error:
+        reason = str(error).partition("\n")[0].partition(" expecting ")[0]
+        rule = f"is nothing that Hydra can sweep over ({reason})"
+        raise ConfigError([Violation(key, text.partition("=")[2], rule)]) from None
+
+
+def is_basic(composed: DictConfig) -> bool:
+    """Whether Hydra's basic sweeper, whose points are known beforehand, is to run."""
     return bool(composed.hydra.sweeper.get("_target_") == BasicSweeperConf._target_)
 
 
@@ -137,138 +164,26 @@ def _expand_adaptive(overrides: list[Override]) -> tuple[list[Point], list[str]]
     return points, notes
 
 
-# ------------------------------------------------------------------------------------------------------- the sweep
+# ------------------------------------------------------------------------------------------------------- what is said
 
 
-class PointSweeper(Sweeper):
-    """Launches points that are known already, so that each is composed once more, not twice as by Hydra's basic sweeper."""
-
-    def __init__(self, points: list[Point], max_batch_size: int | None) -> None:
-        self.points, self.batch = points, max_batch_size or max(len(points), 1)
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Make the launcher that ``hydra/launcher`` names."""
-        self.config = config
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
-
-    def sweep(self, arguments: list[str]) -> list[JobReturn]:
-        """Launch the points, batch by batch. A failed job does not stop the others."""
-        assert self.config is not None and self.launcher is not None
-        directory = Path(self.config.hydra.sweep.dir)
-        directory.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, directory / "multirun.yaml")
-        returns: list[JobReturn] = []
-        for first in range(0, len(self.points), self.batch):
-            returns += self.launcher.launch(self.points[first : first + self.batch], initial_job_idx=first)
-        return returns
-
-
-class SweepJob:
-    """What a launcher runs, in this process or another: the gate, then the function. A failure is told when it happens."""
-
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self.function = function
-
-    def __call__(self, composed: DictConfig) -> Any:
-        """Run one point, in the process and the directory that the launcher chose."""
-        from gpt2hydra import record
-        from gpt2hydra.schema import instantiate, register_resolvers
-
-        register_resolvers()
-        job = HydraConfig.get().job
-        try:
-            with record.job(instantiate(composed)) as config:
-                return self.function(config)
-        except Exception as error:
-            overrides = " ".join(HydraConfig.get().overrides.task)
-            if isinstance(error, ConfigError):
-                reason = "; ".join(summary(violation) for violation in error.violations)
-            else:
-                reason = f"{type(error).__name__}: {error}"
-            sys.stderr.write(f"job #{job.num} failed ({overrides}): {reason}\n")
-            if not isinstance(error, ConfigError):
-                traceback.print_exc()  # a mistake of the program, not of the user's
-            sys.stderr.flush()
-            raise
-
-
-def sweep(
-    hydra: Hydra, composer: Composer, overrides: Sequence[str], function: Callable[[Any], Any], extra: str | None
-) -> None:
-    """Check every point, then let Hydra's sweeper and launcher run them."""
-    composed = _compose(composer, [*overrides, "hydra.mode=MULTIRUN"])
-    mode, dry = str(composed.get("preflight", "strict")), composed.get("dry_run") is True
-    points, notes = expand(composed, composer)
-    skip = mode == "skip_invalid" and _is_basic(composed)
-    found = Preflight(points)
-    if mode != "off" or dry:
-        found = preflight(composer, points)
-        look(found, composer, machine_problems)
-        _report(found, notes, skip)
-        if dry:
-            _print_points(found)
-            return
-    require(extra)
-    if found.valid:
-        if extra and composed.hydra.launcher.get("_target_") == BasicLauncherConf._target_:  # others may use other machines
-            found.invalid.clear()
-            look(found, composer, device_problems)
-            _report(found, [], skip)
-            _warn_of_memory(found)
-        points = [points[number] for number in found.valid]
-    check_directory(Path(composed.hydra.sweep.dir).absolute())
-    callbacks = Callbacks(composed)
-    callbacks.on_multirun_start(config=composed, config_name=composer.config_name)
-    context = HydraContext(config_loader=composer.loader, callbacks=callbacks)
-    sweeper = _sweeper(composed, context, SweepJob(function), points)
-    returns = sweeper.sweep(arguments=list(composed.hydra.overrides.task))
-    callbacks.on_multirun_end(config=composed, config_name=composer.config_name)
-    _report_failures(returns if isinstance(sweeper, PointSweeper) else [])
-
-
-def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
-    try:
-        return composer.full(overrides, RunMode.MULTIRUN)
-    except Exception as error:
-        from gpt2hydra.diagnosis import explain_refusal
-
-        fixed = [text for text in overrides if not _sweeps(text)]
-        raise explain_refusal(composer, fixed, error) from error
-
-
-def _sweeps(text: str) -> bool:
-    try:
-        return parse(text).is_sweep_override()
-    except Exception:
-        return False
-
-
-def _sweeper(composed: DictConfig, context: HydraContext, job: SweepJob, points: list[Point]) -> Sweeper:
-    if not _is_basic(composed):
-        return Plugins.instance().instantiate_sweeper(config=composed, hydra_context=context, task_function=job)
-    sweeper = PointSweeper(points, composed.hydra.sweeper.max_batch_size)
-    sweeper.setup(config=composed, hydra_context=context, task_function=job)
-    return sweeper
-
-
-def _report(found: Preflight, notes: list[str], skip: bool) -> None:
-    """Print what was found; exit with 1 where something is invalid, unless it is to be skipped."""
+def report(found: Preflight, notes: Sequence[str] = ()) -> None:
+    """Print what was found; exit with 1 where something is invalid, unless that is to be skipped."""
     for note in notes:
         sys.stderr.write(f"preflight: {note}\n")
     if not found.invalid:
         return
-    total, bad = len(found.points), len(found.invalid)
-    outcome = f"the other {total - bad} run" if skip and found.valid else "nothing was started"
+    total, bad, skip = len(found.points), len(found.invalid), found.skip and bool(found.valid)
+    outcome = f"the other {len(found.valid)} run" if skip else "nothing was started"
     sys.stderr.write(f"{bad} of {total} points {'is' if bad == 1 else 'are'} invalid; {outcome}.\n\n{found.table()}\n\n")
-    if not (skip and found.valid):
-        if found.valid and not skip:
+    if not skip:
+        if found.valid and found.can_skip:
             sys.stderr.write(f"Correct them, or run the other {len(found.valid)} with preflight=skip_invalid.\n")
         sys.exit(1)
+    found.invalid.clear()
 
 
-def _warn_of_memory(found: Preflight) -> None:
+def warn_of_memory(found: Preflight) -> None:
     """Say on standard error which points are not expected to fit on this machine."""
     from gpt2hydra.run_config import TrainConfig
 
@@ -284,21 +199,14 @@ def _warn_of_memory(found: Preflight) -> None:
         sys.stderr.write(f"warning: by prediction {exceed}: {shown}; dry_run=true shows by how much.\n\n")
 
 
-def _print_points(found: Preflight) -> None:
+def print_points(found: Preflight, numbers: Sequence[int]) -> None:
     """The table of what would run."""
     from gpt2hydra.run_config import TrainConfig
 
-    rows: list[tuple[str, Any]] = [(" ".join(found.points[number]), config) for number, config in found.valid.items()]
+    rows: list[tuple[str, Any]] = [(" ".join(found.points[number]), found.valid[number]) for number in numbers]
     if all(isinstance(config, TrainConfig) for _, config in rows):
         from gpt2hydra.plan import compare
 
         print(compare(rows))
     else:
-        print("\n".join(f"#{number}  {label}" for number, (label, _) in enumerate(rows)))
-
-
-def _report_failures(returns: Sequence[JobReturn]) -> None:
-    failed = [(number, each) for number, each in enumerate(returns) if each.status is JobStatus.FAILED]
-    if failed:
-        sys.stderr.write(f"{len(failed)} of {len(returns)} jobs failed: {', '.join(f'#{number}' for number, _ in failed)}\n")
-        sys.exit(1)
+        print("\n".join(f"#{number}  {label}" for number, (label, _) in zip(numbers, rows, strict=True)))

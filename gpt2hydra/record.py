@@ -58,13 +58,8 @@ def _settings(config: Checked) -> dict[str, Any] | None:
 
 def _provenance() -> Provenance:
     """Of the job that runs, traced from what Hydra knows of it, in whatever process a launcher runs it."""
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
-    from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
-
+    from gpt2hydra.composition import Composer, task_overrides
     from gpt2hydra.provenance import trace
 
-    hydra = HydraConfig.get()
-    search_path = ConfigSearchPathImpl()
-    for source in hydra.runtime.config_sources:
-        search_path.append(source.provider, f"{source.schema}://{source.path}")
-    return trace(ConfigLoaderImpl(search_path), hydra.job.config_name, list(hydra.overrides.task))
+    composer = Composer.of_running_job()
+    return trace(composer.loader, composer.config_name, task_overrides(HydraConfig.get()))

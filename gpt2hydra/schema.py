@@ -124,10 +124,14 @@ def instantiate(config: DictConfig, config_class: type[Checked] | None = None) -
     Raises:
         ConfigError: with every violation.
     """
+    place = config._get_full_key(None)
+    if not isinstance(config._value(), dict):  # null, '???', or an interpolation of nothing
+        kind = (config_class or config_class_of(config)).__name__
+        raise ConfigError([Violation(place or kind, config._value(), f"must be a section with the keys of {kind}")])
     config_class = config_class or config_class_of(config)
     values, violations = examine(config, config_class)
     if violations:
-        raise ConfigError(_below(config._get_full_key(None), each) for each in violations)
+        raise ConfigError(_below(place, each) for each in violations)
     return build(config_class, values)
 
 
@@ -144,18 +148,25 @@ def examine(
 ) -> tuple[dict[str, Any], list[Violation]]:
     """Resolve ``config`` and check it: the values, and every violation in the schema's order."""
     try:
-        given = {key: _resolved(config, key) for key in _keys(config)}
+        given = {str(key): _resolved(config, key) for key in _keys(config)}
         broken: dict[str, Violation] = {}
     except Exception:  # whatever a resolver raises; found again and named, key by key
         given, broken = {}, {}
         for key in _keys(config):
-            given[key] = _resolve_each(config, key, key, config_class, broken)
+            given[str(key)] = _resolve_each(config, key, str(key), config_class, broken)
+    for path in [*broken]:
+        if any(f"{path.rpartition('.')[0]}.{name}".lstrip(".") in broken for name in _inputs(field_at(config_class, path))):
+            del broken[path]  # it follows from what is named already
     if OmegaConf.get_type(config) is MIRRORS[config_class]:  # composed, so that nothing is absent unless it was deleted
         for field in fields_of(config_class):
             if field.name not in given and field.name not in distrusted:
                 broken[field.name] = Violation(field.name, rule=DELETED)
     values, violations = check(config_class, _without_absent(given), closed=True, distrusted=distrusted | frozenset(broken))
     return values, in_order(config_class, _causes(config, [*violations, *broken.values()], distrusted))
+
+
+def _inputs(field: dataclasses.Field[Any] | None) -> tuple[str, ...]:
+    return field.metadata.get("inputs", ()) if field is not None else ()
 
 
 def _causes(config: DictConfig, violations: list[Violation], known: frozenset[str]) -> list[Violation]:
@@ -166,12 +177,27 @@ def _causes(config: DictConfig, violations: list[Violation], known: frozenset[st
     blamed, kept = known | {violation.key for violation in violations}, []
     for violation in violations:
         raw = _raw(config, violation.key)
-        repeated = re.fullmatch(r"\$\{([\w.]+)\}", raw) if isinstance(raw, str) else None
-        if repeated and any(repeated[1] == key or repeated[1].startswith(f"{key}.") for key in blamed - {violation.key}):
-            continue
-        secret = isinstance(raw, str) and "${oc.env:" in raw
-        kept.append(dataclasses.replace(violation, value=raw) if secret else violation)
+        if not _repeats(config, violation.key, blamed):
+            secret = isinstance(raw, str) and "${oc.env:" in raw
+            kept.append(dataclasses.replace(violation, value=raw) if secret else violation)
     return kept
+
+
+def _repeats(config: DictConfig, key: str, blamed: frozenset[str] | set[str]) -> bool:
+    """Whether ``key`` refers, in the end, to another wrong one; a circle of references is wrong in each of its keys."""
+    seen = {key}
+    while True:
+        target = _REFERENCE.fullmatch(str(_raw(config, key)))
+        wrong = {each for each in blamed if target and f"{target[1]}.".startswith(f"{each}.")}
+        if target is None or not wrong - {key}:
+            return len(seen) > 1
+        key = target[1]
+        if key in seen:
+            return False
+        seen.add(key)
+
+
+_REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
 
 def _raw(config: DictConfig, key: str) -> Any:
@@ -193,13 +219,13 @@ def config_class_of(config: DictConfig) -> type[Checked]:
     for config_class, mirror in MIRRORS.items():
         if kind is mirror:
             return config_class
-    keys = set(_keys(config))
+    keys = set(_keys(config)) if isinstance(config._value(), dict) else set()
     known = [*ROOTS.values(), GPT2Config]
     return max(known, key=lambda each: len(keys & {field.name for field in fields_of(each)}))
 
 
-def _keys(config: DictConfig) -> list[str]:
-    return [str(key) for key in config if key != "hydra"]
+def _keys(config: DictConfig) -> list[Any]:
+    return [key for key in config if key != "hydra"]
 
 
 def _resolved(config: DictConfig, key: Any) -> Any:
@@ -215,7 +241,7 @@ def _resolve_each(config: DictConfig, key: Any, path: str, root: type[Checked], 
         broken[path] = _unresolvable(config, key, path, root, error)
         return ABSENT
     if isinstance(node, DictConfig):
-        return {name: _resolve_each(node, name, f"{path}.{name}", root, broken) for name in map(str, node)}
+        return {str(name): _resolve_each(node, name, f"{path}.{name!s}", root, broken) for name in node}
     if isinstance(node, ListConfig):
         try:
             return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
@@ -235,7 +261,7 @@ def _without_absent(values: dict[str, Any]) -> dict[str, Any]:
 
 def _unresolvable(config: DictConfig, key: Any, path: str, root: type[Checked], error: Exception) -> Violation:
     field = field_at(root, path)
-    raw = _raw(config, str(key))
+    raw = OmegaConf.to_container(config, resolve=False)[key]  # type: ignore[index]
     if isinstance(error, MissingMandatoryValue):
         if field is None:
             return Violation(path, "???", "must be given")
@@ -246,6 +272,8 @@ def _unresolvable(config: DictConfig, key: Any, path: str, root: type[Checked], 
         rule = "refers to a value that is not given"
     elif isinstance(error, InterpolationKeyError):
         rule = "refers to a key that does not exist"
+    elif isinstance(error, RecursionError) or "Recursive interpolation" in str(error):
+        rule = "refers to itself in the end"
     elif isinstance(error, InterpolationResolutionError) and "Environment variable" in str(error):
         rule = "refers to an environment variable that is not set"
     else:

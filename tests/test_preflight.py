@@ -141,9 +141,7 @@ def test_a_point_with_an_absent_device_stops_the_sweep_before_its_first_job(
 ) -> None:
     absent = [Violation("training.device", "cuda", "must be here", suggestion="training.device=auto")]
     monkeypatch.setitem(machine.EXTRAS, "train", ())
-    monkeypatch.setattr(
-        "gpt2hydra.preflight.device_problems", lambda config: absent if config.training.device == "cuda" else []
-    )
+    monkeypatch.setattr("gpt2hydra.sweep.device_problems", lambda config: absent if config.training.device == "cuda" else [])
     outcome = run("-m", "training.device=cpu,cuda", extra="train")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
     assert "#1     training.device=cuda  training.device = cuda must be here; try: training.device=auto\n" in outcome.err
