@@ -38,7 +38,15 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from gpt2hydra.checking import Checked
 from gpt2hydra.composition import VERSION_BASE, Composer, parse
 from gpt2hydra.config import CONF_DIR
-from gpt2hydra.machine import check_directory, device_problems, machine_problems, require, unwritable, warn_of_memory
+from gpt2hydra.machine import (
+    check_directory,
+    device_problems,
+    machine_problems,
+    remove_fresh,
+    require,
+    unwritable,
+    warn_of_memory,
+)
 from gpt2hydra.misread import as_typed
 from gpt2hydra.record import job
 from gpt2hydra.rules import ConfigError, Violation
@@ -250,7 +258,7 @@ class _CommandLine:
         if self.extra:
             self._refuse(composer, device_problems(config))
         warn_of_memory(config)
-        callbacks = Callbacks(composed)
+        callbacks, fresh = Callbacks(composed), not directory.exists()
         callbacks.on_run_start(config=composed, config_name=self.config_name)
         try:
             result = run_job(
@@ -262,6 +270,10 @@ class _CommandLine:
             )
         except OSError as error:
             raise ConfigError([unwritable(directory, error.strerror, "hydra.run.dir")]) from error
+        except Exception as error:  # not the function's: those are in the result
+            if fresh:
+                remove_fresh(directory)
+            raise ConfigError([Violation("hydra.job_logging", rule=f"cannot be set up: {error.__cause__ or error}")]) from error
         callbacks.on_run_end(config=composed, config_name=self.config_name, job_return=result)
         if result.status is JobStatus.FAILED and isinstance(result._return_value, ConfigError):
             raise result._return_value

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from gpt2hydra.rules import ABSENT, ConfigError, Relation, Rule, Violation, closest, kind_of, show
+from gpt2hydra.rules import ABSENT, ConfigError, Relation, Rule, Violation, assignment, closest, kind_of, show
 
 C = TypeVar("C", bound="Checked")
 
@@ -118,7 +118,7 @@ def _check_value(field: dataclasses.Field[Any], value: Any, prefix: str) -> tupl
     if problem is None:
         return rule.stored(value), []
     remedy = rule.remedy(value)
-    suggestion = "" if remedy is ABSENT else f"{prefix}{field.name}={show(remedy)}"
+    suggestion = "" if remedy is ABSENT else assignment(f"{prefix}{field.name}", remedy)
     return ABSENT, [Violation(f"{prefix}{field.name}", value, problem, suggestion=suggestion)]
 
 
@@ -155,7 +155,7 @@ def _check_relation(rule: Relation, flat: Mapping[str, Any], prefix: str) -> Vio
     message = broken.rule
     for key in rule.keys:
         message = message.replace(f"{{{key}}}", f"{prefix}{key} = {show(flat[key])}")
-    suggestion = " ".join(f"{prefix}{key}={show(value)}" for key, value in broken.remedy.items())
+    suggestion = " ".join(assignment(f"{prefix}{key}", value) for key, value in broken.remedy.items())
     return Violation(f"{prefix}{rule.keys[0]}", flat[rule.keys[0]], message, suggestion=suggestion)
 
 
@@ -167,7 +167,7 @@ def missing(key: str, field: dataclasses.Field[Any]) -> Violation:
 def unknown_key(config_class: type[Checked], key: object, value: object = ABSENT, prefix: str = "") -> Violation:
     """The violation of a key that ``config_class`` does not know, with the key that was probably meant."""
     near = closest(str(key), (field.name for field in fields_of(config_class)))
-    suggestion = f"{prefix}{near}={show(value)}" if near and not isinstance(value, (Mapping, type(ABSENT))) else ""
+    suggestion = _instead(config_class, near, value, prefix) if near else ""
     rule = "unknown key" + (f"; did you mean {prefix}{near}?" if near else f"; known: {_known(config_class)}")
     return Violation(f"{prefix}{show(str(key))}", value, rule, suggestion=suggestion)
 
@@ -180,10 +180,22 @@ def unknown_below(root: type[Checked], key: str, value: object, groups: Sequence
         return Violation(key, value, f"unknown key: {parent} is a single value, it has no keys below it")
     near = _meant(root, key, groups)
     if near is not None:
-        suggestion = "" if isinstance(value, Mapping) else f"{near}={show(value)}"
-        return Violation(key, value, f"unknown key; did you mean {near}?", suggestion=suggestion)
+        return Violation(key, value, f"unknown key; did you mean {near}?", suggestion=_instead(root, near, value))
     section = above.metadata["section"] if above is not None else root
     return dataclasses.replace(unknown_key(section, last if above is not None else key), key=key, value=value)
+
+
+def _instead(config_class: type[Checked], near: str, value: object, prefix: str = "") -> str:
+    """An override of the key that was meant: with the value if that obeys, or what the value was to be, or the default."""
+    field = field_at(config_class, near)
+    if value is ABSENT or isinstance(value, Mapping) or (field is not None and "computed" in field.metadata):
+        return ""
+    if field is not None and "section" in field.metadata:  # modle=large
+        return assignment(f"{prefix}{near}", value) if isinstance(value, str) else ""
+    if field is not None and field.metadata["rule"].problem(value):
+        remedy = field.metadata["rule"].remedy(value)
+        value = _default_of(field) if remedy is ABSENT else remedy
+    return "" if value is ABSENT else assignment(f"{prefix}{near}", value)
 
 
 def _meant(root: type[Checked], key: str, groups: Sequence[str]) -> str | None:

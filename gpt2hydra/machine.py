@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,6 +58,13 @@ def check_directory(directory: Path, key: str, parent: Path | None = None) -> No
         raise ConfigError([unwritable(directory, f"{existing} is a file", key)])
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ConfigError([unwritable(directory, f"no permission to write in {existing}", key)])
+
+
+def remove_fresh(directory: Path) -> None:
+    """Remove a run directory that was made just now, and the folders above it that were made for it."""
+    shutil.rmtree(directory, ignore_errors=True)
+    with contextlib.suppress(OSError):  # what is not empty stays
+        os.removedirs(directory.parent)
 
 
 def unwritable(directory: Path, reason: object, key: str) -> Violation:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from gpt2hydra.checking import Checked, field_at, fields_of
-from gpt2hydra.rules import Rule, Violation, show
+from gpt2hydra.rules import Rule, Violation, assignment, show
 from gpt2hydra.run_config import GenerateConfig, TrainConfig
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def misread(provenance: Provenance, root: type[Checked]) -> list[Violation]:
         problem = _problem(written, chain[-1].value, field.metadata["rule"])
         if problem:
             remedy = written if field.metadata["rule"].kind is str else decimal(written)
-            violations.append(Violation(key, written, problem, suggestion=f"{key}={remedy}" if remedy else ""))
+            violations.append(Violation(key, written, problem, suggestion=assignment(key, remedy) if remedy else ""))
     return violations
 
 

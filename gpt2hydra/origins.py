@@ -10,7 +10,7 @@ from typing import Any
 from gpt2hydra.checking import Checked, field_at, leaves
 from gpt2hydra.composition import Composer, hydra_state
 from gpt2hydra.provenance import Provenance, trace
-from gpt2hydra.rules import ABSENT, COMMAND_LINE, Violation, show
+from gpt2hydra.rules import ABSENT, COMMAND_LINE, Violation, assignment, show
 
 SET = f"set by {COMMAND_LINE}"
 
@@ -30,9 +30,7 @@ def with_origin(violation: Violation, provenance: Provenance, root: type[Checked
     if field is not None and "computed" in field.metadata:
         return violation if violation.origin else dataclasses.replace(violation, origin=origin.partition("   (was")[0])
     if (violation.value is not ABSENT and not suggestion) or suggestion.endswith("=..."):
-        before = provenance.replaced(violation.key)
-        if before is not None and field is not None and "rule" in field.metadata and _obeys(field, before.value):
-            suggestion = f"{violation.key}={show(before.value)}"
+        suggestion = _as_before(violation.key, field, provenance) or suggestion
     if violation.origin.startswith(SET) and provenance.origin(violation.key).startswith(violation.origin):
         origin = provenance.origin(violation.key)  # the same, and what it replaced
     if SET not in origin:
@@ -49,8 +47,13 @@ def _who_set_the_other(rule: str, provenance: Provenance) -> str:
     return ""
 
 
-def _obeys(field: dataclasses.Field[Any], value: object) -> bool:
-    return field.metadata["rule"].problem(value) is None
+def _as_before(key: str, field: dataclasses.Field[Any] | None, provenance: Provenance) -> str:
+    """An override with the newest earlier value that obeys the rule, the schema's default at the last; or nothing."""
+    if field is None or "rule" not in field.metadata:
+        return ""
+    earlier = [setting.value for setting in reversed(provenance.settings.get(key, ())[:-1])]
+    obeying = (value for value in (*earlier, field.default) if field.metadata["rule"].problem(value) is None)
+    return next((assignment(key, value) for value in obeying), "")
 
 
 def changes(composer: Composer, overrides: Sequence[str], config: Checked) -> list[tuple[str, str, str]]:

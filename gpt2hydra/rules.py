@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -86,6 +88,14 @@ def show(value: object, width: int = 80) -> str:
     return text if len(text) <= width else f"{text[: width - 20]}... ({len(text):,} characters)"
 
 
+def assignment(key: str, value: object) -> str:
+    """``key=value`` to paste into a shell: text that Hydra or the shell would read otherwise is quoted for both."""
+    if not isinstance(value, str) or re.fullmatch(r"[\w./:@%+-]+", value, re.ASCII) or value in ("...", "FOLDER"):
+        return f"{key}={show(value)}"
+    quoted = value.replace("'", "\\'")
+    return shlex.quote(f"{key}='{quoted}'") if set(value) & set("\"$`\\!'") else f"\"{key}='{quoted}'\""
+
+
 def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The known word that ``word`` was probably meant to be: its beginning, its initials, or misspelt by a little."""
     by_lower = {name.lower(): name for name in known}
@@ -107,6 +117,9 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
 
 
 # ---------------------------------------------------------------------------------------------- rules of one field
+
+FLAGS = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
+"""What people write for true and false."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +165,8 @@ class Rule:
 
     def remedy(self, value: object) -> object:
         """The nearest value that obeys, or ABSENT where none is near."""
+        if self.kind is bool:
+            return FLAGS.get(str(value).strip().lower(), ABSENT)
         if isinstance(value, str) and self.choices:
             near = closest(value, self.choices)
             return near if near else ABSENT

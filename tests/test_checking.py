@@ -37,7 +37,7 @@ def test_every_level_is_checked_at_once_in_the_order_of_the_fields() -> None:
         ("inner.low", "inner.low=10"),
         ("inner.hi", "inner.high=3"),
         ("mode", "mode=fast"),
-        ("ready", ""),
+        ("ready", "ready=true"),
         ("share", ""),
         ("extra", ""),
     ]

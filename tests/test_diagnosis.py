@@ -247,6 +247,24 @@ WAS_12 = "(was 12, conf/model/small.yaml:1)\n  try: model.n_layer=12"
             id="int for bool",
         ),
         pytest.param(
+            "dry_run=1",
+            "dry_run = 1\n  must be true or false, not an integer\n"
+            "  set by the command line: dry_run=1   (was false, the default)\n  try: dry_run=true",
+            id="1 for true",
+        ),
+        pytest.param(
+            "training.precisixn=20000",
+            "training.precisixn = 20000\n  unknown key; did you mean training.precision?\n"
+            "  set by the command line: training.precisixn=20000\n  try: training.precision=fp32",
+            id="misspelt key with a value that would not do either",
+        ),
+        pytest.param(
+            "dta.path=a b.txt",
+            "dta.path = a b.txt\n  unknown key; did you mean data.path?\n  set by the command line: dta.path=a b.txt\n"
+            "  try: \"data.path='a b.txt'\"",
+            id="remedy that a shell must not split",
+        ),
+        pytest.param(
             "model.resid_pdrop=nan",
             "model.resid_pdrop = nan\n  must be finite: a number ≥ 0 and ≤ 1\n"
             "  set by the command line: model.resid_pdrop=nan   (was 0.1, the default)\n  try: model.resid_pdrop=0.1",
@@ -303,7 +321,7 @@ WAS_12 = "(was 12, conf/model/small.yaml:1)\n  try: model.n_layer=12"
         pytest.param(
             "model.n_layer=(",
             "model.n_layer = (\n  is not an override that Hydra can read (extraneous input '('); put it in quotes"
-            " if it is text: \"key='...'\"\n  set by the command line: model.n_layer=(",
+            " if it is text: \"key='...'\"\n  set by the command line: model.n_layer=(\n  try: model.n_layer=12",
             id="no grammar",
         ),
     ],
