@@ -12,7 +12,7 @@ from gpt2hydra import __version__, app
 from gpt2hydra.composition import Composer
 from gpt2hydra.config import CONF_DIR
 from gpt2hydra.misread import as_typed
-from gpt2hydra.rules import ConfigError
+from gpt2hydra.rules import ABSENT, ConfigError
 from gpt2hydra.run_config import GenerateConfig, TrainConfig
 from gpt2hydra.schema import ROOTS
 
@@ -92,7 +92,15 @@ def _explain(options: argparse.Namespace) -> None:
     name = options.words.pop(0) if options.words[:1] in (["train"], ["generate"]) else "train"
     keys = [word for word in options.words if "=" not in word and not word.startswith("~")]
     overrides = as_typed([word for word in options.words if word not in keys], ROOTS[f"{name}_schema"])
-    print("\n".join(explained(Composer(name, CONF_DIR, frozen=True), overrides, keys)))
+    composer = Composer(name, CONF_DIR, frozen=True)
+    print("\n".join(explained(composer, overrides, keys)))
+    try:
+        app.checked(composer, overrides)
+    except ConfigError as error:  # a value that is to be given yet is no mistake here
+        given = [violation for violation in error.violations if violation.value is not ABSENT]
+        if given:
+            sys.stdout.flush()
+            raise ConfigError(given) from None
 
 
 if __name__ == "__main__":

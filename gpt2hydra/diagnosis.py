@@ -6,30 +6,38 @@ override), leaves out what fails, and goes on to the gate with the rest. It runs
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hydra._internal.config_repository import IConfigRepository
+from hydra.conf import HydraConf
 from hydra.core.default_element import ResultDefault
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
+from yaml import YAMLError
 
 from gpt2hydra.checking import Checked, field_at, fields_of, unknown_below
-from gpt2hydra.composition import Composer, hydra_state, parse
-from gpt2hydra.layers import displayed
+from gpt2hydra.composition import Composer, as_job, hydra_state, parse
+from gpt2hydra.layers import displayed, layers_of
 from gpt2hydra.misread import misread
 from gpt2hydra.origins import SET, with_origin
 from gpt2hydra.provenance import replay
-from gpt2hydra.rules import ABSENT, ConfigError, Violation, closest, show
+from gpt2hydra.rules import ABSENT, COMMAND_LINE, ConfigError, Violation, assignment, closest, show
 from gpt2hydra.schema import DELETED, config_class_of, examine, in_order
 
 
 def explain_refusal(composer: Composer, overrides: Sequence[str], error: Exception) -> ConfigError:
     """Everything that is wrong with ``overrides`` over the composer's config, of which ``error`` is the first sign."""
     with hydra_state():
-        violations = _Diagnosis(composer, overrides).violations()
+        try:
+            violations = _Diagnosis(composer, overrides).violations()
+        except Exception as obstacle:  # a primary config that cannot be read, and what else lets nothing compose
+            violations = [_file_error(obstacle, composer.config_name)]
     return ConfigError(violations or [_as_it_came(error)])
 
 
@@ -62,15 +70,39 @@ class _Diagnosis:
         config = self._merge(defaults, repository)
         self.root = self.root or config_class_of(config)
         self.found += self.composer.unclear_choices(self.choices, self.root)
+        unclear = {violation.key for violation in self.found}
         for override in self.values:
-            self._apply(config, override)
+            if override.key_or_group.partition(".")[0] not in unclear:
+                self._apply(config, override)
+        self._let_hydra_resolve(config)
         distrusted = frozenset(violation.key for violation in self.found)
         _, broken = examine(config, self.root, distrusted)
         provenance = replay(defaults, repository, self.values)
+        seen = {violation.key: violation for violation in [*broken, *misread(provenance, self.root)]}
         known = {violation.key for violation in self.found}
-        found = [*self.found, *(each for each in [*broken, *misread(provenance, self.root)] if each.key not in known)]
+        found = [*self.found, *(each for key, each in seen.items() if key not in known)]
         found = [self._unchosen(each) if each.value is ABSENT else each for each in found]
-        return in_order(self.root, [with_origin(each, provenance, self.root) for each in found])
+        return in_order(self.root, [with_origin(each, provenance, self.root) for each in self._unpackaged(found)])
+
+    def _let_hydra_resolve(self, config: DictConfig) -> None:
+        """Where a value refers to ``${hydra:...}``, and no job runs that it could be read from, make one up."""
+        if "${hydra:" in str(OmegaConf.to_container(config, resolve=False)) and not HydraConfig.initialized():
+            with contextlib.suppress(Exception):  # the reference is then reported
+                as_job(self.composer.full(self.composer.hydra_overrides), 0)
+
+    def _unpackaged(self, violations: list[Violation]) -> Iterator[Violation]:
+        """The same, but one for a file of a group without a section (``experiment``) that does not say where it belongs."""
+        groups = {group for group in self._groups() if self.root and field_at(self.root, group) is None}
+        told = set()
+        for violation in violations:
+            group = violation.key.partition(".")[0]
+            if group not in groups or SET in violation.origin:
+                yield violation
+            elif group not in told:
+                told.add(group)
+                chosen = next((each.input_line for each in self.choices if each.key_or_group == group), None)
+                rule = "names a file that is empty, or lacks its first line: # @package _global_"
+                yield Violation(group, rule=rule, origin=f"{SET}{chosen}" if chosen else "")
 
     def _unchosen(self, violation: Violation) -> Violation:
         """The violation of a section that has no value since no option was chosen, in the words of a choice."""
@@ -84,11 +116,12 @@ class _Diagnosis:
     def _try_hydras(self, override: Override) -> None:
         """Report an override of Hydra's own config that Hydra refuses."""
         line = override.input_line or ""
+        plugins = [each.input_line or "" for each in self.choices if each.key_or_group.startswith("hydra/")]
         try:
-            self.composer.full([line], lawful=False)
+            self.composer.full([*plugins, line], lawful=False)
         except Exception as error:
             key, value = override.get_key_element(), override.get_value_element_as_str()
-            known = self.composer.full([]).hydra
+            known = self.composer.full(plugins).hydra
             *sections, last = key.lstrip("+~").split(".")[1:] or [""]
             for section in sections:
                 known = known.get(section) if isinstance(known, DictConfig) and section in known else {}
@@ -116,8 +149,11 @@ class _Diagnosis:
             self.found.append(Violation(key, value, reason, f"{SET}{show(text)}"))
             return
         if override.is_sweep_override():
-            rule = "is a list of values to sweep over, which needs -m (--multirun)"
-            self.found.append(Violation(key, value, rule, f"{SET}{text}", f"-m {text}"))
+            if override.is_hydra_override():
+                rule, remedy = "is a list of values: Hydra's own config cannot be swept over", ""
+            else:
+                rule, remedy = "is a list of values to sweep over, which needs -m (--multirun)", f"-m {shlex.quote(text)}"
+            self.found.append(Violation(key, value, rule, f"{SET}{text}", remedy))
         elif self.composer.is_group(override.key_or_group) and not isinstance(override.value(), dict):
             self._sort_choice(override, key, value)
         elif override.is_hydra_override():
@@ -170,30 +206,71 @@ class _Diagnosis:
                 if override.key_or_group not in self.composer.usual_choices():  # a folder, but no group of this config
                     self.values.append(override)
                     continue
-                key, value = override.get_key_element(), override.get_value_element_as_str()
-                line = override.input_line or ""
-                self.found.append(dataclasses.replace(_file_error(each), key=key, value=value, origin=SET + line))
+                self.found.append(self._blame(override, each))
         if not self.found and not self.values:
             self.found.append(_file_error(error))
+
+    def _blame(self, override: Override, error: Exception) -> Violation:
+        """The violation of a choice that does not load: of the file that is wrong, where it is not the choice itself."""
+        key, value, line = override.get_key_element(), override.get_value_element_as_str(), override.input_line
+        violation = _file_error(error, f"{override.key_or_group}/{value}")
+        itself = isinstance(error, MissingConfigException) and error.missing_cfg_file == f"{override.key_or_group}/{value}"
+        if itself or not isinstance(error, (MissingConfigException, YAMLError, UnicodeDecodeError)):
+            return dataclasses.replace(violation, key=key, value=value, origin=f"{SET}{line}")
+        return dataclasses.replace(violation, origin=f"chosen by {COMMAND_LINE}{line}")
 
     # ----------------------------------------------------------------------------------------------------- the files
 
     def _merge(self, defaults: list[ResultDefault], repository: IConfigRepository) -> DictConfig:
-        config = OmegaConf.create({"hydra": {}})
+        config = OmegaConf.create({})
         for default in defaults:
             loaded = self.composer.loader._load_single_config(default, repository).config
+            if "hydra" in loaded:
+                self.found += self._hydras(OmegaConf.to_container(loaded, resolve=False)["hydra"], default, repository)  # type: ignore[call-overload, index]
+                with open_dict(loaded):
+                    del loaded["hydra"]
             try:
                 config.merge_with(loaded)
             except Exception:
                 self.root = self.root or config_class_of(config)
                 raw: Any = OmegaConf.to_container(loaded, resolve=False)
-                for key, value in _leaves(raw):
-                    if not key.startswith("hydra.") and not self._set(config, key, value):
-                        self.found.append(self._cannot_be(key, value))
+                self._merge_by_key(config, raw, default, repository)
         OmegaConf.set_struct(config, True)
-        with open_dict(config):
-            del config["hydra"]
         return config
+
+    def _merge_by_key(
+        self, config: DictConfig, raw: dict[Any, Any], default: ResultDefault, repository: IConfigRepository
+    ) -> None:
+        """Merge what can be of a file, and report what cannot."""
+        dotted = [key for key in raw if isinstance(key, str) and "." in key]
+        for key in dotted:
+            head, _, rest = key.partition(".")
+            rule = f"must be nested in YAML: {head}: {{{rest}: {show(raw[key])}}}"
+            line = self._line(default, repository, key)
+            self.found.append(Violation(key, raw[key], rule, line, assignment(key, raw[key])))
+        for key, value in _leaves({key: raw[key] for key in raw if key not in dotted}):
+            if not self._set(config, key, value):
+                self.found.append(self._cannot_be(key, value))
+
+    def _hydras(self, written: Any, default: ResultDefault, repository: IConfigRepository) -> Iterator[Violation]:
+        """What a file says under ``hydra:`` that Hydra does not know."""
+        known = OmegaConf.structured(HydraConf)
+        if not isinstance(written, Mapping):
+            yield Violation("hydra", written, "is Hydra's own section; set its keys", self._line(default, repository, "hydra"))
+            return
+        for key, value in _leaves(written):
+            try:
+                known.merge_with(_nested(key, value))
+            except Exception as error:
+                rule = f"is refused by Hydra: {_first_line(error)}"
+                yield Violation(f"hydra.{key}", value, rule, self._line(default, repository, *["hydra", *key.split(".")]))
+
+    def _line(self, default: ResultDefault, repository: IConfigRepository, *path: str) -> str:
+        """``set by FILE:LINE``, of a key in a file."""
+        layer = next(iter(layers_of(repository, str(default.config_path))), None)
+        for key in path:
+            layer = layer.value.get(key, layer) if layer is not None and isinstance(layer.value, dict) else layer
+        return f"set by {layer.source}" if layer is not None else ""
 
     def _set(self, config: DictConfig, key: str, value: Any) -> bool:
         """Set one value as a merge would; whether that could be."""
@@ -207,6 +284,10 @@ class _Diagnosis:
         """Apply one override, a mapping key by key, and report what cannot be."""
         assert self.root is not None
         key, value = override.key_or_group, override.value()
+        field = field_at(self.root, key)
+        if isinstance(value, Mapping) and not value and (field is None or "section" not in field.metadata):
+            self.found.append(self._cannot_be(key, value, override))
+            return
         if override.is_delete() or not isinstance(value, Mapping):
             if self._must_not(key, override):
                 self.found.append(self._cannot_be(key, value, override))
@@ -260,8 +341,8 @@ class _Diagnosis:
 # ------------------------------------------------------------------------------------------------------------- words
 
 
-def _file_error(error: Exception) -> Violation:
-    """An error in a YAML file or in what it refers to."""
+def _file_error(error: Exception, name: str = "the defaults list") -> Violation:
+    """An error in a YAML file, ``name`` where nothing tells which, or in what it refers to."""
     if isinstance(error, MissingConfigException):
         first = _first_line(error)
         options = f"; options: {', '.join(error.options)}" if error.options else ""
@@ -272,8 +353,10 @@ def _file_error(error: Exception) -> Violation:
     mark = getattr(error, "problem_mark", None)
     if mark is not None:
         return Violation(f"{displayed(mark.name)}:{mark.line + 1}", rule=f"is not YAML: {getattr(error, 'problem', error)}")
+    if isinstance(error, UnicodeDecodeError):
+        return Violation(f"{name}.yaml", rule=f"is not UTF-8: byte {error.start:,}")
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return Violation("the defaults list", rule="; ".join(lines) or type(error).__name__)
+    return Violation(name, rule="; ".join(lines) or type(error).__name__)
 
 
 def _no_override(text: str) -> Violation:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from gpt2hydra.checking import Checked, field_at, fields_of
-from gpt2hydra.rules import Rule, Violation, assignment, show
+from gpt2hydra.rules import COMMAND_LINE, Rule, Violation, assignment, show
 from gpt2hydra.run_config import GenerateConfig, TrainConfig
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _MISREAD_NUMBER = re.compile(f"{_OCTAL}|{_SEXAGESIMAL}")  # YAML 1.1, yaml.org/t
 def _screen() -> re.Pattern[str]:
     texts = "|".join(sorted({name for root in (TrainConfig, GenerateConfig) for name in _text_fields(root)}))
     number, word = f"(?:{_OCTAL}|{_SEXAGESIMAL})", r"(?:[-+.0-9][^\s,}#]*|yes|no|on|off|true|false)"
-    return re.compile(rf":[ \t]+{number}(?![^\s,}}])|\b(?:{texts})['\"]?:[ \t]+{word}(?![^\s,}}])", re.IGNORECASE)
+    return re.compile(rf":[ \t]+(?:\?\?\?|{number})(?![^\s,}}])|\b(?:{texts})['\"]?:[ \t]+{word}(?![^\s,}}])", re.IGNORECASE)
 
 
 def _text_fields(config_class: type[Checked]) -> Iterable[str]:
@@ -48,8 +48,13 @@ def suspicious(files: Iterable[str | Path]) -> bool:
 
 
 def misread(provenance: Provenance, root: type[Checked]) -> list[Violation]:
-    """A violation for each value in force that YAML reads otherwise than a person does."""
+    """A violation for each value in force that YAML reads otherwise than a person does, and for each that ``???`` asks for."""
     violations = []
+    for key, source in provenance.demanded.items():
+        if not source.startswith(COMMAND_LINE) and field_at(root, key) is not None:
+            violations.append(
+                Violation(key, "???", "must be given: the file leaves it to the command line", f"set by {source}")
+            )
     for key, chain in provenance.settings.items():
         field, written = field_at(root, key), chain[-1].written
         if field is None or written is None or "rule" not in field.metadata:
@@ -97,13 +102,20 @@ def _as_typed(text: str, config_class: type[Checked], sweep: bool) -> str:
     field = field_at(config_class, key)
     if not equals or field is None or "rule" not in field.metadata or field.metadata["rule"].kind is not str:
         return text
-    if value[:1] in ("'", '"') or not value or (value == "null" and field.metadata["rule"].optional):
+    if _is_quoted(value) or not value or (value == "null" and field.metadata["rule"].optional):
         return text
-    if field.metadata.get("literal") and not sweep:
-        return f"{key}={quoted(value)}"
-    if not re.fullmatch(r"[-+]?[\d._]+(e[-+]?\d+)?|true|false|inf|nan", value, re.IGNORECASE):
-        return text
-    return f"{key}={quoted(value)}"
+    literal = bool(field.metadata.get("literal")) and not sweep
+    number = re.fullmatch(r"[-+]?[\d._]+(e[-+]?\d+)?|true|false|inf|nan", value, re.IGNORECASE)
+    beyond = (not value.isascii() or value.startswith("~")) and not set(value) & set(
+        ",()[]{}'\"$\\="
+    )  # Hydra has no word for it
+    return f"{key}={quoted(value)}" if literal or number or beyond else text
+
+
+def _is_quoted(value: str) -> bool:
+    """Whether all of ``value`` is one quoted string of Hydra's grammar."""
+    mark = value[:1]
+    return mark in ("'", '"') and re.fullmatch(rf"{mark}(?:[^{mark}\\]|\\.)*{mark}", value, re.DOTALL) is not None
 
 
 def quoted(value: str) -> str:

@@ -51,11 +51,13 @@ class Provenance:
 
     ``settings`` maps each leaf (lists and empty mappings are leaves) to its settings, the last one in force;
     ``sections`` maps each mapping to the last source that wrote into it; ``inexact`` is what :meth:`verify` found.
+    ``demanded`` maps what a source asks for with ``???``, over a value that Hydra keeps, to that source.
     """
 
     settings: dict[str, tuple[Setting, ...]]
     sections: dict[str, str]
     inexact: frozenset[str] = field(default=frozenset())
+    demanded: dict[str, str] = field(default_factory=dict)
 
     def origin(self, key: str) -> str:
         """Who set ``key``, in words, and what it replaced; of a part of a list or of a deleted section, who set the whole."""
@@ -146,6 +148,7 @@ class _Replay:
         self.chains: dict[Path, list[Setting]] = {}
         self.sections: dict[Path, str] = {(): DEFAULT}
         self.kinds: dict[Path, Any] = {}
+        self.demanded: dict[Path, str] = {}
 
     def provenance(self) -> Provenance:
         sections = {_dotted(path): source for path, source in self.sections.items() if path}
@@ -153,7 +156,8 @@ class _Replay:
         settings = {_dotted(path): tuple(chain) for path, chain in self.chains.items()}
         for key, source in ((_dotted(path), self.sections[path]) for path in self.sections.keys() - filled if path):
             settings[key] = (*settings.get(key, ()), Setting(key, {}, source))
-        return Provenance(settings, sections)
+        demanded = {_dotted(path): source for path, source in self.demanded.items()}
+        return Provenance(settings, sections, demanded=demanded)
 
     def merge(self, path: Path, layer: Layer) -> None:
         """Lay ``layer`` over what is at ``path``."""
@@ -167,6 +171,8 @@ class _Replay:
                 self.merge((*path, key), below)
         elif layer.value != MISSING or not (path in self.sections or self._leaf(path)):
             self._set(path, layer)
+        else:
+            self.demanded[path] = layer.source
         if layer.kind:
             self.kinds.setdefault(path, layer.kind)
         if layer.each:
@@ -201,6 +207,7 @@ class _Replay:
     def _set(self, path: Path, layer: Layer) -> None:
         if path in self.sections:
             self._clear(path, layer.source)
+        self.demanded.pop(path, None)
         setting = Setting(_dotted(path), layer.value, layer.source, layer.written)
         self.chains.setdefault(path, []).append(setting)
 

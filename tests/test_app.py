@@ -155,6 +155,23 @@ def test_a_wrong_option_or_file_is_one_clear_problem(run: CommandLine, arguments
     assert outcome.err.startswith(f"1 problem in the configuration; nothing was started.\n\n  {key}")
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        pytest.param(
+            "hydra: {run: {dri: x}}", "hydra.run.dri = x\n    is refused by Hydra: Key 'dri' not in 'RunDir'", id="key"
+        ),
+        pytest.param("hydra: null", "hydra = null\n    is Hydra's own section; set its keys", id="section"),
+    ],
+)
+def test_hydras_own_keys_in_a_file_are_told_with_their_line(run: CommandLine, written: str, expected: str) -> None:
+    (run.folder / "experiment").mkdir()
+    (run.folder / "experiment/x.yaml").write_text(f"# @package _global_\n{written}\n")
+    outcome = run("experiment=x", "--config-dir", ".")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert expected in outcome.err and "\n    set by experiment/x.yaml:2\n" in outcome.err
+
+
 def test_wrong_usage_exits_with_2(run: CommandLine) -> None:
     assert run("--no-such-option").code == 2
 

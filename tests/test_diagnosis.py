@@ -450,3 +450,84 @@ def test_a_file_that_is_no_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_file_that_names_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = in_files(tmp_path, monkeypatch, mine="defaults:\n  - train_schema\n  - model: mien\n")
     assert "mien" in said and "did you mean mine?" in said
+
+
+EXPERIMENT = "defaults:\n  - train_schema\n  - model: mine\n  - _self_\n  - experiment: null\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        pytest.param(
+            "# @package _global_\nmodel.n_layer: 6\n",
+            "model.n_layer = 6\n  must be nested in YAML: model: {n_layer: 6}\n  set by conf/experiment/x.yaml:2\n"
+            "  try: model.n_layer=6",
+            id="dotted key",
+        ),
+        pytest.param(
+            "model: {n_layer: 6}\n",
+            "experiment\n  names a file that is empty, or lacks its first line: # @package _global_\n"
+            "  set by the command line: experiment=x",
+            id="no package",
+        ),
+        pytest.param(
+            "",
+            "experiment\n  names a file that is empty, or lacks its first line: # @package _global_\n"
+            "  set by the command line: experiment=x",
+            id="empty",
+        ),
+        pytest.param(
+            "# @package _global_\nmodel:\n\tn_layer: 6\n",
+            "conf/experiment/x.yaml:3\n  is not YAML: found character '\\t' that cannot start any token\n"
+            "  chosen by the command line: experiment=x",
+            id="tab",
+        ),
+        pytest.param(
+            "# @package _global_\nmodel: {n_layer: 6}\nmodel: {n_layer: 7}\n",
+            "conf/experiment/x.yaml:3\n  is not YAML: found duplicate key model\n  chosen by the command line: experiment=x",
+            id="key twice",
+        ),
+        pytest.param(
+            "# @package _global_\ntraining:\n  seed: ???\n",
+            "training.seed = ???\n  must be given: the file leaves it to the command line\n"
+            "  set by conf/experiment/x.yaml:3\n  try: training.seed=1337",
+            id="left to the command line",
+        ),
+        pytest.param(
+            "# @package _global_\nmodel:\n  n_layer: ${training.seed}\ntraining:\n  seed: ${model.n_layer}\n",
+            "",
+            id="circle",
+        ),
+    ],
+)
+def test_an_experiment_of_ones_own(content: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    conf = a_conf(tmp_path / "conf", mine=EXPERIMENT, experiment__x=content)
+    if expected:
+        assert only("experiment=x", name="mine", config_dir=conf) == expected
+    else:
+        assert report("experiment=x", name="mine", config_dir=conf).count("refers to itself in the end") == 2
+
+
+def test_what_a_file_leaves_to_the_command_line_can_be_given_there(tmp_path: Path) -> None:
+    conf = a_conf(tmp_path, mine=EXPERIMENT, experiment__x="# @package _global_\ntraining:\n  seed: ???\n")
+    assert gpt2hydra.compose("mine", ["experiment=x", "training.seed=3"], config_dir=conf).training.seed == 3
+
+
+@pytest.mark.parametrize("content", ["a: [\n", "- a\n", "hydra:\n  searchpath: 5\n", "defaults: 5\n"])
+def test_a_primary_config_that_cannot_be_used_is_a_report_too(content: str, tmp_path: Path) -> None:
+    assert report(name="mine", config_dir=a_conf(tmp_path, mine=content))
+
+
+def test_an_empty_mapping_is_no_value() -> None:
+    assert "model.n_layer = {}\n    must be an integer" in report("model.n_layer={}", "model.n_head=7")
+
+
+def test_what_follows_from_a_broken_value_is_not_another_problem() -> None:
+    assert only("model.n_embd=${nope}").startswith("model.n_embd = ${nope}\n")
+    assert only("~model", "model.n_layer=3").startswith("model\n")
+
+
+def test_plugins_keys_are_known_where_the_plugin_is_chosen() -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    assert only("hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "model.n_hed=1").startswith("model.n_hed = 1\n")
