@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 
@@ -36,15 +35,8 @@ def generate(config: GenerateConfig) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The ``gpt2hydra`` command. Exits with 1 where a configuration is refused, with 2 on wrong usage."""
     options = _parser().parse_args(arguments)
-    try:
+    with app.program():
         options.run(options)
-        sys.stdout.flush()
-    except ConfigError as error:
-        app.refuse(error)
-    except BrokenPipeError:  # the reader, say `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,8 +48,9 @@ def _parser() -> argparse.ArgumentParser:
         "size", help="what a configuration costs", description="Print parameters, memory, FLOPs and time."
     )
     size.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for train.py: model=xl hardware=a100_40gb")
-    size.add_argument("--json", action="store_true", help="print numbers for a program")
-    size.add_argument("--plot", metavar="FILE.png", help="draw the memory of every size in conf/model/ into this file")
+    form = size.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print numbers for a program")
+    form.add_argument("--plot", metavar="FILE.png", help="draw the memory of every size in conf/model/ into this file")
     size.set_defaults(run=_size)
 
     explain = commands.add_parser("explain", help="who set each value", description="Print every value and who set it.")

@@ -6,6 +6,7 @@ files the config names, and only then make a directory and start the job.
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 import os
@@ -13,8 +14,8 @@ import sys
 import threading
 import typing
 from argparse import Namespace
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -161,15 +162,11 @@ class _CommandLine:
     def run(self) -> None:
         """Do what the command line asks for; a refusal is printed and exits with 1."""
         version.setbase(VERSION_BASE)
-        try:
+        with program():
             if self._only_looks():
                 self._look()
             else:
                 self._start()
-        except ConfigError as error:
-            refuse(error)
-        except KeyboardInterrupt:
-            _interrupted()
 
     def _only_looks(self) -> bool:
         options = self.arguments
@@ -275,7 +272,7 @@ class _CommandLine:
                 remove_fresh(directory)
             raise ConfigError([Violation("hydra.job_logging", rule=f"cannot be set up: {error.__cause__ or error}")]) from error
         callbacks.on_run_end(config=composed, config_name=self.config_name, job_return=result)
-        if result.status is JobStatus.FAILED and isinstance(result._return_value, ConfigError):
+        if result.status is JobStatus.FAILED and isinstance(result._return_value, (ConfigError, BrokenPipeError)):
             raise result._return_value
         run_and_report(lambda: result.return_value)
 
@@ -319,17 +316,39 @@ def _declared_class(function: Job, config_name: str) -> type[Checked]:
 # ---------------------------------------------------------------------------------------------- before and after a job
 
 
+@contextmanager
+def program() -> Iterator[None]:
+    """Around everything that a command does: a refusal is printed and exits with 1, an interruption exits with 130.
+
+    A reader that has seen enough (``| head``) ends it quietly, a full disk behind standard output with a word, and what
+    the output's encoding lacks is written as its code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+        sys.stdout.flush()
+    except ConfigError as error:
+        refuse(error)
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted\n")
+        sys.exit(130)
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        if error.errno == errno.ENOSPC:
+            sys.stderr.write("standard output: no space left on the device\n")
+        sys.exit(0 if error.errno == errno.EPIPE else 1)
+
+
 def refuse(error: ConfigError) -> NoReturn:
     """Print the report and exit with 1. ``HYDRA_FULL_ERROR=1`` raises the error instead."""
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         raise error
     sys.stderr.write(f"{error}\n")
     sys.exit(1)
-
-
-def _interrupted() -> NoReturn:
-    sys.stderr.write("\ninterrupted\n")
-    sys.exit(130)
 
 
 def print_plan(composer: Composer, overrides: Sequence[str], config: Checked) -> None:

@@ -113,6 +113,8 @@ def check(
 
 
 def _check_value(field: dataclasses.Field[Any], value: Any, prefix: str) -> tuple[Any, list[Violation]]:
+    if "rule" not in field.metadata:  # a plain field of somebody's own subclass
+        return value, []
     rule: Rule = field.metadata["rule"]
     problem = rule.problem(value)
     if problem is None:

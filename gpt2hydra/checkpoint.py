@@ -117,11 +117,11 @@ def load(path: str, device: torch.device | str = "cpu") -> tuple[GPT2LMHeadModel
     if violations:
         raise ConfigError(violations)
     folder = locate(path)
-    tokenizer = from_folder(folder)
+    tokenizer, config = from_folder(folder), from_hf(folder)
+    known = {f"transformer.{name}" for name in weights.shapes(config)}
+    tensors = {name: each for name, each in _tensors(path, folder).items() if name in known}
     with _without_bars():
-        model = GPT2LMHeadModel.from_pretrained(
-            None, config=runtime_config(from_hf(folder)), state_dict=_tensors(path, folder), dtype=torch.float32
-        )
+        model = GPT2LMHeadModel.from_pretrained(None, config=runtime_config(config), state_dict=tensors, dtype=torch.float32)
     return model.eval().to(device), tokenizer  # type: ignore[no-untyped-call]
 
 
@@ -166,7 +166,10 @@ def end_of_text(folder: Path, tokenizer: Tokenizer) -> frozenset[int]:
 
 def problems(config: GenerateConfig) -> list[Violation]:
     """Everything about a checkpoint that a look at the disk can refuse, without opening the weights themselves."""
-    return _problems(config.checkpoint)
+    try:
+        return _problems(config.checkpoint)
+    except (OSError, RuntimeError) as error:  # no permission, a name that is too long, a home that is not there
+        return [_violation(config.checkpoint, f"cannot be looked at: {getattr(error, 'strerror', None) or error}")]
 
 
 def _problems(path: str) -> list[Violation]:

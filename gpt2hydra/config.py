@@ -83,9 +83,8 @@ class GPT2Config(Checked):
         Raises:
             ConfigError: there is no such size, or its file breaks a rule.
         """
-        file = MODEL_DIR / f"{name}.yaml"
-        if not file.is_file():
-            known = preset_names()
+        file, known = MODEL_DIR / f"{name}.yaml", preset_names()
+        if name not in known:
             rule = f"is not a size; known: {', '.join(known)}{did_you_mean(str(name), known)}"
             raise ConfigError([Violation("model", name, rule)])
         try:

@@ -28,7 +28,7 @@ BYTES_PER_BPE_TOKEN = 4
 """A round figure for an estimate: English prose has a little more under GPT-2's BPE, plays and program text less."""
 
 CHECKED_BYTES = 256 * 2**20
-"""So much of each file is checked to be UTF-8 before a run begins; the rest when it is read."""
+"""So much of each file is checked to be UTF-8 before a run begins; BPE checks the rest, bytes are taken as they are."""
 
 # ------------------------------------------------------------------------------------------------------- the documents
 
@@ -71,7 +71,7 @@ def training_tokens(config: TrainConfig) -> tuple[int, bool] | None:
     """The tokens of the training part, and whether that is exact (bytes) or an estimate (BPE); None without a text."""
     try:
         total, exact = _count(sizes(config.data.path)), config.tokenizer.name == "bytes"
-    except (OSError, ImportError):
+    except (OSError, RuntimeError, ImportError):
         return None
     return split(total if exact else total // BYTES_PER_BPE_TOKEN, config.data.validation_fraction)[0], exact
 
@@ -95,6 +95,15 @@ def problems(config: TrainConfig) -> list[Violation]:
 def _text_problems(path: str | None) -> list[Violation]:
     if path is None:
         return [] if _has_reference() else [_violation(None, "must be given: this Python lacks pydoc_data, the default text")]
+    try:
+        return _path_problems(path)
+    except (OSError, RuntimeError) as error:  # no permission, a name that is too long, a home that is not there
+        return [_violation(path, f"cannot be looked at: {getattr(error, 'strerror', None) or error}")]
+
+
+def _path_problems(path: str) -> list[Violation]:
+    if not path.strip():
+        return [_violation(path, "must not be empty", "data.path=null")]
     found = files(path)
     if not found:
         return [_violation(path, "matches no file")]
@@ -138,10 +147,10 @@ def _file_problem(file: Path) -> tuple[str, str]:
 def _similar(file: Path) -> Path | None:
     """A file beside the missing one, with a name like its own."""
     try:
-        names = [each.name for each in file.parent.iterdir() if each.is_file()]
+        names = [each.name for each in file.parent.iterdir() if each.is_file() and each.stat().st_size]
     except OSError:
         return None
-    near = difflib.get_close_matches(file.name, names, n=1)
+    near = difflib.get_close_matches(file.name, names, n=1, cutoff=0.75)
     return file.parent / near[0] if near else None
 
 

@@ -111,7 +111,7 @@ def largest_batch(config: TrainConfig, device: Device) -> int | None:
         return None
 
     def fits(batch: int) -> bool:
-        return step_memory(_with(config, batch_size=batch), device).total <= memory
+        return peak_of_batch(config, device, batch) <= memory
 
     if not fits(1):
         return 0
@@ -123,6 +123,11 @@ def largest_batch(config: TrainConfig, device: Device) -> int | None:
         middle = (fitting + too_large) // 2
         fitting, too_large = (middle, too_large) if fits(middle) else (fitting, middle)
     return fitting
+
+
+def peak_of_batch(config: TrainConfig, device: Device, batch: int) -> int:
+    """The predicted peak, in bytes, with another ``training.batch_size``."""
+    return step_memory(_with(config, batch_size=batch), device).total
 
 
 def _with(config: TrainConfig, **changes: Any) -> TrainConfig:
@@ -144,14 +149,13 @@ def memory_warning(config: TrainConfig) -> str:
 
 def _remedies(config: TrainConfig, device: Device) -> Iterator[tuple[str, str]]:
     """Overrides that make it fit, and the peak with them: one change first, then with the batch that fits."""
-    for changes in (
-        {},
-        {"gradient_checkpointing": True},
-        {"precision": "bf16"},
-        {"gradient_checkpointing": True, "precision": "bf16_pure"},
-    ):
-        if changes and all(getattr(config.training, name) == value for name, value in changes.items()):
+    training, tried = config.training, []
+    bf16 = {"precision": "bf16"} if training.precision == "fp32" else {}
+    for wanted in ({}, {"gradient_checkpointing": True}, bf16, {"gradient_checkpointing": True, "precision": "bf16_pure"}):
+        changes = {name: value for name, value in wanted.items() if getattr(training, name) != value}
+        if changes in tried:
             continue
+        tried.append(changes)
         changed = _with(config, **changes)
         batch = min(largest_batch(changed, device) or 0, config.training.batch_size)
         if not batch:
@@ -164,5 +168,8 @@ def _remedies(config: TrainConfig, device: Device) -> Iterator[tuple[str, str]]:
 
 
 def gigabytes(count: int) -> str:
-    """Bytes in GB or MB of three digits."""
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.2f} MB"
+    """Bytes in the largest unit that people use."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.2f} {unit}"
+    return f"{count} B"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import os
 import sys
 from collections.abc import Callable, Iterator
 
@@ -48,12 +47,8 @@ def shown(pieces: Iterator[str]) -> Iterator[str]:
 
 
 def show(text: str) -> None:
-    """Print now, without a newline; a reader that has gone away (``| head``) ends the program quietly."""
-    try:
-        print(text, end="", flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
-        raise SystemExit(0) from None
+    """Print now, without a newline."""
+    print(text, end="", flush=True)
 
 
 def encode_prompt(prompt: str, tokenizer: Tokenizer, vocab_size: int) -> list[int]:
@@ -129,10 +124,17 @@ def new_tokens(
 
 
 def choose(logits: torch.Tensor, config: GenerateConfig, generator: torch.Generator) -> int:
-    """One token from ``logits`` (V,), drawn on the CPU so that a seed means the same text on every device."""
+    """One token from ``logits`` (V,), drawn on the CPU so that a seed means the same text on every device.
+
+    Raises:
+        ConfigError: a logit is NaN or infinite.
+    """
+    if not logits.isfinite().all():
+        rule = "computes what is no number: its weights are damaged"
+        raise ConfigError([Violation("checkpoint", config.checkpoint, rule)])
     if config.temperature == 0 or config.top_k == 1:
         return int(logits.argmax())
-    logits = logits / config.temperature
+    logits = (logits - logits.max()) / config.temperature  # at most 0, however small the temperature
     if config.top_k is not None and config.top_k < len(logits):
         least = logits.topk(config.top_k).values[-1]
         logits = logits.masked_fill(logits < least, -torch.inf)

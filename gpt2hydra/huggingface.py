@@ -59,6 +59,9 @@ def to_hf(config: GPT2Config, end_of_text: int | None = None) -> dict[str, Any]:
     """
     if end_of_text is None:
         end_of_text = min(50256, config.vocab_size - 1)
+    if not 0 <= end_of_text < config.vocab_size:
+        rule = f"must be a token: ≥ 0 and < vocab_size = {config.vocab_size:,}"
+        raise ConfigError([Violation("end_of_text", end_of_text, rule)])
     return {
         "model_type": "gpt2",
         "architectures": ["GPT2LMHeadModel"],

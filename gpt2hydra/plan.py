@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from gpt2hydra import sizing
-from gpt2hydra.fit import Device, gigabytes, largest_batch, memory_warning, step_memory
+from gpt2hydra.fit import Device, gigabytes, largest_batch, memory_warning, peak_of_batch, step_memory
 from gpt2hydra.memory import PARTS, TrainingMemory
 from gpt2hydra.run_config import TrainConfig
 
@@ -19,6 +19,9 @@ Changed = Sequence[tuple[str, str, str]]
 """``(key, value, who set it)`` of what is not the default."""
 
 EXACT, PREDICTED = "exact", "predicted"
+
+KV_CACHE_DTYPE = "float32"
+"""As ``generate.py`` computes."""
 _BATCHES = 1_000_000  # more are not tried
 
 
@@ -75,6 +78,11 @@ class Plan:
         return "bfloat16" if self.config.training.precision == "bf16_pure" else "float32"
 
     @property
+    def kv_cache(self) -> int:
+        """Bytes of keys and values once a sequence is as long as those of training."""
+        return sizing.kv_cache_bytes(self.config.model, 1, self.config.training.seq_len, KV_CACHE_DTYPE)
+
+    @property
     def fits(self) -> bool | None:
         """Whether the predicted peak is within the device's memory; None where that is not known."""
         return None if self.device.memory is None else self.memory.total <= self.device.memory
@@ -100,7 +108,8 @@ class Plan:
             "predicted_seconds": self.seconds,
             "utilization": self.device.utilization,
             "checkpoint_bytes": sizing.checkpoint_bytes(model, self.checkpoint_dtype),
-            "kv_cache_bytes_per_token": sizing.kv_cache_bytes(model, 1, 1),
+            "kv_cache_bytes": self.kv_cache,
+            "kv_cache_dtype": KV_CACHE_DTYPE,
             "changed": [{"key": key, "value": value, "origin": origin} for key, value, origin in self.changed],
         }
 
@@ -111,7 +120,10 @@ class Plan:
             f"{model.vocab_size:,} tokens, sequences of {self.config.training.seq_len:,}"
         )
         rows = [*self._parameters(), None, *self._memory(), None, *self._work(), None, *self._sizes()]
-        left_out = "GB are 10^9 bytes. Left out, for no configuration tells: the allocator's fragmentation, kernel workspaces."
+        left_out = (
+            "GB are 10^9 bytes. Left out, for no configuration tells: "
+            "the allocator's fragmentation, kernel workspaces, the CUDA context."
+        )
         lines = [title, "", *_aligned(rows), "", left_out]
         warning = memory_warning(self.config)
         if warning:
@@ -143,12 +155,9 @@ class Plan:
                 yield f"  {part}", gigabytes(getattr(peak, part)), PREDICTED, notes.get(part, "")
         largest = largest_batch(self.config, device)
         if largest is not None:
-            yield (
-                "  largest batch that fits",
-                f"{largest:,}",
-                PREDICTED,
-                f"training.batch_size={largest}" if largest else "none",
-            )
+            taken = gigabytes(peak_of_batch(self.config, device, largest)) if largest else ""
+            note = f"training.batch_size={largest} takes {taken}" if largest else "none"
+            yield "  largest batch that fits", f"{largest:,}", PREDICTED, note
 
     def _work(self) -> Iterator[_Row]:
         training, text = self.config.training, _text(self.config)
@@ -185,8 +194,7 @@ class Plan:
             EXACT,
             f"{self.checkpoint_dtype} weights",
         )
-        cache = sizing.kv_cache_bytes(model, 1, seq_len, "float32")
-        yield "KV cache", gigabytes(cache), EXACT, f"generating {seq_len:,} tokens in float32"
+        yield "KV cache", gigabytes(self.kv_cache), EXACT, f"generating {seq_len:,} tokens in {KV_CACHE_DTYPE}"
 
 
 _Row = tuple[str, str, str, str]

@@ -11,7 +11,7 @@ from gpt2hydra.config import GPT2Config
 from gpt2hydra.fit import gigabytes
 from gpt2hydra.memory import PARTS
 from gpt2hydra.plan import Plan
-from gpt2hydra.rules import ConfigError, Violation
+from gpt2hydra.rules import COMMAND_LINE, ConfigError, Violation
 from gpt2hydra.sizing import parameters
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -27,6 +27,10 @@ def plot_sizes(overrides: Sequence[str], path: str) -> Path:
         ConfigError: the overrides or the file are refused, or matplotlib is not installed.
     """
     file = _checked_file(path)
+    chosen = next((text for text in overrides if text.startswith("model=")), None)
+    if chosen is not None:
+        rule = "is drawn beside all others: leave it out"
+        raise ConfigError([Violation("model", chosen.partition("=")[2], rule, f"set by {COMMAND_LINE}{chosen}")])
     plans = {name: Plan.of(app.compose("train", [*overrides, f"model={name}"])) for name in GPT2Config.presets()}
     if find_spec("matplotlib") is None:
         rule = "needs matplotlib, which is not installed: pip install 'gpt2hydra[plot]'"
@@ -36,12 +40,15 @@ def plot_sizes(overrides: Sequence[str], path: str) -> Path:
 
 
 def _checked_file(path: str) -> Path:
-    file = Path(path).expanduser()
-    rule = ""
-    if file.suffix.lower() not in FORMATS:
-        rule = f"must end in one of {', '.join(FORMATS)}"
-    elif file.is_dir() or not file.absolute().parent.is_dir():
-        rule = "must be a file in a folder that exists"
+    file, rule = Path(path), ""
+    try:
+        file = file.expanduser()
+        if file.suffix.lower() not in FORMATS:
+            rule = f"must end in one of {', '.join(FORMATS)}"
+        elif file.is_dir() or not file.absolute().parent.is_dir():
+            rule = "must be a file in a folder that exists"
+    except (OSError, RuntimeError) as error:  # a name that is too long, a home that is not there
+        rule = f"cannot be written: {getattr(error, 'strerror', None) or error}"
     if rule:
         raise ConfigError([Violation("--plot", path, rule)])
     return file

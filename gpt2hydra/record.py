@@ -36,7 +36,10 @@ def job(config: Checked) -> Iterator[Checked]:
 
 
 def write(config: Checked, folder: Path) -> None:
-    """Write ``run.json``. ``set_by`` maps each key to its settings, the one in force first; it is null outside of Hydra."""
+    """Write ``run.json``, whole or not at all.
+
+    ``set_by`` maps each key to its settings, the one in force first; it is null outside of Hydra.
+    """
     record = {
         "gpt2hydra": __version__,
         "python": platform.python_version(),
@@ -44,7 +47,12 @@ def write(config: Checked, folder: Path) -> None:
         "config": config.to_dict(),
         "set_by": _settings(config),
     }
-    (folder / FILE).write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
+    unfinished = folder / f".{FILE}-unfinished"
+    try:
+        unfinished.write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
+        unfinished.replace(folder / FILE)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _settings(config: Checked) -> dict[str, Any] | None:

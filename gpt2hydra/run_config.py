@@ -76,7 +76,7 @@ class TrainingConfig(Checked):
     gradient_accumulation_steps: int = integer(1, "passes whose gradients add up to one step", at_most=1_000_000)
     max_steps: int = integer(1000, "optimizer steps", at_most=1_000_000_000)
     learning_rate: float = number(6e-4, "peak learning rate, reached after the warm-up", above=0, at_most=10)
-    min_learning_rate: float = number(6e-5, "learning rate at the last step", at_least=0, at_most=10)
+    min_learning_rate: float = number(6e-5, "learning rate at the last step; constant never falls", at_least=0, at_most=10)
     schedule: str = choice("cosine", "the fall from the peak to the minimum", ("cosine", "linear", "constant"))
     warmup_steps: int = integer(100, "steps of the rise from 0 to the peak", at_least=0, at_most=1_000_000_000)
     weight_decay: float = number(0.1, "decoupled weight decay, on matrices only", at_least=0, at_most=10)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gpt2hydra.checking import Checked
 from gpt2hydra.config import GPT2Config
-from gpt2hydra.rules import Broken, choice, flag, integer, relation, section
+from gpt2hydra.rules import Broken, ConfigError, Violation, choice, flag, integer, relation, section
 
 if TYPE_CHECKING:
     from gpt2hydra.memory import TrainingMemory
@@ -59,6 +59,7 @@ def parameters(config: GPT2Config) -> Parameters:
 
     Every linear layer and layer norm has a bias, as OpenAI's (gpt-2/src/model.py).
     """
+    config = _Asked(config).model
     d, f, layers = config.n_embd, config.n_inner, config.n_layer
     return Parameters(
         token_embedding=config.vocab_size * d,
@@ -149,6 +150,8 @@ def training_memory(
     """
     from gpt2hydra.memory import Step, TrainingMemory, sdpa_kernel
 
+    if attention not in ("sdpa", *ATTENTIONS):
+        raise ConfigError([Violation("attention", attention, f"must be one of sdpa, {', '.join(ATTENTIONS)}")])
     kernel = sdpa_kernel(config, precision, device) if attention == "sdpa" else attention
     options = (precision, kernel, gradient_checkpointing, accumulation, fused_gelu, fused_adamw, device)
     return TrainingMemory(Step(config, batch_size, seq_len, *options))

@@ -9,13 +9,13 @@ import functools
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpt2hydra.huggingface import read_json
-from gpt2hydra.rules import ConfigError, Violation
+from gpt2hydra.rules import ConfigError, Violation, show
 from gpt2hydra.run_config import TokenizerConfig
 
 if TYPE_CHECKING:
@@ -149,10 +149,24 @@ def read_whole(folder: Path) -> dict[str, Any]:
         ConfigError: it cannot be read, or is no byte-level BPE.
     """
     content = read_json(folder / WHOLE, LARGEST_FILE)
-    decoder = content.get("decoder")
-    if not isinstance(decoder, dict) or decoder.get("type") != "ByteLevel":
+    decoder, model = content.get("decoder"), content.get("model")
+    vocab = model.get("vocab") if isinstance(model, dict) else None
+    if not isinstance(decoder, dict) or decoder.get("type") != "ByteLevel" or not isinstance(vocab, dict):
         raise ConfigError([Violation(str(folder / WHOLE), rule="must be a byte-level BPE, as GPT-2's is")])
+    problem = not_byte_level(vocab)
+    if problem:
+        raise ConfigError([Violation(str(folder / WHOLE), rule=problem)])
     return content
+
+
+def not_byte_level(vocab: Mapping[str, object]) -> str:
+    """Why a vocabulary does not stand for bytes: it lacks one, or has a symbol of something else. Empty if it does."""
+    absent = [character for character in byte_of() if character not in vocab]
+    if absent:
+        return f"must have a symbol for each byte; {len(absent)} of 256 are absent, {show(absent[0])} is the first"
+    alphabet = set(byte_of())
+    strange = next((token for token in vocab if token != END_OF_TEXT and not alphabet.issuperset(token)), None)
+    return "" if strange is None else f"must be of byte symbols; {show(strange)} is not"
 
 
 @contextmanager
@@ -209,14 +223,22 @@ def problems(config: TokenizerConfig, vocab_size: int) -> list[Violation]:
     """What is wrong with the tokenizer's files, as far as a look at this machine's disk can tell."""
     if config.name == "bytes" or config.path is None:
         return []
-    folder = Path(config.path).expanduser()
+    try:
+        return _path_problems(config.path, vocab_size)
+    except (OSError, RuntimeError) as error:  # no permission, a name that is too long, a home that is not there
+        rule = f"cannot be looked at: {getattr(error, 'strerror', None) or error}"
+        return [Violation("tokenizer.path", config.path, rule)]
+
+
+def _path_problems(path: str, vocab_size: int) -> list[Violation]:
+    folder = Path(path).expanduser()
     if not folder.is_dir():
-        return _hub_problems(config.path, folder)
+        return _hub_problems(path, folder)
     absent = [name for name in FILES if not (folder / name).is_file()]
     if absent:
         rule = f"must hold vocab.json and merges.txt; there is no {' and no '.join(absent)}"
-        return [Violation("tokenizer.path", config.path, rule)]
-    return _vocabulary_problems(config.path, folder / FILES[0], vocab_size)
+        return [Violation("tokenizer.path", path, rule)]
+    return _vocabulary_problems(path, folder / FILES[0], vocab_size)
 
 
 def _hub_problems(path: str, folder: Path) -> list[Violation]:
@@ -237,26 +259,43 @@ def _hub_problems(path: str, folder: Path) -> list[Violation]:
 
 def _vocabulary_problems(path: str, vocab: Path, vocab_size: int) -> list[Violation]:
     try:
-        symbols, _, complete = vocabulary(vocab)
+        symbols, _, problem = vocabulary(vocab)
     except ConfigError as error:
         return [Violation("tokenizer.path", path, f"vocab.json {v.rule}") for v in error.violations]
-    if not complete:
-        return [Violation("tokenizer.path", path, f"vocab.json must map text to ids, {END_OF_TEXT} included")]
+    problem = f"vocab.json {problem}" if problem else _merges_problem(vocab.with_name(FILES[1]), vocab)
+    if problem:
+        return [Violation("tokenizer.path", path, problem)]
     if symbols > vocab_size:
         rule = f"must be ≥ {symbols:,}, the symbols of tokenizer.path = {path}"
         return [Violation("model.vocab_size", vocab_size, rule, suggestion=f"model.vocab_size={symbols}")]
     return []
 
 
-def vocabulary(file: Path) -> tuple[int, int, bool]:
-    """Of a ``vocab.json``: the highest id + 1, the bytes of its longest token, and whether it is one at all."""
+def _merges_problem(file: Path, vocab: Path) -> str:
+    """Why ``merges.txt`` does not belong to the vocabulary beside it; empty if it does."""
+    known = read_json(vocab, LARGEST_FILE)
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError:
+        return "merges.txt is not UTF-8"
+    for number, line in enumerate(lines, 1):
+        if not line or line.startswith("#version"):
+            continue
+        pair = line.split(" ")
+        if len(pair) != 2 or not {*pair, "".join(pair)} <= known.keys():
+            return f"merges.txt:{number} must be two symbols of vocab.json whose union is one too, not {show(line)}"
+    return ""
+
+
+def vocabulary(file: Path) -> tuple[int, int, str]:
+    """Of a ``vocab.json``: the highest id + 1, the bytes of its longest token, and why it is none at all."""
     stat = file.stat()
     return _vocabulary(file, stat.st_size, stat.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=8)
-def _vocabulary(file: Path, size: int, modified: int) -> tuple[int, int, bool]:
+def _vocabulary(file: Path, size: int, modified: int) -> tuple[int, int, str]:
     content = read_json(file, LARGEST_FILE)
     if END_OF_TEXT not in content or not all(type(token) is int and token >= 0 for token in content.values()):
-        return 0, 0, False
-    return max(content.values()) + 1, max(map(len, content)), True
+        return 0, 0, f"must map text to ids, {END_OF_TEXT} included"
+    return max(content.values()) + 1, max(map(len, content)), not_byte_level(content)

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import GPT2LMHeadModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 
 from gpt2hydra import checkpoint, data, record, tokenizer
 from gpt2hydra.device import for_training, keep_freed_memory
 from gpt2hydra.generate import new_tokens, stream
+from gpt2hydra.machine import check_directory
 from gpt2hydra.progress import Progress, draw, duration
 from gpt2hydra.rules import ConfigError, Violation
 from gpt2hydra.run_config import GenerateConfig, TrainConfig, TrainingConfig
@@ -39,17 +41,26 @@ class Result:
     sample: str
 
 
-class Diverged(ConfigError):
-    """The loss became infinite or NaN: the settings do not train this model."""
+class Stopped(ConfigError):
+    """The run could not go on. The violation says why, and what there is of it."""
 
-    def __init__(self, config: TrainingConfig, step: int, loss: float, saved: str) -> None:
-        rate = config.learning_rate
-        rule = f"made the loss {loss} at step {step:,} of {config.max_steps:,}; {saved}"
-        remedy = f"training.learning_rate={rate / 3:.1g}"
-        super().__init__([Violation("training.learning_rate", rate, rule, suggestion=remedy)])
+    WHAT = "was stopped"
 
     def __str__(self) -> str:
-        return f"Training diverged and was stopped.\n\n{self.violations[0]}"
+        return f"Training {self.WHAT}.\n\n{self.violations[0]}"
+
+
+class Diverged(Stopped):
+    """The loss became infinite or NaN: the settings do not train this model."""
+
+    WHAT = "diverged and was stopped"
+
+    @classmethod
+    def at(cls, config: TrainingConfig, step: int, loss: float, saved: str) -> Diverged:
+        """The loss of a step was not finite."""
+        rate = config.learning_rate
+        rule = f"made the loss {loss} at step {step:,} of {config.max_steps:,}; {saved}"
+        return cls([Violation("training.learning_rate", rate, rule, suggestion=f"training.learning_rate={rate / 3:.1g}")])
 
 
 def train(config: TrainConfig, output_dir: Path | None = None) -> Result:
@@ -59,7 +70,8 @@ def train(config: TrainConfig, output_dir: Path | None = None) -> Result:
     folder below ``outputs/`` otherwise.
 
     Raises:
-        ConfigError: text, tokenizer or device will not do; :class:`Diverged` if the loss became NaN.
+        ConfigError: text, tokenizer or device will not do, or ``output_dir`` holds a finished run; :class:`Diverged` if the
+            loss became NaN, :class:`Stopped` if nothing more could be written.
         KeyboardInterrupt: after a line that says what was saved.
     """
     if output_dir is None:
@@ -72,6 +84,12 @@ def train(config: TrainConfig, output_dir: Path | None = None) -> Result:
     except KeyboardInterrupt:
         print(f"\nStopped after step {run.step:,} of {config.training.max_steps:,}; {run.saved()}.", file=sys.stderr)
         raise
+    except BrokenPipeError:  # whoever read the output has gone
+        raise
+    except (OSError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        rule = f"could not be written at step {run.step:,} of {config.training.max_steps:,} ({reason}); {run.saved()}"
+        raise Stopped([Violation("the run directory", str(output_dir), rule)]) from error
 
 
 class Run(TrainerCallback):
@@ -87,6 +105,7 @@ class Run(TrainerCallback):
         violations = data.problems(self.config)
         if violations:
             raise ConfigError(violations)
+        check_directory(self.output_dir, "output_dir")
         device = for_training(self.settings)
         keep_freed_memory()
         self.tokenizer = tokenizer.load(self.config.tokenizer)
@@ -153,7 +172,7 @@ class Run(TrainerCallback):
 
     def _see_that_finite(self, loss: float, step: int) -> None:
         if not math.isfinite(loss):
-            raise Diverged(self.settings, step, loss, self.saved())
+            raise Diverged.at(self.settings, step, loss, self.saved())
 
     # ------------------------------------------------------------------------------------------- said to the user
 

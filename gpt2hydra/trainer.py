@@ -49,7 +49,7 @@ def evaluate(model: GPT2LMHeadModel, batches: Iterable[Mapping[str, torch.Tensor
 def learning_rate(config: TrainingConfig, step: int) -> float:
     """The learning rate of a step, counted from 0: a linear rise to the peak, then the schedule.
 
-    The rise begins above 0, so that no step is wasted; the minimum is reached at the last step.
+    The rise begins above 0, so that no step is wasted; the minimum is reached at the last step, if the warm-up leaves any.
     """
     peak, least = config.learning_rate, config.min_learning_rate
     if step < config.warmup_steps:

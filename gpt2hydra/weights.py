@@ -90,7 +90,11 @@ def problems(folder: Path, config: GPT2Config) -> list[str]:
     damaged = []
     for file in there:
         try:
-            found |= {name: about for key, about in _header(file).items() if (name := canonical(key))}
+            for name, about in ((canonical(key), about) for key, about in _header(file).items()):
+                if name in found:
+                    damaged.append(f"{file.name} holds {name} twice")
+                elif name is not None:
+                    found[name] = about
         except _Damaged as why:
             damaged.append(f"{file.name} {why}")
     return damaged or _misfits(found, shapes(config))

@@ -86,6 +86,20 @@ def test_an_unknown_size_is_refused_with_the_known_ones() -> None:
         GPT2Config.preset("lrge")
 
 
+@pytest.mark.parametrize("name", ["../model/small", "../train", "", "small.yaml"])
+def test_a_preset_is_a_name_and_no_path(name: str) -> None:
+    with pytest.raises(ConfigError, match="is not a size"):
+        GPT2Config.preset(name)
+
+
+def test_a_subclass_may_have_plain_fields() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Named(GPT2Config):
+        label: str = "mine"
+
+    assert (Named(n_embd=64, n_head=4).n_inner, Named(label="other").label) == (256, "other")
+
+
 def test_n_inner_is_computed_and_never_a_parameter() -> None:
     assert GPT2Config(n_embd=512, n_layer=6, n_head=8).n_inner == 2048
     with pytest.raises(TypeError, match="n_inner"):

@@ -1,5 +1,6 @@
 """The text: found, refused where it will not do, split, and cut into batches."""
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -194,10 +195,40 @@ def test_tokenizer_files_that_will_not_do(make: Callable[[Path], Path], said: st
 
 
 def test_a_tokenizer_larger_than_the_vocabulary(tmp_path: Path) -> None:
-    vocab = ", ".join(f'"{number}": {number}' for number in range(50_300))
-    (write_bpe(tmp_path) / "vocab.json").write_text(f'{{{vocab}, "<|endoftext|>": 50300}}')
+    file = write_bpe(tmp_path) / "vocab.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"more": 50_300}))
     said = f"must be ≥ 50,301, the symbols of tokenizer.path = {tmp_path}"
     assert problems(bpe(tmp_path)) == [("model.vocab_size", said, "model.vocab_size=50301")]
+
+
+def test_symbols_that_are_no_bytes_are_refused(tmp_path: Path) -> None:
+    file = write_bpe(tmp_path) / "vocab.json"
+    symbols = json.loads(file.read_text())
+    file.write_text(json.dumps(symbols | {"日本": 257}))
+    assert problems(bpe(tmp_path)) == [("tokenizer.path", "vocab.json must be of byte symbols; 日本 is not", "")]
+    del symbols["A"]
+    file.write_text(json.dumps(symbols))
+    said = "vocab.json must have a symbol for each byte; 1 of 256 are absent, A is the first"
+    assert problems(bpe(tmp_path)) == [("tokenizer.path", said, "")]
+
+
+def test_merges_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
+    write_bpe(tmp_path, "t h")
+    (tmp_path / "merges.txt").write_text("#version: 0.2\nt h\nth e\n")
+    ((key, said, _),) = problems(bpe(tmp_path))
+    assert (key, said.startswith("merges.txt:3 must be two symbols of vocab.json")) == ("tokenizer.path", True)
+
+
+@pytest.mark.parametrize("path", ["a" * 300, "~nosuchuser/x.txt"])
+def test_a_path_that_the_system_refuses_is_a_problem(path: str) -> None:
+    ((key, said, _),) = problems(configured(path))
+    assert key == "data.path" and said.startswith("cannot be looked at: ")
+    ((key, said, _),) = problems(configured(None, "tokenizer=gpt2", f"tokenizer.path='{path}'", "model.vocab_size=50257"))
+    assert key == "tokenizer.path" and said.startswith("cannot be looked at: ")
+
+
+def test_an_empty_path_is_no_folder() -> None:
+    assert problems(configured("")) == [("data.path", "must not be empty", "data.path=null")]
 
 
 def test_a_name_on_the_hub_is_not_asked_for_offline(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,12 @@ def test_what_does_not_fit_is_told_with_changes_that_do() -> None:
         assert memory_warning(compose(*overrides, *changed.split())) == ""
 
 
+def test_no_remedy_repeats_what_is_set_or_costs_more() -> None:
+    set_already = ["training.precision=bf16_pure", "training.gradient_checkpointing=true", "training.batch_size=512"]
+    warning = memory_warning(compose("model=xl", "hardware=a100_40gb", *set_already))
+    assert warning.count("    training.") == 1 and "    training.batch_size=" in warning
+
+
 def test_what_can_never_fit_is_told_so() -> None:
     assert "smaller model" in memory_warning(compose("model=xl", "hardware=l4", "hardware.memory_gb=1"))
 

@@ -1,6 +1,7 @@
 """Sampling: what is chosen, what is seen, what is printed."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -51,6 +52,7 @@ def draws(settings: dict[str, object]) -> set[int]:
         ({}, {0, 1, 2, 3}),
         ({"temperature": 0}, {2}),
         ({"temperature": 0.01}, {2}),
+        ({"temperature": 1e-40}, {2}),
         ({"temperature": 100}, {0, 1, 2, 3}),
         ({"top_k": 1}, {2}),
         ({"top_k": 2}, {0, 2}),
@@ -65,6 +67,12 @@ def draws(settings: dict[str, object]) -> set[int]:
 )
 def test_which_tokens_can_be_drawn(settings: dict[str, object], drawn: set[int]) -> None:
     assert draws(settings) == drawn
+
+
+def test_damaged_weights_are_told_by_what_they_compute() -> None:
+    config = GenerateConfig(checkpoint="there", temperature=0)
+    with pytest.raises(ConfigError, match="checkpoint = there\n    computes what is no number"):
+        choose(torch.tensor([0.0, torch.nan]), config, torch.Generator())
 
 
 # ------------------------------------------------------------------------------------------------------ what it sees
@@ -252,3 +260,11 @@ def test_loading_refuses_too(saved: Path, tmp_path: Path) -> None:
     folder = rewrite(lambda all_: {name: each for name, each in all_.items() if "wpe" not in name}, saved, tmp_path)
     with pytest.raises(ConfigError, match=r"lacks 1 of the 28 weights of its own config\.json; wpe\.weight is the first"):
         checkpoint.load(folder)
+
+
+def test_tensors_of_others_are_passed_over_in_silence(saved: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    copy = Path(shutil.copytree(saved / "checkpoint", tmp_path / "copy"))
+    save_file({**load_file(copy / "model.safetensors"), "foo": torch.zeros(3)}, copy / "model.safetensors", {"format": "pt"})
+    capfd.readouterr()
+    checkpoint.load(str(copy))
+    assert capfd.readouterr() == ("", "")

@@ -89,6 +89,12 @@ def test_what_is_written() -> None:
     }
 
 
+@pytest.mark.parametrize("token", [-1, 257])
+def test_end_of_text_is_a_token(token: int) -> None:
+    with pytest.raises(ConfigError, match="must be a token: ≥ 0 and < vocab_size = 257"):
+        to_hf(GPT2Config(vocab_size=257), token)
+
+
 def test_end_of_text_is_gpt2s_unless_it_is_given() -> None:
     assert to_hf(GPT2Config())["eos_token_id"] == 50256
     assert to_hf(GPT2Config(), end_of_text=7)["bos_token_id"] == 7

@@ -71,7 +71,7 @@ def test_what_is_to_save_memory_does(changes: dict[str, Any]) -> None:
         pytest.param({"batch_size": 1.0}, "must be an integer", id="float for a batch"),
         pytest.param({"seq_len": 1025}, "seq_len = 1025\n    must be ≤ model.n_positions = 1024", id="long sequence"),
         pytest.param({"precision": "fp16"}, "must be one of fp32, bf16, bf16_pure", id="precision"),
-        pytest.param({"attention": "flsh"}, "must be one of flash, memory_efficient, math, eager", id="attention"),
+        pytest.param({"attention": "flsh"}, "must be one of sdpa, flash, memory_efficient, math, eager", id="attention"),
         pytest.param({"attention": "flash", "precision": "fp32"}, "must be one of memory_efficient, eager", id="kernel"),
         pytest.param({"device": "tpu"}, "must be one of cuda, cpu", id="device"),
     ],

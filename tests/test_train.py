@@ -1,7 +1,9 @@
 """Training, from a config to a checkpoint, and what it says on the way."""
 
 import csv
+import errno
 import json
+import pickle
 import re
 import shlex
 import sys
@@ -17,7 +19,7 @@ import torch
 import gpt2hydra
 from gpt2hydra import TrainConfig, checkpoint, data
 from gpt2hydra.rules import ConfigError
-from gpt2hydra.train import Diverged, Result, sampling_command, train
+from gpt2hydra.train import Diverged, Result, Stopped, sampling_command, train
 from tests.checkpoints import write_bpe
 from tests.command_line import CommandLine
 
@@ -244,6 +246,29 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pyt
         "  try: training.learning_rate=0.003"
     )
     assert json.loads((tmp_path / "checkpoint/gpt2hydra.json").read_text())["step"] == 10
+
+
+def test_a_divergence_survives_the_way_between_processes() -> None:
+    error = Diverged.at(tiny().training, 3, float("nan"), "there is no checkpoint yet")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_a_full_disk_ends_a_run_with_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    with pytest.raises(Stopped) as stopped:
+        train(tiny(), tmp_path)
+    assert str(stopped.value) == (
+        f"Training was stopped.\n\nthe run directory = {tmp_path}\n"
+        "  could not be written at step 10 of 20 (No space left on device); there is no checkpoint yet"
+    )
+
+
+def test_a_finished_run_is_not_overwritten_from_python_either(result: Result) -> None:
+    with pytest.raises(ConfigError, match="holds a finished run"):
+        train(tiny(), result.checkpoint.parent)
 
 
 def test_a_run_that_broke_its_weights_does_not_save_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,3 +97,8 @@ def test_pickled_weights_stay_closed(tmp_path: Path) -> None:
     assert problems(tmp_path) == [
         "must hold model.safetensors; pytorch_model.bin is a pickle, which can run code when it is opened, and stays closed"
     ]
+
+
+def test_one_tensor_under_two_names(tmp_path: Path) -> None:
+    (tmp_path / weights.FILE).write_bytes(safetensors(tiny_shapes() | {"ln_f.weight": (2,)}))
+    assert weights.problems(tmp_path, TINY) == ["model.safetensors holds ln_f.weight twice"]
