@@ -233,21 +233,18 @@ def test_an_interrupted_job_exits_with_130(run: CommandLine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reader", "encoding", "code", "said"),
+    ("reader", "encoding"),
     [
-        pytest.param("true", "utf-8", 0, "", id="nobody reads"),
-        pytest.param("cat >/dev/full", "utf-8", 0, "", id="the reader fails"),
-        pytest.param("cat >/dev/null", "ascii", 0, "", id="an encoding without our signs"),
+        pytest.param("true", "utf-8", id="nobody reads"),
+        pytest.param("cat", "ascii", id="an encoding without our signs"),
     ],
 )
-def test_what_becomes_of_the_output_is_no_traceback(tmp_path: Path, reader: str, encoding: str, code: int, said: str) -> None:
-    command = (
-        f"'{sys.executable}' '{ROOT}/train.py' model.n_head=12 dry_run=true hardware=l4 | {reader}; exit ${{PIPESTATUS[0]}}"
-    )
+def test_what_becomes_of_the_output_is_no_traceback(tmp_path: Path, reader: str, encoding: str) -> None:
+    program = f"'{sys.executable}' '{ROOT}/train.py' dry_run=true hardware=l4 hardware.name=→"
+    command = f"{program} | {reader}; exit ${{PIPESTATUS[0]}}"
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert "Traceback" not in done.stderr and "Exception" not in done.stderr
-    assert done.returncode == code
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_full_disk_behind_the_output_is_told(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Sampling: what is chosen, what is seen, what is printed."""
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -263,8 +262,7 @@ def test_loading_refuses_too(saved: Path, tmp_path: Path) -> None:
 
 
 def test_tensors_of_others_are_passed_over_in_silence(saved: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    copy = Path(shutil.copytree(saved / "checkpoint", tmp_path / "copy"))
-    save_file({**load_file(copy / "model.safetensors"), "foo": torch.zeros(3)}, copy / "model.safetensors", {"format": "pt"})
+    folder = rewrite(lambda all_: {**all_, "foo": torch.zeros(3)}, saved, tmp_path)
     capfd.readouterr()
-    checkpoint.load(str(copy))
+    checkpoint.load(folder)
     assert capfd.readouterr() == ("", "")
