@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from gpt2hydra import __version__, app
 from gpt2hydra.composition import Composer
 from gpt2hydra.config import CONF_DIR
+from gpt2hydra.console import program
 from gpt2hydra.misread import as_typed
 from gpt2hydra.rules import ABSENT, ConfigError
 from gpt2hydra.run_config import GenerateConfig, TrainConfig
@@ -35,7 +36,7 @@ def generate(config: GenerateConfig) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The ``gpt2hydra`` command. Exits with 1 where a configuration is refused, with 2 on wrong usage."""
     options = _parser().parse_args(arguments)
-    with app.program():
+    with program():
         options.run(options)
 
 

@@ -6,7 +6,6 @@ files the config names, and only then make a directory and start the job.
 
 from __future__ import annotations
 
-import errno
 import functools
 import io
 import os
@@ -14,8 +13,8 @@ import sys
 import threading
 import typing
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -39,6 +38,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from gpt2hydra.checking import Checked
 from gpt2hydra.composition import VERSION_BASE, Composer, parse
 from gpt2hydra.config import CONF_DIR
+from gpt2hydra.console import program
 from gpt2hydra.machine import (
     check_directory,
     device_problems,
@@ -314,41 +314,6 @@ def _declared_class(function: Job, config_name: str) -> type[Checked]:
 
 
 # ---------------------------------------------------------------------------------------------- before and after a job
-
-
-@contextmanager
-def program() -> Iterator[None]:
-    """Around everything that a command does: a refusal is printed and exits with 1, an interruption exits with 130.
-
-    A reader that has seen enough (``| head``) ends it quietly, a full disk behind standard output with a word, and what
-    the output's encoding lacks is written as its code.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        yield
-        sys.stdout.flush()
-    except ConfigError as error:
-        refuse(error)
-    except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted\n")
-        sys.exit(130)
-    except OSError as error:
-        if error.errno not in (errno.EPIPE, errno.ENOSPC):
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
-        if error.errno == errno.ENOSPC:
-            sys.stderr.write("standard output: no space left on the device\n")
-        sys.exit(0 if error.errno == errno.EPIPE else 1)
-
-
-def refuse(error: ConfigError) -> NoReturn:
-    """Print the report and exit with 1. ``HYDRA_FULL_ERROR=1`` raises the error instead."""
-    if os.environ.get("HYDRA_FULL_ERROR") == "1":
-        raise error
-    sys.stderr.write(f"{error}\n")
-    sys.exit(1)
 
 
 def print_plan(composer: Composer, overrides: Sequence[str], config: Checked) -> None:

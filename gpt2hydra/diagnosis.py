@@ -17,18 +17,19 @@ from hydra.conf import HydraConf
 from hydra.core.default_element import ResultDefault
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override, OverrideType
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from yaml import YAMLError
 
 from gpt2hydra.checking import Checked, field_at, fields_of, unknown_below
 from gpt2hydra.composition import Composer, as_job, hydra_state, parse
-from gpt2hydra.layers import displayed, layers_of
+from gpt2hydra.layers import layers_of
 from gpt2hydra.misread import misread
 from gpt2hydra.origins import SET, with_origin
 from gpt2hydra.provenance import replay
 from gpt2hydra.rules import ABSENT, COMMAND_LINE, ConfigError, Violation, assignment, closest, show
 from gpt2hydra.schema import DELETED, config_class_of, examine, in_order
+from gpt2hydra.wording import as_it_came, file_error, first_line, grammar, no_override
 
 
 def explain_refusal(composer: Composer, overrides: Sequence[str], error: Exception) -> ConfigError:
@@ -37,17 +38,8 @@ def explain_refusal(composer: Composer, overrides: Sequence[str], error: Excepti
         try:
             violations = _Diagnosis(composer, overrides).violations()
         except Exception as obstacle:  # a primary config that cannot be read, and what else lets nothing compose
-            violations = [_file_error(obstacle, composer.config_name)]
-    return ConfigError(violations or [_as_it_came(error)])
-
-
-def _as_it_came(error: Exception) -> Violation:
-    """An error that the diagnosis has no better words for."""
-    if isinstance(error, ConfigError):
-        return error.violations[0]
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    cause = f": {error.__cause__}" if error.__cause__ is not None else ""
-    return Violation("the configuration", rule="; ".join(lines[:3]) + cause.replace("\n", "; ") or type(error).__name__)
+            violations = [file_error(obstacle, composer.config_name)]
+    return ConfigError(violations or [as_it_came(error)])
 
 
 class _Diagnosis:
@@ -129,7 +121,7 @@ class _Diagnosis:
             near = closest(last, map(str, known)) if unknown else None
             meant = ".".join(["hydra", *sections, near or ""])
             rule = f"unknown key of Hydra's own config{f'; did you mean {meant}?' if near else ''}"
-            rule = rule if unknown else f"is refused by Hydra: {_first_line(error.__cause__ or error).rstrip('.')}"
+            rule = rule if unknown else f"is refused by Hydra: {first_line(error.__cause__ or error).rstrip('.')}"
             self.found.append(Violation(key, value, rule, f"{SET}{line}", f"{meant}={value}" if near else ""))
 
     # ---------------------------------------------------------------------------------------------- the command line
@@ -139,13 +131,13 @@ class _Diagnosis:
         key, equals, value = text.partition("=")
         key = key.lstrip("+~").strip()
         if not key or (not equals and not text.startswith("~")):
-            self.found.append(_no_override(text))
+            self.found.append(no_override(text))
             return
         try:
             override = parse(text)
             override.value()
         except Exception as error:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
-            reason = "has too many digits" if isinstance(error, ValueError) and "digits" in str(error) else _grammar(error)
+            reason = "has too many digits" if isinstance(error, ValueError) and "digits" in str(error) else grammar(error)
             self.found.append(Violation(key, value, reason, f"{SET}{show(text)}"))
             return
         if override.is_sweep_override():
@@ -194,7 +186,7 @@ class _Diagnosis:
                 except Exception as each:
                     error = each if prepend_hydra else error  # without Hydra's own groups, 'override hydra/...' fails too
         assert error is not None  # both tries failed: it is not the command line
-        self.found.append(_file_error(error))
+        self.found.append(file_error(error))
         return None, repository
 
     def _blame_choices(self, repository: IConfigRepository, error: Exception) -> None:
@@ -208,12 +200,12 @@ class _Diagnosis:
                     continue
                 self.found.append(self._blame(override, each))
         if not self.found and not self.values:
-            self.found.append(_file_error(error))
+            self.found.append(file_error(error))
 
     def _blame(self, override: Override, error: Exception) -> Violation:
         """The violation of a choice that does not load: of the file that is wrong, where it is not the choice itself."""
         key, value, line = override.get_key_element(), override.get_value_element_as_str(), override.input_line
-        violation = _file_error(error, f"{override.key_or_group}/{value}")
+        violation = file_error(error, f"{override.key_or_group}/{value}")
         itself = isinstance(error, MissingConfigException) and error.missing_cfg_file == f"{override.key_or_group}/{value}"
         if itself or not isinstance(error, (MissingConfigException, YAMLError, UnicodeDecodeError)):
             return dataclasses.replace(violation, key=key, value=value, origin=f"{SET}{line}")
@@ -262,7 +254,7 @@ class _Diagnosis:
             try:
                 known.merge_with(_nested(key, value))
             except Exception as error:
-                rule = f"is refused by Hydra: {_first_line(error)}"
+                rule = f"is refused by Hydra: {first_line(error)}"
                 yield Violation(f"hydra.{key}", value, rule, self._line(default, repository, *["hydra", *key.split(".")]))
 
     def _line(self, default: ResultDefault, repository: IConfigRepository, *path: str) -> str:
@@ -336,44 +328,6 @@ class _Diagnosis:
 
     def _groups(self) -> list[str]:
         return [group for group in self.composer.usual_choices() if not group.startswith("hydra/")]
-
-
-# ------------------------------------------------------------------------------------------------------------- words
-
-
-def _file_error(error: Exception, name: str = "the defaults list") -> Violation:
-    """An error in a YAML file, ``name`` where nothing tells which, or in what it refers to."""
-    if isinstance(error, MissingConfigException):
-        first = _first_line(error)
-        options = f"; options: {', '.join(error.options)}" if error.options else ""
-        near = closest((error.missing_cfg_file or "").rsplit("/", 1)[-1], error.options or ())
-        return Violation(
-            str(error.missing_cfg_file), rule=f"{first.rstrip('.')}{options}" + (f"; did you mean {near}?" if near else "")
-        )
-    mark = getattr(error, "problem_mark", None)
-    if mark is not None:
-        return Violation(f"{displayed(mark.name)}:{mark.line + 1}", rule=f"is not YAML: {getattr(error, 'problem', error)}")
-    if isinstance(error, UnicodeDecodeError):
-        return Violation(f"{name}.yaml", rule=f"is not UTF-8: byte {error.start:,}")
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return Violation(name, rule="; ".join(lines) or type(error).__name__)
-
-
-def _no_override(text: str) -> Violation:
-    """The violation of an argument that is no override."""
-    dashes = "; options of Hydra stand by themselves, see --hydra-help" if text.startswith("-") else ""
-    rule = f"is not an override, which is KEY=VALUE, or ~KEY to delete{dashes}"
-    return Violation(show(text), rule=rule, origin="on the command line")
-
-
-def _grammar(error: Exception) -> str:
-    hint = "; put it in quotes if it is text: \"key='...'\"" if isinstance(error, HydraException) else ""
-    reason = _first_line(error).partition(" expecting ")[0]
-    return f"is not an override that Hydra can read ({reason}){hint}"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _is_hydras(default: ResultDefault) -> bool:
