@@ -45,6 +45,7 @@ from gpt2hydra.machine import (
     machine_problems,
     remove_fresh,
     require,
+    resolving,
     unwritable,
     warn_of_memory,
 )
@@ -282,13 +283,16 @@ class _CommandLine:
 
     def _pass_gate(self, composer: Composer, composed: DictConfig) -> Checked:
         """The valid config, or a ConfigError. ``${hydra:...}`` resolves, the output directory included."""
+        written: Any = OmegaConf.to_container(composed.hydra, resolve=False)
         if composed.hydra.mode is None:
             composed.hydra.mode = RunMode.RUN
         try:
             if any(parse(text).is_sweep_override() for text in self.arguments.overrides):
                 raise ValueError("a sweep without -m")
+            with resolving("hydra.run.dir", written["run"]["dir"]):
+                directory = os.path.abspath(composed.hydra.run.dir)
             with read_write(composed.hydra.runtime), open_dict(composed.hydra.runtime):
-                composed.hydra.runtime.output_dir = os.path.abspath(composed.hydra.run.dir)
+                composed.hydra.runtime.output_dir = directory
             HydraConfig.instance().set_config(composed)
             config: Checked = composer.read_right(instantiate(composed), self.arguments.overrides)
         except Exception as error:

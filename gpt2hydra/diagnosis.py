@@ -39,7 +39,8 @@ def explain_refusal(composer: Composer, overrides: Sequence[str], error: Excepti
             violations = _Diagnosis(composer, overrides).violations()
         except Exception as obstacle:  # a primary config that cannot be read, and what else lets nothing compose
             violations = [file_error(obstacle, composer.config_name)]
-    return ConfigError(violations or [as_it_came(error)])
+    more = error.violations if isinstance(error, ConfigError) and error.violations[0].key.startswith("hydra.") else ()
+    return ConfigError([*violations, *more] or [as_it_came(error)])
 
 
 class _Diagnosis:

@@ -6,6 +6,8 @@ import contextlib
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,6 +44,16 @@ def device_problems(config: Checked) -> tuple[Violation, ...]:
     except ConfigError as error:
         return error.violations
     return ()
+
+
+@contextmanager
+def resolving(key: str, written: object) -> Iterator[None]:
+    """Within, a reference that cannot be resolved is a violation of ``key``."""
+    try:
+        yield
+    except Exception as error:  # resolvers raise what they like
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError([Violation(key, written, f"cannot be resolved: {reason}")]) from error
 
 
 def check_directory(directory: Path, key: str, parent: Path | None = None) -> None:

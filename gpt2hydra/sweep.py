@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from gpt2hydra import record
 from gpt2hydra.checking import Checked
 from gpt2hydra.composition import Composer, parse, task_overrides
-from gpt2hydra.machine import check_directory, device_problems, machine_problems, require
+from gpt2hydra.machine import check_directory, device_problems, machine_problems, require, resolving
 from gpt2hydra.preflight import Point, Preflight, expand, is_basic, print_points, report, summary, warn_of_memory
 from gpt2hydra.rules import ConfigError, Violation
 from gpt2hydra.schema import instantiate, register_resolvers
@@ -137,14 +136,14 @@ def _run(composer: Composer, composed: DictConfig, points: list[Point], job: Swe
 def check_directories(composer: Composer, composed: DictConfig, points: Sequence[Point]) -> None:
     """Refuse directories that cannot be written, that hold a finished run, or that two points would share."""
     written: Any = OmegaConf.to_container(composed.hydra.sweep, resolve=False)
-    with _resolving("hydra.sweep.dir", written["dir"]):
+    with resolving("hydra.sweep.dir", written["dir"]):
         parent = Path(composed.hydra.sweep.dir).absolute()
     check_directory(parent, "hydra.sweep.dir")
     if written["subdir"] in _NUMBERED and not parent.exists():
         return
     users: dict[str, int] = {}
     for number, point in enumerate(points):
-        with _resolving("hydra.sweep.subdir", written["subdir"]):
+        with resolving("hydra.sweep.subdir", written["subdir"]):
             directory = str(parent / str(number)) if written["subdir"] in _NUMBERED else composer.job_directory(point, number)
         check_directory(Path(directory), "hydra.sweep.dir", parent)
         if directory in users:
@@ -156,15 +155,6 @@ def check_directories(composer: Composer, composed: DictConfig, points: Sequence
 
 _NUMBERED = ("${hydra.job.num}", "${hydra:job.num}")
 """Hydra's own choice, and another word for it."""
-
-
-@contextmanager
-def _resolving(key: str, written: object) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # resolvers raise what they like
-        reason = str(error).strip().partition("\n")[0]
-        raise ConfigError([Violation(key, written, f"cannot be resolved: {reason}")]) from error
 
 
 def _compose(composer: Composer, overrides: list[str]) -> DictConfig:

@@ -172,6 +172,12 @@ def test_hydras_own_keys_in_a_file_are_told_with_their_line(run: CommandLine, wr
     assert expected in outcome.err and "\n    set by experiment/x.yaml:2\n" in outcome.err
 
 
+def test_a_directory_that_refers_to_nothing_is_told_beside_the_rest(run: CommandLine) -> None:
+    outcome = run("hydra.run.dir=${nope}", "model.n_head=7")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert outcome.err.startswith("2 problems") and "hydra.run.dir = ${nope}\n    cannot be resolved" in outcome.err
+
+
 def test_wrong_usage_exits_with_2(run: CommandLine) -> None:
     assert run("--no-such-option").code == 2
 
