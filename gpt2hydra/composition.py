@@ -114,6 +114,7 @@ class Composer:
         self._bases: OrderedDict[tuple[Any, ...], _Base] = OrderedDict()
         self._stamp: tuple[Any, ...] | None = None
         self._suspicious: bool | None = None
+        self._usual: dict[str, str | None] | None = None
         self.folders: tuple[str, ...] = ()
         self.hydra_overrides: tuple[str, ...] = ()
         """Of a sweep: those of Hydra's own config, which belong to each of its points."""
@@ -233,10 +234,12 @@ class Composer:
 
     def usual_choices(self) -> dict[str, str | None]:
         """Group → option, as the defaults list has it; nothing where it cannot be read."""
-        try:
-            return self.defaults(self.repository(), [], prepend_hydra=True).overrides.known_choices
-        except Exception:
-            return {}
+        if self._usual is None:
+            try:
+                self._usual = self.defaults(self.repository(), [], prepend_hydra=True).overrides.known_choices
+            except Exception:
+                self._usual = {}
+        return self._usual
 
     def usual_choice(self, group: str) -> str:
         """An override that chooses what the defaults list does, or the group's first option."""
@@ -290,7 +293,7 @@ class Composer:
             if self._stamp is not None:
                 self.folders = self._source_folders()  # the primary config may name other folders now
             self._bases.clear()
-            self._suspicious = None
+            self._suspicious = self._usual = None
             self._stamp = stamp
 
     def _source_folders(self) -> tuple[str, ...]:

@@ -85,11 +85,11 @@ class _Diagnosis:
 
     def _unpackaged(self, violations: list[Violation]) -> Iterator[Violation]:
         """The same, but one for a file of a group without a section (``experiment``) that does not say where it belongs."""
-        groups = {group for group in self._groups() if self.root and field_at(self.root, group) is None}
         told = set()
         for violation in violations:
             group = violation.key.partition(".")[0]
-            if group not in groups or SET in violation.origin:
+            belongs = self.root is None or field_at(self.root, group) is not None or SET in violation.origin
+            if belongs or group not in self._groups():
                 yield violation
             elif group not in told:
                 told.add(group)
