@@ -52,10 +52,12 @@ def _parser() -> argparse.ArgumentParser:
     form = size.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print numbers for a program")
     form.add_argument("--plot", metavar="FILE.png", help="draw the memory of every size in conf/model/ into this file")
+    size.add_argument("--config-dir", metavar="DIR", help="one more folder of YAML files, as for train.py")
     size.set_defaults(run=_size)
 
     explain = commands.add_parser("explain", help="who set each value", description="Print every value and who set it.")
     explain.add_argument("words", nargs="*", metavar="WORD", help="train or generate, OVERRIDES, and a KEY to look at alone")
+    explain.add_argument("--config-dir", metavar="DIR", help="one more folder of YAML files, as for train.py")
     explain.set_defaults(run=_explain)
     return parser
 
@@ -68,7 +70,7 @@ def _size(options: argparse.Namespace) -> None:
 
         print(f"wrote {plot_sizes(options.overrides, options.plot)}")
         return
-    composer = Composer("train", CONF_DIR, frozen=True)
+    composer = Composer("train", CONF_DIR, options.config_dir, frozen=True)
     overrides = as_typed(options.overrides, TrainConfig)
     plan = Plan.of(app.checked(composer, overrides), _changes(composer, overrides))
     print(json.dumps(plan.to_dict(), indent=2) if options.json else plan)
@@ -86,7 +88,7 @@ def _explain(options: argparse.Namespace) -> None:
     name = options.words.pop(0) if options.words[:1] in (["train"], ["generate"]) else "train"
     keys = [word for word in options.words if "=" not in word and not word.startswith("~")]
     overrides = as_typed([word for word in options.words if word not in keys], ROOTS[f"{name}_schema"])
-    composer = Composer(name, CONF_DIR, frozen=True)
+    composer = Composer(name, CONF_DIR, options.config_dir, frozen=True)
     print("\n".join(explained(composer, overrides, keys)))
     try:
         app.checked(composer, overrides)

@@ -43,6 +43,7 @@ from gpt2hydra.machine import (
     check_directory,
     device_problems,
     machine_problems,
+    note_overruled,
     remove_fresh,
     require,
     resolving,
@@ -51,7 +52,7 @@ from gpt2hydra.machine import (
 )
 from gpt2hydra.misread import as_typed
 from gpt2hydra.record import job
-from gpt2hydra.rules import ConfigError, Violation
+from gpt2hydra.rules import ConfigError, Violation, did_you_mean
 from gpt2hydra.run_config import TrainConfig
 from gpt2hydra.schema import ROOTS, instantiate, register_schemas
 
@@ -117,6 +118,8 @@ def compose(
     Raises:
         ConfigError: with every violation and who set it.
     """
+    if isinstance(overrides, str) or not isinstance(config_name, str):
+        raise TypeError(f'takes a name and a list, as compose("train", ["model=large"]), not {config_name!r}, {overrides!r}')
     key = (config_name, str(config_dir or CONF_DIR))
     with _COMPOSERS_LOCK:
         if key not in _COMPOSERS:
@@ -152,13 +155,20 @@ class _CommandLine:
     def __init__(self, function: Job, config_name: str, config_dir: Path, extra: str | None) -> None:
         self.function, self.extra = function, extra
         self.parser = get_args_parser()
-        self.arguments: Namespace = self.parser.parse_args()
+        self.arguments: Namespace = self._parse()
         self.config_name = self.arguments.config_name or config_name
         self.config_dir = Path(self.arguments.config_path or config_dir).resolve()
         self.config_class = _declared_class(function, self.config_name)
         self.arguments.overrides = as_typed(
             self.arguments.overrides, self.config_class, sweep=bool(self.arguments.multirun or self.arguments.shell_completion)
         )
+
+    def _parse(self) -> Namespace:
+        arguments, unknown = self.parser.parse_known_args()
+        if unknown:
+            hint = "values are set without dashes, as model=large, and options stand before all of them"
+            self.parser.error(f"unrecognized arguments: {' '.join(unknown)}; {hint}")
+        return arguments
 
     def run(self) -> None:
         """Do what the command line asks for; a refusal is printed and exits with 1."""
@@ -217,7 +227,8 @@ class _CommandLine:
                 raise ConfigError([Violation(option, str(folder), "is not a folder", "set by the command line")])
         if not (Path(self.config_dir) / f"{self.config_name}.yaml").is_file() and self.arguments.config_dir is None:
             known = sorted(file.stem for file in Path(self.config_dir).glob("*.yaml"))
-            rule = f"is not a primary config in {self.config_dir}; known: {', '.join(known)}"
+            near = did_you_mean(self.config_name, known)
+            rule = f"is not a primary config in {self.config_dir}; known: {', '.join(known)}{near}"
             raise ConfigError([Violation("--config-name", self.config_name, rule)])
 
     def _start(self) -> None:
@@ -247,6 +258,7 @@ class _CommandLine:
 
     def _start_job(self, hydra: Hydra, composer: Composer, composed: DictConfig) -> None:
         config = self._pass_gate(composer, composed)
+        note_overruled(composer, self.arguments.overrides)
         if getattr(config, "dry_run", False):
             print_plan(composer, self.arguments.overrides, config)
             return

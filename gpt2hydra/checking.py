@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from gpt2hydra.rules import ABSENT, ConfigError, Relation, Rule, Violation, assignment, closest, kind_of, show
+from gpt2hydra.rules import (
+    ABSENT,
+    Broken,
+    ConfigError,
+    Relation,
+    Rule,
+    Violation,
+    assignment,
+    closest,
+    did_you_mean,
+    kind_of,
+    show,
+)
 
 C = TypeVar("C", bound="Checked")
 
@@ -103,7 +116,8 @@ def check(
             if not nested and not problems and name not in distrusted:
                 flat[name] = value
     blamed = {violation.key for violation in violations}
-    for rule in config_class.RELATIONS:
+    hashable: Any = config_class  # a class is, whatever its instances are
+    for rule in _relations(hashable):
         broken = _check_relation(rule, flat, prefix)
         if broken and broken.key not in blamed:
             violations.append(broken)
@@ -148,12 +162,27 @@ def _check_computed(
     return value, []
 
 
+@functools.cache
+def _relations(config_class: Any) -> tuple[Relation, ...]:
+    """The relations of a class, each over fields that it has; a misspelt one would never be tried."""
+    name: str = config_class.__name__
+    for rule in config_class.RELATIONS:
+        for key in (*rule.keys, *rule.hints):
+            if field_at(config_class, key) is None:
+                near = did_you_mean(key, keys_of(config_class))
+                raise TypeError(f"{name}: @relation names {key}, which is no field{near}")
+    relations: tuple[Relation, ...] = config_class.RELATIONS
+    return relations
+
+
 def _check_relation(rule: Relation, flat: Mapping[str, Any], prefix: str) -> Violation | None:
     if any(key not in flat for key in rule.keys):
         return None
     broken = rule.test(*(flat[key] for key in rule.keys), *(flat.get(key) for key in rule.hints))
     if broken is None:
         return None
+    if not isinstance(broken, Broken):
+        raise TypeError(f"the @relation over {', '.join(rule.keys)} must return a Broken or None, not {broken!r}")
     message = broken.rule
     for key in rule.keys:
         message = message.replace(f"{{{key}}}", f"{prefix}{key} = {show(flat[key])}")

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 BYTES_PER_BPE_TOKEN = 4
 """A round figure for an estimate: English prose has a little more under GPT-2's BPE, plays and program text less."""
 
+SHORTEST = 4
+"""Tokens of a part below which a shorter sequence is no remedy for a short text."""
+
 CHECKED_BYTES = 256 * 2**20
 """So much of each file is checked to be UTF-8 before a run begins; BPE checks the rest, bytes are taken as they are."""
 
@@ -196,7 +199,7 @@ def _too_short(config: TrainConfig, total: int) -> list[Violation]:
         f"is too short: of its {total:,} tokens {shorter:,} are for {name} "
         f"(data.validation_fraction = {show(fraction)}), and training.seq_len + 1 = {needed:,} are needed"
     )
-    return [_violation(config.data.path, rule, f"training.seq_len={shorter - 1}" if shorter > 1 else "")]
+    return [_violation(config.data.path, rule, f"training.seq_len={shorter - 1}" if shorter > SHORTEST else "")]
 
 
 # ------------------------------------------------------------------------------------------------------------- tokens

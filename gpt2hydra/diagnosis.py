@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -27,7 +28,7 @@ from gpt2hydra.layers import layers_of
 from gpt2hydra.misread import misread
 from gpt2hydra.origins import SET, with_origin
 from gpt2hydra.provenance import replay
-from gpt2hydra.rules import ABSENT, COMMAND_LINE, ConfigError, Violation, assignment, closest, show
+from gpt2hydra.rules import ABSENT, COMMAND_LINE, ConfigError, Rule, Violation, assignment, closest, show
 from gpt2hydra.schema import DELETED, config_class_of, examine, in_order
 from gpt2hydra.wording import as_it_came, file_error, first_line, grammar, no_override
 
@@ -138,7 +139,7 @@ class _Diagnosis:
             override = parse(text)
             override.value()
         except Exception as error:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
-            reason = "has too many digits" if isinstance(error, ValueError) and "digits" in str(error) else grammar(error)
+            reason = "has too many digits" if isinstance(error, ValueError) and "digits" in str(error) else grammar(error, key)
             self.found.append(Violation(key, value, reason, f"{SET}{show(text)}"))
             return
         if override.is_sweep_override():
@@ -146,6 +147,8 @@ class _Diagnosis:
                 rule, remedy = "is a list of values: Hydra's own config cannot be swept over", ""
             else:
                 rule, remedy = "is a list of values to sweep over, which needs -m (--multirun)", f"-m {shlex.quote(text)}"
+                if re.fullmatch(r"\d{1,3}(,\d{3})+", value):
+                    rule, remedy = "is a list of values for Hydra; a number has no commas", f"{key}={value.replace(',', '')}"
             self.found.append(Violation(key, value, rule, f"{SET}{text}", remedy))
         elif self.composer.is_group(override.key_or_group) and not isinstance(override.value(), dict):
             self._sort_choice(override, key, value)
@@ -324,8 +327,10 @@ class _Diagnosis:
                 f"is a section; set its keys, for example {key}.{fields_of(field.metadata['section'])[0].name}",
                 origin,
             )
-        rule = field.metadata["rule"].problem(value) or f"must be {field.metadata['rule']}"
-        return Violation(key, value, rule, origin)
+        obeyed: Rule = field.metadata["rule"]
+        remedy = obeyed.remedy(value)
+        suggestion = "" if remedy is ABSENT or obeyed.problem(remedy) else assignment(key, remedy)
+        return Violation(key, value, obeyed.problem(value) or f"must be {obeyed}", origin, suggestion)
 
     def _groups(self) -> list[str]:
         return [group for group in self.composer.usual_choices() if not group.startswith("hydra/")]

@@ -134,6 +134,12 @@ def _with(config: TrainConfig, **changes: Any) -> TrainConfig:
     return replace(config, training=replace(config.training, **changes))
 
 
+def on_this_machine(config: TrainConfig) -> TrainConfig:
+    """The same run, reckoned with the memory that is here, where that is known."""
+    here = replace(config, hardware=HardwareConfig())
+    return config if Device.of(here.hardware, here.training).memory is None else here
+
+
 def memory_warning(config: TrainConfig) -> str:
     """Why a run is not expected to fit, and each change that would make it; nothing where it fits or is not known."""
     device = Device.of(config.hardware, config.training)

@@ -6,14 +6,19 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpt2hydra.checking import Checked
+from gpt2hydra.config import CONF_DIR
 from gpt2hydra.rules import ConfigError, Violation
 from gpt2hydra.run_config import GenerateConfig, TrainConfig
+
+if TYPE_CHECKING:
+    from gpt2hydra.composition import Composer
 
 EXTRAS = {"train": ("torch", "transformers", "accelerate", "safetensors", "matplotlib")}
 """Extra → the modules that it brings: an absent one would stop a run, the last at its very end."""
@@ -25,9 +30,16 @@ def require(extra: str | None) -> None:
     if absent:
         sys.stderr.write(
             f"The configuration is valid, but {', '.join(absent)} cannot be imported; nothing was started.\n"
-            f"  try: pip install 'gpt2hydra[{extra}]'\n"
+            f"  try: {install_command(extra)}\n"
         )
         sys.exit(1)
+
+
+def install_command(extra: str | None) -> str:
+    """What to type for an extra: of the checkout that this is, or of the package."""
+    checkout = CONF_DIR.parent
+    is_checkout = (checkout / "pyproject.toml").is_file()
+    return f"pip install -e '{checkout}[{extra}]'" if is_checkout else f"pip install 'gpt2hydra[{extra}]'"
 
 
 def device_problems(config: Checked) -> tuple[Violation, ...]:
@@ -85,12 +97,20 @@ def unwritable(directory: Path, reason: object, key: str) -> Violation:
     return Violation(key, str(directory), rule, suggestion=f"{key}={'outputs/mine' if key.endswith('dir') else 'mine'}")
 
 
+def note_overruled(composer: Composer, overrides: Sequence[str]) -> None:
+    """Say on standard error which choices of the command line come to nothing."""
+    if sum("=" in text and "." not in text.partition("=")[0] for text in overrides) > 1:
+        from gpt2hydra.origins import overruled
+
+        sys.stderr.write("".join(f"{note}\n" for note in overruled(composer, overrides)))
+
+
 def warn_of_memory(config: Checked) -> None:
     """Say on standard error where the predicted peak exceeds the device, and what would fit."""
     if isinstance(config, TrainConfig):
-        from gpt2hydra.fit import memory_warning
+        from gpt2hydra.fit import memory_warning, on_this_machine
 
-        warning = memory_warning(config)
+        warning = memory_warning(on_this_machine(config))
         if warning:
             sys.stderr.write(f"{warning}\n\n")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpt2hydra.checking import Checked, field_at, leaves
-from gpt2hydra.composition import Composer, hydra_state
+from gpt2hydra.composition import Composer, hydra_state, parse
 from gpt2hydra.provenance import Provenance, trace
 from gpt2hydra.rules import ABSENT, COMMAND_LINE, Violation, assignment, show
 
@@ -66,3 +66,21 @@ def changes(composer: Composer, overrides: Sequence[str], config: Checked) -> li
         if field is not None and "rule" in field.metadata and value != field.default:
             found.append((key, show(value), provenance.origin(key).partition("   (was")[0]))
     return found
+
+
+def overruled(composer: Composer, overrides: Sequence[str]) -> list[str]:
+    """A note for each option chosen on the command line of which nothing is left: an experiment replaced it all."""
+    choices = [each for each in map(parse, overrides) if composer.is_group(each.key_or_group) and isinstance(each.value(), str)]
+    if len(choices) < 2:
+        return []
+    with hydra_state():
+        chains = trace(composer.loader, composer.config_name, list(overrides)).settings.values()
+    notes = []
+    for choice in choices:
+        file = f"{choice.key_or_group}/{choice.value()}.yaml:"
+        set_there = [chain for chain in chains if any(file in setting.source for setting in chain)]
+        winners = {chain[-1].source.rpartition(":")[0] for chain in set_there}
+        if set_there and not any(file in chain[-1].source or COMMAND_LINE in chain[-1].source for chain in set_there):
+            keys = ", ".join(chain[-1].key for chain in set_there)
+            notes.append(f"note: {choice.input_line} has no effect: {', '.join(sorted(winners))} sets {keys}")
+    return notes

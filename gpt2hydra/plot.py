@@ -9,6 +9,7 @@ from pathlib import Path
 from gpt2hydra import app
 from gpt2hydra.config import GPT2Config
 from gpt2hydra.fit import gigabytes
+from gpt2hydra.machine import install_command
 from gpt2hydra.memory import PARTS
 from gpt2hydra.plan import Plan
 from gpt2hydra.rules import COMMAND_LINE, ConfigError, Violation
@@ -33,7 +34,7 @@ def plot_sizes(overrides: Sequence[str], path: str) -> Path:
         raise ConfigError([Violation("model", chosen.partition("=")[2], rule, f"set by {COMMAND_LINE}{chosen}")])
     plans = {name: Plan.of(app.compose("train", [*overrides, f"model={name}"])) for name in GPT2Config.presets()}
     if find_spec("matplotlib") is None:
-        rule = "needs matplotlib, which is not installed: pip install 'gpt2hydra[plot]'"
+        rule = f"needs matplotlib, which is not installed: {install_command('plot')}"
         raise ConfigError([Violation("--plot", path, rule)])
     _draw(plans, file)
     return file

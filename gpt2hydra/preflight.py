@@ -63,7 +63,7 @@ class Preflight:
     def table(self) -> str:
         """The invalid points: number, overrides, what is wrong and what to type instead."""
         rows = [(f"#{number}", " ".join(self.points[number]), each) for number, each in sorted(self.invalid.items())]
-        width = min(max(len(overrides) for _, overrides, _ in rows), 60)
+        width = max(len(overrides) for _, overrides, _ in rows)
         lines = [f"  {'point':<6} {'overrides':<{width}}  problem"]
         for number, overrides, violations in rows:
             for index, violation in enumerate(violations):
@@ -190,9 +190,9 @@ def warn_of_memory(found: Preflight) -> None:
     configs = {number: config for number, config in found.valid.items() if isinstance(config, TrainConfig)}
     if not configs:
         return
-    from gpt2hydra.plan import Plan
+    from gpt2hydra.fit import memory_warning, on_this_machine
 
-    large = [f"#{number}" for number, config in configs.items() if Plan.of(config).fits is False]
+    large = [f"#{number}" for number, config in configs.items() if memory_warning(on_this_machine(config))]
     if large:
         shown = ", ".join(large[:10]) + ", ..." * (len(large) > 10)
         exceed = f"{len(large)} of {len(found.points)} points exceed{'s' * (len(large) == 1)} the memory"

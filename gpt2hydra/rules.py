@@ -97,12 +97,13 @@ def assignment(key: str, value: object) -> str:
 
 
 def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known word that ``word`` was probably meant to be: its beginning, its initials, or misspelt by a little."""
+    """The known word that ``word`` was probably meant to be: its beginning, its end, its initials, or misspelt by a little."""
     by_lower = {name.lower(): name for name in known}
     word = word.lower()
     for lower, name in by_lower.items():
         begins = len(word) > 2 and lower.startswith(word)  # hardware=h100
-        if begins or (len(word) > 1 and word == "".join(part[:1] for part in lower.split("_"))):  # training.lr
+        ends = len(lower) > 1 and word.endswith((f"-{lower}", f"_{lower}"))  # model=gpt2-xl
+        if begins or ends or (len(word) > 1 and word == "".join(part[:1] for part in lower.split("_"))):  # training.lr
             return name
     import difflib
 
@@ -166,7 +167,7 @@ class Rule:
     def remedy(self, value: object) -> object:
         """The nearest value that obeys, or ABSENT where none is near."""
         if self.kind is bool:
-            return FLAGS.get(str(value).strip().lower(), ABSENT)
+            return FLAGS.get(closest(str(value).strip(), FLAGS) or "", ABSENT)
         if isinstance(value, str) and self.choices:
             near = closest(value, self.choices)
             return near if near else ABSENT

@@ -57,7 +57,7 @@ class TokenizerConfig(Checked):
 def _rate_falls(min_learning_rate: float, learning_rate: float) -> Broken | None:
     if min_learning_rate <= learning_rate:
         return None
-    return Broken("must be ≤ {learning_rate}", {"min_learning_rate": learning_rate / 10})
+    return Broken("must be ≤ {learning_rate}", {"min_learning_rate": float(f"{learning_rate / 10:.3g}")})
 
 
 @relation("warmup_steps", "max_steps")
@@ -72,7 +72,7 @@ class TrainingConfig(Checked):
     """How the model is trained: AdamW, learning-rate warm-up, then a schedule."""
 
     seq_len: int = integer(1024, "tokens of one sequence", at_most=10_000_000)
-    batch_size: int = integer(8, "sequences of one forward and backward pass", at_most=1_000_000)
+    batch_size: int = integer(4, "sequences of one forward and backward pass", at_most=1_000_000)
     gradient_accumulation_steps: int = integer(1, "passes whose gradients add up to one step", at_most=1_000_000)
     max_steps: int = integer(1000, "optimizer steps", at_most=1_000_000_000)
     learning_rate: float = number(6e-4, "peak learning rate, reached after the warm-up", above=0, at_most=10)

@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from gpt2hydra import record
 from gpt2hydra.checking import Checked
 from gpt2hydra.composition import Composer, parse, task_overrides
-from gpt2hydra.machine import check_directory, device_problems, machine_problems, require, resolving
+from gpt2hydra.machine import check_directory, device_problems, machine_problems, note_overruled, require, resolving
 from gpt2hydra.preflight import Point, Preflight, expand, is_basic, print_points, report, summary, warn_of_memory
 from gpt2hydra.rules import ConfigError, Violation
 from gpt2hydra.schema import instantiate, register_resolvers
@@ -93,6 +93,7 @@ def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any]
     composer.hydra_overrides = tuple(OmegaConf.to_container(composed.hydra.overrides.hydra, resolve=False))  # type: ignore[arg-type]
     mode, basic = str(composed.get("preflight", "strict")), is_basic(composed)
     points, notes = expand(composed, composer)
+    note_overruled(composer, points[0] if points else [])
     found = Preflight(points, skip=mode == "skip_invalid" and basic, can_skip=basic)
     if mode != "off" or composed.get("dry_run") is True:
         found.compose(composer)

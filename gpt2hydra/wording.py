@@ -42,9 +42,9 @@ def no_override(text: str) -> Violation:
     return Violation(show(text), rule=rule, origin="on the command line")
 
 
-def grammar(error: Exception) -> str:
+def grammar(error: Exception, key: str) -> str:
     """What Hydra's parser could not make of an override."""
-    hint = "; put it in quotes if it is text: \"key='...'\"" if isinstance(error, HydraException) else ""
+    hint = f"; put it in quotes if it is text: \"{key}='...'\"" if isinstance(error, HydraException) else ""
     reason = first_line(error).partition(" expecting ")[0]
     return f"is not an override that Hydra can read ({reason}){hint}"
 

@@ -209,9 +209,18 @@ def test_an_absent_extra_is_told_after_validation(run: CommandLine, monkeypatch:
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
     assert outcome.err == (
         "The configuration is valid, but no_such_module cannot be imported; nothing was started.\n"
-        "  try: pip install 'gpt2hydra[train]'\n"
+        f"  try: pip install -e '{ROOT}[train]'\n"
     )
     assert "2 problems" in run(*BROKEN, extra="train").err
+
+
+@pytest.mark.parametrize("mode", [[], ["-m"]])
+def test_a_choice_that_an_experiment_replaced_is_told(run: CommandLine, mode: list[str]) -> None:
+    outcome = run(*mode, "experiment=quickstart", "model=large", "training.seed=3")
+    note = "sets model.n_embd, model.n_layer, model.n_head\n"
+    assert outcome.code == 0
+    assert outcome.err.startswith("note: model=large has no effect: ") and outcome.err.endswith(note)
+    assert run(*mode, "experiment=shakespeare_char", "hardware=l4").err == ""
 
 
 # ------------------------------------------------------------------------------------------------------------ in the job
@@ -266,9 +275,9 @@ def test_a_full_disk_behind_the_output_is_told(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_prints_the_plan_and_starts_nothing(run: CommandLine) -> None:
-    outcome = run("model=large", "dry_run=true", "training.batch_size=4")
+    outcome = run("model=large", "dry_run=true", "training.batch_size=2")
     assert (outcome.code, outcome.configs, run.left_behind()) == (0, [], [])
-    assert "774,030,080" in outcome.out and "training.batch_size=4" in outcome.out
+    assert "774,030,080" in outcome.out and "training.batch_size=2" in outcome.out
 
 
 # ------------------------------------------------------------------------------------------------- the programs themselves

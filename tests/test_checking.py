@@ -55,3 +55,21 @@ def test_relations_over_distrusted_keys_are_not_tried() -> None:
 def test_a_section_must_be_a_mapping() -> None:
     with pytest.raises(ConfigError, match="must be a section with the keys of Inner, not an integer"):
         Outer.from_dict({"name": "x", "inner": 3})
+
+
+def test_a_relation_over_a_misspelt_field_is_a_mistake_of_the_program() -> None:
+    @dataclass(frozen=True)
+    class Wrong(Inner):
+        RELATIONS = (relation("low", "hihg")(lambda low, high: None),)
+
+    with pytest.raises(TypeError, match=r"Wrong: @relation names hihg, which is no field; did you mean high\?"):
+        Wrong()
+
+
+def test_a_relation_must_say_how_it_is_broken() -> None:
+    @dataclass(frozen=True)
+    class Wrong(Inner):
+        RELATIONS = (relation("low", "high")(lambda low, high: "too low"),)  # type: ignore[arg-type, return-value]
+
+    with pytest.raises(TypeError, match="must return a Broken or None, not 'too low'"):
+        Wrong()

@@ -235,6 +235,18 @@ WAS_12 = "(was 12, conf/model/small.yaml:1)\n  try: model.n_layer=12"
             id="bool for int",
         ),
         pytest.param(
+            "training.max_steps=1,000",
+            "training.max_steps = 1,000\n  is a list of values for Hydra; a number has no commas\n"
+            "  set by the command line: training.max_steps=1,000\n  try: training.max_steps=1000",
+            id="comma in a number",
+        ),
+        pytest.param(
+            "training.batch_size=64.0",
+            "training.batch_size = 64.0\n  must be an integer ≥ 1 and ≤ 1,000,000, not a number with a decimal point\n"
+            "  set by the command line: training.batch_size=64.0   (was 4, the default)\n  try: training.batch_size=64",
+            id="whole number with a decimal point",
+        ),
+        pytest.param(
             "model.n_layer=12.0",
             f"model.n_layer = 12.0\n  {A_VALUE}, not a number with a decimal point\n"
             f"  set by the command line: model.n_layer=12.0   {WAS_12}",
@@ -321,7 +333,7 @@ WAS_12 = "(was 12, conf/model/small.yaml:1)\n  try: model.n_layer=12"
         pytest.param(
             "model.n_layer=(",
             "model.n_layer = (\n  is not an override that Hydra can read (extraneous input '('); put it in quotes"
-            " if it is text: \"key='...'\"\n  set by the command line: model.n_layer=(\n  try: model.n_layer=12",
+            " if it is text: \"model.n_layer='...'\"\n  set by the command line: model.n_layer=(\n  try: model.n_layer=12",
             id="no grammar",
         ),
     ],

@@ -36,7 +36,7 @@ def test_the_largest_batch_fits_and_the_next_does_not(changes: dict[str, Any]) -
 
 
 def test_what_does_not_fit_is_told_with_changes_that_do() -> None:
-    overrides = ["model=xl", "hardware=a100_40gb"]
+    overrides = ["model=xl", "hardware=a100_40gb", "training.batch_size=8"]
     warning = memory_warning(compose(*overrides))
     head, _, *remedies = warning.splitlines()
     assert head == "warning: the predicted peak, 66.97 GB, exceeds the 42.90 GB of NVIDIA A100 40GB."

@@ -13,7 +13,7 @@ def compose(*overrides: str) -> TrainConfig:
 
 
 def test_the_plan_in_words() -> None:
-    text = str(Plan.of(compose("model=large", "hardware=h100_80gb", "training.precision=bf16")))
+    text = str(Plan.of(compose("model=large", "hardware=h100_80gb", "training.precision=bf16", "training.batch_size=8")))
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert lines[0] == "GPT-2 of 36 layers, 1280 wide, 20 heads of 64; 50,257 tokens, sequences of 1,024"
     assert "parameters 774,030,080 exact" in lines

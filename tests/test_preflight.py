@@ -158,7 +158,8 @@ def test_a_point_that_a_file_makes_invalid_says_which(run: CommandLine) -> None:
 
 def test_points_that_exceed_the_memory_are_warned_of(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(machine.EXTRAS, "train", ())
-    outcome = run("-m", "model=small,xl", "hardware=l4", extra="train")
+    monkeypatch.setattr("gpt2hydra.fit._machine_memory", lambda: 24 * 10**9)
+    outcome = run("-m", "model=small,xl", "hardware=h200", extra="train")  # which is not here
     assert outcome.err.startswith("warning: by prediction 1 of 2 points exceeds the memory: #1; dry_run=true shows")
     assert len(outcome.configs) == 2
 

@@ -73,4 +73,5 @@ def test_values_are_shown_on_one_short_line(value: object, shown: str) -> None:
 
 def test_the_closest_word_is_found_whatever_its_case() -> None:
     assert closest("N_HED", ["n_head", "n_embd"]) == "n_head"
+    assert closest("gpt2-xl", ["small", "xl"]) == "xl"
     assert closest("zebra", ["n_head", "n_embd"]) is None
