@@ -13,8 +13,9 @@ import sys
 import threading
 import typing
 from argparse import Namespace
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -52,7 +53,7 @@ from gpt2hydra.machine import (
 )
 from gpt2hydra.misread import as_typed
 from gpt2hydra.record import job
-from gpt2hydra.rules import ConfigError, Violation, did_you_mean
+from gpt2hydra.rules import COMMAND_LINE, ConfigError, Violation, did_you_mean
 from gpt2hydra.run_config import TrainConfig
 from gpt2hydra.schema import ROOTS, instantiate, register_schemas
 
@@ -173,11 +174,24 @@ class _CommandLine:
     def run(self) -> None:
         """Do what the command line asks for; a refusal is printed and exits with 1."""
         version.setbase(VERSION_BASE)
-        with program():
+        with program(), self._hydras_origins():
             if self._only_looks():
                 self._look()
             else:
                 self._start()
+
+    @contextmanager
+    def _hydras_origins(self) -> Iterator[None]:
+        """Add who set it to a violation of Hydra's own config, which provenance leaves aside."""
+        try:
+            yield
+        except ConfigError as error:
+            typed = {text.partition("=")[0].lstrip("+"): f"set by {COMMAND_LINE}{text}" for text in self.arguments.overrides}
+            told = [
+                replace(each, origin=typed.get(each.key, "")) if each.key.startswith("hydra.") and not each.origin else each
+                for each in error.violations
+            ]
+            raise error if told == list(error.violations) else ConfigError(told) from error
 
     def _only_looks(self) -> bool:
         options = self.arguments

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gpt2hydra.checking import Checked
 from gpt2hydra.config import CONF_DIR
-from gpt2hydra.rules import ConfigError, Violation
+from gpt2hydra.rules import ConfigError, Violation, assignment
 from gpt2hydra.run_config import GenerateConfig, TrainConfig
 
 if TYPE_CHECKING:
@@ -69,15 +69,15 @@ def resolving(key: str, written: object) -> Iterator[None]:
 
 
 def check_directory(directory: Path, key: str, parent: Path | None = None) -> None:
-    """Refuse an output directory, which ``key`` gives or its ``parent``, that cannot be written or holds a finished run."""
+    """Refuse an output directory, which ``key`` gives or its ``parent``, that cannot be written or holds a run."""
     try:
         finished = (directory / "checkpoint").exists()
         existing = next(folder for folder in (directory, *directory.parents) if folder.exists())
     except OSError as error:  # a name that is too long
         raise ConfigError([unwritable(directory, error.strerror, key)]) from None
     if finished:
-        rule = "holds a finished run, which would be overwritten; choose another"
-        raise ConfigError([Violation(key, str(directory), rule, suggestion=f"{key}={parent or directory}-2")])
+        rule = "holds the checkpoint of an earlier run, which would be overwritten; choose another"
+        raise ConfigError([Violation(key, str(directory), rule, suggestion=assignment(key, f"{parent or directory}-2"))])
     if not existing.is_dir():
         raise ConfigError([unwritable(directory, f"{existing} is a file", key)])
     if not os.access(existing, os.W_OK | os.X_OK):

@@ -172,6 +172,12 @@ def test_hydras_own_keys_in_a_file_are_told_with_their_line(run: CommandLine, wr
     assert expected in outcome.err and "\n    set by experiment/x.yaml:2\n" in outcome.err
 
 
+def test_an_override_of_hydras_own_that_is_no_grammar(run: CommandLine) -> None:
+    outcome = run("hydra.run.dir=x(")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert outcome.err.startswith("1 problem in the configuration; nothing was started.\n\n  hydra.run.dir = x(\n")
+
+
 def test_a_directory_that_refers_to_nothing_is_told_beside_the_rest(run: CommandLine) -> None:
     outcome = run("hydra.run.dir=${nope}", "model.n_head=7")
     assert (outcome.code, outcome.configs) == (1, [])
@@ -186,7 +192,8 @@ def test_a_finished_run_is_not_overwritten(run: CommandLine) -> None:
     (run.folder / "done/checkpoint").mkdir(parents=True)
     outcome = run("hydra.run.dir=done")
     assert (outcome.code, outcome.configs) == (1, [])
-    assert "holds a finished run" in outcome.err and "try: hydra.run.dir=" in outcome.err
+    assert "holds the checkpoint of an earlier run" in outcome.err and "try: hydra.run.dir=" in outcome.err
+    assert "    set by the command line: hydra.run.dir=done\n" in outcome.err
 
 
 @pytest.mark.parametrize("directory", ["file", "file/below"])

@@ -267,7 +267,7 @@ def test_a_full_disk_ends_a_run_with_a_word(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_finished_run_is_not_overwritten_from_python_either(result: Result) -> None:
-    with pytest.raises(ConfigError, match="holds a finished run"):
+    with pytest.raises(ConfigError, match="holds the checkpoint of an earlier run"):
         train(tiny(), result.checkpoint.parent)
 
 
