@@ -318,8 +318,6 @@ class _Diagnosis:
             return dataclasses.replace(unknown_below(self.root, key, value, self._groups()), origin=origin)
         if "computed" in field.metadata:
             return Violation(key, value, f"is computed ({field.metadata['doc']}); it cannot be set", origin)
-        if override is not None and override.is_add() and not isinstance(override.value(), Mapping):
-            return Violation(key, value, "exists already; leave out the plus", origin, line.lstrip("+"))
         if "section" in field.metadata:
             return Violation(
                 key,
@@ -328,9 +326,14 @@ class _Diagnosis:
                 origin,
             )
         obeyed: Rule = field.metadata["rule"]
-        remedy = obeyed.remedy(value)
+        problem, remedy = obeyed.problem(value), obeyed.remedy(value)
         suggestion = "" if remedy is ABSENT or obeyed.problem(remedy) else assignment(key, remedy)
-        return Violation(key, value, obeyed.problem(value) or f"must be {obeyed}", origin, suggestion)
+        if override is not None and override.is_add() and not isinstance(override.value(), Mapping):
+            rule = "exists already; leave out the plus"
+            return Violation(
+                key, value, f"{problem}; it {rule}" if problem else rule, origin, suggestion if problem else line[1:]
+            )
+        return Violation(key, value, problem or f"must be {obeyed}", origin, suggestion)
 
     def _groups(self) -> list[str]:
         return [group for group in self.composer.usual_choices() if not group.startswith("hydra/")]

@@ -99,6 +99,19 @@ WAS_12 = "(was 12, conf/model/small.yaml:1)\n  try: model.n_layer=12"
             id="forced key",
         ),
         pytest.param(
+            "+training.seed=3",
+            "training.seed = 3\n  exists already; leave out the plus\n"
+            "  set by the command line: +training.seed=3   (was 1337, the default)\n  try: training.seed=3",
+            id="added, though it is there",
+        ),
+        pytest.param(
+            "+training.seed=abc",
+            "training.seed = abc\n  must be an integer ≥ 0 and ≤ 4,294,967,295, not text; it exists already; leave out the plus"
+            "\n"
+            "  set by the command line: +training.seed=abc   (was 1337, the default)\n  try: training.seed=1337",
+            id="added, though it is there, and wrong",
+        ),
+        pytest.param(
             "+foo.bar=3",
             "foo.bar = 3\n  unknown key; known: model, data, tokenizer, training, hardware, dry_run, preflight\n"
             "  set by the command line: +foo.bar=3",
