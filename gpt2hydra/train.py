@@ -202,8 +202,8 @@ class Run(TrainerCallback):
         print(
             f"\nTrained {self.step:,} steps on {tokens:,} tokens in {duration(seconds)}.\n\n"
             f"  validation loss  {untrained:.3f} untrained → {final:.3f} trained (nats per token)\n"
-            f"  checkpoint       {self.folder}\n"
-            f"  losses           {self.output_dir / 'loss.png'}, loss.csv beside it\n"
+            f"  checkpoint       {_as_seen_from_here(self.folder)}\n"
+            f"  losses           {_as_seen_from_here(self.output_dir / 'loss.png')}, loss.csv beside it\n"
             f"  sample from it   {sampling_command(self.output_dir)}"
         )
         if final >= untrained:
