@@ -91,8 +91,8 @@ def as_typed(overrides: Iterable[str], config_class: type[Checked], *, sweep: bo
     """Quote the values of text fields so that they mean what was typed.
 
     Hydra's grammar would read ``data.path=007`` as 7 and the commas of ``prompt=To be, or not`` as a sweep. A ``prompt`` is
-    taken as it stands, any other text field when it looks like a number; quoted values are left to Hydra, and so is
-    everything in a sweep.
+    taken as it stands, any other text field when it looks like a number or has signs that the grammar lacks; quoted values
+    are left to Hydra, and so is everything in a sweep.
     """
     return [_as_typed(text, config_class, sweep) for text in overrides]
 

@@ -190,9 +190,10 @@ def warn_of_memory(found: Preflight) -> None:
     configs = {number: config for number, config in found.valid.items() if isinstance(config, TrainConfig)}
     if not configs:
         return
-    from gpt2hydra.fit import memory_warning, on_this_machine
+    from gpt2hydra.fit import on_this_machine
+    from gpt2hydra.plan import Plan
 
-    large = [f"#{number}" for number, config in configs.items() if memory_warning(on_this_machine(config))]
+    large = [f"#{number}" for number, config in configs.items() if Plan.of(on_this_machine(config)).fits is False]
     if large:
         shown = ", ".join(large[:10]) + ", ..." * (len(large) > 10)
         exceed = f"{len(large)} of {len(found.points)} points exceed{'s' * (len(large) == 1)} the memory"

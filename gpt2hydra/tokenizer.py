@@ -262,7 +262,8 @@ def _vocabulary_problems(path: str, vocab: Path, vocab_size: int) -> list[Violat
         symbols, _, problem = vocabulary(vocab)
     except ConfigError as error:
         return [Violation("tokenizer.path", path, f"vocab.json {v.rule}") for v in error.violations]
-    problem = f"vocab.json {problem}" if problem else _merges_problem(vocab.with_name(FILES[1]), vocab)
+    merges = vocab.with_name(FILES[1])
+    problem = f"vocab.json {problem}" if problem else _merges_problem(vocab, _stamp(vocab), merges, _stamp(merges))
     if problem:
         return [Violation("tokenizer.path", path, problem)]
     if symbols > vocab_size:
@@ -271,11 +272,18 @@ def _vocabulary_problems(path: str, vocab: Path, vocab_size: int) -> list[Violat
     return []
 
 
-def _merges_problem(file: Path, vocab: Path) -> str:
+def _stamp(file: Path) -> tuple[int, int]:
+    """Size and time of change, which tell a cache that a file is new."""
+    stat = file.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=8)
+def _merges_problem(vocab: Path, vocab_stamp: tuple[int, int], merges: Path, merges_stamp: tuple[int, int]) -> str:
     """Why ``merges.txt`` does not belong to the vocabulary beside it; empty if it does."""
     known = read_json(vocab, LARGEST_FILE)
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
+        lines = merges.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError:
         return "merges.txt is not UTF-8"
     for number, line in enumerate(lines, 1):
@@ -289,12 +297,11 @@ def _merges_problem(file: Path, vocab: Path) -> str:
 
 def vocabulary(file: Path) -> tuple[int, int, str]:
     """Of a ``vocab.json``: the highest id + 1, the bytes of its longest token, and why it is none at all."""
-    stat = file.stat()
-    return _vocabulary(file, stat.st_size, stat.st_mtime_ns)
+    return _vocabulary(file, _stamp(file))
 
 
 @functools.lru_cache(maxsize=8)
-def _vocabulary(file: Path, size: int, modified: int) -> tuple[int, int, str]:
+def _vocabulary(file: Path, stamp: tuple[int, int]) -> tuple[int, int, str]:
     content = read_json(file, LARGEST_FILE)
     if END_OF_TEXT not in content or not all(type(token) is int and token >= 0 for token in content.values()):
         return 0, 0, f"must map text to ids, {END_OF_TEXT} included"
