@@ -5,33 +5,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gpt2hydra import huggingface as huggingface
     from gpt2hydra import sizing as sizing
-    from gpt2hydra.app import compose as compose
-    from gpt2hydra.app import main as main
-    from gpt2hydra.config import GPT2Config as GPT2Config
-    from gpt2hydra.rules import ConfigError as ConfigError
-    from gpt2hydra.rules import Violation as Violation
-    from gpt2hydra.run_config import GenerateConfig as GenerateConfig
-    from gpt2hydra.run_config import TrainConfig as TrainConfig
-    from gpt2hydra.schema import instantiate as instantiate
-    from gpt2hydra.schema import register_configs as register_configs
+    from gpt2hydra.checkpoint import huggingface as huggingface
+    from gpt2hydra.cli.main import compose as compose
+    from gpt2hydra.cli.main import main as main
+    from gpt2hydra.composition.schema import instantiate as instantiate
+    from gpt2hydra.composition.schema import register_configs as register_configs
+    from gpt2hydra.config.fields import ConfigError as ConfigError
+    from gpt2hydra.config.fields import Violation as Violation
+    from gpt2hydra.config.gpt2 import GPT2Config as GPT2Config
+    from gpt2hydra.config.run import GenerateConfig as GenerateConfig
+    from gpt2hydra.config.run import TrainConfig as TrainConfig
 
-__version__ = "0.1.0"
+from gpt2hydra.version import __version__ as __version__
 
 _HOMES = {
-    "ConfigError": "rules",
-    "GPT2Config": "config",
-    "GenerateConfig": "run_config",
-    "TrainConfig": "run_config",
-    "Violation": "rules",
-    "compose": "app",
-    "huggingface": "",
-    "instantiate": "schema",
-    "main": "app",
-    "register_configs": "schema",
+    "ConfigError": "config.fields",
+    "GPT2Config": "config.gpt2",
+    "GenerateConfig": "config.run",
+    "TrainConfig": "config.run",
+    "Violation": "config.fields",
+    "compose": "cli.main",
+    "huggingface": "checkpoint",
+    "instantiate": "composition.schema",
+    "main": "cli.main",
+    "register_configs": "composition.schema",
     "sizing": "",
 }
+"""Public name → the module that defines it, or the package that holds it."""
+
 __all__ = sorted(_HOMES)
 
 
@@ -41,8 +43,8 @@ def __getattr__(name: str) -> Any:
 
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _HOMES[name]
-    value = getattr(import_module(f"{__name__}.{home}"), name) if home else import_module(f"{__name__}.{name}")
+    home = f"{__name__}.{_HOMES[name]}".rstrip(".")
+    value = import_module(f"{home}.{name}") if name in ("huggingface", "sizing") else getattr(import_module(home), name)
     globals()[name] = value
     return value
 

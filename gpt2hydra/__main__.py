@@ -7,20 +7,21 @@ import json
 import sys
 from collections.abc import Sequence
 
-from gpt2hydra import __version__, app
-from gpt2hydra.composition import Composer
-from gpt2hydra.config import CONF_DIR
-from gpt2hydra.console import program
-from gpt2hydra.misread import as_typed
-from gpt2hydra.rules import ABSENT, ConfigError
-from gpt2hydra.run_config import GenerateConfig, TrainConfig
-from gpt2hydra.schema import ROOTS
+from gpt2hydra.cli import main as app
+from gpt2hydra.cli.exit import program
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.schema import ROOTS
+from gpt2hydra.composition.yaml_traps import as_typed
+from gpt2hydra.config.fields import ABSENT, ConfigError
+from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.run import GenerateConfig, TrainConfig
+from gpt2hydra.version import __version__
 
 
 @app.main(config_name="train", extra="train")
 def train(config: TrainConfig) -> float:
     """Train, and return the validation loss, which is what a Hydra sweeper minimises."""
-    from gpt2hydra.train import train
+    from gpt2hydra.training.run import train
 
     return train(config).validation_loss
 
@@ -28,7 +29,7 @@ def train(config: TrainConfig) -> float:
 @app.main(config_name="generate", extra="train")
 def generate(config: GenerateConfig) -> None:
     """Print the samples."""
-    from gpt2hydra.generate import generate
+    from gpt2hydra.inference.generate import generate
 
     generate(config)
 
@@ -63,10 +64,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _size(options: argparse.Namespace) -> None:
-    from gpt2hydra.plan import Plan
+    from gpt2hydra.sizing.plan import Plan
 
     if options.plot is not None:
-        from gpt2hydra.plot import plot_sizes
+        from gpt2hydra.sizing.plot import plot_sizes
 
         print(f"wrote {plot_sizes(options.overrides, options.plot)}")
         return
@@ -77,13 +78,13 @@ def _size(options: argparse.Namespace) -> None:
 
 
 def _changes(composer: Composer, overrides: list[str]) -> list[tuple[str, str, str]]:
-    from gpt2hydra.origins import changes
+    from gpt2hydra.composition.origins import changes
 
     return changes(composer, overrides, app.checked(composer, overrides))
 
 
 def _explain(options: argparse.Namespace) -> None:
-    from gpt2hydra.explain import explained
+    from gpt2hydra.cli.explain import explained
 
     name = options.words.pop(0) if options.words[:1] in (["train"], ["generate"]) else "train"
     keys = [word for word in options.words if "=" not in word and not word.startswith("~")]

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from gpt2hydra.config import GPT2Config
+from gpt2hydra.config.gpt2 import GPT2Config
 
 probabilities = st.floats(0, 1, allow_nan=False)
 

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 import gpt2hydra
-from gpt2hydra import GPT2Config, data, sizing
-from gpt2hydra.config import CONF_DIR
+from gpt2hydra import GPT2Config, sizing
+from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.data import text as data
 
 EXPERIMENTS = sorted((CONF_DIR / "experiment").glob("*.yaml"))
 

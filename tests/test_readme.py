@@ -8,7 +8,7 @@ import pytest
 import gpt2hydra
 from gpt2hydra import GPT2Config, sizing
 from gpt2hydra.__main__ import main
-from gpt2hydra.config import CONF_DIR
+from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.command_line import CommandLine
 
 README = (CONF_DIR.parent / "README.md").read_text(encoding="utf-8")

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gpt2hydra.checking import fields_of
-from gpt2hydra.config import CONF_DIR
-from gpt2hydra.run_config import TrainConfig
+from gpt2hydra.config.checked import fields_of
+from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.run import TrainConfig
 
 BARE = """import hydra
 from dataclasses import dataclass, field

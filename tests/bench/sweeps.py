@@ -17,10 +17,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 import gpt2hydra
-from gpt2hydra.composition import Composer
-from gpt2hydra.config import CONF_DIR
-from gpt2hydra.preflight import preflight
-from gpt2hydra.schema import register_schemas
+from gpt2hydra.cli.preflight import preflight
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.schema import register_schemas
+from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.bench.peers import compare, is_quick, process, python, write_apps
 
 POINTS = [

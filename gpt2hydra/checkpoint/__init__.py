@@ -1,0 +1,1 @@
+"""What is kept? Whole folders of weights, and Hugging Face's format."""

@@ -1,0 +1,201 @@
+"""GPT2Config to and from the ``config.json`` of Hugging Face. Standard library only.
+
+The names are transformers' own (``transformers/models/gpt2/configuration_gpt2.py``), which are OpenAI's and ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gpt2hydra.config.checked import check, fields_of
+from gpt2hydra.config.fields import ABSENT, ConfigError, Violation, show
+from gpt2hydra.config.gpt2 import GPT2Config
+
+LARGEST_CONFIG = 1_000_000
+"""Bytes. A GPT-2's config.json has about 700; more than this is not one."""
+
+GELU = ("gelu_new", "gelu_pytorch_tanh")
+"""Two names of one function, GPT-2's tanh approximation; the second is PyTorch's single kernel for it."""
+
+_SHAPE = tuple(field.name for field in fields_of(GPT2Config) if field.init)
+
+_ALIASES = {
+    "hidden_size": "n_embd",
+    "max_position_embeddings": "n_positions",
+    "n_ctx": "n_positions",
+    "num_attention_heads": "n_head",
+    "num_hidden_layers": "n_layer",
+}
+"""Other names under which transformers, past and present, reads a field of the shape."""
+
+_FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
+    "model_type": (("gpt2",), "must be gpt2"),
+    "activation_function": (GELU, "must be gelu_new or gelu_pytorch_tanh, two names of GPT-2's activation"),
+    "tie_word_embeddings": ((True,), "must be true: the output layer is the token embedding"),
+    "scale_attn_weights": ((True,), "must be true: attention is scaled by 1/sqrt(head_dim)"),
+    "scale_attn_by_inverse_layer_idx": ((False,), "must be false: no other scaling by layer"),
+    "reorder_and_upcast_attn": ((False,), "must be false: precision is a setting of the run, not of the shape"),
+    "add_cross_attention": ((False,), "must be false: there is no encoder to attend to"),
+    "is_encoder_decoder": ((False,), "must be false: GPT-2 is a decoder alone"),
+    "pruned_heads": (({}, None), "must be empty: every layer has n_head heads"),
+    "quantization_config": ((None,), "must be absent: weights are floating-point numbers"),
+    "auto_map": (({}, None), "must be absent: code that comes with a checkpoint is never run"),
+}
+"""Key → the values that this package's GPT-2 has, and the rule in words. An absent key has the first of them."""
+
+
+def to_hf(config: GPT2Config, end_of_text: int | None = None) -> dict[str, Any]:
+    """The content of a ``config.json`` that transformers, and what else reads its files, builds the same model from.
+
+    ``n_ctx`` repeats ``n_positions`` for old readers, ``n_inner: null`` means ``4 * n_embd`` to all of them, and the
+    activation bears its oldest name, ``gelu_new``.
+
+    Args:
+        end_of_text: token that begins and ends a text. The default is GPT-2's 50256, or the last one if there are fewer.
+    """
+    if end_of_text is None:
+        end_of_text = min(50256, config.vocab_size - 1)
+    if not 0 <= end_of_text < config.vocab_size:
+        rule = f"must be a token: ≥ 0 and < vocab_size = {config.vocab_size:,}"
+        raise ConfigError([Violation("end_of_text", end_of_text, rule)])
+    return {
+        "model_type": "gpt2",
+        "architectures": ["GPT2LMHeadModel"],
+        **{name: getattr(config, name) for name in _SHAPE},
+        "n_ctx": config.n_positions,
+        "n_inner": None,
+        "activation_function": "gelu_new",
+        "initializer_range": 0.02,  # OpenAI's, gpt-2/src/model.py
+        "scale_attn_weights": True,
+        "tie_word_embeddings": True,
+        "use_cache": True,
+        "bos_token_id": end_of_text,
+        "eos_token_id": end_of_text,
+    }
+
+
+def from_hf(source: Mapping[str, Any] | str | Path) -> GPT2Config:
+    """The shape that a Hugging Face config describes.
+
+    Args:
+        source: the content of a ``config.json``, its path, or the path of the folder that holds it.
+
+    Keys that no GPT-2 computes with (``summary_*``, ``task_specific_params``, ``transformers_version``, ...) are passed
+    over, absent ones take transformers' defaults, which are ours.
+
+    Raises:
+        ConfigError: naming everything that our GPT-2 cannot express, or why the file cannot be read.
+    """
+    if isinstance(source, Mapping):
+        return _shape(source, "")
+    file = Path(source).expanduser()
+    file = file / "config.json" if file.is_dir() else file
+    return _shape(read_json(file, LARGEST_CONFIG), f"set by {file}")
+
+
+def _shape(given: Mapping[str, Any], origin: str) -> GPT2Config:
+    shape = {name: given[name] for name in _SHAPE if name in given}
+    violations = [*_unlike_gpt2(given), *_misspelt(given)]
+    for alias, name in _ALIASES.items():
+        if alias not in given:
+            continue
+        if not _same(shape.setdefault(name, given[alias]), given[alias]):
+            violations.append(Violation(alias, given[alias], f"must agree with {name} = {show(shape[name])}"))
+    values, broken = check(GPT2Config, shape)
+    violations = [*broken, *violations]
+    inner = given.get("n_inner")
+    if inner is not None and not _same(inner, values.get("n_inner", inner)):
+        violations.append(Violation("n_inner", inner, f"must be null or 4 * n_embd = {values['n_inner']}"))
+    if violations:
+        raise ConfigError(Violation(v.key, v.value, v.rule, origin, v.suggestion) for v in violations)
+    return GPT2Config(**shape)
+
+
+def _unlike_gpt2(given: Mapping[str, Any]) -> list[Violation]:
+    """What makes this another model than GPT-2. ``model_type`` must be there: all else has a default."""
+    violations = []
+    for key, (allowed, rule) in _FIXED.items():
+        value = given.get(key, ABSENT if key == "model_type" else allowed[0])
+        if not any(_same(value, each) for each in allowed):
+            violations.append(Violation(key, value, rule))
+    return violations
+
+
+def _misspelt(given: Mapping[str, Any]) -> list[Violation]:
+    """Keys that readers would pass over, so near to a field that they must have been meant for it."""
+    known = {*_SHAPE, *_ALIASES, *_FIXED, "n_inner"}
+    violations = []
+    for key in given:
+        near = difflib.get_close_matches(str(key), _SHAPE, n=1, cutoff=0.85)
+        if near and key not in known:
+            violations.append(Violation(str(key), given[key], f"unknown key; did you mean {near[0]}?"))
+    return violations
+
+
+def _same(one: object, other: object) -> bool:
+    """Equal, and not only because Python takes ``True`` for 1."""
+    return type(one) is type(other) and one == other
+
+
+# ------------------------------------------------------------------------------------------------ JSON from strangers
+
+
+def read_json(file: Path, largest: int) -> dict[str, Any]:
+    """A JSON object from a file that is not trusted.
+
+    Raises:
+        ConfigError: it cannot be read, is larger than ``largest`` bytes, repeats a key, holds NaN, Infinity or an
+            integer beyond 64 bits, or is no JSON object.
+    """
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(largest + 1)
+        if len(content) > largest:
+            raise _Refused(f"is larger than {largest:,} bytes")
+        parsed = json.loads(
+            content.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_finite_only, parse_int=_int64
+        )
+    except FileNotFoundError:
+        rule = "there is no such file"
+    except _Refused as refused:
+        rule = str(refused)
+    except OSError as error:
+        rule = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        rule = "is not UTF-8"
+    except json.JSONDecodeError as error:
+        rule = f"is not JSON: {error}"
+    except RecursionError:
+        rule = "is nested too deeply"
+    else:
+        if isinstance(parsed, dict):
+            return parsed
+        rule = "must be a JSON object"
+    raise ConfigError([Violation(str(file), rule=rule)])
+
+
+class _Refused(Exception):
+    """JSON that is well-formed and still refused."""
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        seen: set[str] = set()
+        repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise _Refused(f"gives {show(repeated)} twice")
+    return result
+
+
+def _finite_only(constant: str) -> float:
+    raise _Refused(f"holds {constant}, which is no JSON number")
+
+
+def _int64(digits: str) -> int:
+    if len(digits) > 20:
+        raise _Refused(f"holds an integer of {len(digits):,} digits")
+    return int(digits)

@@ -1,0 +1,193 @@
+"""Sweeps, once :mod:`gpt2hydra.cli.preflight` has checked them. Hydra's sweepers and launchers do the running.
+
+What a sweep costs beyond its jobs is one quick composition of each point; for Hydra's basic sweeper, that replaces the check by
+full composition that it would make itself.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.core_plugins.basic_launcher import BasicLauncherConf
+from hydra._internal.utils import run_and_report
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from gpt2hydra.cli.machine import check_directory, device_problems, machine_problems, note_overruled, require, resolving
+from gpt2hydra.cli.preflight import Point, Preflight, expand, is_basic, print_points, report, summary, warn_of_memory
+from gpt2hydra.composition.composer import Composer, parse, task_overrides
+from gpt2hydra.composition.schema import instantiate, register_resolvers
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.fields import ConfigError, Violation
+from gpt2hydra.training import record
+
+
+class PointSweeper(Sweeper):
+    """Launches points that are known already, so that each is composed once more, not twice as by Hydra's basic sweeper."""
+
+    def __init__(self, points: list[Point], max_batch_size: int | None) -> None:
+        self.points, self.batch = points, max_batch_size or max(len(points), 1)
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Make the launcher that ``hydra/launcher`` names."""
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> list[JobReturn]:
+        """Launch the points, batch by batch. A failed job does not stop the others."""
+        assert self.config is not None and self.launcher is not None
+        directory = Path(self.config.hydra.sweep.dir)
+        directory.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, directory / "multirun.yaml")
+        returns: list[JobReturn] = []
+        for first in range(0, len(self.points), self.batch):
+            returns += self.launcher.launch(self.points[first : first + self.batch], initial_job_idx=first)
+        return returns
+
+
+class SweepJob:
+    """What a launcher runs, in this process or another: the gate, then the function. A failure is told when it happens."""
+
+    def __init__(self, function: Callable[[Any], Any], checked: bool) -> None:
+        self.function, self.checked = function, checked
+
+    def __call__(self, composed: DictConfig) -> Any:
+        """Run one point, in the process and the directory that the launcher chose."""
+        register_resolvers()
+        job, overrides = HydraConfig.get().job, task_overrides(HydraConfig.get())
+        try:
+            config: Checked = instantiate(composed)
+            if not self.checked:
+                Composer.of_running_job().read_right(config, overrides)
+            if getattr(config, "dry_run", False):
+                print(f"job #{job.num} was not started: dry_run=true")
+                return None
+            with record.job(config):
+                return self.function(config)
+        except Exception as error:
+            if isinstance(error, ConfigError):
+                reason = "; ".join(summary(violation) for violation in error.violations)
+            else:
+                reason = f"{type(error).__name__}: {error}"
+            sys.stderr.write(f"job #{job.num} failed ({' '.join(overrides)}): {reason}\n")
+            if not isinstance(error, ConfigError):
+                traceback.print_exc()  # a mistake of the program, not of the user's
+            sys.stderr.flush()
+            raise
+
+
+def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any], Any], extra: str | None) -> None:
+    """Check every point, then let Hydra's sweeper and launcher run them."""
+    composed = _compose(composer, [*overrides, "hydra.mode=MULTIRUN"])
+    composer.hydra_overrides = tuple(OmegaConf.to_container(composed.hydra.overrides.hydra, resolve=False))  # type: ignore[arg-type]
+    mode, basic = str(composed.get("preflight", "strict")), is_basic(composed)
+    points, notes = expand(composed, composer)
+    note_overruled(composer, points[0] if points else [])
+    found = Preflight(points, skip=mode == "skip_invalid" and basic, can_skip=basic)
+    if mode != "off" or composed.get("dry_run") is True:
+        found.compose(composer)
+        found.look(composer, machine_problems)
+        report(found, notes)
+        dry = [number for number, config in found.valid.items() if getattr(config, "dry_run", False)]
+        if dry:
+            print_points(found, dry)
+        if len(dry) == len(found.valid):
+            return
+        found.leave_out(dry)
+    require(extra)
+    if found.valid:
+        if extra and composed.hydra.launcher.get("_target_") == BasicLauncherConf._target_:  # others may use other machines
+            found.look(composer, device_problems)
+            report(found)
+            warn_of_memory(found)
+        points = [points[number] for number in found.valid]
+    check_directories(composer, composed, points)
+    _run(composer, composed, points, SweepJob(function, checked=mode != "off"))
+
+
+def _run(composer: Composer, composed: DictConfig, points: list[Point], job: SweepJob) -> None:
+    try:
+        callbacks = Callbacks(composed)
+        context = HydraContext(config_loader=composer.loader, callbacks=callbacks)
+        sweeper = _sweeper(composed, context, job, points)
+    except ConfigError:
+        raise
+    except Exception as error:
+        why = str(error.__cause__ or error).strip().partition("\n")[0]
+        raise ConfigError(
+            [Violation("hydra", rule=f"names a launcher, sweeper or callback that cannot be made: {why}")]
+        ) from error
+    callbacks.on_multirun_start(config=composed, config_name=composer.config_name)
+    returns = run_and_report(lambda: sweeper.sweep(arguments=task_overrides(composed.hydra)))
+    callbacks.on_multirun_end(config=composed, config_name=composer.config_name)
+    _report_failures(returns if isinstance(sweeper, PointSweeper) else [])
+
+
+def check_directories(composer: Composer, composed: DictConfig, points: Sequence[Point]) -> None:
+    """Refuse directories that cannot be written, that hold a finished run, or that two points would share."""
+    written: Any = OmegaConf.to_container(composed.hydra.sweep, resolve=False)
+    with resolving("hydra.sweep.dir", written["dir"]):
+        parent = Path(composed.hydra.sweep.dir).absolute()
+    check_directory(parent, "hydra.sweep.dir")
+    if written["subdir"] in _NUMBERED and not parent.exists():
+        return
+    users: dict[str, int] = {}
+    for number, point in enumerate(points):
+        with resolving("hydra.sweep.subdir", written["subdir"]):
+            directory = str(parent / str(number)) if written["subdir"] in _NUMBERED else composer.job_directory(point, number)
+        check_directory(Path(directory), "hydra.sweep.dir", parent)
+        if directory in users:
+            rule = f"gives points #{users[directory]} and #{number} one directory, {directory}"
+            remedy = f"hydra.sweep.subdir='{_NUMBERED[0]}'"
+            raise ConfigError([Violation("hydra.sweep.subdir", written["subdir"], rule, suggestion=remedy)])
+        users[directory] = number
+
+
+_NUMBERED = ("${hydra.job.num}", "${hydra:job.num}")
+"""Hydra's own choice, and another word for it."""
+
+
+def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
+    try:
+        return composer.full(overrides, RunMode.MULTIRUN)
+    except Exception as error:
+        from gpt2hydra.composition.refusal import explain_refusal
+
+        fixed = [text for text in overrides if not _sweeps(text)]
+        raise explain_refusal(composer, fixed, error) from error
+
+
+def _sweeps(text: str) -> bool:
+    try:
+        return parse(text).is_sweep_override()
+    except Exception:
+        return False
+
+
+def _sweeper(composed: DictConfig, context: HydraContext, job: SweepJob, points: list[Point]) -> Sweeper:
+    if not is_basic(composed):
+        return Plugins.instance().instantiate_sweeper(config=composed, hydra_context=context, task_function=job)
+    batch = composed.hydra.sweeper.max_batch_size
+    if batch is not None and batch < 1:
+        raise ConfigError([Violation("hydra.sweeper.max_batch_size", batch, "must be ≥ 1, or null for all at once")])
+    sweeper = PointSweeper(points, batch)
+    sweeper.setup(config=composed, hydra_context=context, task_function=job)
+    return sweeper
+
+
+def _report_failures(returns: Sequence[JobReturn]) -> None:
+    failed = [(number, each) for number, each in enumerate(returns) if each.status is JobStatus.FAILED]
+    if failed:
+        sys.stderr.write(f"{len(failed)} of {len(returns)} jobs failed: {', '.join(f'#{number}' for number, _ in failed)}\n")
+        sys.exit(1)

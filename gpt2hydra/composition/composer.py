@@ -1,0 +1,360 @@
+"""Composing, fast: Hydra stays the authority, and is asked for as little as the question needs.
+
+A composed config depends on the chosen group options, which is the slow part, and on the values set over them. So
+:class:`Composer` lets Hydra compose each choice of options once, without its own ``hydra/*`` node, and applies plain value
+overrides to that through OmegaConf's typed update, which is what Hydra does too. Whatever is not provably the same
+(deletions, additions, lists, ``${hydra:...}``, an override that fails) goes through Hydra's full composition.
+
+Hydra's loader is called here, never patched; ``hydra-core`` is pinned below 1.4 for that.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hydra import version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import IConfigRepository
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+from hydra._internal.defaults_list import DefaultsList, create_defaults_list
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.default_element import ResultDefault
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.utils import JobRuntime, setup_globals
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, flag_override, open_dict, read_write
+
+from gpt2hydra.composition.schema import config_class_of, instantiate, register_schemas
+from gpt2hydra.config.checked import Checked, field_at
+from gpt2hydra.config.fields import ABSENT, COMMAND_LINE, ConfigError, Violation
+
+C = TypeVar("C", bound=Checked)
+
+VERSION_BASE = "1.3"
+_BASES_KEPT = 64
+_LOCK = threading.RLock()  # Hydra's version base, job name and HydraConfig belong to the process
+
+# A resolver whose value may differ from one composition to the next; ours and OmegaConf's own do not.
+_UNSTABLE = re.compile(r"\$\{(?!gpt2\.|oc\.)[^${}:.]+:")
+
+
+@contextmanager
+def hydra_state(job_name: str = "gpt2hydra") -> Iterator[None]:
+    """Set Hydra's process-wide state for one composition and give the caller's back, whatever happens."""
+    with _LOCK:
+        base, runtime, config = version.VersionBase.instance(), JobRuntime.instance(), HydraConfig.instance()
+        before = base.version_base, runtime.get("name"), config.cfg
+        version.setbase(VERSION_BASE)
+        runtime.set("name", job_name)
+        try:
+            yield
+        finally:
+            base.version_base, config.cfg = before[0], before[2]
+            runtime.set("name", before[1])
+
+
+@lru_cache(maxsize=4096)
+def parse(override: str) -> Override:
+    """Hydra's own parser, remembering what it parsed; the result must not be changed."""
+    return OverridesParser.create().parse_override(override)
+
+
+def task_overrides(hydra: Any) -> list[str]:
+    """The overrides in a ``hydra`` node as they were typed: ``${...}`` stays what it is."""
+    overrides: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    return list(overrides)
+
+
+def as_job(config: DictConfig, number: int) -> DictConfig:
+    """``config``, composed for a sweep, with what Hydra's launchers add for job ``number``."""
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.job.num, config.hydra.job.id = number, f"job_id_for_{number}"
+    HydraConfig.instance().set_config(config)
+    with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+        config.hydra.runtime.output_dir = os.path.abspath(os.path.join(config.hydra.sweep.dir, config.hydra.sweep.subdir))
+    return config
+
+
+class Composer:
+    """Composes one primary config over and over."""
+
+    def __init__(
+        self, config_name: str, config_dir: str | Path | ConfigSearchPath, extra_dir: str | None = None, frozen: bool = False
+    ) -> None:
+        """Args:
+        config_name: the primary config, without ``.yaml``.
+        config_dir: the folder that holds it, or all that Hydra searches.
+        extra_dir: one more folder to search, before the others (``--config-dir``).
+        frozen: the YAML files do not change while this composer lives, so they are not looked at again.
+        """
+        register_schemas()
+        setup_globals()
+        if isinstance(config_dir, ConfigSearchPath):
+            search_path = config_dir
+        else:
+            with hydra_state():
+                search_path = create_config_search_path(str(config_dir))
+        if extra_dir is not None:
+            search_path.prepend("command-line", f"file://{os.path.abspath(extra_dir)}", SearchPathQuery(provider="schema"))
+        self.config_name = config_name
+        self.loader = ConfigLoaderImpl(search_path)
+        self.frozen = frozen
+        self._bases: OrderedDict[tuple[Any, ...], _Base] = OrderedDict()
+        self._stamp: tuple[Any, ...] | None = None
+        self._suspicious: bool | None = None
+        self._usual: dict[str, str | None] | None = None
+        self.folders: tuple[str, ...] = ()
+        self.hydra_overrides: tuple[str, ...] = ()
+        """Of a sweep: those of Hydra's own config, which belong to each of its points."""
+
+    @classmethod
+    def of_running_job(cls) -> Composer:
+        """The composer of the Hydra job that runs here, by what Hydra knows of it, in whatever process a launcher runs it."""
+        hydra = HydraConfig.get()
+        search_path = ConfigSearchPathImpl()
+        for source in hydra.runtime.config_sources:
+            search_path.append(source.provider, f"{source.schema}://{source.path}")
+        return cls(str(hydra.job.config_name), search_path, frozen=True)
+
+    # ---------------------------------------------------------------------------------------------- whole configs
+
+    def full(self, overrides: Sequence[str], run_mode: RunMode = RunMode.RUN, *, lawful: bool = True) -> DictConfig:
+        """What Hydra composes, ``hydra`` node included. ``lawful=False`` tolerates sweeps, leaving them out."""
+        config = self.loader.load_configuration(self.config_name, list(overrides), run_mode, validate_sweep_overrides=lawful)
+        self.folders = tuple(source.path for source in config.hydra.runtime.config_sources if source.schema == "file")
+        return config
+
+    def instantiate(self, overrides: Sequence[str], job: int | None = None) -> Checked:
+        """Compose, for a job of a sweep by its number, and pass the gate.
+
+        What is refused is refused by the gate or by Hydra, with their errors.
+        """
+        with hydra_state():
+            self._refresh()
+            choices, values = self._split(overrides)
+            if values is not None:
+                base = self._base(choices)
+                if base is not None:
+                    with base.overridden(values) as config:
+                        if config is not None:
+                            return self.read_right(instantiate(config, base.config_class), overrides)
+            config = self.full(overrides if job is None else [*overrides, *self.hydra_overrides])
+            HydraConfig.instance().set_config(config if job is None else as_job(config, job))
+            return self.read_right(instantiate(config, config_class_of(config)), overrides)
+
+    def job_directory(self, overrides: Sequence[str], number: int) -> str:
+        """The output directory of a point of a sweep."""
+        with hydra_state():
+            return str(as_job(self.full([*overrides, *self.hydra_overrides]), number).hydra.runtime.output_dir)
+
+    def read_right(self, config: C, overrides: Sequence[str]) -> C:
+        """``config``, if every section has one choice, and YAML read every value as it was meant.
+
+        Raises:
+            ConfigError: it did not; see :mod:`gpt2hydra.composition.yaml_traps`.
+        """
+        from gpt2hydra.composition.yaml_traps import misread, suspicious
+
+        unclear = self.unclear_choices(map(parse, overrides), type(config))
+        if unclear:
+            raise ConfigError(unclear)
+        if not self.folders:
+            self.folders = self._source_folders()
+        if self._suspicious is None:
+            self._suspicious = suspicious(file for file, *_ in yaml_files(self.folders))
+        if self._suspicious:
+            from gpt2hydra.composition.provenance import trace
+
+            violations = misread(trace(self.loader, self.config_name, list(overrides)), type(config))
+            if violations:
+                raise ConfigError(violations)
+        return config
+
+    # --------------------------------------------------------------------------------------------------- the parts
+
+    def repository(self, overrides: Iterable[Override] = ()) -> IConfigRepository:
+        """The YAML files and schemas to compose from, each read once."""
+        texts = [each.input_line for each in overrides if each.input_line]
+        return self.loader._parse_overrides_and_create_caching_repo(self.config_name, texts)[1]
+
+    def defaults(self, repository: IConfigRepository, choices: list[Override], *, prepend_hydra: bool) -> DefaultsList:
+        """The configs that make up the result, in order."""
+        return create_defaults_list(repository, self.config_name, choices, prepend_hydra=prepend_hydra, skip_missing=False)
+
+    def merge(self, defaults: Iterable[ResultDefault], repository: IConfigRepository) -> DictConfig:
+        """Merge what the defaults list names, as Hydra does, but for its own node."""
+        config = OmegaConf.create({"hydra": {}})  # primary configs may set hydra.*; it is dropped below
+        with flag_override(config, "no_deepcopy_set_nodes", True):
+            for default in defaults:
+                config.merge_with(self.loader._load_single_config(default, repository).config)
+        OmegaConf.set_struct(config, True)
+        with open_dict(config):
+            del config["hydra"]
+        return config
+
+    def is_group(self, key: str) -> bool:
+        """Whether ``key`` names a config group (a folder) rather than a value."""
+        return any(source.is_group(key) for source in self.loader.repository.get_sources())
+
+    def unclear_choices(self, overrides: Iterable[Override], config_class: type[Checked]) -> list[Violation]:
+        """What leaves a section of ``config_class`` without the one option that it is to have of its group.
+
+        Hydra lets ``~tokenizer`` fall back to the schema's defaults, and ``model=[small,large]`` lay one over the other.
+        """
+        violations = []
+        for override in overrides:
+            if not (override.is_delete() or isinstance(override.value(), list)):
+                continue
+            key, line = override.key_or_group, override.input_line
+            field = field_at(config_class, key)
+            if field is None or "section" not in field.metadata or not self.is_group(key):
+                continue
+            rule = f"must be one of {', '.join(self.loader.get_group_options(key))}"
+            if override.is_delete():
+                violations.append(Violation(key, ABSENT, rule, f"deleted by {COMMAND_LINE}{line}", self.usual_choice(key)))
+            else:
+                several = ",".join(map(str, override.value()))  # type: ignore[arg-type]  # a list
+                origin = f"set by {COMMAND_LINE}{line}"
+                violations.append(
+                    Violation(key, f"[{several}]", f"{rule}; a sweep tries several", origin, f"-m {key}={several}")
+                )
+        return violations
+
+    def usual_choices(self) -> dict[str, str | None]:
+        """Group → option, as the defaults list has it; nothing where it cannot be read."""
+        if self._usual is None:
+            try:
+                self._usual = self.defaults(self.repository(), [], prepend_hydra=True).overrides.known_choices
+            except Exception:
+                self._usual = {}
+        return self._usual
+
+    def usual_choice(self, group: str) -> str:
+        """An override that chooses what the defaults list does, or the group's first option."""
+        choice = self.usual_choices().get(group) or next(iter(self.loader.get_group_options(group)), None)
+        return f"{group}={choice}" if choice else ""
+
+    def _split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override] | None]:
+        """Group choices, and value overrides if all of them are plain ones; None where Hydra must decide."""
+        choices, values = [], []
+        for text in overrides:
+            override = parse(text)
+            key, value = override.key_or_group, override.value()
+            if override.is_sweep_override() or override.is_hydra_override() or override.package is not None:
+                return (), None
+            if self.is_group(key) and not isinstance(value, dict):
+                choices.append(text)
+            elif override.type is OverrideType.CHANGE and (value is None or isinstance(value, (int, float, str))):
+                values.append(override)
+            else:
+                return (), None
+        return tuple(choices), values
+
+    def _base(self, choices: tuple[str, ...]) -> _Base | None:
+        if choices not in self._bases:
+            self._bases[choices] = self._compose_base(choices)
+            if len(self._bases) > _BASES_KEPT:
+                self._bases.popitem(last=False)
+        self._bases.move_to_end(choices)
+        base = self._bases[choices]
+        return None if base.unstable else base
+
+    def _compose_base(self, choices: tuple[str, ...]) -> _Base:
+        try:
+            repository = self.repository()
+            defaults = self.defaults(repository, [parse(text) for text in choices], prepend_hydra=False)
+            config = self.merge(defaults.defaults, repository)
+        except Exception:  # the choice touches Hydra's own groups, or it is wrong: Hydra composes it, or says so
+            config = self.full(choices)
+            with open_dict(config):
+                del config["hydra"]
+        return _Base.of(config)
+
+    def _refresh(self) -> None:
+        """Forget what was composed when a YAML file or the environment changed."""
+        if self.frozen and self._stamp is not None:
+            return
+        if not self.folders:
+            self.folders = self._source_folders()
+        stamp = tuple(yaml_files(self.folders)), hash(frozenset(os.environ.items()))
+        if stamp != self._stamp:
+            if self._stamp is not None:
+                self.folders = self._source_folders()  # the primary config may name other folders now
+            self._bases.clear()
+            self._suspicious = self._usual = None
+            self._stamp = stamp
+
+    def _source_folders(self) -> tuple[str, ...]:
+        return tuple(source.path for source in self.repository().get_sources() if source.scheme() == "file")
+
+
+@dataclass(frozen=True)
+class _Base:
+    """A composed choice of options, to apply plain values to and take them back from."""
+
+    config: DictConfig
+    raw: dict[str, Any]
+    config_class: type[Checked]
+    unstable: bool
+
+    @classmethod
+    def of(cls, config: DictConfig) -> _Base:
+        raw: Any = OmegaConf.to_container(config, resolve=False)
+        return cls(config, raw, config_class_of(config), bool(_UNSTABLE.search(repr(raw))))
+
+    @contextmanager
+    def overridden(self, values: list[Override]) -> Iterator[DictConfig | None]:
+        """The config with ``values`` applied, or None where one of them is not a plain change of a plain value."""
+        undo: list[tuple[str, Any]] = []
+        try:
+            yield self.config if self._apply(values, undo) else None
+        finally:
+            for key, value in reversed(undo):
+                OmegaConf.update(self.config, key, value)
+
+    def _apply(self, values: list[Override], undo: list[tuple[str, Any]]) -> bool:
+        for override in values:
+            key, value = override.key_or_group, override.value()
+            before = _lookup(self.raw, key)
+            if isinstance(before, (dict, list)) or (isinstance(value, str) and _UNSTABLE.search(value)):
+                return False
+            try:
+                undo.append((key, before))
+                OmegaConf.update(self.config, key, value)
+            except Exception:  # Hydra will say what is wrong with it
+                undo.pop()
+                return False
+        return True
+
+
+def _lookup(raw: dict[str, Any], key: str) -> Any:
+    """The raw value under a dotted key; a dict where there is none, which is no plain value either."""
+    value: Any = raw
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return {}
+        value = value[part]
+    return value
+
+
+def yaml_files(folders: Iterable[str]) -> Iterator[tuple[str, int, int]]:
+    """``(path, modification time, size)`` of every YAML file below ``folders``."""
+    for each in folders:
+        for folder, _, names in os.walk(each):
+            for name in sorted(names):
+                if name.endswith(".yaml"):
+                    path = os.path.join(folder, name)
+                    status = os.stat(path)
+                    yield path, status.st_mtime_ns, status.st_size

@@ -1,0 +1,54 @@
+"""Errors of Hydra, OmegaConf and YAML in the words of a report."""
+
+from __future__ import annotations
+
+from hydra.errors import HydraException, MissingConfigException
+
+from gpt2hydra.composition.sources import displayed
+from gpt2hydra.config.fields import ConfigError, Violation, closest, show
+
+
+def as_it_came(error: Exception) -> Violation:
+    """An error that the diagnosis has no better words for."""
+    if isinstance(error, ConfigError):
+        return error.violations[0]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    cause = f": {error.__cause__}" if error.__cause__ is not None else ""
+    return Violation("the configuration", rule="; ".join(lines[:3]) + cause.replace("\n", "; ") or type(error).__name__)
+
+
+def file_error(error: Exception, name: str = "the defaults list") -> Violation:
+    """An error in a YAML file, ``name`` where nothing tells which, or in what it refers to."""
+    if isinstance(error, MissingConfigException):
+        first = first_line(error)
+        options = f"; options: {', '.join(error.options)}" if error.options else ""
+        near = closest((error.missing_cfg_file or "").rsplit("/", 1)[-1], error.options or ())
+        return Violation(
+            str(error.missing_cfg_file), rule=f"{first.rstrip('.')}{options}" + (f"; did you mean {near}?" if near else "")
+        )
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        return Violation(f"{displayed(mark.name)}:{mark.line + 1}", rule=f"is not YAML: {getattr(error, 'problem', error)}")
+    if isinstance(error, UnicodeDecodeError):
+        return Violation(f"{name}.yaml", rule=f"is not UTF-8: byte {error.start:,}")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return Violation(name, rule="; ".join(lines) or type(error).__name__)
+
+
+def no_override(text: str) -> Violation:
+    """The violation of an argument that is no override."""
+    dashes = "; options of Hydra stand by themselves, see --hydra-help" if text.startswith("-") else ""
+    rule = f"is not an override, which is KEY=VALUE, or ~KEY to delete{dashes}"
+    return Violation(show(text), rule=rule, origin="on the command line")
+
+
+def grammar(error: Exception, key: str) -> str:
+    """What Hydra's parser could not make of an override."""
+    hint = f"; put it in quotes if it is text: \"{key}='...'\"" if isinstance(error, HydraException) else ""
+    reason = first_line(error).partition(" expecting ")[0]
+    return f"is not an override that Hydra can read ({reason}){hint}"
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its name where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,1 @@
+"""What is a valid configuration? Standard library only."""

@@ -1,0 +1,156 @@
+"""GPT2Config: the shape of a GPT-2. Standard library only (PyYAML, which OmegaConf brings, once a preset is read)."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.fields import Broken, ConfigError, Violation, computed, did_you_mean, integer, number, relation
+
+_BESIDE = Path(__file__).resolve().parent.parent
+CONF_DIR = _BESIDE / "conf" if (_BESIDE / "conf").is_dir() else _BESIDE.parent / "conf"
+"""The YAML files: inside the package when installed, beside it in a checkout."""
+
+MODEL_DIR = CONF_DIR / "model"
+
+
+def inner_width(n_embd: int) -> int:
+    """Hidden channels of the MLP, ``4 * n_embd`` (OpenAI, gpt-2/src/model.py, ``mlp(..., nx*4)``)."""
+    return 4 * n_embd
+
+
+@relation("n_head", "n_embd", hints=("n_layer",))
+def _heads_divide_width(n_head: int, n_embd: int, n_layer: int | None) -> Broken | None:
+    if n_embd % n_head == 0:
+        return None
+    for name, size in _sizes_for_hints().items():
+        if (size.get("n_embd"), size.get("n_head"), size.get("n_layer")) == (n_embd, n_layer, n_head):
+            rule = f"must divide {{n_embd}}; n_layer and n_head look swapped: {name} has {n_head} layers, {n_layer} heads"
+            return Broken(rule, {"n_head": n_layer, "n_layer": n_head})
+    heads = _around(n_head, [each for each in range(1, min(n_embd, 10_000) + 1) if n_embd % each == 0])
+    below = n_embd // n_head * n_head
+    widths = [width for width in (below, below + n_head) if width > 0]
+    rule = f"must divide {{n_embd}} (nearest: {_list(heads)}; or n_embd for {n_head} heads: {_list(widths)})"
+    return Broken(rule, {"n_head": min(heads, key=lambda each: abs(each - n_head))})
+
+
+def _around(value: int, candidates: list[int]) -> list[int]:
+    """The candidates next below and next above ``value``."""
+    return [*[each for each in candidates if each < value][-1:], *[each for each in candidates if each > value][:1]]
+
+
+def _list(values: list[int]) -> str:
+    return ", ".join(map(str, values))
+
+
+@dataclass(frozen=True)
+class GPT2Config(Checked):
+    """The shape of a GPT-2. Immutable, hashable, and valid: an instance that breaks a rule cannot exist.
+
+    The defaults are GPT-2 small (124M parameters).
+
+    Raises:
+        ConfigError: (a ValueError) naming every broken rule at once.
+    """
+
+    vocab_size: int = integer(50257, "tokens in the vocabulary: rows of the token embedding", at_most=10_000_000)
+    n_positions: int = integer(1024, "longest sequence, in tokens: rows of the position embedding", at_most=10_000_000)
+    n_embd: int = integer(768, "width of the residual stream, in channels", at_most=1_000_000)
+    n_layer: int = integer(12, "transformer blocks", at_most=10_000)
+    n_head: int = integer(12, "attention heads of each block; n_embd is split among them", at_most=10_000)
+    resid_pdrop: float = number(0.1, "dropout probability on the output of attention and MLP", at_least=0, at_most=1)
+    embd_pdrop: float = number(0.1, "dropout probability on the sum of the embeddings", at_least=0, at_most=1)
+    attn_pdrop: float = number(0.1, "dropout probability on the attention weights", at_least=0, at_most=1)
+    layer_norm_epsilon: float = number(1e-5, "added to the variance in every layer norm", above=0, at_most=1)
+    n_inner: int = field(init=False, metadata=computed(inner_width, "4 * n_embd", "n_embd"))
+    """Hidden channels of each block's MLP."""
+
+    RELATIONS = (_heads_divide_width,)
+
+    @property
+    def head_dim(self) -> int:
+        """Channels of one attention head: ``n_embd / n_head``."""
+        return self.n_embd // self.n_head
+
+    @classmethod
+    def preset(cls, name: str) -> GPT2Config:
+        """The size that ``conf/model/<name>.yaml`` holds.
+
+        Raises:
+            ConfigError: there is no such size, or its file breaks a rule.
+        """
+        file, known = MODEL_DIR / f"{name}.yaml", preset_names()
+        if name not in known:
+            rule = f"is not a size; known: {', '.join(known)}{did_you_mean(str(name), known)}"
+            raise ConfigError([Violation("model", name, rule)])
+        try:
+            return cls.from_dict(_read_flat_yaml(file))
+        except ConfigError as error:
+            raise ConfigError(
+                Violation(v.key, v.value, v.rule, f"set by {file}", v.suggestion) for v in error.violations
+            ) from None
+
+    @classmethod
+    def presets(cls) -> dict[str, GPT2Config]:
+        """Every size in ``conf/model/``, by name, smallest width first."""
+        sizes = {name: cls.preset(name) for name in preset_names()}
+        return dict(sorted(sizes.items(), key=lambda item: (item[1].n_embd, item[1].n_layer)))
+
+    @classmethod
+    def gpt2_small(cls) -> GPT2Config:
+        """GPT-2, 124M parameters."""
+        return cls.preset("small")
+
+    @classmethod
+    def gpt2_medium(cls) -> GPT2Config:
+        """GPT-2 medium, 355M parameters."""
+        return cls.preset("medium")
+
+    @classmethod
+    def gpt2_large(cls) -> GPT2Config:
+        """GPT-2 large, 774M parameters."""
+        return cls.preset("large")
+
+    @classmethod
+    def gpt2_xl(cls) -> GPT2Config:
+        """GPT-2 XL, 1.6B parameters."""
+        return cls.preset("xl")
+
+
+def preset_names() -> list[str]:
+    """The sizes in ``conf/model/``."""
+    return sorted(file.stem for file in MODEL_DIR.glob("*.yaml"))
+
+
+def _sizes_for_hints() -> dict[str, dict[str, Any]]:
+    try:
+        return {name: _read_flat_yaml(MODEL_DIR / f"{name}.yaml") for name in preset_names()}
+    except ConfigError:  # a hint must not fail where the message it decorates would not
+        return {}
+
+
+def _read_flat_yaml(file: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_loader())  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        raise ConfigError([Violation("model", file.stem, f"cannot be read: {error}", f"set by {file}")]) from None
+    if content is not None and not isinstance(content, dict):
+        raise ConfigError([Violation("model", file.stem, "must be a YAML file of key: value lines", f"set by {file}")])
+    return content or {}
+
+
+@functools.cache
+def _loader() -> Any:
+    """PyYAML's safe loader, with ``1e-5`` a float, as it is for OmegaConf (YAML 1.1 reads it as text)."""
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loader: Any = type("FlatLoader", (base,), {})
+    loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789"))
+    return loader

@@ -1,0 +1,167 @@
+"""TrainConfig and GenerateConfig: everything that training or inference needs. Standard library only.
+
+Each field says what it is, its unit and its bounds; messages, help and the Hydra schema derive from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.fields import Broken, choice, flag, integer, number, relation, section, text
+from gpt2hydra.config.gpt2 import GPT2Config
+
+VOCABULARIES = {"bytes": 257, "gpt2": 50257}
+"""Tokenizer → its symbols: 256 byte values and end-of-text; OpenAI's vocab.json."""
+
+PRECISIONS = ("fp32", "bf16", "bf16_pure")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PREFLIGHTS = ("strict", "skip_invalid", "off")
+
+# ------------------------------------------------------------------------------------------------------- the sections
+
+
+@dataclass(frozen=True)
+class DataConfig(Checked):
+    """The text to train on."""
+
+    path: Optional[str] = text(
+        None, "text file or glob, UTF-8; null is the Python language reference that ships with CPython", optional=True
+    )
+    validation_fraction: float = number(0.1, "share of the text, its end, kept for evaluation", above=0, at_most=0.5)
+
+
+@relation("path", "name")
+def _bpe_needs_files(path: str | None, name: str) -> Broken | None:
+    if name == "gpt2" and path is None:
+        return Broken("must be given for {name}: a folder with vocab.json and merges.txt, or a hub name", {"path": "FOLDER"})
+    if name == "bytes" and path is not None:
+        return Broken("must be null for {name}, which reads no files", {"path": None})
+    return None
+
+
+@dataclass(frozen=True)
+class TokenizerConfig(Checked):
+    """How text becomes tokens."""
+
+    name: str = choice("bytes", "bytes: UTF-8 and end-of-text; gpt2: OpenAI's byte-pair encoding", tuple(VOCABULARIES))
+    path: Optional[str] = text(
+        None, "gpt2 only: folder with vocab.json and merges.txt, or a name on the Hugging Face hub", optional=True
+    )
+
+    RELATIONS = (_bpe_needs_files,)
+
+
+@relation("min_learning_rate", "learning_rate")
+def _rate_falls(min_learning_rate: float, learning_rate: float) -> Broken | None:
+    if min_learning_rate <= learning_rate:
+        return None
+    return Broken("must be ≤ {learning_rate}", {"min_learning_rate": float(f"{learning_rate / 10:.3g}")})
+
+
+@relation("warmup_steps", "max_steps")
+def _warmup_ends(warmup_steps: int, max_steps: int) -> Broken | None:
+    if warmup_steps <= max_steps:
+        return None
+    return Broken("must be ≤ {max_steps}", {"warmup_steps": max_steps // 10})
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Checked):
+    """How the model is trained: AdamW, learning-rate warm-up, then a schedule."""
+
+    seq_len: int = integer(1024, "tokens of one sequence", at_most=10_000_000)
+    batch_size: int = integer(4, "sequences of one forward and backward pass", at_most=1_000_000)
+    gradient_accumulation_steps: int = integer(1, "passes whose gradients add up to one step", at_most=1_000_000)
+    max_steps: int = integer(1000, "optimizer steps", at_most=1_000_000_000)
+    learning_rate: float = number(6e-4, "peak learning rate, reached after the warm-up", above=0, at_most=10)
+    min_learning_rate: float = number(6e-5, "learning rate at the last step; constant never falls", at_least=0, at_most=10)
+    schedule: str = choice("cosine", "the fall from the peak to the minimum", ("cosine", "linear", "constant"))
+    warmup_steps: int = integer(100, "steps of the rise from 0 to the peak", at_least=0, at_most=1_000_000_000)
+    weight_decay: float = number(0.1, "decoupled weight decay, on matrices only", at_least=0, at_most=10)
+    adam_beta1: float = number(0.9, "decay of the gradient's running mean", at_least=0, at_most=0.999999)
+    adam_beta2: float = number(0.95, "decay of the squared gradient's running mean", at_least=0, at_most=0.999999)
+    adam_epsilon: float = number(1e-8, "added to AdamW's denominator", above=0, at_most=1)
+    max_grad_norm: float = number(1.0, "larger gradients are scaled down to this norm; 0 is off", at_least=0, at_most=1e6)
+    precision: str = choice("fp32", "bf16: autocast, weights stay fp32; bf16_pure: weights and AdamW too", PRECISIONS)
+    attention: str = choice("sdpa", "sdpa: PyTorch's fused kernels; eager: plain matrix products", ("sdpa", "eager"))
+    gradient_checkpointing: bool = flag(False, "recompute each block in the backward pass: less memory, more time")
+    eval_interval: int = integer(100, "steps between two evaluations", at_most=1_000_000_000)
+    eval_batches: int = integer(20, "batches of one evaluation, spread over the validation text", at_most=1_000_000)
+    log_interval: int = integer(10, "steps between two rows of the loss table", at_most=1_000_000_000)
+    sample_tokens: int = integer(200, "tokens of the sample printed at the end", at_least=0, at_most=100_000)
+    seed: int = integer(1337, "seed of weights, batches and dropout", at_least=0, at_most=2**32 - 1)
+    device: str = choice("auto", "auto: an accelerator if there is one", DEVICES)
+
+    RELATIONS = (_rate_falls, _warmup_ends)
+
+
+@dataclass(frozen=True)
+class HardwareConfig(Checked):
+    """The device that the plan reckons with; null figures are read from this machine where they can be."""
+
+    name: str = text("this machine", "what the plan calls it")
+    memory_gb: Optional[float] = number(None, "memory in GB of 10^9 bytes", above=0, at_most=1e6, optional=True)
+    fp32_tflops: Optional[float] = number(
+        None, "peak of dense fp32 matrix products, 10^12 FLOP/s", above=0, at_most=1e6, optional=True
+    )
+    bf16_tflops: Optional[float] = number(
+        None, "peak of dense bf16 matrix products, 10^12 FLOP/s", above=0, at_most=1e6, optional=True
+    )
+    utilization: float = number(0.4, "share of that peak that training is expected to reach", above=0, at_most=1)
+    source: Optional[str] = text(None, "where the figures were published", optional=True)
+
+
+# ------------------------------------------------------------------------------------------------- the two entry points
+
+
+@relation("training.seq_len", "model.n_positions")
+def _sequence_fits(seq_len: int, n_positions: int) -> Broken | None:
+    if seq_len <= n_positions:
+        return None
+    return Broken("must be ≤ {model.n_positions}", {"training.seq_len": n_positions})
+
+
+@relation("model.vocab_size", "tokenizer.name")
+def _vocabulary_fits(vocab_size: int, name: str) -> Broken | None:
+    needed = VOCABULARIES[name]
+    if vocab_size >= needed:
+        return None
+    return Broken(f"must be ≥ {needed:,}, the symbols of {{tokenizer.name}}", {"model.vocab_size": needed})
+
+
+@dataclass(frozen=True)
+class TrainConfig(Checked):
+    """Everything that ``python train.py`` needs."""
+
+    model: GPT2Config = section(GPT2Config, "the shape: conf/model/")
+    data: DataConfig = section(DataConfig, "the text")
+    tokenizer: TokenizerConfig = section(TokenizerConfig, "how text becomes tokens: conf/tokenizer/")
+    training: TrainingConfig = section(TrainingConfig, "how to train")
+    hardware: HardwareConfig = section(HardwareConfig, "what the plan reckons with: conf/hardware/")
+    dry_run: bool = flag(False, "validate, print the plan, start nothing")
+    preflight: str = choice(
+        "strict", "a sweep with invalid points: strict refuses it, skip_invalid leaves them out, off does not look", PREFLIGHTS
+    )
+
+    RELATIONS = (_sequence_fits, _vocabulary_fits)
+
+
+@dataclass(frozen=True)
+class GenerateConfig(Checked):
+    """Everything that ``python generate.py`` needs."""
+
+    checkpoint: str = text(doc="run directory, or any Hugging Face folder of a GPT-2 with safetensors")
+    prompt: str = text("", "text to continue; empty: start from end-of-text", literal=True)
+    max_new_tokens: int = integer(200, "tokens to generate", at_most=10_000_000)
+    num_samples: int = integer(1, "continuations, one after the other", at_most=100_000)
+    temperature: float = number(0.8, "flatness of the distribution; 0 always takes the likeliest", at_least=0, at_most=100)
+    top_k: Optional[int] = integer(50, "sample from the k likeliest tokens; null is off", at_most=10_000_000, optional=True)
+    top_p: Optional[float] = number(
+        None, "sample from the likeliest tokens of this total probability; null is off", above=0, at_most=1, optional=True
+    )
+    seed: int = integer(1337, "seed of the sampling", at_least=0, at_most=2**32 - 1)
+    device: str = choice("auto", "auto: an accelerator if there is one", DEVICES)
+    dry_run: bool = flag(False, "validate, print what would run, start nothing")
+    preflight: str = choice("strict", "a sweep with invalid points: as in training", PREFLIGHTS)

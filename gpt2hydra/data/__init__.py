@@ -1,0 +1,1 @@
+"""What is it trained on? The text, its tokens, and their order."""

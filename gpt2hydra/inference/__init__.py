@@ -1,0 +1,1 @@
+"""What does it say? Samples from a trained model."""

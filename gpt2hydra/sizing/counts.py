@@ -1,0 +1,179 @@
+"""What a GPT-2 costs: parameters, FLOPs, memory. Formulas over a :class:`GPT2Config`. Standard library only.
+
+V, P, d, L, h, f stand for vocab_size, n_positions, n_embd, n_layer, n_head, n_inner; b, s for batch and sequence length;
+N = b·s tokens. All that is counted here is exact for transformers' ``GPT2LMHeadModel``, the four sizes and any other shape, and
+held against it in ``tests/sizing/test_counts.py``; :mod:`gpt2hydra.sizing.memory` predicts the peak of a training step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.fields import Broken, ConfigError, Violation, choice, flag, integer, relation, section
+from gpt2hydra.config.gpt2 import GPT2Config
+
+if TYPE_CHECKING:
+    from gpt2hydra.sizing.memory import TrainingMemory
+
+ITEM_SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
+"""Data type → bytes of one number."""
+
+ATTENTIONS = ("flash", "memory_efficient", "math", "eager")
+"""Kernels of scaled-dot-product attention, and ``eager``, which writes the s·s matrix of weights out as ``math`` does."""
+
+FUSED = ("flash", "memory_efficient")
+"""The kernels that never write that matrix."""
+
+
+# ----------------------------------------------------------------------------------------------------------- parameters
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Parameters by part. The output head is the token embedding (tied), so it counts once."""
+
+    token_embedding: int
+    position_embedding: int
+    attention: int
+    mlp: int
+    layer_norm: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.token_embedding + self.position_embedding + self.non_embedding
+
+    @property
+    def non_embedding(self) -> int:
+        """The blocks and the final layer norm: all but both embedding tables, as in Kaplan et al., arXiv 2001.08361.
+
+        nanoGPT's ``get_num_params`` leaves out the position table alone: ``total - position_embedding``.
+        """
+        return self.attention + self.mlp + self.layer_norm
+
+
+def parameters(config: GPT2Config) -> Parameters:
+    """Parameters, exact: V·d + P·d + L·(4d² + 4d) + L·(2df + f + d) + L·4d + 2d.
+
+    Every linear layer and layer norm has a bias, as OpenAI's (gpt-2/src/model.py).
+    """
+    config = _Asked(config).model
+    d, f, layers = config.n_embd, config.n_inner, config.n_layer
+    return Parameters(
+        token_embedding=config.vocab_size * d,
+        position_embedding=config.n_positions * d,
+        attention=layers * (4 * d * d + 4 * d),  # query, key, value, and the projection back
+        mlp=layers * (2 * d * f + f + d),
+        layer_norm=layers * 4 * d + 2 * d,  # two a block, one after the last
+    )
+
+
+def product_weights(config: GPT2Config) -> int:
+    """Weights that enter a matrix product: L·(4d² + 2df) + V·d, the tied head included."""
+    d, f = config.n_embd, config.n_inner
+    return config.n_layer * (4 * d * d + 2 * d * f) + config.vocab_size * d
+
+
+# --------------------------------------------------------------------------------------- FLOPs, cache, checkpoint
+
+
+def flops_per_token(
+    config: GPT2Config,
+    seq_len: int,
+    training: bool = True,
+    *,
+    attention: str = "eager",
+    gradient_checkpointing: bool = False,
+) -> int:
+    """FLOPs of the matrix products, a token; one multiply-add is 2. Exact against ``torch.utils.flop_counter``.
+
+    Forward: 2 · :func:`product_weights` + 4·s·d·L. Training is three times that; a fused kernel (flash, memory-efficient)
+    computes QKᵀ once more in the backward pass, + 2·s·d·L; checkpointing runs every block again, + L·(8d² + 4df + 4·s·d),
+    but for its last product, - L·2df, if no dropout follows that the backward pass would need the mask of.
+
+    Causal attention counts in full, the convention of PaLM (arXiv 2204.02311, appendix B), nanoGPT and torchtitan; a kernel
+    that skips the masked blocks does about half of its part. The default, ``attention="eager"`` without
+    checkpointing, is the count that model FLOPs utilisation divides by: what the model needs, nothing recomputed.
+    """
+    asked = _Asked(config, 1, seq_len, training=training, attention=attention, gradient_checkpointing=gradient_checkpointing)
+    scores = 4 * asked.seq_len * config.n_embd * config.n_layer  # QKᵀ, and the weights times V
+    forward = 2 * product_weights(config) + scores
+    if not training:
+        return forward
+    again = scores // 2 if attention in FUSED else 0
+    if gradient_checkpointing:
+        head = 2 * config.vocab_size * config.n_embd
+        last = 0 if config.resid_pdrop else 2 * config.n_layer * config.n_embd * config.n_inner
+        again += forward - head - last
+    return 3 * forward + again
+
+
+def kv_cache_bytes(config: GPT2Config, batch_size: int, seq_len: int, dtype: str = "bfloat16") -> int:
+    """Keys and values that generation keeps, exact: 2·L·d numbers a token and sequence."""
+    asked = _Asked(config, batch_size, seq_len, dtype=dtype)
+    return 2 * config.n_layer * config.n_embd * asked.batch_size * asked.seq_len * ITEM_SIZES[dtype]
+
+
+def checkpoint_bytes(config: GPT2Config, dtype: str = "float32", *, optimizer: bool = False) -> int:
+    """Tensors of a checkpoint: the weights and, with ``optimizer``, AdamW's two running means. Headers add some kB."""
+    asked = _Asked(config, dtype=dtype, optimizer=optimizer)
+    return parameters(config).total * ITEM_SIZES[asked.dtype] * (3 if optimizer else 1)
+
+
+def training_memory(
+    config: GPT2Config,
+    batch_size: int,
+    seq_len: int,
+    precision: str = "fp32",
+    gradient_checkpointing: bool = False,
+    attention: str = "sdpa",
+    *,
+    accumulation: bool = False,
+    fused_gelu: bool = True,
+    fused_adamw: bool = True,
+    device: str = "cuda",
+) -> TrainingMemory:
+    """Bytes of one training step with AdamW, by part and by moment; ``total`` is the peak.
+
+    Args:
+        precision: ``fp32``; ``bf16``, autocast over fp32 weights; ``bf16_pure``, weights and AdamW in bf16 too.
+        gradient_checkpointing: keep each block's input alone, and recompute the rest in the backward pass.
+        attention: ``flash``, ``memory_efficient``, ``math``, ``eager``; ``sdpa`` is the kernel that PyTorch takes.
+        accumulation: more than one pass a step.
+        fused_gelu: ``gelu_pytorch_tanh``; ``gelu_new`` otherwise. fused_adamw: one kernel; ``foreach`` otherwise.
+        device: ``cuda`` or ``cpu``, whose kernels keep different things. Dropout is the config's.
+
+    Raises:
+        ConfigError: a value is unknown or out of range, or the device has no such kernel for the precision.
+    """
+    from gpt2hydra.sizing.memory import Step, TrainingMemory, sdpa_kernel
+
+    if attention not in ("sdpa", *ATTENTIONS):
+        raise ConfigError([Violation("attention", attention, f"must be one of sdpa, {', '.join(ATTENTIONS)}")])
+    kernel = sdpa_kernel(config, precision, device) if attention == "sdpa" else attention
+    options = (precision, kernel, gradient_checkpointing, accumulation, fused_gelu, fused_adamw, device)
+    return TrainingMemory(Step(config, batch_size, seq_len, *options))
+
+
+@relation("seq_len", "model.n_positions")
+def sequence_fits(seq_len: int, n_positions: int) -> Broken | None:
+    """No longer than the position table."""
+    return None if seq_len <= n_positions else Broken("must be ≤ {model.n_positions}", {"seq_len": n_positions})
+
+
+@dataclass(frozen=True)
+class _Asked(Checked):
+    """The arguments of the functions above, under the same rules and messages as a configuration."""
+
+    model: GPT2Config = section(GPT2Config, "the shape")
+    batch_size: int = integer(1, "sequences", at_most=1_000_000)
+    seq_len: int = integer(1, "tokens of one sequence", at_most=10_000_000)
+    dtype: str = choice("float32", "type of the numbers", tuple(ITEM_SIZES))
+    attention: str = choice("eager", "kernel", ATTENTIONS)
+    training: bool = flag(True, "forward and backward")
+    gradient_checkpointing: bool = flag(False, "recompute the blocks")
+    optimizer: bool = flag(False, "with AdamW's state")
+
+    RELATIONS = (sequence_fits,)

@@ -1,0 +1,162 @@
+"""Checkpoints: whole or not at all, and refused before anything is loaded where they will not do."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gpt2hydra import GenerateConfig
+from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.config.gpt2 import CONF_DIR
+from tests.checkpoints import safetensors, tiny_shapes, write_checkpoint
+from tests.command_line import CommandLine
+
+
+def problems(path: Path) -> list[str]:
+    return [violation.rule for violation in checkpoint.problems(GenerateConfig(checkpoint=str(path)))]
+
+
+# ------------------------------------------------------------------------------------------------------------- refusals
+
+
+def test_a_whole_checkpoint_and_the_run_around_it_have_no_problem(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "run/checkpoint")
+    assert problems(tmp_path / "run/checkpoint") == problems(tmp_path / "run") == []
+
+
+def test_a_checkpoint_that_is_not_there_suggests_the_newest_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_checkpoint(tmp_path / "outputs/2026-01-31/12-00-00/checkpoint")
+    (violation,) = checkpoint.problems(GenerateConfig(checkpoint="nowhere"))
+    assert (violation.key, violation.rule) == ("checkpoint", "there is no such folder")
+    assert violation.suggestion == "checkpoint=outputs/2026-01-31/12-00-00"
+
+
+def remove(name: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).unlink()
+
+
+def write(name: str, content: str | bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        pytest.param(remove("config.json"), "holds no checkpoint; there is no config.json", id="no config"),
+        pytest.param(write("config.json", "{"), "holds what cannot be used: {folder}/config.json is not JSON", id="no JSON"),
+        pytest.param(remove("model.safetensors"), "must hold model.safetensors; there are no weights", id="no weights"),
+        pytest.param(write("model.safetensors", b"?"), "model.safetensors is damaged", id="damaged weights"),
+        pytest.param(remove("merges.txt"), "has no tokenizer: must hold tokenizer.json, or vocab.json", id="no tokenizer"),
+        pytest.param(write("tokenizer.json", "{"), "holds what cannot be used: {folder}/tokenizer.json is", id="tokenizer"),
+        pytest.param(
+            write("tokenizer.json", '{"decoder": null}'),
+            "holds what cannot be used: {folder}/tokenizer.json must be a byte-level BPE",
+            id="another tokenizer",
+        ),
+    ],
+)
+def test_what_is_missing_or_damaged(damage: Callable[[Path], object], said: str, tmp_path: Path) -> None:
+    damage(write_checkpoint(tmp_path))
+    (only,) = problems(tmp_path)
+    assert only.startswith(said.format(folder=tmp_path))
+
+
+def test_a_config_that_is_no_gpt2(tmp_path: Path) -> None:
+    assert problems(write_checkpoint(tmp_path, model_type="llama", n_head=3)) == [
+        "holds what cannot be used: n_head = 3 must divide n_embd = 8 (nearest: 2, 4; or n_embd for 3 heads: 6, 9)",
+        "holds what cannot be used: model_type = llama must be gpt2",
+    ]
+
+
+def test_a_file_is_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").touch()
+    assert problems(tmp_path / "model.bin") == ["is a file; must be a run directory or a Hugging Face folder"]
+
+
+def test_a_run_that_saved_nothing_says_so(tmp_path: Path) -> None:
+    (tmp_path / "loss.csv").touch()
+    assert problems(tmp_path) == ["holds no checkpoint; the run saved none: it does so at each evaluation"]
+
+
+def test_pickles_beside_the_weights_are_passed_over(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path)
+    for name in ("pytorch_model.bin", "optimizer.pt", "training_args.bin", "rng_state.pth"):
+        (tmp_path / name).write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
+    assert problems(tmp_path) == []
+
+
+def test_the_command_line_refuses_before_torch_is_imported(run: CommandLine, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "run")
+    (tmp_path / "run/model.safetensors").write_bytes(safetensors(tiny_shapes())[:-1])
+    before = run.left_behind(), "torch" in sys.modules
+    outcome = run("checkpoint=run", config_name="generate")
+    assert (outcome.code, outcome.out, outcome.configs) == (1, "", [])
+    assert "checkpoint = run\n    model.safetensors is damaged" in outcome.err
+    assert (run.left_behind(), "torch" in sys.modules) == before
+
+
+# ---------------------------------------------------------------------------------------------------- whole or not at all
+
+
+def test_a_folder_appears_once_it_is_full(tmp_path: Path) -> None:
+    with checkpoint.appears(tmp_path / "run/checkpoint") as unfinished:
+        (unfinished / "config.json").write_text("new")
+        assert not (tmp_path / "run/checkpoint").exists()
+    assert everything(tmp_path / "run") == {"checkpoint/config.json": "new"}
+
+
+def test_a_later_one_takes_its_place(tmp_path: Path) -> None:
+    for content in ("old", "new"):
+        with checkpoint.appears(tmp_path / "checkpoint") as unfinished:
+            (unfinished / f"{content}.json").write_text(content)
+    assert everything(tmp_path) == {"checkpoint/new.json": "new"}
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_a_failure_in_the_middle_leaves_the_former_one(error: BaseException, tmp_path: Path) -> None:
+    former(tmp_path)
+    with pytest.raises(type(error)), checkpoint.appears(tmp_path / "checkpoint") as unfinished:
+        (unfinished / "config.json").write_text("new")
+        raise error
+    assert everything(tmp_path) == {"checkpoint/config.json": "old"}
+
+
+def test_a_failure_between_the_two_renames_leaves_the_former_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    former(tmp_path)
+    rename = Path.rename
+
+    def fails(self: Path, target: Path) -> Path:
+        if self.name.endswith("unfinished"):
+            raise OSError("disk gone")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(OSError, match="disk gone"), checkpoint.appears(tmp_path / "checkpoint") as unfinished:
+        (unfinished / "config.json").write_text("new")
+    assert everything(tmp_path) == {"checkpoint/config.json": "old"}
+
+
+def test_what_a_killed_process_left_is_put_right_by_the_next_save(tmp_path: Path) -> None:
+    former(tmp_path)
+    (tmp_path / "checkpoint").rename(tmp_path / ".checkpoint-former")
+    (tmp_path / ".checkpoint-unfinished").mkdir()
+    with pytest.raises(OSError, match="full"), checkpoint.appears(tmp_path / "checkpoint"):
+        raise OSError("full")
+    assert everything(tmp_path) == {"checkpoint/config.json": "old"}
+
+
+def former(folder: Path) -> None:
+    (folder / "checkpoint").mkdir()
+    (folder / "checkpoint/config.json").write_text("old")
+
+
+def everything(folder: Path) -> dict[str, str]:
+    return {str(file.relative_to(folder)): file.read_text() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_nothing_of_this_module_needs_torch() -> None:
+    code = "import sys, gpt2hydra.checkpoint, gpt2hydra.data; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=CONF_DIR.parent, check=False).returncode == 0

@@ -1,0 +1,210 @@
+"""config.json of Hugging Face, in and out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpt2hydra import GPT2Config
+from gpt2hydra.checkpoint.huggingface import LARGEST_CONFIG, from_hf, read_json, to_hf
+from gpt2hydra.config.fields import ConfigError
+from tests.strategies import gpt2_configs
+
+HUB: dict[str, Any] = {
+    "activation_function": "gelu_new",
+    "architectures": ["GPT2LMHeadModel"],
+    "attn_pdrop": 0.1,
+    "bos_token_id": 50256,
+    "embd_pdrop": 0.1,
+    "eos_token_id": 50256,
+    "initializer_range": 0.02,
+    "layer_norm_epsilon": 1e-05,
+    "model_type": "gpt2",
+    "n_ctx": 1024,
+    "n_embd": 768,
+    "n_head": 12,
+    "n_layer": 12,
+    "n_positions": 1024,
+    "resid_pdrop": 0.1,
+    "summary_activation": None,
+    "summary_first_dropout": 0.1,
+    "summary_proj_to_labels": True,
+    "summary_type": "cls_index",
+    "summary_use_proj": True,
+    "task_specific_params": {"text-generation": {"do_sample": True, "max_length": 50}},
+    "vocab_size": 50257,
+}
+"""https://huggingface.co/openai-community/gpt2/blob/main/config.json"""
+
+
+def refusal(source: Any) -> list[str]:
+    with pytest.raises(ConfigError) as refused:
+        from_hf(source)
+    return [f"{violation.key}: {violation.rule}" for violation in refused.value.violations]
+
+
+# -------------------------------------------------------------------------------------------------------- there and back
+
+
+def test_the_hubs_gpt2_is_gpt2_small() -> None:
+    assert from_hf(HUB) == GPT2Config.gpt2_small()
+
+
+@pytest.mark.parametrize(("name", "shape"), [("medium", (1024, 24, 16)), ("large", (1280, 36, 20)), ("xl", (1600, 48, 25))])
+def test_the_hubs_other_sizes_are_ours(name: str, shape: tuple[int, int, int]) -> None:
+    sized = dict(zip(("n_embd", "n_layer", "n_head"), shape, strict=True))
+    assert from_hf(HUB | sized | {"n_special": 0, "predict_special_tokens": True}) == GPT2Config.preset(name)
+
+
+@given(gpt2_configs())
+def test_a_config_survives_the_way_there_and_back(config: GPT2Config) -> None:
+    assert from_hf(json.loads(json.dumps(to_hf(config)))) == config
+
+
+def test_what_is_written() -> None:
+    assert to_hf(GPT2Config(257, 64, 32, 2, 4, 0, 0.1, 0.2, 1e-6)) == {
+        "model_type": "gpt2",
+        "architectures": ["GPT2LMHeadModel"],
+        "vocab_size": 257,
+        "n_positions": 64,
+        "n_embd": 32,
+        "n_layer": 2,
+        "n_head": 4,
+        "resid_pdrop": 0.0,
+        "embd_pdrop": 0.1,
+        "attn_pdrop": 0.2,
+        "layer_norm_epsilon": 1e-6,
+        "n_ctx": 64,
+        "n_inner": None,
+        "activation_function": "gelu_new",
+        "initializer_range": 0.02,
+        "scale_attn_weights": True,
+        "tie_word_embeddings": True,
+        "use_cache": True,
+        "bos_token_id": 256,
+        "eos_token_id": 256,
+    }
+
+
+@pytest.mark.parametrize("token", [-1, 257])
+def test_end_of_text_is_a_token(token: int) -> None:
+    with pytest.raises(ConfigError, match="must be a token: ≥ 0 and < vocab_size = 257"):
+        to_hf(GPT2Config(vocab_size=257), token)
+
+
+def test_end_of_text_is_gpt2s_unless_it_is_given() -> None:
+    assert to_hf(GPT2Config())["eos_token_id"] == 50256
+    assert to_hf(GPT2Config(), end_of_text=7)["bos_token_id"] == 7
+
+
+@pytest.mark.parametrize(
+    ("alias", "key"),
+    [
+        ("hidden_size", "n_embd"),
+        ("max_position_embeddings", "n_positions"),
+        ("n_ctx", "n_positions"),
+        ("num_attention_heads", "n_head"),
+        ("num_hidden_layers", "n_layer"),
+    ],
+)
+def test_a_field_under_another_name_is_read(alias: str, key: str) -> None:
+    given = {name: value for name, value in HUB.items() if name not in (key, "n_ctx")}
+    assert getattr(from_hf(given | {alias: 24}), key) == 24
+
+
+def test_n_inner_may_be_said_where_it_agrees() -> None:
+    assert from_hf(HUB | {"n_inner": 3072}) == GPT2Config()
+
+
+# ----------------------------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"n_inner": 1024}, "n_inner: must be null or 4 * n_embd = 3072"),
+        ({"n_inner": 3072.0}, "n_inner: must be null or 4 * n_embd = 3072"),
+        ({"activation_function": "relu"}, "activation_function: must be gelu_new or gelu_pytorch_tanh"),
+        ({"activation_function": "gelu"}, "activation_function: must be gelu_new or gelu_pytorch_tanh"),
+        ({"model_type": "gpt_neox"}, "model_type: must be gpt2"),
+        ({"tie_word_embeddings": False}, "tie_word_embeddings: must be true"),
+        ({"add_cross_attention": True}, "add_cross_attention: must be false"),
+        ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx: must be false"),
+        ({"scale_attn_weights": False}, "scale_attn_weights: must be true"),
+        ({"scale_attn_weights": 1}, "scale_attn_weights: must be true"),
+        ({"reorder_and_upcast_attn": True}, "reorder_and_upcast_attn: must be false"),
+        ({"quantization_config": {"bits": 4}}, "quantization_config: must be absent"),
+        ({"auto_map": {"AutoModel": "evil.Model"}}, "auto_map: must be absent"),
+        ({"pruned_heads": {"0": [1]}}, "pruned_heads: must be empty"),
+        ({"n_ctx": 512}, "n_ctx: must agree with n_positions = 1024"),
+        ({"n_layers": 3}, "n_layers: unknown key; did you mean n_layer?"),
+        ({"n_head": 7}, "n_head: must divide n_embd = 768"),
+        ({"n_layer": "12"}, "n_layer: must be an integer ≥ 1"),
+        ({"vocab_size": True}, "vocab_size: must be an integer ≥ 1"),
+    ],
+)
+def test_what_our_config_cannot_express_is_refused_by_name(change: dict[str, Any], said: str) -> None:
+    (only,) = refusal(HUB | change)
+    assert only.startswith(said)
+
+
+def test_a_config_without_a_model_type_is_refused() -> None:
+    assert refusal({"n_embd": 768}) == ["model_type: must be gpt2"]
+
+
+def test_everything_is_said_at_once() -> None:
+    assert len(refusal(HUB | {"n_embd": 0, "activation_function": "relu", "tie_word_embeddings": False})) == 3
+
+
+# ---------------------------------------------------------------------------------------------------------------- files
+
+
+def test_a_file_or_its_folder_will_do(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(HUB))
+    assert from_hf(tmp_path) == from_hf(tmp_path / "config.json") == from_hf(str(tmp_path)) == GPT2Config()
+
+
+def test_a_refusal_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(HUB | {"n_head": 7}))
+    with pytest.raises(ConfigError, match=f"set by {tmp_path}/config.json"):
+        from_hf(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is not JSON"),
+        (b"[]", "must be a JSON object"),
+        (b'{"n_embd": NaN}', "holds NaN, which is no JSON number"),
+        (b'{"n_embd": -Infinity}', "holds -Infinity, which is no JSON number"),
+        (b'{"n_embd": 1, "n_embd": 2}', "gives n_embd twice"),
+        (b'{"n_embd": ' + b"9" * 5000 + b"}", "holds an integer of 5,000 digits"),
+        (b'{"n_embd": ' + b"[" * 200_000, "is nested too deeply"),
+        (b'{"n_embd": "\xff"}', "is not UTF-8"),
+        (b" " * (LARGEST_CONFIG + 1), "is larger than 1,000,000 bytes"),
+    ],
+)
+def test_json_from_strangers_is_refused_where_it_is_odd(content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(content)
+    (only,) = refusal(tmp_path)
+    assert only.startswith(f"{tmp_path}/config.json: {said}")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "config.json") == [f"{tmp_path}/config.json: there is no such file"]
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_the_reader_fail_otherwise(content: bytes) -> None:
+    import tempfile
+
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        try:
+            assert isinstance(read_json(Path(file.name), LARGEST_CONFIG), dict)
+        except ConfigError as error:
+            assert len(error.violations) == 1

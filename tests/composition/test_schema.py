@@ -1,0 +1,45 @@
+"""The schema in Hydra, and the gate behind it, as another application uses them."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from gpt2hydra import ConfigError, GPT2Config, instantiate, register_configs
+from gpt2hydra.composition.schema import MIRRORS
+
+
+def another_app(folder: Path, *overrides: str) -> GPT2Config:
+    """An application of its own, with one section and a typed size in it."""
+    (folder / "app.yaml").write_text("defaults:\n  - gpt2/model@encoder: small\n  - _self_\nname: mine\n")
+    register_configs()
+    with initialize_config_dir(str(folder), version_base="1.3"):
+        return instantiate(compose("app", list(overrides)).encoder, GPT2Config)
+
+
+def test_another_app_gets_a_typed_group(tmp_path: Path) -> None:
+    assert another_app(tmp_path) == GPT2Config.gpt2_small()
+    assert another_app(tmp_path, "gpt2/model@encoder=xl") == GPT2Config.gpt2_xl()
+    assert another_app(tmp_path, "gpt2/model@encoder=large", "encoder.n_embd=640").n_inner == 2560
+
+
+def test_another_apps_values_pass_the_same_gate(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"  encoder\.n_head = 7\n") as caught:
+        another_app(tmp_path, "encoder.n_head=7")
+    assert caught.value.violations[0].suggestion == "encoder.n_head=6"
+    with pytest.raises(ConfigError, match="n_hed"):
+        another_app(tmp_path, "+encoder.n_hed=7")
+
+
+def test_the_gate_resolves_and_closes() -> None:
+    given = OmegaConf.create({"n_embd": 64, "n_head": "${.n_layer}", "n_layer": 4})
+    assert instantiate(given) == GPT2Config(n_embd=64, n_head=4, n_layer=4)
+    with pytest.raises(ConfigError, match="computed"):
+        instantiate(OmegaConf.create({"n_embd": 64, "n_head": 4, "n_inner": 5}))
+
+
+def test_the_schema_computes_n_inner_from_what_was_composed() -> None:
+    schema = OmegaConf.structured(MIRRORS[GPT2Config])
+    schema.n_embd = 640
+    assert schema.n_inner == 2560

@@ -1,0 +1,102 @@
+"""Text to tokens and back."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpt2hydra.config.fields import ConfigError
+from gpt2hydra.config.run import TokenizerConfig
+from gpt2hydra.data.tokenizer import Tokenizer, _pieces, byte_of, bytes_tokenizer, from_files, from_folder, load, vocabulary
+from tests.checkpoints import write_bpe
+
+pytest.importorskip("tokenizers")
+
+MERGES = ("t h", "th e", "Ġ the", "Ġ a", "o u", "Ã ©")
+BYTES = bytes_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def bpe(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    folder = write_bpe(tmp_path_factory.mktemp("bpe"), *MERGES)
+    return from_files(folder / "vocab.json", folder / "merges.txt")
+
+
+@given(st.text())
+def test_a_byte_is_a_token(text: str) -> None:
+    assert BYTES.encode(text) == list(text.encode())
+    assert (BYTES.size, BYTES.end_of_text) == (257, 256)
+
+
+@given(st.text())
+def test_decoding_undoes_encoding(bpe: Tokenizer, text: str) -> None:
+    assert bpe.decode(bpe.encode(text)) == text
+
+
+@given(st.lists(st.sampled_from(["the", "a", " ", "\n", "\r", "é", "1", "'s", "."]), max_size=20), st.integers(1, 9))
+def test_pieces_give_the_tokens_of_the_whole(bpe: Tokenizer, parts: list[str], piece: int) -> None:
+    text = "".join(parts)
+    assert [token for tokens in bpe.encode_pieces(text, piece) for token in tokens] == bpe.encode(text)
+
+
+def test_pieces_end_after_a_lone_newline() -> None:
+    assert list(_pieces("one\ntwo\n\nthree\nfour", 2)) == ["one\n", "two\n\nthree\n", "four"]
+
+
+def test_merges_are_applied(bpe: Tokenizer) -> None:
+    assert bpe.encode("you the é") == [ord("y"), 260, 258, ord(" "), 261]
+    assert [bpe.bytes_of(token) for token in (258, 261)] == [b" the", "é".encode()]
+
+
+def test_end_of_text_in_a_text_is_text(bpe: Tokenizer) -> None:
+    assert bpe.end_of_text == 262
+    assert bpe.end_of_text not in bpe.encode("<|endoftext|>")
+    assert bpe.decode([104, 262, 105]) == "hi"
+
+
+def test_ids_beyond_the_vocabulary_have_no_bytes(bpe: Tokenizer) -> None:
+    assert bpe.bytes_of(9999) == b""
+
+
+def test_bytes_that_are_no_text_are_replaced() -> None:
+    assert BYTES.decode([195, 104]) == "\N{REPLACEMENT CHARACTER}h"
+
+
+def test_every_byte_has_its_character() -> None:
+    assert sorted(byte_of().values()) == list(range(256))
+    assert (byte_of()["Ġ"], byte_of()["Ċ"], byte_of()["A"]) == (32, 10, 65)
+
+
+def test_vocab_json_says_how_much_it_holds(tmp_path: Path) -> None:
+    write_bpe(tmp_path, *MERGES)
+    assert vocabulary(tmp_path / "vocab.json") == (263, len("<|endoftext|>"), "")
+
+
+def test_a_saved_tokenizer_is_read_again(bpe: Tokenizer, tmp_path: Path) -> None:
+    bpe.save(tmp_path, 64)
+    text = "the <|endoftext|> élève\n"
+    assert from_folder(tmp_path).encode(text) == bpe.encode(text)
+    (tmp_path / "tokenizer.json").unlink()
+    assert from_folder(tmp_path).encode(text) == bpe.encode(text)
+
+
+def test_the_configured_tokenizer_is_loaded(tmp_path: Path) -> None:
+    assert load(TokenizerConfig()).size == 257
+    assert load(TokenizerConfig("gpt2", str(write_bpe(tmp_path, *MERGES)))).size == 263
+
+
+@pytest.mark.parametrize("content", ["{}", '{"a": "b"}', '{"<|endoftext|>": -1}', "[1]", ""])
+def test_files_that_are_no_tokenizer(content: str, tmp_path: Path) -> None:
+    write_bpe(tmp_path, *MERGES)
+    (tmp_path / "vocab.json").write_text(content)
+    with pytest.raises(ConfigError, match=re.escape(str(tmp_path))):
+        from_folder(tmp_path)
+
+
+def test_a_whole_file_that_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"decoder": {"type": "ByteLevel"}}))
+    with pytest.raises(ConfigError, match="must be a byte-level BPE"):
+        from_folder(tmp_path)

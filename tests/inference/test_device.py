@@ -1,0 +1,56 @@
+"""Which device, and what it can do."""
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from gpt2hydra.config.fields import ConfigError, Violation
+from gpt2hydra.inference.device import check_precision, keep_freed_memory, pick
+
+
+@pytest.fixture
+def cpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
+@pytest.mark.usefixtures("cpu_alone")
+def test_auto_is_the_cpu_where_there_is_nothing_else() -> None:
+    assert pick("auto", "device") == pick("cpu", "device") == torch.device("cpu")
+
+
+def test_auto_is_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert pick("auto", "device") == torch.device("cuda")
+
+
+@pytest.mark.usefixtures("cpu_alone")
+@pytest.mark.parametrize(("wanted", "what"), [("cuda", "GPU"), ("mps", "Apple GPU")])
+def test_a_device_that_is_not_there_is_refused(wanted: str, what: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        pick(wanted, "training.device")
+    rule = f"must be here: this machine has no {what} that PyTorch {torch.__version__} can use"
+    suggestion = "training.device=auto"
+    assert refused.value.violations == (Violation("training.device", wanted, rule, suggestion=suggestion),)
+
+
+def test_every_cpu_computes_in_every_precision() -> None:
+    for precision in ("fp32", "bf16", "bf16_pure"):
+        check_precision(precision, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "bf16_pure"])
+def test_a_gpu_without_bfloat16_is_refused_for_it(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    check_precision("fp32", torch.device("cuda"))
+    with pytest.raises(ConfigError, match="must be fp32: Tesla T4 has no bfloat16"):
+        check_precision(precision, torch.device("cuda"))
+
+
+def test_the_allocator_can_be_told_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_freed_memory()
+    monkeypatch.setattr("sys.platform", "darwin")
+    keep_freed_memory()

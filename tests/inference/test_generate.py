@@ -1,0 +1,269 @@
+"""Sampling: what is chosen, what is seen, what is printed."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from gpt2hydra import GenerateConfig
+from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.config.fields import ConfigError
+from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.data.tokenizer import bytes_tokenizer
+from gpt2hydra.inference.generate import choose, encode_prompt, generate, kept, new_tokens, stream
+from tests.command_line import CommandLine
+from tests.models import save_tiny, tiny_model
+
+BYTES = bytes_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("run") / "checkpoint").parent
+
+
+def greedy(folder: Path | str, **settings: object) -> GenerateConfig:
+    return GenerateConfig(checkpoint=str(folder), **{"temperature": 0, "max_new_tokens": 10, "prompt": "It was", **settings})  # type: ignore[arg-type]
+
+
+# -------------------------------------------------------------------------------------------------------------- choosing
+
+
+def draws(settings: dict[str, object]) -> set[int]:
+    """Which of four tokens of probability 0.5, 0.3, 0.15 and 0.05 are drawn."""
+    logits = torch.tensor([0.3, 0.05, 0.5, 0.15]).log()
+    config = GenerateConfig(checkpoint="", **{"temperature": 1, "top_k": None, **settings})  # type: ignore[arg-type]
+    generator = torch.Generator().manual_seed(1)
+    return {choose(logits, config, generator) for _ in range(300)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "drawn"),
+    [
+        ({}, {0, 1, 2, 3}),
+        ({"temperature": 0}, {2}),
+        ({"temperature": 0.01}, {2}),
+        ({"temperature": 1e-40}, {2}),
+        ({"temperature": 100}, {0, 1, 2, 3}),
+        ({"top_k": 1}, {2}),
+        ({"top_k": 2}, {0, 2}),
+        ({"top_k": 4}, {0, 1, 2, 3}),
+        ({"top_k": 999}, {0, 1, 2, 3}),
+        ({"top_p": 1.0}, {0, 1, 2, 3}),
+        ({"top_p": 0.9}, {0, 2, 3}),
+        ({"top_p": 0.6}, {0, 2}),
+        ({"top_p": 1e-9}, {2}),
+        ({"top_k": 3, "top_p": 0.6}, {0, 2}),
+    ],
+)
+def test_which_tokens_can_be_drawn(settings: dict[str, object], drawn: set[int]) -> None:
+    assert draws(settings) == drawn
+
+
+def test_damaged_weights_are_told_by_what_they_compute() -> None:
+    config = GenerateConfig(checkpoint="there", temperature=0)
+    with pytest.raises(ConfigError, match="checkpoint = there\n    computes what is no number"):
+        choose(torch.tensor([0.0, torch.nan]), config, torch.Generator())
+
+
+# ------------------------------------------------------------------------------------------------------ what it sees
+
+
+def continuation(prompt: list[int], count: int, ends: frozenset[int] = frozenset()) -> list[int]:
+    config = greedy("", max_new_tokens=count)
+    return list(new_tokens(tiny_model(), prompt, config, torch.Generator(), ends))
+
+
+def likeliest(tokens: list[int]) -> int:
+    return int(tiny_model()(torch.tensor([tokens])).logits[0, -1].argmax())
+
+
+def test_the_cache_changes_nothing() -> None:
+    tokens = [1, 2, 3]
+    for token in continuation(tokens, 13):
+        assert token == likeliest(tokens)
+        tokens.append(token)
+
+
+def test_a_prompt_longer_than_the_context_counts_by_its_end() -> None:
+    prompt = list(range(40))
+    assert continuation(prompt, 1) == [likeliest(prompt[-16:])]
+
+
+def test_beyond_the_context_three_quarters_stay_in_sight() -> None:
+    tokens = list(range(10))
+    made = continuation(tokens, 20)
+    assert len(made) == 20
+    assert made[7] == likeliest((tokens + made[:7])[-kept(16) :])
+    assert kept(16) == 12
+
+
+@pytest.mark.parametrize("n_positions", [1, 2, 3, 1024])
+def test_something_always_stays_and_something_goes(n_positions: int) -> None:
+    assert 1 <= kept(n_positions) <= max(1, n_positions - 1)
+
+
+def test_end_of_text_ends_it() -> None:
+    first, second = continuation([1], 2)
+    assert continuation([1], 9, frozenset([first])) == []
+    if second != first:
+        assert continuation([1], 9, frozenset([second])) == [first]
+
+
+def test_an_empty_prompt_starts_from_end_of_text() -> None:
+    assert encode_prompt("", BYTES, 257) == [256]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [("\ud800", "must be text in UTF-8"), ("hé", "has token 195, but the model knows 128 only")],
+)
+def test_prompts_that_will_not_do(prompt: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        encode_prompt(prompt, BYTES, 128)
+
+
+# -------------------------------------------------------------------------------------------------------- what is printed
+
+
+def test_a_character_waits_until_its_bytes_are_there() -> None:
+    assert list(stream(iter("aé€".encode()), BYTES, "> ")) == ["> ", "a", "é", "€"]
+    assert list(stream(iter([0xE2, 0x82]), BYTES)) == ["", "\N{REPLACEMENT CHARACTER}"]
+    assert "".join(stream(iter([0xFF, 0x41]), BYTES)) == "\N{REPLACEMENT CHARACTER}A"
+
+
+def test_samples_are_printed_as_they_are_returned(saved: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    one, two = generate(greedy(saved, num_samples=2, temperature=1))
+    out, err = capfd.readouterr()
+    assert (out, err) == (f"{one}\n---\n{two}\n", "")
+    assert one.startswith("It was") and two.startswith("It was") and one != two
+
+
+def test_a_seed_means_one_text(saved: Path) -> None:
+    texts = [generate(greedy(saved, temperature=1, seed=seed))[0] for seed in (1, 1, 2)]
+    assert texts[0] == texts[1] != texts[2]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "count", "note"),
+    [
+        ("x" * 16, 1, ""),
+        ("x" * 40, 1, "note: the prompt has 40 tokens and the model's context 16: it sees the last 16\n"),
+        ("x" * 6, 11, ""),
+        ("x" * 6, 12, "note: beyond 16 tokens, the model's context, it sees the latest 12 or more\n"),
+    ],
+)
+def test_it_says_what_the_model_cannot_see(
+    prompt: str, count: int, note: str, saved: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    generate(greedy(saved, prompt=prompt, max_new_tokens=count))
+    assert capfd.readouterr().err == note
+
+
+def test_the_command_line(saved: Path, run: CommandLine) -> None:
+    arguments = (f"checkpoint='{saved}'", "prompt=a=b, {c}: 'd'", "max_new_tokens=3", "temperature=0")
+    outcome = run(*arguments, job=generate, config_name="generate")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("a=b, {c}: 'd'")
+    assert run.left_behind() == []
+
+
+def test_a_reader_that_has_gone_away_ends_it_quietly(saved: Path) -> None:
+    script = str(CONF_DIR.parent / "generate.py")
+    command = [sys.executable, script, f"checkpoint='{saved}'", "prompt=x", "max_new_tokens=5000"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert running.stdout and running.stderr
+    running.stdout.read(1)
+    running.stdout.close()
+    assert (running.stderr.read().decode().count("Traceback"), running.wait()) == (0, 0)
+    running.stderr.close()
+
+
+# ------------------------------------------------------------------------------------------------- folders from elsewhere
+
+
+def logits(model: torch.nn.Module) -> torch.Tensor:
+    with torch.no_grad():
+        found: torch.Tensor = model(torch.arange(16)[None]).logits
+    return found
+
+
+def test_transformers_loads_our_checkpoint_as_it_is(saved: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(saved / "checkpoint", attn_implementation="sdpa")
+    assert torch.allclose(logits(model), logits(tiny_model()), atol=1e-4)  # gelu_new, in several kernels
+    tokenizer = AutoTokenizer.from_pretrained(saved / "checkpoint")
+    assert tokenizer("hé\n")["input_ids"] == BYTES.encode("hé\n")
+    assert (tokenizer.decode([104, 195, 169]), tokenizer.eos_token_id, tokenizer.model_max_length) == ("hé", 256, 16)
+
+
+def test_we_load_our_checkpoint_as_it_was(saved: Path) -> None:
+    model, tokenizer = checkpoint.load(str(saved))
+    assert torch.equal(logits(model), logits(tiny_model()))
+    assert tokenizer.encode("hé") == BYTES.encode("hé")
+
+
+def test_we_load_what_transformers_saves(tmp_path: Path) -> None:
+    tiny_model().save_pretrained(tmp_path)
+    BYTES.save(tmp_path, 16)
+    model, _ = checkpoint.load(str(tmp_path))
+    assert torch.equal(logits(model), logits(tiny_model()))
+
+
+def rewrite(change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]], source: Path, folder: Path) -> str:
+    """A copy of a checkpoint with other weights."""
+    folder.mkdir(exist_ok=True)
+    for file in (source / "checkpoint").glob("*.json"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    save_file(change(load_file(source / "checkpoint/model.safetensors")), folder / "model.safetensors")
+    return str(folder)
+
+
+def as_on_the_hub(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    masks = {f"h.{layer}.attn.bias": torch.ones(1, 1, 16, 16).tril() for layer in range(2)}
+    return {name.removeprefix("transformer."): each for name, each in weights.items()} | masks
+
+
+def test_names_without_prefix_and_masks_as_in_the_hubs_gpt2(saved: Path, tmp_path: Path) -> None:
+    model, _ = checkpoint.load(rewrite(as_on_the_hub, saved, tmp_path))
+    assert torch.equal(logits(model), logits(tiny_model()))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_read_into_fp32(dtype: torch.dtype, saved: Path, tmp_path: Path) -> None:
+    model, _ = checkpoint.load(rewrite(lambda all_: {name: each.to(dtype) for name, each in all_.items()}, saved, tmp_path))
+    assert model.dtype == torch.float32
+    assert torch.allclose(logits(model), logits(tiny_model()), atol=0.5)
+
+
+def test_shards(saved: Path, tmp_path: Path) -> None:
+    folder = Path(rewrite(as_on_the_hub, saved, tmp_path))
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    where = {name: f"model-0000{1 + rank % 2}-of-00002.safetensors" for rank, name in enumerate(weights)}
+    for shard in set(where.values()):
+        save_file({name: each for name, each in weights.items() if where[name] == shard}, folder / shard)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+    model, _ = checkpoint.load(str(folder))
+    assert torch.equal(logits(model), logits(tiny_model()))
+
+
+def test_loading_refuses_too(saved: Path, tmp_path: Path) -> None:
+    folder = rewrite(lambda all_: {name: each for name, each in all_.items() if "wpe" not in name}, saved, tmp_path)
+    with pytest.raises(ConfigError, match=r"lacks 1 of the 28 weights of its own config\.json; wpe\.weight is the first"):
+        checkpoint.load(folder)
+
+
+def test_tensors_of_others_are_passed_over_in_silence(saved: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = rewrite(lambda all_: {**all_, "foo": torch.zeros(3)}, saved, tmp_path)
+    capfd.readouterr()
+    checkpoint.load(folder)
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,90 @@
+"""The predicted memory of a training step, against published figures and common sense. Byte for byte: ``test_counts.py``."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpt2hydra import GPT2Config, sizing
+from gpt2hydra.config.fields import ConfigError
+from gpt2hydra.sizing.memory import PARTS, TrainingMemory
+from tests.strategies import gpt2_configs
+
+SMALL = GPT2Config.gpt2_small()
+
+
+def memory(config: GPT2Config = SMALL, batch_size: Any = 1, seq_len: Any = 1, **options: Any) -> TrainingMemory:
+    return sizing.training_memory(config, batch_size, seq_len, **options)
+
+
+@pytest.mark.parametrize(
+    ("size", "activations", "peak"),
+    [
+        pytest.param("small", 1_023_775_012, 3.28, id="small"),
+        pytest.param("medium", 2_379_452_996, 7.86, id="medium"),
+        pytest.param("large", 4_276_589_412, 15.62, id="large"),
+        pytest.param("xl", 6_986_372_228, 29.30, id="xl"),
+    ],
+)
+def test_the_four_sizes_as_measured_on_cudas_dispatch(size: str, activations: int, peak: float) -> None:
+    """Saved tensors, loss included, and peak in GB: one sequence of 1,024, bf16 autocast, flash attention, gelu_new.
+
+    With transformers' own loss, which pads its labels by one, 8 bytes more are saved.
+    """
+    config = GPT2Config.preset(size)
+    step = memory(config, 1, 1024, precision="bf16", attention="flash", fused_gelu=False)
+    assert step.activations + step.step.loss() == activations
+    assert round(step.total / 1e9, 2) == peak
+
+
+def test_weights_gradients_and_adamw_are_16_bytes_a_parameter_and_8_in_pure_bf16() -> None:
+    for precision, bytes_each in (("fp32", 16), ("bf16", 16), ("bf16_pure", 8)):
+        step = memory(precision=precision)
+        assert step.weights + step.gradients + step.optimizer == bytes_each * sizing.parameters(SMALL).total
+
+
+@given(gpt2_configs(), st.sampled_from(["fp32", "bf16", "bf16_pure"]), st.booleans(), st.sampled_from(["cuda", "cpu"]))
+def test_the_peak_is_its_largest_moment_and_grows_with_the_batch(
+    config: GPT2Config, precision: str, checkpointing: bool, device: str
+) -> None:
+    options: dict[str, Any] = {"precision": precision, "gradient_checkpointing": checkpointing, "device": device}
+    one, two = (memory(config, batch, config.n_positions, **options) for batch in (1, 2))
+    for moment in one.moments:
+        assert moment.total == sum(getattr(moment, part) for part in PARTS) <= one.total
+        assert min(getattr(moment, part) for part in PARTS) >= 0
+    assert one.total < two.total and one.activations < two.activations
+
+
+@pytest.mark.parametrize("changes", [{"gradient_checkpointing": True}, {"precision": "bf16"}, {"fused_gelu": True}])
+def test_what_is_to_save_memory_does(changes: dict[str, Any]) -> None:
+    usual = {"precision": "fp32", "attention": "memory_efficient", "fused_gelu": False}
+    assert memory(SMALL, 4, 1024, **usual | changes).total < memory(SMALL, 4, 1024, **usual).total
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param({"batch_size": 0}, "batch_size = 0\n    must be ≥ 1", id="no batch"),
+        pytest.param({"batch_size": -1}, "batch_size = -1\n    must be ≥ 1", id="negative batch"),
+        pytest.param({"batch_size": True}, "must be an integer", id="bool for a batch"),
+        pytest.param({"batch_size": 1.0}, "must be an integer", id="float for a batch"),
+        pytest.param({"seq_len": 1025}, "seq_len = 1025\n    must be ≤ model.n_positions = 1024", id="long sequence"),
+        pytest.param({"precision": "fp16"}, "must be one of fp32, bf16, bf16_pure", id="precision"),
+        pytest.param({"attention": "flsh"}, "must be one of sdpa, flash, memory_efficient, math, eager", id="attention"),
+        pytest.param({"attention": "flash", "precision": "fp32"}, "must be one of memory_efficient, eager", id="kernel"),
+        pytest.param({"device": "tpu"}, "must be one of cuda, cpu", id="device"),
+    ],
+)
+def test_a_wrong_argument_is_told_with_what_is_allowed(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        memory(**options)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "int8", "Float32", None])
+def test_an_unknown_dtype_is_no_other_one(dtype: Any) -> None:
+    with pytest.raises(ConfigError, match="must be one of float32, bfloat16, float16"):
+        sizing.kv_cache_bytes(SMALL, 1, 1, dtype)
+    with pytest.raises(ConfigError, match="must be one of float32, bfloat16, float16"):
+        sizing.checkpoint_bytes(SMALL, dtype)
