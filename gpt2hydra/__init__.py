@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gpt2hydra import sizing as sizing
     from gpt2hydra.checkpoint import huggingface as huggingface
-    from gpt2hydra.cli.main import compose as compose
     from gpt2hydra.cli.main import main as main
+    from gpt2hydra.composition.compose import compose as compose
     from gpt2hydra.composition.schema import instantiate as instantiate
     from gpt2hydra.composition.schema import register_configs as register_configs
-    from gpt2hydra.config.fields import ConfigError as ConfigError
-    from gpt2hydra.config.fields import Violation as Violation
+    from gpt2hydra.config.errors import ConfigError as ConfigError
+    from gpt2hydra.config.errors import Violation as Violation
     from gpt2hydra.config.gpt2 import GPT2Config as GPT2Config
     from gpt2hydra.config.run import GenerateConfig as GenerateConfig
     from gpt2hydra.config.run import TrainConfig as TrainConfig
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 from gpt2hydra.version import __version__ as __version__
 
 _HOMES = {
-    "ConfigError": "config.fields",
+    "ConfigError": "config.errors",
     "GPT2Config": "config.gpt2",
     "GenerateConfig": "config.run",
     "TrainConfig": "config.run",
-    "Violation": "config.fields",
-    "compose": "cli.main",
+    "Violation": "config.errors",
+    "compose": "composition.compose",
     "huggingface": "checkpoint",
     "instantiate": "composition.schema",
     "main": "cli.main",

@@ -34,12 +34,8 @@ def test_the_public_names_are_these() -> None:
     ("code", "absent"),
     [
         pytest.param("gpt2hydra.GPT2Config.gpt2_xl()", ["hydra", "omegaconf", "torch"], id="a preset"),
-        pytest.param(
-            "gpt2hydra.sizing.parameters(gpt2hydra.GPT2Config())", ["hydra", "omegaconf", "torch"], id="sizing"
-        ),
-        pytest.param(
-            "gpt2hydra.huggingface.to_hf(gpt2hydra.GPT2Config())", ["hydra", "omegaconf", "torch"], id="huggingface"
-        ),
+        pytest.param("gpt2hydra.sizing.parameters(gpt2hydra.GPT2Config())", ["hydra", "omegaconf", "torch"], id="sizing"),
+        pytest.param("gpt2hydra.huggingface.to_hf(gpt2hydra.GPT2Config())", ["hydra", "omegaconf", "torch"], id="huggingface"),
         pytest.param("gpt2hydra.compose('train', ['model=xl'])", ["torch", "transformers", "numpy"], id="compose"),
     ],
 )

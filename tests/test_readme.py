@@ -7,7 +7,7 @@ import pytest
 
 import gpt2hydra
 from gpt2hydra import GPT2Config, sizing
-from gpt2hydra.__main__ import main
+from gpt2hydra.cli.commands import main
 from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.command_line import CommandLine
 

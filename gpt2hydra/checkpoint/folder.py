@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpt2hydra.checkpoint import tensors as weights
-from gpt2hydra.checkpoint.huggingface import LARGEST_CONFIG, from_hf, read_json, to_hf
-from gpt2hydra.config.fields import ConfigError, Violation
+from gpt2hydra.checkpoint.huggingface import LARGEST_CONFIG, from_hf, to_hf
+from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
+from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.data.tokenizer import FILES, WHOLE, Tokenizer, from_folder, read_whole
 from gpt2hydra.version import __version__
 

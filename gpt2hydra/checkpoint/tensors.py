@@ -11,9 +11,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from gpt2hydra.checkpoint.huggingface import read_json
-from gpt2hydra.config.fields import ConfigError, Violation
+from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import GPT2Config
+from gpt2hydra.config.strict_json import read_json
 
 FILE = "model.safetensors"
 INDEX = "model.safetensors.index.json"

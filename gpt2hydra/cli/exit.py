@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from gpt2hydra.config.fields import ConfigError
+from gpt2hydra.config.errors import ConfigError
 
 
 @contextmanager

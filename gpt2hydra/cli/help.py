@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.schema import config_class_of
 from gpt2hydra.config.checked import Checked, fields_of
-from gpt2hydra.config.fields import show
+from gpt2hydra.config.words import show
 
 COLUMN = 46
 """Where the meanings begin."""

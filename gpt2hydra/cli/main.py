@@ -10,13 +10,11 @@ import functools
 import io
 import os
 import sys
-import threading
 import typing
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,26 +34,21 @@ from hydra.core.utils import JobStatus, run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from gpt2hydra.cli.before_start import device_problems, machine_problems, note_overruled, warn_of_memory
 from gpt2hydra.cli.exit import program
-from gpt2hydra.cli.machine import (
-    check_directory,
-    device_problems,
-    machine_problems,
-    note_overruled,
-    remove_fresh,
-    require,
-    resolving,
-    unwritable,
-    warn_of_memory,
-)
+from gpt2hydra.cli.extras import require
+from gpt2hydra.composition.compose import compose_and_check
 from gpt2hydra.composition.composer import VERSION_BASE, Composer, parse
+from gpt2hydra.composition.hydra_errors import resolving
+from gpt2hydra.composition.job import job
 from gpt2hydra.composition.schema import ROOTS, instantiate, register_schemas
 from gpt2hydra.composition.yaml_traps import as_typed
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.fields import COMMAND_LINE, ConfigError, Violation, did_you_mean
+from gpt2hydra.config.errors import COMMAND_LINE, ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.training.record import job
+from gpt2hydra.config.words import did_you_mean
+from gpt2hydra.training.directory import check_directory, new_directory, remove_fresh, unwritable
 
 Job = Callable[[Any], Any]
 
@@ -96,55 +89,11 @@ def _folder(function: Job, config_path: str | os.PathLike[str] | None) -> Path:
     return (Path(function.__code__.co_filename).parent / config_path).resolve()
 
 
-_COMPOSERS: dict[tuple[str, str], Composer] = {}
-_COMPOSERS_LOCK = threading.Lock()
-
-
-def compose(
-    config_name: str = "train", overrides: Sequence[str] = (), *, config_dir: str | os.PathLike[str] | None = None
-) -> Any:
-    """Compose and validate from Python: ``compose("train", ["model=large", "model.n_head=10"])``.
-
-    Hydra's process-wide state stays as it was, so this works in a notebook, inside a running Hydra job, and in threads.
-    YAML files are read again when they change.
-
-    Args:
-        config_name: the primary config, ``train`` or ``generate`` or one of your own.
-        overrides: as on the command line.
-        config_dir: the folder that holds the primary config; by default our own ``conf/``.
-
-    Returns:
-        TrainConfig | GenerateConfig.
-
-    Raises:
-        ConfigError: with every violation and who set it.
-    """
-    if isinstance(overrides, str) or not isinstance(config_name, str):
-        raise TypeError(f'takes a name and a list, as compose("train", ["model=large"]), not {config_name!r}, {overrides!r}')
-    key = (config_name, str(config_dir or CONF_DIR))
-    with _COMPOSERS_LOCK:
-        if key not in _COMPOSERS:
-            _COMPOSERS[key] = Composer(*key)
-        composer = _COMPOSERS[key]
-    overrides = as_typed(overrides, ROOTS.get(f"{config_name}_schema", TrainConfig))
-    return checked(composer, overrides)
-
-
-def checked(composer: Composer, overrides: Sequence[str]) -> Any:
-    """Compose and pass the gate, with the full report where that fails."""
-    try:
-        return composer.instantiate(overrides)
-    except Exception as error:
-        from gpt2hydra.composition.refusal import explain_refusal
-
-        raise explain_refusal(composer, overrides, error) from error
-
-
 def output_dir() -> Path:
     """Where this run writes: Hydra's directory inside a job, else a new ``outputs/<date>/<time>``."""
     if HydraConfig.initialized() and not OmegaConf.is_missing(HydraConfig.get().runtime, "output_dir"):
         return Path(HydraConfig.get().runtime.output_dir)
-    return Path("outputs") / datetime.now().strftime("%Y-%m-%d/%H-%M-%S")
+    return new_directory()
 
 
 # --------------------------------------------------------------------------------------------------- the command line
@@ -221,7 +170,7 @@ class _CommandLine:
         sys.stderr.write(said.getvalue())
         if options.cfg in ("job", "all"):
             sys.stdout.flush()
-            checked(self._composer(), options.overrides)  # what was shown may still break a rule
+            compose_and_check(self._composer(), options.overrides)  # what was shown may still break a rule
 
     def _explain(self, error: Exception) -> NoReturn:
         from gpt2hydra.composition.refusal import explain_refusal
@@ -352,8 +301,9 @@ def print_plan(composer: Composer, overrides: Sequence[str], config: Checked) ->
 
     changed = changes(composer, overrides, config)
     if isinstance(config, TrainConfig):
+        from gpt2hydra.data.text import training_tokens
         from gpt2hydra.sizing.plan import Plan
 
-        print(Plan.of(config, changed))
+        print(Plan(config, training_tokens(config), changed))
     else:
         print("\n".join(f"{key} = {value}   ({origin})" for key, value, origin in changed))

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from gpt2hydra.composition.composer import Composer, task_overrides
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.fields import COMMAND_LINE, ConfigError, Violation
+from gpt2hydra.config.errors import COMMAND_LINE, ConfigError, Violation
 
 MOST_POINTS = 100_000
 """An adaptive sweeper's space larger than this is checked value by value instead of point by point."""
@@ -193,7 +193,7 @@ def warn_of_memory(found: Preflight) -> None:
     from gpt2hydra.sizing.fit import on_this_machine
     from gpt2hydra.sizing.plan import Plan
 
-    large = [f"#{number}" for number, config in configs.items() if Plan.of(on_this_machine(config)).fits is False]
+    large = [f"#{number}" for number, config in configs.items() if Plan(on_this_machine(config)).fits is False]
     if large:
         shown = ", ".join(large[:10]) + ", ..." * (len(large) > 10)
         exceed = f"{len(large)} of {len(found.points)} points exceed{'s' * (len(large) == 1)} the memory"

@@ -22,13 +22,16 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.cli.machine import check_directory, device_problems, machine_problems, note_overruled, require, resolving
+from gpt2hydra.cli.before_start import device_problems, machine_problems, note_overruled
+from gpt2hydra.cli.extras import require
 from gpt2hydra.cli.preflight import Point, Preflight, expand, is_basic, print_points, report, summary, warn_of_memory
 from gpt2hydra.composition.composer import Composer, parse, task_overrides
+from gpt2hydra.composition.hydra_errors import resolving
+from gpt2hydra.composition.job import job as running_job
 from gpt2hydra.composition.schema import instantiate, register_resolvers
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.fields import ConfigError, Violation
-from gpt2hydra.training import record
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.training.directory import check_directory
 
 
 class PointSweeper(Sweeper):
@@ -73,7 +76,7 @@ class SweepJob:
             if getattr(config, "dry_run", False):
                 print(f"job #{job.num} was not started: dry_run=true")
                 return None
-            with record.job(config):
+            with running_job(config):
                 return self.function(config)
         except Exception as error:
             if isinstance(error, ConfigError):

@@ -38,7 +38,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override, open_dict, read_writ
 
 from gpt2hydra.composition.schema import config_class_of, instantiate, register_schemas
 from gpt2hydra.config.checked import Checked, field_at
-from gpt2hydra.config.fields import ABSENT, COMMAND_LINE, ConfigError, Violation
+from gpt2hydra.config.errors import ABSENT, COMMAND_LINE, ConfigError, Violation
 
 C = TypeVar("C", bound=Checked)
 

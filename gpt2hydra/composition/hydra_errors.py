@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from hydra.errors import HydraException, MissingConfigException
 
 from gpt2hydra.composition.sources import displayed
-from gpt2hydra.config.fields import ConfigError, Violation, closest, show
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.words import closest, show
 
 
 def as_it_came(error: Exception) -> Violation:
@@ -52,3 +56,13 @@ def grammar(error: Exception, key: str) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, or its name where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def resolving(key: str, written: object) -> Iterator[None]:
+    """Within, a reference that cannot be resolved is a violation of ``key``."""
+    try:
+        yield
+    except Exception as error:  # resolvers raise what they like
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError([Violation(key, written, f"cannot be resolved: {reason}")]) from error

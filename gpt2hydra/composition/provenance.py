@@ -24,7 +24,8 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf._utils import split_key
 
 from gpt2hydra.composition.sources import DEFAULT, Layer, Path, agree, layer_of, layer_of_node, layers_of, leaf_nodes
-from gpt2hydra.config.fields import COMMAND_LINE, show
+from gpt2hydra.config.errors import COMMAND_LINE
+from gpt2hydra.config.words import show
 
 DELETED: Any = type("Deleted", (), {"__repr__": lambda self: "(deleted)"})()
 """The value of a key that was deleted."""

@@ -30,7 +30,9 @@ from gpt2hydra.composition.schema import DELETED, config_class_of, examine, in_o
 from gpt2hydra.composition.sources import layers_of
 from gpt2hydra.composition.yaml_traps import misread
 from gpt2hydra.config.checked import Checked, field_at, fields_of, unknown_below
-from gpt2hydra.config.fields import ABSENT, COMMAND_LINE, ConfigError, Rule, Violation, assignment, closest, show
+from gpt2hydra.config.errors import ABSENT, COMMAND_LINE, ConfigError, Violation, assignment
+from gpt2hydra.config.fields import Rule
+from gpt2hydra.config.words import closest, show
 
 
 def explain_refusal(composer: Composer, overrides: Sequence[str], error: Exception) -> ConfigError:

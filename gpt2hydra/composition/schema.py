@@ -21,7 +21,8 @@ from omegaconf.errors import (
 )
 
 from gpt2hydra.config.checked import Checked, build, check, field_at, fields_of, missing, place
-from gpt2hydra.config.fields import ABSENT, ConfigError, Rule, Violation
+from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
+from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.gpt2 import MODEL_DIR, GPT2Config, preset_names
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 

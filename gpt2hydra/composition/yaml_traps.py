@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from gpt2hydra.config.checked import Checked, field_at, fields_of
-from gpt2hydra.config.fields import COMMAND_LINE, Rule, Violation, assignment, show
+from gpt2hydra.config.errors import COMMAND_LINE, Violation, assignment
+from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
+from gpt2hydra.config.words import show
 
 if TYPE_CHECKING:
     from gpt2hydra.composition.provenance import Provenance

@@ -7,19 +7,9 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from gpt2hydra.config.fields import (
-    ABSENT,
-    Broken,
-    ConfigError,
-    Relation,
-    Rule,
-    Violation,
-    assignment,
-    closest,
-    did_you_mean,
-    kind_of,
-    show,
-)
+from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, assignment
+from gpt2hydra.config.fields import Broken, Relation, Rule
+from gpt2hydra.config.words import closest, did_you_mean, kind_of, show
 
 C = TypeVar("C", bound="Checked")
 

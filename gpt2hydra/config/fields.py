@@ -1,4 +1,4 @@
-"""The rules of a configuration, and the error that names every broken one. Standard library only.
+"""How a field says what it may hold, and a relation what must be true between fields. Standard library only.
 
 A field states its rule where it is declared, and everything else (checks, messages, the Hydra schema, help) derives from
 that one place::
@@ -13,108 +13,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
-import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from gpt2hydra.config.errors import ABSENT
+from gpt2hydra.config.words import closest, kind_of, show_number
+
 if TYPE_CHECKING:
     from gpt2hydra.config.checked import Checked
-
-ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "(no value)"})()
-"""Stands for 'there is no value': a missing key, a field without a default."""
-
-COMMAND_LINE = "the command line: "
-"""Begins the source of a value that an override set; the override as typed follows."""
-
-
-# ---------------------------------------------------------------------------------------------- what a user reads
-
-
-@dataclass(frozen=True)
-class Violation:
-    """One broken rule.
-
-    ``key`` is dotted (``model.n_head``), ``value`` what was received, ``rule`` what it must obey, ``origin`` who set it
-    (empty in plain Python) and ``suggestion`` an override to paste (``model.n_head=8``), or nothing.
-    """
-
-    key: str
-    value: object = ABSENT
-    rule: str = ""
-    origin: str = ""
-    suggestion: str = ""
-
-    def __str__(self) -> str:
-        head = self.key if self.value is ABSENT else f"{self.key} = {show(self.value)}"
-        lines = [head, f"  {self.rule}"]
-        if self.origin:
-            lines.append(f"  {self.origin}")
-        if self.suggestion:
-            lines.append(f"  try: {self.suggestion}")
-        return "\n".join(lines)
-
-
-class ConfigError(ValueError, AssertionError):
-    """A configuration was refused. ``violations`` holds every broken rule; ``str()`` is the report that a user reads.
-
-    It is a ``ValueError``, and an ``AssertionError`` for callers who come from course material that asserts.
-    """
-
-    def __init__(self, violations: Iterable[Violation]) -> None:
-        self.violations = tuple(violations)
-        super().__init__(self.violations)
-
-    def __str__(self) -> str:
-        count = len(self.violations)
-        head = f"{count} problem{'s' * (count != 1)} in the configuration; nothing was started."
-        return "\n\n".join([head, *(_indent(str(violation)) for violation in self.violations)])
-
-
-def _indent(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())
-
-
-def show(value: object, width: int = 80) -> str:
-    """A value as a user would type it in YAML, on one line of at most ``width`` characters."""
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    if isinstance(value, int) and value.bit_length() > 128:  # str() itself refuses more than 4,300 digits
-        return f"an integer of about {int(value.bit_length() * math.log10(2)) + 1:,} digits"
-    text = value if isinstance(value, str) else repr(value)
-    if isinstance(value, str) and (not text or text != text.strip() or not text.isprintable()):
-        text = repr(text)
-    return text if len(text) <= width else f"{text[: width - 20]}... ({len(text):,} characters)"
-
-
-def assignment(key: str, value: object) -> str:
-    """``key=value`` to paste into a shell: text that Hydra or the shell would read otherwise is quoted for both."""
-    if not isinstance(value, str) or re.fullmatch(r"[\w./:@%+-]+", value, re.ASCII) or value in ("...", "FOLDER"):
-        return f"{key}={show(value)}"
-    quoted = value.replace("'", "\\'")
-    return shlex.quote(f"{key}='{quoted}'") if set(value) & set("\"$`\\!'") else f"\"{key}='{quoted}'\""
-
-
-def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known word that ``word`` was probably meant to be: its beginning, its end, its initials, or misspelt by a little."""
-    by_lower = {name.lower(): name for name in known}
-    word = word.lower()
-    for lower, name in by_lower.items():
-        begins = len(word) > 2 and lower.startswith(word)  # hardware=h100
-        ends = len(lower) > 1 and word.endswith((f"-{lower}", f"_{lower}"))  # model=gpt2-xl
-        if begins or ends or (len(word) > 1 and word == "".join(part[:1] for part in lower.split("_"))):  # training.lr
-            return name
-    import difflib
-
-    found = difflib.get_close_matches(word, by_lower, n=1, cutoff=cutoff)
-    return by_lower[found[0]] if found else None
-
-
-def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
-    """``"; did you mean model.n_head?"`` or nothing, to be put behind 'unknown key'."""
-    near = closest(word, known)
-    return f"; did you mean {prefix}{near}?" if near else ""
 
 
 # ---------------------------------------------------------------------------------------------- rules of one field
@@ -182,27 +89,11 @@ class Rule:
         return float(value) if self.kind is float and value is not None else value
 
 
-def kind_of(value: object) -> str:
-    """The type of a value, in a user's words."""
-    if value is None:
-        return "null"
-    if isinstance(value, str):
-        return "text"
-    if isinstance(value, bool):
-        return "true or false"
-    return {int: "an integer", float: "a number with a decimal point"}.get(type(value), f"a {type(value).__name__}")
-
-
 def _is_finite(value: float) -> bool:
     try:
         return math.isfinite(value)
     except OverflowError:  # an int too large for a float
         return False
-
-
-def show_number(value: float) -> str:
-    """``10000`` → ``10,000``; a float without a needless fraction."""
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def integer(default: int | None, doc: str, *, at_least: int = 1, at_most: int, optional: bool = False) -> Any:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.fields import Broken, ConfigError, Violation, computed, did_you_mean, integer, number, relation
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.fields import Broken, computed, integer, number, relation
+from gpt2hydra.config.words import did_you_mean
 
 _BESIDE = Path(__file__).resolve().parent.parent
 CONF_DIR = _BESIDE / "conf" if (_BESIDE / "conf").is_dir() else _BESIDE.parent / "conf"

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpt2hydra.config.fields import ConfigError, Violation, show
+from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainConfig, TrainingConfig
+from gpt2hydra.config.words import show
 from gpt2hydra.data import tokenizer
 
 if TYPE_CHECKING:

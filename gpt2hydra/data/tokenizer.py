@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpt2hydra.checkpoint.huggingface import read_json
-from gpt2hydra.config.fields import ConfigError, Violation, show
+from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TokenizerConfig
+from gpt2hydra.config.strict_json import read_json
+from gpt2hydra.config.words import show
 
 if TYPE_CHECKING:
     import tokenizers

@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from gpt2hydra.config.fields import ConfigError, Violation
+from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainingConfig
 
 ABSENT = {

@@ -10,7 +10,7 @@ import torch
 from transformers import DynamicCache, GPT2LMHeadModel
 
 from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.config.fields import ConfigError, Violation
+from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import GenerateConfig
 from gpt2hydra.data.tokenizer import Tokenizer
 from gpt2hydra.inference.device import pick

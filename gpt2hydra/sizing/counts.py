@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.fields import Broken, ConfigError, Violation, choice, flag, integer, relation, section
+from gpt2hydra.config.fields import Broken, choice, flag, integer, relation, section
 from gpt2hydra.config.gpt2 import GPT2Config
 
 if TYPE_CHECKING:
-    from gpt2hydra.sizing.memory import TrainingMemory
+    pass
 
 ITEM_SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Data type → bytes of one number."""
@@ -120,41 +120,6 @@ def checkpoint_bytes(config: GPT2Config, dtype: str = "float32", *, optimizer: b
     """Tensors of a checkpoint: the weights and, with ``optimizer``, AdamW's two running means. Headers add some kB."""
     asked = _Asked(config, dtype=dtype, optimizer=optimizer)
     return parameters(config).total * ITEM_SIZES[asked.dtype] * (3 if optimizer else 1)
-
-
-def training_memory(
-    config: GPT2Config,
-    batch_size: int,
-    seq_len: int,
-    precision: str = "fp32",
-    gradient_checkpointing: bool = False,
-    attention: str = "sdpa",
-    *,
-    accumulation: bool = False,
-    fused_gelu: bool = True,
-    fused_adamw: bool = True,
-    device: str = "cuda",
-) -> TrainingMemory:
-    """Bytes of one training step with AdamW, by part and by moment; ``total`` is the peak.
-
-    Args:
-        precision: ``fp32``; ``bf16``, autocast over fp32 weights; ``bf16_pure``, weights and AdamW in bf16 too.
-        gradient_checkpointing: keep each block's input alone, and recompute the rest in the backward pass.
-        attention: ``flash``, ``memory_efficient``, ``math``, ``eager``; ``sdpa`` is the kernel that PyTorch takes.
-        accumulation: more than one pass a step.
-        fused_gelu: ``gelu_pytorch_tanh``; ``gelu_new`` otherwise. fused_adamw: one kernel; ``foreach`` otherwise.
-        device: ``cuda`` or ``cpu``, whose kernels keep different things. Dropout is the config's.
-
-    Raises:
-        ConfigError: a value is unknown or out of range, or the device has no such kernel for the precision.
-    """
-    from gpt2hydra.sizing.memory import Step, TrainingMemory, sdpa_kernel
-
-    if attention not in ("sdpa", *ATTENTIONS):
-        raise ConfigError([Violation("attention", attention, f"must be one of sdpa, {', '.join(ATTENTIONS)}")])
-    kernel = sdpa_kernel(config, precision, device) if attention == "sdpa" else attention
-    options = (precision, kernel, gradient_checkpointing, accumulation, fused_gelu, fused_adamw, device)
-    return TrainingMemory(Step(config, batch_size, seq_len, *options))
 
 
 @relation("seq_len", "model.n_positions")

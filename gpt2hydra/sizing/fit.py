@@ -12,10 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gpt2hydra.config.fields import show
 from gpt2hydra.config.run import HardwareConfig, TrainConfig, TrainingConfig
-from gpt2hydra.sizing import counts as sizing
-from gpt2hydra.sizing.memory import TrainingMemory
+from gpt2hydra.config.words import show
+from gpt2hydra.sizing.memory import TrainingMemory, training_memory
 
 _BATCHES = 1_000_000  # more are not tried
 
@@ -92,7 +91,7 @@ def _first_number(file: str, pattern: str) -> int | None:
 def step_memory(config: TrainConfig, device: Device) -> TrainingMemory:
     """The memory of one training step as :mod:`gpt2hydra.training.run` runs it."""
     training = config.training
-    return sizing.training_memory(
+    return training_memory(
         config.model,
         training.batch_size,
         training.seq_len,

@@ -4,8 +4,8 @@ Symbols as in :mod:`gpt2hydra.sizing.counts`; E is the bytes of a number that en
 residual stream.
 
 What autograd keeps (:meth:`Step.saved`, :meth:`Step.loss`, :meth:`Step.copies`) is exact: byte for byte on the CPU in
-``tests/sizing/test_counts.py``; for CUDA's kernels it was so on 180 random steps, read off PyTorch's autograd and autocast dispatch
-over tensors without data. The peak is a prediction: it counts the tensors that are alive together, and not what no
+``tests/sizing/test_counts.py``; for CUDA's kernels it was so on 180 random steps, read off PyTorch's autograd and autocast
+dispatch over tensors without data. The peak is a prediction: it counts the tensors that are alive together, and not what no
 configuration tells (the allocator's fragmentation, workspaces of cuBLAS and kernels, the CUDA context). No GPU was used.
 """
 
@@ -14,12 +14,46 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.fields import Broken, choice, flag, integer, relation, section
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import PRECISIONS
 from gpt2hydra.sizing.counts import ATTENTIONS, FUSED, parameters, product_weights, sequence_fits
 
 DEVICES = ("cuda", "cpu")
+
+
+def training_memory(
+    config: GPT2Config,
+    batch_size: int,
+    seq_len: int,
+    precision: str = "fp32",
+    gradient_checkpointing: bool = False,
+    attention: str = "sdpa",
+    *,
+    accumulation: bool = False,
+    fused_gelu: bool = True,
+    fused_adamw: bool = True,
+    device: str = "cuda",
+) -> TrainingMemory:
+    """Bytes of one training step with AdamW, by part and by moment; ``total`` is the peak.
+
+    Args:
+        precision: ``fp32``; ``bf16``, autocast over fp32 weights; ``bf16_pure``, weights and AdamW in bf16 too.
+        gradient_checkpointing: keep each block's input alone, and recompute the rest in the backward pass.
+        attention: ``flash``, ``memory_efficient``, ``math``, ``eager``; ``sdpa`` is the kernel that PyTorch takes.
+        accumulation: more than one pass a step.
+        fused_gelu: ``gelu_pytorch_tanh``; ``gelu_new`` otherwise. fused_adamw: one kernel; ``foreach`` otherwise.
+        device: ``cuda`` or ``cpu``, whose kernels keep different things. Dropout is the config's.
+
+    Raises:
+        ConfigError: a value is unknown or out of range, or the device has no such kernel for the precision.
+    """
+    if attention not in ("sdpa", *ATTENTIONS):
+        raise ConfigError([Violation("attention", attention, f"must be one of sdpa, {', '.join(ATTENTIONS)}")])
+    kernel = sdpa_kernel(config, precision, device) if attention == "sdpa" else attention
+    options = (precision, kernel, gradient_checkpointing, accumulation, fused_gelu, fused_adamw, device)
+    return TrainingMemory(Step(config, batch_size, seq_len, *options))
 
 
 def attention_kernels(precision: str, device: str) -> tuple[str, ...]:

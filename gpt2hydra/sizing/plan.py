@@ -18,11 +18,13 @@ from gpt2hydra.sizing.memory import PARTS, TrainingMemory
 Changed = Sequence[tuple[str, str, str]]
 """``(key, value, who set it)`` of what is not the default."""
 
+TextTokens = tuple[int, bool]
+"""Tokens of the training text, and whether that is exact or an estimate."""
+
 EXACT, PREDICTED = "exact", "predicted"
 
 KV_CACHE_DTYPE = "float32"
 """As ``generate.py`` computes."""
-_BATCHES = 1_000_000  # more are not tried
 
 
 # --------------------------------------------------------------------------------------------------------------- the plan
@@ -33,12 +35,8 @@ class Plan:
     """What a run costs; ``str()`` is for people, :meth:`to_dict` for programs."""
 
     config: TrainConfig
+    text: TextTokens | None = None
     changed: Changed = ()
-
-    @classmethod
-    def of(cls, config: TrainConfig, changed: Changed = ()) -> Plan:
-        """The plan of a valid configuration."""
-        return cls(config, changed)
 
     @cached_property
     def device(self) -> Device:
@@ -91,7 +89,6 @@ class Plan:
         """Numbers only, in bytes, tokens, FLOPs and seconds; the names tell which are predicted."""
         model, peak = self.config.model, self.memory.peak
         counts = sizing.parameters(model)
-        epochs = _text(self.config)
         return {
             "parameters": {"total": counts.total, "non_embedding": counts.non_embedding, **vars(counts)},
             "device": {"name": self.device.name, "memory_bytes": self.device.memory, "flops_per_second": self.device.flops},
@@ -103,7 +100,7 @@ class Plan:
             "tokens_per_step": self.tokens_per_step,
             "steps": self.config.training.max_steps,
             "tokens": self.tokens,
-            "text_tokens": epochs and epochs[0],
+            "text_tokens": self.text and self.text[0],
             "training_flops": self.flops,
             "predicted_seconds": self.seconds,
             "utilization": self.device.utilization,
@@ -160,7 +157,7 @@ class Plan:
             yield "  largest batch that fits", f"{largest:,}", PREDICTED, note
 
     def _work(self) -> Iterator[_Row]:
-        training, text = self.config.training, _text(self.config)
+        training, text = self.config.training, self.text
         passes = f" x {training.gradient_accumulation_steps} passes" if training.gradient_accumulation_steps > 1 else ""
         factors = f"{training.batch_size:,} sequences{passes} x {training.seq_len:,}"
         yield "steps", f"{training.max_steps:,}", EXACT, ""
@@ -207,12 +204,6 @@ def _aligned(rows: Sequence[_Row | None]) -> Iterator[str]:
         yield f"{row[0]:<{label}}  {row[1]:>{value}}  {row[2]:<9}  {row[3]}".rstrip() if row else ""
 
 
-def _text(config: TrainConfig) -> tuple[int, bool] | None:
-    from gpt2hydra.data.text import training_tokens
-
-    return training_tokens(config)
-
-
 def duration(seconds: float) -> str:
     """Seconds in the largest unit that people use."""
     for unit, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
@@ -230,7 +221,7 @@ def compare(rows: Sequence[tuple[str, TrainConfig]]) -> str:
     table.append(("", "", EXACT, PREDICTED, PREDICTED, EXACT, EXACT, PREDICTED))
     for number, (overrides, config) in enumerate(rows):
         label = " ".join(each for each in overrides.split(" ") if not each.startswith("dry_run="))
-        plan = Plan.of(config)
+        plan = Plan(config)
         fits = {True: "yes", False: "no", None: "unknown"}[plan.fits]
         time = "unknown" if plan.seconds is None else duration(plan.seconds)
         counts = f"{sizing.parameters(config.model).total:,}", gigabytes(plan.memory.total), fits

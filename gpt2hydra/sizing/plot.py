@@ -2,60 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from importlib.util import find_spec
+from collections.abc import Mapping
 from pathlib import Path
 
-from gpt2hydra.cli import main as app
-from gpt2hydra.cli.machine import install_command
-from gpt2hydra.config.fields import COMMAND_LINE, ConfigError, Violation
-from gpt2hydra.config.gpt2 import GPT2Config
+from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.sizing.counts import parameters
 from gpt2hydra.sizing.fit import gigabytes
 from gpt2hydra.sizing.memory import PARTS
 from gpt2hydra.sizing.plan import Plan
 
-FORMATS = (".png", ".svg", ".pdf")
 
-
-def plot_sizes(overrides: Sequence[str], path: str) -> Path:
-    """Draw the predicted memory of a training step by part, for every size in ``conf/model/``.
-
-    Args:
-        overrides: of everything but the model, as on the command line: ``hardware=a100_40gb training.precision=bf16``.
+def plot_sizes(plans: Mapping[str, Plan], file: Path) -> None:
+    """Draw the predicted memory of a training step by part, for the plan of each size.
 
     Raises:
-        ConfigError: the overrides or the file are refused, or matplotlib is not installed.
+        ConfigError: the file cannot be written.
     """
-    file = _checked_file(path)
-    chosen = next((text for text in overrides if text.startswith("model=")), None)
-    if chosen is not None:
-        rule = "is drawn beside all others: leave it out"
-        raise ConfigError([Violation("model", chosen.partition("=")[2], rule, f"set by {COMMAND_LINE}{chosen}")])
-    plans = {name: Plan.of(app.compose("train", [*overrides, f"model={name}"])) for name in GPT2Config.presets()}
-    if find_spec("matplotlib") is None:
-        rule = f"needs matplotlib, which is not installed: {install_command('plot')}"
-        raise ConfigError([Violation("--plot", path, rule)])
-    _draw(plans, file)
-    return file
-
-
-def _checked_file(path: str) -> Path:
-    file, rule = Path(path), ""
-    try:
-        file = file.expanduser()
-        if file.suffix.lower() not in FORMATS:
-            rule = f"must end in one of {', '.join(FORMATS)}"
-        elif file.is_dir() or not file.absolute().parent.is_dir():
-            rule = "must be a file in a folder that exists"
-    except (OSError, RuntimeError) as error:  # a name that is too long, a home that is not there
-        rule = f"cannot be written: {getattr(error, 'strerror', None) or error}"
-    if rule:
-        raise ConfigError([Violation("--plot", path, rule)])
-    return file
-
-
-def _draw(plans: dict[str, Plan], file: Path) -> None:
     from matplotlib.figure import Figure  # without pyplot: no window, no state of the process
 
     figure = Figure(figsize=(9, 4.8), layout="constrained")

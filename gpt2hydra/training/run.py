@@ -13,6 +13,7 @@ import math
 import shlex
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,14 @@ from safetensors import SafetensorError
 from transformers import GPT2LMHeadModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 
 from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.cli.machine import check_directory
-from gpt2hydra.config.fields import ConfigError, Violation
+from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import GenerateConfig, TrainConfig, TrainingConfig
 from gpt2hydra.data import text as data
 from gpt2hydra.data import tokenizer
 from gpt2hydra.inference.device import for_training, keep_freed_memory
 from gpt2hydra.inference.generate import new_tokens, stream
 from gpt2hydra.training import record
+from gpt2hydra.training.directory import check_directory, new_directory
 from gpt2hydra.training.loop import GPT2Trainer, arguments, build_model, evaluate, learning_rate
 from gpt2hydra.training.progress import Progress, draw, duration
 
@@ -66,22 +67,22 @@ class Diverged(Stopped):
         return cls([Violation("training.learning_rate", rate, rule, suggestion=f"training.learning_rate={rate / 3:.1g}")])
 
 
-def train(config: TrainConfig, output_dir: Path | None = None) -> Result:
+def train(config: TrainConfig, output_dir: Path | None = None, set_by: Mapping[str, Any] | None = None) -> Result:
     """Train a model and leave ``checkpoint/``, ``run.json``, ``loss.csv`` and ``loss.png`` in ``output_dir``.
 
-    The checkpoint is written anew at each evaluation. ``output_dir`` is Hydra's run directory inside a job, and a new
-    folder below ``outputs/`` otherwise.
+    The checkpoint is written anew at each evaluation.
+
+    Args:
+        output_dir: by default a new folder below ``outputs/``.
+        set_by: who set each value, for the record.
 
     Raises:
         ConfigError: text, tokenizer or device will not do, or ``output_dir`` holds a finished run; :class:`Diverged` if the
             loss became NaN, :class:`Stopped` if nothing more could be written.
         KeyboardInterrupt: after a line that says what was saved.
     """
-    if output_dir is None:
-        from gpt2hydra.cli.main import output_dir as default_output_dir
-
-        output_dir = default_output_dir()
-    run = Run(config, output_dir)
+    output_dir = output_dir or new_directory()
+    run = Run(config, output_dir, set_by)
     try:
         return run()
     except KeyboardInterrupt:
@@ -98,8 +99,9 @@ def train(config: TrainConfig, output_dir: Path | None = None) -> Result:
 class Run(TrainerCallback):
     """One training run. As a callback of the Trainer it measures, reports and saves."""
 
-    def __init__(self, config: TrainConfig, output_dir: Path) -> None:
+    def __init__(self, config: TrainConfig, output_dir: Path, set_by: Mapping[str, Any] | None) -> None:
         self.config, self.settings = config, config.training
+        self.set_by = set_by
         self.output_dir, self.folder = output_dir, output_dir / "checkpoint"
         self.step, self.saved_step = 0, 0
 
@@ -116,7 +118,7 @@ class Run(TrainerCallback):
         set_seed(self.settings.seed)
         model = build_model(self.config.model, self.settings, self.tokenizer.end_of_text)
         self.output_dir.mkdir(parents=True, exist_ok=True)
-        record.write(self.config, self.output_dir)
+        record.write(self.config, self.output_dir, self.set_by)
         self.trainer = GPT2Trainer(
             self.settings,
             model,

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpt2hydra import GPT2Config
-from gpt2hydra.checkpoint.huggingface import LARGEST_CONFIG, from_hf, read_json, to_hf
-from gpt2hydra.config.fields import ConfigError
+from gpt2hydra.checkpoint.huggingface import LARGEST_CONFIG, from_hf, to_hf
+from gpt2hydra.config.errors import ConfigError
+from gpt2hydra.config.strict_json import read_json
 from tests.strategies import gpt2_configs
 
 HUB: dict[str, Any] = {

@@ -8,7 +8,7 @@ from hypothesis import given
 
 from gpt2hydra import GPT2Config, sizing
 from gpt2hydra.checkpoint import tensors as weights
-from gpt2hydra.config.fields import ConfigError
+from gpt2hydra.config.errors import ConfigError
 from tests.checkpoints import TINY, safetensors, tiny_shapes
 from tests.strategies import gpt2_configs
 

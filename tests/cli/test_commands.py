@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gpt2hydra.__main__ import main
+from gpt2hydra.cli.commands import main
 from gpt2hydra.config.gpt2 import CONF_DIR
 
 

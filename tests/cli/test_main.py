@@ -13,10 +13,10 @@ from omegaconf import OmegaConf
 
 import gpt2hydra
 from gpt2hydra import GPT2Config, TrainConfig
-from gpt2hydra.cli import machine
+from gpt2hydra.cli import extras
 from gpt2hydra.cli import main as app
 from gpt2hydra.config.checked import keys_of
-from gpt2hydra.config.fields import ConfigError, Violation
+from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.command_line import CommandLine
 
@@ -93,7 +93,7 @@ def test_a_sweep_cannot_be_shown_as_one_config(run: CommandLine) -> None:
 
 
 def test_a_device_that_is_not_here_is_told_with_who_asked_for_it(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(machine.EXTRAS, "train", ())
+    monkeypatch.setitem(extras.EXTRAS, "train", ())
     monkeypatch.setattr(app, "device_problems", lambda config: [Violation("training.device", "cuda", "must be here")])
     outcome = run("training.device=cuda", extra="train")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
@@ -213,7 +213,7 @@ def test_an_output_folder_without_permission_is_refused(run: CommandLine) -> Non
 
 
 def test_an_absent_extra_is_told_after_validation(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(machine.EXTRAS, "train", ("no_such_module",))
+    monkeypatch.setitem(extras.EXTRAS, "train", ("no_such_module",))
     outcome = run(extra="train")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
     assert outcome.err == (

@@ -8,7 +8,7 @@ from hydra.types import RunMode
 
 import gpt2hydra
 from gpt2hydra import Violation
-from gpt2hydra.cli import machine
+from gpt2hydra.cli import extras
 from gpt2hydra.cli.preflight import expand, preflight
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.config.gpt2 import CONF_DIR
@@ -141,7 +141,7 @@ def test_a_point_with_an_absent_device_stops_the_sweep_before_its_first_job(
     run: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     absent = [Violation("training.device", "cuda", "must be here", suggestion="training.device=auto")]
-    monkeypatch.setitem(machine.EXTRAS, "train", ())
+    monkeypatch.setitem(extras.EXTRAS, "train", ())
     monkeypatch.setattr(
         "gpt2hydra.cli.sweep.device_problems", lambda config: absent if config.training.device == "cuda" else []
     )
@@ -160,7 +160,7 @@ def test_a_point_that_a_file_makes_invalid_says_which(run: CommandLine) -> None:
 
 
 def test_points_that_exceed_the_memory_are_warned_of(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(machine.EXTRAS, "train", ())
+    monkeypatch.setitem(extras.EXTRAS, "train", ())
     monkeypatch.setattr("gpt2hydra.sizing.fit._machine_memory", lambda: 24 * 10**9)
     outcome = run("-m", "model=small,xl", "hardware=h200", extra="train")  # which is not here
     assert outcome.err.startswith("warning: by prediction 1 of 2 points exceeds the memory: #1; dry_run=true shows")

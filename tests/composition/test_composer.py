@@ -17,7 +17,7 @@ import gpt2hydra
 from gpt2hydra import GPT2Config, TrainConfig
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.schema import instantiate, register_schemas
-from gpt2hydra.config.fields import ConfigError
+from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 
 OVERRIDES = st.one_of(

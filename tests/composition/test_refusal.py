@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import gpt2hydra
-from gpt2hydra.config.fields import ConfigError
+from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 
 

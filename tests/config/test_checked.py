@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from gpt2hydra.config.checked import Checked, check
-from gpt2hydra.config.fields import Broken, ConfigError, choice, flag, integer, number, relation, section, text
+from gpt2hydra.config.errors import ConfigError
+from gpt2hydra.config.fields import Broken, choice, flag, integer, number, relation, section, text
 
 
 @relation("low", "high")

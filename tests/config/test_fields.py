@@ -4,13 +4,9 @@ import pickle
 
 import pytest
 
-from gpt2hydra.config.fields import (
-    ConfigError,
-    Rule,
-    Violation,
-    closest,
-    show,
-)
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.fields import Rule
+from gpt2hydra.config.words import closest, show
 
 
 @pytest.mark.parametrize(

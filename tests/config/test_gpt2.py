@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpt2hydra.config.fields import ConfigError
+from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR, MODEL_DIR, GPT2Config, preset_names
 from tests.strategies import gpt2_configs
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gpt2hydra.config.checked import fields_of
-from gpt2hydra.config.fields import ConfigError
+from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 
 

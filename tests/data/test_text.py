@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import gpt2hydra
 from gpt2hydra import TrainConfig
-from gpt2hydra.config.fields import ConfigError
+from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.data import text as data
 from tests.checkpoints import write_bpe
 from tests.command_line import CommandLine

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpt2hydra.config.fields import ConfigError
+from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.run import TokenizerConfig
 from gpt2hydra.data.tokenizer import Tokenizer, _pieces, byte_of, bytes_tokenizer, from_files, from_folder, load, vocabulary
 from tests.checkpoints import write_bpe

@@ -6,7 +6,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from gpt2hydra.config.fields import ConfigError, Violation
+from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.inference.device import check_precision, keep_freed_memory, pick
 
 

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gpt2hydra import GenerateConfig
 from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.config.fields import ConfigError
+from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.data.tokenizer import bytes_tokenizer
 from gpt2hydra.inference.generate import choose, encode_prompt, generate, kept, new_tokens, stream

@@ -82,7 +82,7 @@ def test_an_unknown_memory_is_no_warning(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(fit, "_machine_memory", lambda: None)
     monkeypatch.setattr(fit, "_gpu_memory", lambda: None)
     assert memory_warning(compose("model=xl")) == ""
-    assert "whose memory is not known" in str(Plan.of(compose("model=xl")))
+    assert "whose memory is not known" in str(Plan(compose("model=xl")))
 
 
 def test_what_other_programs_use_of_this_machine_is_not_counted_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

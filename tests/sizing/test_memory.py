@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpt2hydra import GPT2Config, sizing
-from gpt2hydra.config.fields import ConfigError
+from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.sizing.memory import PARTS, TrainingMemory
 from tests.strategies import gpt2_configs
 

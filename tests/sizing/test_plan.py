@@ -13,7 +13,7 @@ def compose(*overrides: str) -> TrainConfig:
 
 
 def test_the_plan_in_words() -> None:
-    text = str(Plan.of(compose("model=large", "hardware=h100_80gb", "training.precision=bf16", "training.batch_size=8")))
+    text = str(Plan(compose("model=large", "hardware=h100_80gb", "training.precision=bf16", "training.batch_size=8")))
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert lines[0] == "GPT-2 of 36 layers, 1280 wide, 20 heads of 64; 50,257 tokens, sequences of 1,024"
     assert "parameters 774,030,080 exact" in lines
@@ -24,12 +24,12 @@ def test_the_plan_in_words() -> None:
 
 
 def test_every_figure_says_whether_it_is_exact() -> None:
-    _title, _, *lines = str(Plan.of(compose("hardware=l4"))).splitlines()
+    _title, _, *lines = str(Plan(compose("hardware=l4"))).splitlines()
     figures = lines[: lines.index(next(line for line in lines if line.startswith("GB are")))]
     assert all((" exact" in line) != (" predicted" in line) for line in figures if line)
 
 
 def test_the_parts_of_the_memory_add_up_to_the_peak() -> None:
-    numbers = Plan.of(compose("model=xl", "hardware=a100_80gb")).to_dict()
+    numbers = Plan(compose("model=xl", "hardware=a100_80gb")).to_dict()
     assert sum(numbers["predicted_memory_bytes"].values()) == numbers["predicted_peak_bytes"]
     assert json.loads(json.dumps(numbers)) == numbers

@@ -8,6 +8,7 @@ import pytest
 
 import gpt2hydra
 from gpt2hydra import TrainConfig
+from gpt2hydra.composition.job import set_by
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.training import record
 from tests.command_line import CommandLine
@@ -18,7 +19,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def keep(folder: Path) -> Any:
-    return lambda config: record.write(config, folder / str(config.model.n_head))
+    return lambda config: record.write(config, folder / str(config.model.n_head), set_by(config))
 
 
 def test_a_run_keeps_its_config_and_who_set_each_value(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +47,8 @@ def test_each_job_of_a_sweep_keeps_its_own(run: CommandLine) -> None:
 
 def test_a_config_that_hydra_did_not_compose_is_kept_without_origins(run: CommandLine) -> None:
     def job(config: Any) -> None:
-        record.write(gpt2hydra.compose("train", ["model=xl"]), run.folder)
+        another = gpt2hydra.compose("train", ["model=xl"])
+        record.write(another, run.folder, set_by(another))
 
     run(job=job)
     kept = read(run.folder)

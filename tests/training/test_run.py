@@ -19,7 +19,7 @@ import torch
 import gpt2hydra
 from gpt2hydra import TrainConfig
 from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.config.fields import ConfigError
+from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.data import text as data
 from gpt2hydra.training.run import Diverged, Result, Stopped, sampling_command, train
 from tests.checkpoints import write_bpe

@@ -1,0 +1,24 @@
+"""The ``gpt2hydra`` command: its options, and a file of this folder for each of its subcommands."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from gpt2hydra.cli import explain, size
+from gpt2hydra.cli.exit import program
+from gpt2hydra.version import __version__
+
+COMMANDS = (size, explain)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a subcommand. Exits with 1 where a configuration is refused, with 2 on wrong usage."""
+    parser = argparse.ArgumentParser("gpt2hydra", description="Look at GPT-2 configurations without starting anything.")
+    parser.add_argument("--version", action="version", version=f"gpt2hydra {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_to(commands)
+    options = parser.parse_args(arguments)
+    with program():
+        options.run(options)

@@ -1,0 +1,23 @@
+"""The two programs: ``train.py`` and ``generate.py``, or ``gpt2hydra-train`` and ``gpt2hydra-generate`` once installed."""
+
+from __future__ import annotations
+
+from gpt2hydra.cli.main import main, output_dir
+from gpt2hydra.composition.job import set_by
+from gpt2hydra.config.run import GenerateConfig, TrainConfig
+
+
+@main(config_name="train", extra="train")
+def train(config: TrainConfig) -> float:
+    """Train, and return the validation loss, which is what a Hydra sweeper minimises."""
+    from gpt2hydra.training.run import train
+
+    return train(config, output_dir(), set_by(config)).validation_loss
+
+
+@main(config_name="generate", extra="train")
+def generate(config: GenerateConfig) -> None:
+    """Print the samples."""
+    from gpt2hydra.inference.generate import generate
+
+    generate(config)

@@ -1,0 +1,86 @@
+"""``gpt2hydra size``: what a configuration costs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from gpt2hydra.cli.extras import install_command
+from gpt2hydra.composition.compose import compose, compose_and_check
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.origins import changes
+from gpt2hydra.composition.yaml_traps import as_typed
+from gpt2hydra.config.errors import COMMAND_LINE, ConfigError, Violation
+from gpt2hydra.config.gpt2 import CONF_DIR, GPT2Config
+from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.data.text import training_tokens
+from gpt2hydra.sizing.plan import Plan
+
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to those of ``gpt2hydra``."""
+    parser = commands.add_parser(
+        "size", help="what a configuration costs", description="Print parameters, memory, FLOPs and time."
+    )
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for train.py: model=xl hardware=a100_40gb")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print numbers for a program")
+    form.add_argument("--plot", metavar="FILE.png", help="draw the memory of every size in conf/model/ into this file")
+    parser.add_argument("--config-dir", metavar="DIR", help="one more folder of YAML files, as for train.py")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the plan, or draw those of all sizes."""
+    if options.plot is not None:
+        print(f"wrote {plot(options.overrides, options.plot)}")
+        return
+    composer = Composer("train", CONF_DIR, options.config_dir, frozen=True)
+    overrides = as_typed(options.overrides, TrainConfig)
+    config: TrainConfig = compose_and_check(composer, overrides)
+    plan = Plan(config, training_tokens(config), changes(composer, overrides, config))
+    print(json.dumps(plan.to_dict(), indent=2) if options.json else plan)
+
+
+def plot(overrides: Sequence[str], path: str) -> Path:
+    """Draw the plan of every size in ``conf/model/``.
+
+    Args:
+        overrides: of everything but the model, as on the command line: ``hardware=a100_40gb training.precision=bf16``.
+
+    Raises:
+        ConfigError: the overrides or the file are refused, or matplotlib is not installed.
+    """
+    file = _checked_file(path)
+    chosen = next((text for text in overrides if text.startswith("model=")), None)
+    if chosen is not None:
+        rule = "is drawn beside all others: leave it out"
+        raise ConfigError([Violation("model", chosen.partition("=")[2], rule, f"set by {COMMAND_LINE}{chosen}")])
+    plans = {name: Plan(compose("train", [*overrides, f"model={name}"])) for name in GPT2Config.presets()}
+    if find_spec("matplotlib") is None:
+        rule = f"needs matplotlib, which is not installed: {install_command('plot')}"
+        raise ConfigError([Violation("--plot", path, rule)])
+    from gpt2hydra.sizing.plot import plot_sizes
+
+    plot_sizes(plans, file)
+    return file
+
+
+def _checked_file(path: str) -> Path:
+    file, rule = Path(path), ""
+    try:
+        file = file.expanduser()
+        if file.suffix.lower() not in FORMATS:
+            rule = f"must end in one of {', '.join(FORMATS)}"
+        elif file.is_dir() or not file.absolute().parent.is_dir():
+            rule = "must be a file in a folder that exists"
+    except (OSError, RuntimeError) as error:  # a name that is too long, a home that is not there
+        rule = f"cannot be written: {getattr(error, 'strerror', None) or error}"
+    if rule:
+        raise ConfigError([Violation("--plot", path, rule)])
+    return file

@@ -1,0 +1,67 @@
+"""JSON files that are not trusted, a checkpoint's for one. Standard library only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.words import show
+
+
+def read_json(file: Path, largest: int) -> dict[str, Any]:
+    """A JSON object from a file that is not trusted.
+
+    Raises:
+        ConfigError: it cannot be read, is larger than ``largest`` bytes, repeats a key, holds NaN, Infinity or an
+            integer beyond 64 bits, or is no JSON object.
+    """
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(largest + 1)
+        if len(content) > largest:
+            raise _Refused(f"is larger than {largest:,} bytes")
+        parsed = json.loads(
+            content.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_finite_only, parse_int=_int64
+        )
+    except FileNotFoundError:
+        rule = "there is no such file"
+    except _Refused as refused:
+        rule = str(refused)
+    except OSError as error:
+        rule = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        rule = "is not UTF-8"
+    except json.JSONDecodeError as error:
+        rule = f"is not JSON: {error}"
+    except RecursionError:
+        rule = "is nested too deeply"
+    else:
+        if isinstance(parsed, dict):
+            return parsed
+        rule = "must be a JSON object"
+    raise ConfigError([Violation(str(file), rule=rule)])
+
+
+class _Refused(Exception):
+    """JSON that is well-formed and still refused."""
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        seen: set[str] = set()
+        repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise _Refused(f"gives {show(repeated)} twice")
+    return result
+
+
+def _finite_only(constant: str) -> float:
+    raise _Refused(f"holds {constant}, which is no JSON number")
+
+
+def _int64(digits: str) -> int:
+    if len(digits) > 20:
+        raise _Refused(f"holds an integer of {len(digits):,} digits")
+    return int(digits)

@@ -1,0 +1,55 @@
+"""Values and names in the words of a report. Standard library only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+
+def show(value: object, width: int = 80) -> str:
+    """A value as a user would type it in YAML, on one line of at most ``width`` characters."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, int) and value.bit_length() > 128:  # str() itself refuses more than 4,300 digits
+        return f"an integer of about {int(value.bit_length() * math.log10(2)) + 1:,} digits"
+    text = value if isinstance(value, str) else repr(value)
+    if isinstance(value, str) and (not text or text != text.strip() or not text.isprintable()):
+        text = repr(text)
+    return text if len(text) <= width else f"{text[: width - 20]}... ({len(text):,} characters)"
+
+
+def show_number(value: float) -> str:
+    """``10000`` → ``10,000``; a float without a needless fraction."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def kind_of(value: object) -> str:
+    """The type of a value, in a user's words."""
+    if value is None:
+        return "null"
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, bool):
+        return "true or false"
+    return {int: "an integer", float: "a number with a decimal point"}.get(type(value), f"a {type(value).__name__}")
+
+
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known word that ``word`` was probably meant to be: its beginning, its end, its initials, or misspelt by a little."""
+    by_lower = {name.lower(): name for name in known}
+    word = word.lower()
+    for lower, name in by_lower.items():
+        begins = len(word) > 2 and lower.startswith(word)  # hardware=h100
+        ends = len(lower) > 1 and word.endswith((f"-{lower}", f"_{lower}"))  # model=gpt2-xl
+        if begins or ends or (len(word) > 1 and word == "".join(part[:1] for part in lower.split("_"))):  # training.lr
+            return name
+    import difflib
+
+    found = difflib.get_close_matches(word, by_lower, n=1, cutoff=cutoff)
+    return by_lower[found[0]] if found else None
+
+
+def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """``"; did you mean model.n_head?"`` or nothing, to be put behind 'unknown key'."""
+    near = closest(word, known)
+    return f"; did you mean {prefix}{near}?" if near else ""

@@ -1,0 +1,45 @@
+"""The directory of a run: whether it can be written, and how it is taken back. Standard library only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+from gpt2hydra.config.errors import ConfigError, Violation, assignment
+
+
+def new_directory() -> Path:
+    """``outputs/<date>/<time>``, as Hydra names it."""
+    return Path("outputs") / datetime.now().strftime("%Y-%m-%d/%H-%M-%S")
+
+
+def check_directory(directory: Path, key: str, parent: Path | None = None) -> None:
+    """Refuse an output directory, which ``key`` gives or its ``parent``, that cannot be written or holds a run."""
+    try:
+        finished = (directory / "checkpoint").exists()
+        existing = next(folder for folder in (directory, *directory.parents) if folder.exists())
+    except OSError as error:  # a name that is too long
+        raise ConfigError([unwritable(directory, error.strerror, key)]) from None
+    if finished:
+        rule = "holds the checkpoint of an earlier run, which would be overwritten; choose another"
+        raise ConfigError([Violation(key, str(directory), rule, suggestion=assignment(key, f"{parent or directory}-2"))])
+    if not existing.is_dir():
+        raise ConfigError([unwritable(directory, f"{existing} is a file", key)])
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError([unwritable(directory, f"no permission to write in {existing}", key)])
+
+
+def unwritable(directory: Path, reason: object, key: str) -> Violation:
+    """The violation of an output directory."""
+    rule = f"must be a folder that can be written ({reason})"
+    return Violation(key, str(directory), rule, suggestion=f"{key}={'outputs/mine' if key.endswith('dir') else 'mine'}")
+
+
+def remove_fresh(directory: Path) -> None:
+    """Remove a run directory that was made just now, and the folders above it that were made for it."""
+    shutil.rmtree(directory, ignore_errors=True)
+    with contextlib.suppress(OSError):  # what is not empty stays
+        os.removedirs(directory.parent)
