@@ -13,6 +13,25 @@ from tests.command_line import CommandLine
 settings.register_profile("thorough", max_examples=3000)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--thorough``: all of what is random or long, and many more random cases; minutes instead of seconds."""
+    parser.addoption("--thorough", action="store_true", help="also run what takes minutes, with many more random cases")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take Hypothesis's thorough profile too."""
+    if config.getoption("--thorough"):
+        settings.load_profile("thorough")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes minutes, unless it is asked for."""
+    if not config.getoption("--thorough"):
+        for item in items:
+            if item.get_closest_marker("thorough"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes: python -m pytest --thorough"))
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[CommandLine]:
     """The command line, in an empty folder, on a machine that everything fits. Hydra's changes to logging end with the test."""

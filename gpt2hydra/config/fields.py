@@ -15,14 +15,10 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from gpt2hydra.config.errors import ABSENT
 from gpt2hydra.config.words import closest, kind_of, show_number
-
-if TYPE_CHECKING:
-    from gpt2hydra.config.checked import Checked
-
 
 # ---------------------------------------------------------------------------------------------- rules of one field
 
@@ -141,7 +137,7 @@ def computed(formula: Callable[..., int], doc: str, *inputs: str) -> dict[str, A
     return {"computed": formula, "inputs": inputs, "doc": doc}
 
 
-def section(config_class: type[Checked], doc: str) -> Any:
+def section(config_class: type[Any], doc: str) -> Any:
     """A field that holds another configuration."""
     return dataclasses.field(default_factory=config_class, metadata={"section": config_class, "doc": doc})
 

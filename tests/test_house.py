@@ -1,0 +1,96 @@
+"""The house: a folder for each question, imports in one direction. Read off the syntax trees, so nothing is imported."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "gpt2hydra"
+
+FLOORS = ("config", "composition", "sizing", "data", "checkpoint", "inference", "training", "cli")
+"""From the ground up: a room may import from its own folder and from those before it."""
+
+
+def modules() -> dict[str, Path]:
+    """``gpt2hydra.config.errors`` → its file; packages under their own name."""
+    names = {}
+    for file in PACKAGE.rglob("*.py"):
+        parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return names
+
+
+MODULES = modules()
+
+
+def imports(module: str) -> Iterator[tuple[int, str]]:
+    """``(line, module)`` of each import of this package's own rooms, in functions too."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names if alias.name in MODULES)
+        elif isinstance(node, ast.ImportFrom) and node.module in MODULES:
+            for alias in node.names:
+                below = f"{node.module}.{alias.name}"
+                yield node.lineno, below if below in MODULES else node.module
+
+
+def floor(module: str) -> int | None:
+    """The number of the folder that holds a room; None for what stands beside the folders."""
+    folder = module.split(".")[1] if "." in module else ""
+    return FLOORS.index(folder) if folder in FLOORS else None
+
+
+def test_each_folder_answers_a_question_of_this_list() -> None:
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and (path / "__init__.py").exists()}
+    assert folders == set(FLOORS)
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_point_one_way(module: str) -> None:
+    here = floor(module)
+    up = [
+        f"line {line}: {name}" for line, name in imports(module) if here is not None and (there := floor(name)) and there > here
+    ]
+    assert up == []
+
+
+def test_no_imports_run_in_circles() -> None:
+    tied = {module: {name for _, name in imports(module)} - {module} for module in MODULES if module != "gpt2hydra"}
+    while True:  # take away, again and again, what imports nothing that is left, or is imported by nothing; circles remain
+        imported = {name for names in tied.values() for name in names}
+        free = {module for module, names in tied.items() if not names & tied.keys() or module not in imported}
+        if not free:
+            break
+        tied = {module: names for module, names in tied.items() if module not in free}
+    assert sorted(tied) == []
+
+
+def test_each_room_has_a_mirror_in_the_tests() -> None:
+    tests = Path(__file__).resolve().parent
+    rooms = [file for file in PACKAGE.glob("*/*.py") if file.name != "__init__.py"]
+    absent = [str(room.relative_to(PACKAGE)) for room in rooms if not (tests / room.parent.name / f"test_{room.name}").exists()]
+    assert set(absent) <= WITHOUT_MIRROR
+
+
+WITHOUT_MIRROR = {
+    "cli/before_start.py",
+    "cli/exit.py",
+    "cli/explain.py",
+    "cli/extras.py",
+    "cli/help.py",
+    "cli/programs.py",
+    "cli/size.py",
+    "composition/compose.py",
+    "composition/hydra_errors.py",
+    "composition/job.py",
+    "composition/origins.py",
+    "composition/sources.py",
+    "config/errors.py",
+    "config/strict_json.py",
+    "config/words.py",
+    "sizing/plot.py",
+    "training/directory.py",
+}
+"""Rooms that are tested elsewhere alone. The list only gets shorter."""
