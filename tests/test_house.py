@@ -78,7 +78,6 @@ WITHOUT_MIRROR = {
     "cli/before_start.py",
     "cli/exit.py",
     "cli/explain.py",
-    "cli/extras.py",
     "cli/help.py",
     "cli/programs.py",
     "cli/size.py",
@@ -88,8 +87,6 @@ WITHOUT_MIRROR = {
     "composition/origins.py",
     "composition/sources.py",
     "config/errors.py",
-    "config/strict_json.py",
-    "config/words.py",
     "sizing/plot.py",
     "training/directory.py",
 }

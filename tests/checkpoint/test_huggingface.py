@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from gpt2hydra import GPT2Config
 from gpt2hydra.checkpoint.huggingface import LARGEST_CONFIG, from_hf, to_hf
 from gpt2hydra.config.errors import ConfigError
-from gpt2hydra.config.strict_json import read_json
 from tests.strategies import gpt2_configs
 
 HUB: dict[str, Any] = {
@@ -196,16 +194,3 @@ def test_json_from_strangers_is_refused_where_it_is_odd(content: bytes, said: st
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert refusal(tmp_path / "config.json") == [f"{tmp_path}/config.json: there is no such file"]
-
-
-@given(st.binary(max_size=200))
-def test_no_bytes_make_the_reader_fail_otherwise(content: bytes) -> None:
-    import tempfile
-
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(content)
-        file.flush()
-        try:
-            assert isinstance(read_json(Path(file.name), LARGEST_CONFIG), dict)
-        except ConfigError as error:
-            assert len(error.violations) == 1

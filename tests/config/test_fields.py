@@ -6,7 +6,6 @@ import pytest
 
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.fields import Rule
-from gpt2hydra.config.words import closest, show
 
 
 @pytest.mark.parametrize(
@@ -49,25 +48,3 @@ def test_the_error_survives_pickling() -> None:
     assert str(again) == (
         "1 problem in the configuration; nothing was started.\n\n  a.b = 3\n    must be ≤ 2\n    set by me\n    try: a.b=2"
     )
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (None, "null"),
-        (True, "true"),
-        pytest.param(10**5000, "an integer of about 5,001 digits", id="5000 digits"),
-        ("", "''"),
-        ("a\nb", r"'a\nb'"),
-        (1e-5, "1e-05"),
-        ("x" * 200, "x" * 60 + "... (200 characters)"),
-    ],
-)
-def test_values_are_shown_on_one_short_line(value: object, shown: str) -> None:
-    assert show(value) == shown
-
-
-def test_the_closest_word_is_found_whatever_its_case() -> None:
-    assert closest("N_HED", ["n_head", "n_embd"]) == "n_head"
-    assert closest("gpt2-xl", ["small", "xl"]) == "xl"
-    assert closest("zebra", ["n_head", "n_embd"]) is None
