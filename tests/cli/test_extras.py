@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from gpt2hydra.cli import extras
+from gpt2hydra.config.gpt2 import CONF_DIR
 
 
 def test_an_extra_brings_each_module_that_is_looked_for() -> None:
     tomllib = pytest.importorskip("tomllib")  # Python 3.11
-    project = tomllib.loads((extras.CONF_DIR.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((CONF_DIR.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     brought = {re.split(r"[<>=]", line)[0].replace("-", "_") for line in project["optional-dependencies"]["train"]}
     assert {module.replace(".", "_") for module in extras.EXTRAS["train"]} <= brought
 
