@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gpt2hydra.checkpoint import tensors as weights
 from gpt2hydra.checkpoint.huggingface import LARGEST_CONFIG, from_hf, to_hf
 from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.fingerprint import fingerprints
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.config.strict_json import read_json
@@ -40,7 +41,8 @@ def save(model: GPT2LMHeadModel, tokenizer: Tokenizer, config: TrainConfig, step
     with appears(folder) as unfinished:
         _write_json(unfinished / "config.json", to_hf(config.model, end_of_text))
         _write_json(unfinished / "generation_config.json", {"bos_token_id": end_of_text, "eos_token_id": end_of_text})
-        _write_json(unfinished / "gpt2hydra.json", {"version": __version__, "step": step, "config": config.to_dict()})
+        run = {"version": __version__, "step": step, "config": config.to_dict(), "fingerprints": fingerprints(config)}
+        _write_json(unfinished / "gpt2hydra.json", run)
         tokenizer.save(unfinished, config.model.n_positions)
         save_file(tensors, unfinished / weights.FILE, metadata={"format": "pt"})
         # safetensors lets nobody but the owner read it, whatever the umask says

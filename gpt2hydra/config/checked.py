@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, assignment
 from gpt2hydra.config.fields import Broken, Relation, Rule
+from gpt2hydra.config.fingerprint import fingerprint
 from gpt2hydra.config.words import closest, did_you_mean, kind_of, show
 
 C = TypeVar("C", bound="Checked")
@@ -29,6 +30,10 @@ class Checked:
     def to_dict(self) -> dict[str, Any]:
         """Plain nested values, computed ones included; the inverse of :meth:`from_dict`."""
         return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
+
+    def fingerprint(self) -> str:
+        """16 hex digits of what decides the result, the same on every machine; see :mod:`gpt2hydra.config.fingerprint`."""
+        return fingerprint(self)
 
     @classmethod
     def from_dict(cls: type[C], mapping: Mapping[str, Any]) -> C:

@@ -92,9 +92,14 @@ def _is_finite(value: float) -> bool:
         return False
 
 
-def integer(default: int | None, doc: str, *, at_least: int = 1, at_most: int, optional: bool = False) -> Any:
-    """A field that holds a true ``int`` between two bounds."""
-    return _field(default, doc, Rule(int, optional, at_least=at_least, at_most=at_most))
+def integer(
+    default: int | None, doc: str, *, at_least: int = 1, at_most: int, optional: bool = False, decides: bool = True
+) -> Any:
+    """A field that holds a true ``int`` between two bounds.
+
+    ``decides``, here and below: whether the value has a part in the result (:mod:`gpt2hydra.config.fingerprint`).
+    """
+    return _field(default, doc, Rule(int, optional, at_least=at_least, at_most=at_most), decides=decides)
 
 
 def number(
@@ -105,24 +110,27 @@ def number(
     above: float | None = None,
     at_most: float | None = None,
     optional: bool = False,
+    decides: bool = True,
 ) -> Any:
     """A field that holds a finite ``float``; an ``int`` is accepted and stored as ``float``."""
-    return _field(default, doc, Rule(float, optional, at_least=at_least, above=above, at_most=at_most))
+    return _field(default, doc, Rule(float, optional, at_least=at_least, above=above, at_most=at_most), decides=decides)
 
 
-def flag(default: bool, doc: str) -> Any:
+def flag(default: bool, doc: str, *, decides: bool = True) -> Any:
     """A field that holds ``True`` or ``False``."""
-    return _field(default, doc, Rule(bool))
+    return _field(default, doc, Rule(bool), decides=decides)
 
 
-def text(default: str | None = ABSENT, doc: str = "", *, optional: bool = False, literal: bool = False) -> Any:
+def text(
+    default: str | None = ABSENT, doc: str = "", *, optional: bool = False, literal: bool = False, decides: bool = True
+) -> Any:
     """A field that holds text; without a default it must be given. ``literal``: the command line is taken as it stands."""
-    return _field(default, doc, Rule(str, optional), literal=literal)
+    return _field(default, doc, Rule(str, optional), literal=literal, decides=decides)
 
 
-def choice(default: str, doc: str, choices: tuple[str, ...]) -> Any:
+def choice(default: str, doc: str, choices: tuple[str, ...], *, decides: bool = True) -> Any:
     """A field that holds one of a few words."""
-    return _field(default, doc, Rule(str, choices=choices))
+    return _field(default, doc, Rule(str, choices=choices), decides=decides)
 
 
 def _field(default: object, doc: str, rule: Rule, **more: Any) -> Any:
@@ -137,9 +145,9 @@ def computed(formula: Callable[..., int], doc: str, *inputs: str) -> dict[str, A
     return {"computed": formula, "inputs": inputs, "doc": doc}
 
 
-def section(config_class: type[Any], doc: str) -> Any:
+def section(config_class: type[Any], doc: str, *, decides: bool = True) -> Any:
     """A field that holds another configuration."""
-    return dataclasses.field(default_factory=config_class, metadata={"section": config_class, "doc": doc})
+    return dataclasses.field(default_factory=config_class, metadata={"section": config_class, "doc": doc, "decides": decides})
 
 
 # ---------------------------------------------------------------------------------------- rules between the fields

@@ -86,13 +86,15 @@ class TrainingConfig(Checked):
     max_grad_norm: float = number(1.0, "larger gradients are scaled down to this norm; 0 is off", at_least=0, at_most=1e6)
     precision: str = choice("fp32", "bf16: autocast, weights stay fp32; bf16_pure: weights and AdamW too", PRECISIONS)
     attention: str = choice("sdpa", "sdpa: PyTorch's fused kernels; eager: plain matrix products", ("sdpa", "eager"))
-    gradient_checkpointing: bool = flag(False, "recompute each block in the backward pass: less memory, more time")
-    eval_interval: int = integer(100, "steps between two evaluations", at_most=1_000_000_000)
+    gradient_checkpointing: bool = flag(
+        False, "recompute each block in the backward pass: less memory, more time", decides=False
+    )
+    eval_interval: int = integer(100, "steps between two evaluations", at_most=1_000_000_000, decides=False)
     eval_batches: int = integer(20, "batches of one evaluation, spread over the validation text", at_most=1_000_000)
-    log_interval: int = integer(10, "steps between two rows of the loss table", at_most=1_000_000_000)
-    sample_tokens: int = integer(200, "tokens of the sample printed at the end", at_least=0, at_most=100_000)
+    log_interval: int = integer(10, "steps between two rows of the loss table", at_most=1_000_000_000, decides=False)
+    sample_tokens: int = integer(200, "tokens of the sample printed at the end", at_least=0, at_most=100_000, decides=False)
     seed: int = integer(1337, "seed of weights, batches and dropout", at_least=0, at_most=2**32 - 1)
-    device: str = choice("auto", "auto: an accelerator if there is one", DEVICES)
+    device: str = choice("auto", "auto: an accelerator if there is one", DEVICES, decides=False)
 
     RELATIONS = (_rate_falls, _warmup_ends)
 
@@ -139,10 +141,13 @@ class TrainConfig(Checked):
     data: DataConfig = section(DataConfig, "the text")
     tokenizer: TokenizerConfig = section(TokenizerConfig, "how text becomes tokens: conf/tokenizer/")
     training: TrainingConfig = section(TrainingConfig, "how to train")
-    hardware: HardwareConfig = section(HardwareConfig, "what the plan reckons with: conf/hardware/")
-    dry_run: bool = flag(False, "validate, print the plan, start nothing")
+    hardware: HardwareConfig = section(HardwareConfig, "what the plan reckons with: conf/hardware/", decides=False)
+    dry_run: bool = flag(False, "validate, print the plan, start nothing", decides=False)
     preflight: str = choice(
-        "strict", "a sweep with invalid points: strict refuses it, skip_invalid leaves them out, off does not look", PREFLIGHTS
+        "strict",
+        "a sweep with invalid points: strict refuses it, skip_invalid leaves them out, off does not look",
+        PREFLIGHTS,
+        decides=False,
     )
 
     RELATIONS = (_sequence_fits, _vocabulary_fits)
@@ -162,6 +167,6 @@ class GenerateConfig(Checked):
         None, "sample from the likeliest tokens of this total probability; null is off", above=0, at_most=1, optional=True
     )
     seed: int = integer(1337, "seed of the sampling", at_least=0, at_most=2**32 - 1)
-    device: str = choice("auto", "auto: an accelerator if there is one", DEVICES)
-    dry_run: bool = flag(False, "validate, print what would run, start nothing")
-    preflight: str = choice("strict", "a sweep with invalid points: as in training", PREFLIGHTS)
+    device: str = choice("auto", "auto: an accelerator if there is one", DEVICES, decides=False)
+    dry_run: bool = flag(False, "validate, print what would run, start nothing", decides=False)
+    preflight: str = choice("strict", "a sweep with invalid points: as in training", PREFLIGHTS, decides=False)

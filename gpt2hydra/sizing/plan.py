@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from gpt2hydra.config.fingerprint import fingerprints
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.sizing import counts as sizing
 from gpt2hydra.sizing.fit import Device, gigabytes, largest_batch, memory_warning, peak_of_batch, step_memory
@@ -107,6 +108,7 @@ class Plan:
             "checkpoint_bytes": sizing.checkpoint_bytes(model, self.checkpoint_dtype),
             "kv_cache_bytes": self.kv_cache,
             "kv_cache_dtype": KV_CACHE_DTYPE,
+            "fingerprints": fingerprints(self.config),
             "changed": [{"key": key, "value": value, "origin": origin} for key, value, origin in self.changed],
         }
 
@@ -192,6 +194,7 @@ class Plan:
             f"{self.checkpoint_dtype} weights",
         )
         yield "KV cache", gigabytes(self.kv_cache), EXACT, f"generating {seq_len:,} tokens in {KV_CACHE_DTYPE}"
+        yield "fingerprint", self.config.fingerprint(), EXACT, "of all that decides the result"
 
 
 _Row = tuple[str, str, str, str]

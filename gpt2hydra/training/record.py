@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.fingerprint import fingerprints
 from gpt2hydra.version import __version__
 
 FILE = "run.json"
@@ -27,6 +28,7 @@ def write(config: Checked, folder: Path, set_by: Mapping[str, Any] | None) -> No
         "command": sys.argv,
         "config": config.to_dict(),
         "set_by": set_by,
+        "fingerprints": fingerprints(config),
     }
     unfinished = folder / f".{FILE}-unfinished"
     try:

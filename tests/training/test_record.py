@@ -26,8 +26,10 @@ def test_a_run_keeps_its_config_and_who_set_each_value(run: CommandLine, monkeyp
     (run.folder / "10").mkdir()
     outcome = run("model=large", "model.n_head=10", job=keep(run.folder))
     kept = read(run.folder / "10")
-    assert TrainConfig.from_dict(kept["config"]) == outcome.configs[0]
+    config = outcome.configs[0]
+    assert TrainConfig.from_dict(kept["config"]) == config
     assert kept["config"]["model"]["n_inner"] == 5120
+    assert kept["fingerprints"] == {"model": config.model.fingerprint(), "run": config.fingerprint()}
     assert kept["command"] == ["train.py", "model=large", "model.n_head=10"]
     assert kept["set_by"]["model.n_head"] == [
         {"value": 10, "source": "the command line: model.n_head=10"},
