@@ -1,0 +1,100 @@
+"""Every command and every line of Python in the README and in docs/ does what it says."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import gpt2hydra
+from gpt2hydra import GPT2Config, sizing
+from gpt2hydra.cli.commands import main
+from gpt2hydra.config.gpt2 import CONF_DIR
+from tests.checkpoints import write_bpe, write_checkpoint
+from tests.command_line import CommandLine
+
+ROOT = CONF_DIR.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8")
+    for file in [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+}
+
+
+def commands_of(page: str) -> list[str]:
+    """Each line after a ``$`` in a block of ``console``, without its comment."""
+    blocks = re.findall(r"^```console\n(.*?)^```", PAGES[page], re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in re.findall(r"^\$ (.*)$", block, re.MULTILINE)]
+
+
+COMMANDS = sorted({command for page in PAGES for command in commands_of(page)})
+IN_CI = ("pip install ", "python -m pytest")
+"""Begin a command that ``.ci/run`` runs."""
+
+
+@pytest.fixture
+def furnished(run: CommandLine) -> CommandLine:
+    """A folder that holds what the documents speak of: texts, a tokenizer's files, a run."""
+    (run.folder / "text").mkdir()
+    for name in ("my.txt", "text/1.txt"):
+        (run.folder / name).write_text("To be, or not to be. " * 300_000)
+    write_bpe(run.folder / "gpt2")
+    write_checkpoint(run.folder / "outputs/2026-01-31/12-00-00/checkpoint")
+    return run
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_works(furnished: CommandLine, command: str) -> None:
+    program, *arguments = shlex.split(command, comments=True)
+    if program == "gpt2hydra":
+        if "--plot" in arguments:
+            pytest.importorskip("matplotlib")
+        main(arguments)
+        assert furnished.capfd.readouterr().out
+    elif program == "python" and arguments[0] in ("train.py", "generate.py"):
+        refused = "-m" not in arguments and any("n_head=7" in each for each in arguments)
+        outcome = furnished(*arguments[1:], "dry_run=true", config_name=Path(arguments[0]).stem)
+        assert (outcome.code, outcome.configs) == (int(refused), []), outcome.err
+    else:
+        assert command.startswith(IN_CI)
+
+
+def test_the_test_command_is_the_one_that_ci_runs() -> None:
+    ci = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    section = README.partition("## Tests")[2].partition("## ")[0]
+    commands = re.findall(r"^\$ (?:pip install )?(.*)$", section, re.MULTILINE)
+    assert len(commands) == 2 and all(command in ci for command in commands)
+
+
+def test_the_refusal_is_the_one_that_is_shown(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = README.partition("$ python train.py model=large model.n_head=7 model.n_hed=3\n")[2].partition("```")[0]
+    monkeypatch.chdir(ROOT)
+    assert run("model=large", "model.n_head=7", "model.n_hed=3").err == shown
+
+
+PYTHON = [
+    pytest.param(code, id=f"{page}, {number}")
+    for page, content in PAGES.items()
+    for number, code in enumerate(re.findall(r"```python\n(.*?)```", content, re.DOTALL), 1)
+]
+
+
+@pytest.mark.parametrize("code", PYTHON)
+def test_the_python_of_a_page_runs(code: str) -> None:
+    exec(code, {"__name__": "documentation"})
+
+
+def test_the_table_of_sizes_is_right() -> None:
+    for name, config in GPT2Config.presets().items():
+        row = f"| `{name}` | {config.n_layer} | {config.n_embd} | {config.n_head} | {sizing.parameters(config).total:,} |"
+        assert row in README
+
+
+def test_the_quickstart_is_there() -> None:
+    assert "python train.py experiment=quickstart" in commands_of("README.md")
+    assert gpt2hydra.compose("train", ["experiment=quickstart"]).training.max_steps == 1100
+
+
+def test_each_page_is_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert [page for page in PAGES if page.startswith("docs/") and f": {Path(page).name}\n" not in navigation] == []
