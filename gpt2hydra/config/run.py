@@ -30,6 +30,11 @@ class DataConfig(Checked):
         None, "text file or glob, UTF-8; null is the Python language reference that ships with CPython", optional=True
     )
     validation_fraction: float = number(0.1, "share of the text, its end, kept for evaluation", above=0, at_most=0.5)
+    order: str = choice(
+        "shuffled",
+        "shuffled: each epoch visits every window once; random: windows anywhere, as nanoGPT's",
+        ("shuffled", "random"),
+    )
 
 
 @relation("path", "name")

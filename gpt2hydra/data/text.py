@@ -19,11 +19,10 @@ from gpt2hydra.config.words import show
 from gpt2hydra.data import tokenizer
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
     import torch
 
-    Tokens = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
+    from gpt2hydra.data.tokens import Tokens
 
 BYTES_PER_BPE_TOKEN = 4
 """A round figure for an estimate: English prose has a little more under GPT-2's BPE, plays and program text less."""
@@ -216,11 +215,13 @@ def tokens(config: TrainConfig) -> tuple[Tokens, Tokens]:
     violations = _too_short(config, len(all_tokens))
     if violations:
         raise ConfigError(violations)
+    from gpt2hydra.data.tokens import Tokens
+
     training, _ = split(len(all_tokens), config.data.validation_fraction)
-    return all_tokens[:training], all_tokens[training:]
+    return Tokens.of(all_tokens[:training]), Tokens.of(all_tokens[training:])
 
 
-def _tokens(config: TrainConfig) -> Tokens:
+def _tokens(config: TrainConfig) -> npt.NDArray[Any]:
     import numpy as np
 
     parts: list[Any] = []
@@ -244,39 +245,27 @@ def _decoded(config: TrainConfig, content: bytes) -> str:
 
 
 class TrainingBatches:
-    """The batches of a run, by number: batch ``i`` begins where a generator seeded with ``(seed, i)`` says.
+    """The batches of a run, by number, as :class:`gpt2hydra.data.order.Order` has them."""
 
-    So a batch depends on nothing but the seed and its number, in any order and any process.
-    """
-
-    def __init__(self, tokens: Tokens, config: TrainingConfig) -> None:
-        self.tokens, self.config = tokens, config
+    def __init__(self, tokens: Tokens, config: TrainingConfig, kind: str = "shuffled") -> None:
+        self.tokens, self.config, self.kind = tokens, config, kind
 
     def __len__(self) -> int:
         return self.config.max_steps * self.config.gradient_accumulation_steps
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        import numpy as np
+        from gpt2hydra.data.order import Order
 
-        generator = np.random.default_rng([self.config.seed, index])
-        starts = generator.integers(0, len(self.tokens) - self.config.seq_len, size=self.config.batch_size)
-        return _batch(self.tokens, starts, self.config.seq_len)
+        config = self.config
+        step, number = divmod(index, config.gradient_accumulation_steps)
+        sequences = config.batch_size * config.gradient_accumulation_steps
+        order = Order(self.tokens, config.seq_len, sequences, config.seed, self.kind)
+        return list(order.passes(step, config.batch_size))[number]._asdict()
 
 
 def validation_batches(tokens: Tokens, config: TrainingConfig) -> Iterator[dict[str, torch.Tensor]]:
     """At most ``eval_batches`` batches, always the same, spread evenly over ``tokens``; none overlap if there is room."""
-    import numpy as np
+    from gpt2hydra.data.order import evaluation
 
-    sequences = min(config.eval_batches * config.batch_size, max(1, (len(tokens) - 1) // config.seq_len))
-    starts = np.linspace(0, len(tokens) - 1 - config.seq_len, sequences).astype(np.int64)
-    for first in range(0, sequences, config.batch_size):
-        yield _batch(tokens, starts[first : first + config.batch_size], config.seq_len)
-
-
-def _batch(tokens: Tokens, starts: npt.NDArray[np.int64], seq_len: int) -> dict[str, torch.Tensor]:
-    """``inputs`` (B, T), and ``targets`` (B, T): the token after each."""
-    import numpy as np
-    import torch
-
-    windows = torch.from_numpy(tokens[starts[:, None] + np.arange(seq_len + 1)].astype(np.int64))  # (B, T + 1)
-    return {"inputs": windows[:, :-1].contiguous(), "targets": windows[:, 1:].contiguous()}
+    for batch in evaluation(tokens, config.seq_len, config.eval_batches * config.batch_size, config.batch_size):
+        yield batch._asdict()

@@ -123,7 +123,7 @@ class Run(TrainerCallback):
             self.settings,
             model,
             arguments(self.settings, device, self.output_dir),
-            data.TrainingBatches(training, self.settings),
+            data.TrainingBatches(training, self.settings, self.config.data.order),
             self,
         )
         self._announce(model, device, len(training))

@@ -2,12 +2,10 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import gpt2hydra
 from gpt2hydra import TrainConfig
@@ -251,12 +249,13 @@ def test_a_text_too_short_under_bpe_is_counted(tmp_path: Path) -> None:
 
 
 def test_documents_are_joined_by_end_of_text(tmp_path: Path) -> None:
-    pytest.importorskip("numpy")
+    np = pytest.importorskip("numpy")
     for name in ("a", "b"):
         (tmp_path / f"{name}.txt").write_text(name * 50)
     (tmp_path / "empty.txt").touch()
     training, validation = data.tokens(configured(f"{tmp_path}/*.txt"))
-    assert [*training.tolist(), *validation.tolist()] == [97] * 50 + [256] + [98] * 50
+    found = [number for part in (training, validation) for number in part.windows(np.array([0]), len(part))[0].tolist()]
+    assert found == [97] * 50 + [256] + [98] * 50
     assert len(validation) == 10
 
 
@@ -267,53 +266,3 @@ def test_text_that_turned_out_short_or_undecodable_is_a_config_error(tmp_path: P
         data.tokens(configured(tmp_path / "text.txt"))
     with pytest.raises(ConfigError, match="must be UTF-8; byte 0 is not"):
         data.tokens(bpe(write_bpe(tmp_path / "bpe"), f"data.path='{tmp_path}/text.txt'"))
-
-
-class TestBatches:
-    config = configured(None, "training.max_steps=6", "training.warmup_steps=0", "training.gradient_accumulation_steps=2")
-
-    @pytest.fixture(autouse=True)
-    def _needs_torch(self) -> None:
-        pytest.importorskip("torch")
-
-    def numbers(self, count: int) -> "data.Tokens":
-        import numpy as np
-
-        return np.arange(count, dtype=np.uint16)
-
-    def test_targets_are_the_tokens_after_the_inputs(self) -> None:
-        batch = data.TrainingBatches(self.numbers(100), self.config.training)[0]
-        assert batch["inputs"].shape == batch["targets"].shape == (4, 8)
-        assert (batch["targets"] == batch["inputs"] + 1).all()
-
-    def test_there_is_one_for_each_pass(self) -> None:
-        assert len(data.TrainingBatches(self.numbers(100), self.config.training)) == 12
-
-    def test_a_batch_depends_on_seed_and_number_alone(self) -> None:
-        batches = [data.TrainingBatches(self.numbers(60_000), self.config.training) for _ in range(2)]
-        batches[0][1]
-        assert (batches[0][7]["inputs"] == batches[1][7]["inputs"]).all()
-        assert (batches[0][7]["inputs"] != batches[0][8]["inputs"]).any()
-
-    @given(st.integers(9, 200))
-    def test_no_window_leaves_the_text(self, count: int) -> None:
-        tokens = self.numbers(count)
-        seen = [data.TrainingBatches(tokens, self.config.training)[index] for index in range(3)]
-        seen += data.validation_batches(tokens, self.config.training)
-        assert all(int(batch["targets"].max()) < count for batch in seen)
-
-    def test_every_place_of_the_text_is_drawn(self) -> None:
-        batches = data.TrainingBatches(self.numbers(10), self.config.training)
-        assert {int(start) for index in range(12) for start in batches[index]["inputs"][:, 0]} == {0, 1}
-
-    @pytest.mark.parametrize(
-        ("count", "starts"),
-        [(9, [0]), (17, [0, 8]), (18, [0, 9]), (1000, None)],
-    )
-    def test_validation_is_spread_evenly(self, count: int, starts: Sequence[int] | None) -> None:
-        batches = list(data.validation_batches(self.numbers(count), self.config.training))
-        found = [int(start) for batch in batches for start in batch["inputs"][:, 0]]
-        if starts is None:
-            assert (len(batches), len(found), found[0], found[-1]) == (20, 80, 0, 991)
-        else:
-            assert found == starts

@@ -15,6 +15,7 @@ from gpt2hydra import GPT2Config
 from gpt2hydra.checkpoint.huggingface import to_hf
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.data import text as data
+from gpt2hydra.data.tokens import Tokens
 from gpt2hydra.training.loop import GPT2Trainer, arguments, build_model, evaluate, learning_rate, parameter_groups, token_loss
 from tests.models import TINY, tiny_model
 
@@ -126,7 +127,7 @@ SETTINGS = TrainingConfig(
 def batches() -> data.TrainingBatches:
     import numpy as np
 
-    return data.TrainingBatches(np.arange(1000, dtype=np.uint16) * 7 % 257, SETTINGS)
+    return data.TrainingBatches(Tokens.of(np.arange(1000, dtype=np.uint16) * 7 % 257), SETTINGS)
 
 
 def by_hand(batches: data.TrainingBatches) -> tuple[torch.nn.Module, list[float]]:

@@ -1,0 +1,127 @@
+"""Which tokens a step sees."""
+
+import pytest
+
+pytest.importorskip("torch")
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpt2hydra.data.order import NOT_COUNTED, Batch, Order, _keys, evaluation, shuffled, validation_starts, whole_text
+from gpt2hydra.data.tokens import Tokens
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def numbers(count: int) -> Tokens:
+    """A text whose tokens tell their places."""
+    return Tokens.of(np.arange(count, dtype=np.uint32))
+
+
+def seen(batches: list[Batch]) -> list[int]:
+    """Where each sequence begins."""
+    return [int(row[0]) for batch in batches for row in batch.inputs]
+
+
+# ------------------------------------------------------------------------------------------------------------- training
+
+
+@given(st.integers(1, 5000), SEEDS)
+def test_a_shuffle_is_one_to_one(count: int, seed: int) -> None:
+    found = shuffled(np.arange(count, dtype=np.uint64), count, _keys(seed, 0))
+    assert sorted(found.tolist()) == list(range(count))
+
+
+def test_a_shuffle_of_billions_takes_no_memory_for_them() -> None:
+    count = 10**13
+    found = shuffled(np.arange(1000, dtype=np.uint64), count, _keys(1, 0))
+    assert len(set(found.tolist())) == 1000
+    assert int(found.max()) < count
+    assert abs(float(found.mean()) / count - 0.5) < 0.05
+
+
+def test_a_shuffle_looks_random() -> None:
+    count = 10_000
+    found = shuffled(np.arange(count, dtype=np.uint64), count, _keys(7, 0)).astype(np.float64)
+    for lag in (1, 2, 100):  # places that follow each other are not related: |r| < 5 / sqrt(n)
+        assert abs(np.corrcoef(found[:-lag], found[lag:])[0, 1]) < 0.05
+    assert abs(np.corrcoef(found, np.arange(count))[0, 1]) < 0.05
+
+
+@given(st.integers(9, 300), st.integers(1, 7), SEEDS)
+def test_each_epoch_visits_every_window_once(count: int, sequences: int, seed: int) -> None:
+    order = Order(numbers(count), 8, sequences, seed)
+    steps = -(-2 * order.windows // sequences)
+    starts = np.concatenate([order.starts(step) for step in range(steps)])[: 2 * order.windows]
+    for epoch in np.split(starts, 2):
+        assert sorted(epoch.tolist()) == [8 * window for window in range(order.windows)]
+
+
+def test_two_epochs_are_not_in_the_same_order() -> None:
+    first, second = (Order(numbers(801), 8, 100, 1).starts(step).tolist() for step in (0, 1))
+    assert sorted(first) == sorted(second) and first != second
+
+
+def test_random_sequences_begin_anywhere() -> None:
+    order = Order(numbers(10), 8, 50, 1, "random")
+    assert set(order.starts(0).tolist()) == {0, 1}
+    assert Order(numbers(60_000), 8, 4, 1, "random").starts(3).tolist() == [58227, 55447, 21567, 17940]
+
+
+def test_the_order_is_the_same_on_every_machine() -> None:
+    assert Order(numbers(60_001), 8, 4, 1337).starts(12).tolist() == [34680, 15688, 44704, 59832]
+
+
+@pytest.mark.parametrize("kind", ["shuffled", "random"])
+@given(st.integers(9, 300), st.integers(0, 10**6), SEEDS)
+def test_a_step_depends_on_seed_and_number_alone(kind: str, count: int, step: int, seed: int) -> None:
+    orders = [Order(numbers(count), 8, 6, seed, kind) for _ in range(2)]
+    orders[0].starts(step + 1)
+    assert orders[0].starts(step).tolist() == orders[1].starts(step).tolist()
+    assert int(orders[0].starts(step).max()) + 8 < count
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "processes", "sizes"),
+    [(12, 1, [12]), (5, 1, [4, 4, 4]), (12, 3, [4]), (3, 2, [3, 3]), (4, 2, [3, 3]), (1, 12, [1])],
+)
+def test_processes_share_a_step_in_passes_of_one_size(batch_size: int, processes: int, sizes: list[int]) -> None:
+    order = Order(numbers(1000), 8, 12, 1)
+    parts = [list(order.passes(5, batch_size, rank, processes)) for rank in range(processes)]
+    assert [[len(batch.inputs) for batch in part] for part in parts] == [sizes] * processes
+    assert seen([batch for part in parts for batch in part]) == order.starts(5).tolist()
+
+
+def test_targets_are_the_tokens_after_the_inputs() -> None:
+    (batch,) = Order(numbers(100), 8, 4, 1).passes(0, 4)
+    assert batch.inputs.shape == batch.targets.shape == (4, 8)
+    assert batch.inputs.is_contiguous() and batch.targets.is_contiguous()
+    assert (batch.targets == batch.inputs + 1).all()
+
+
+# ----------------------------------------------------------------------------------------------------------- validation
+
+
+@pytest.mark.parametrize(("count", "starts"), [(9, [0]), (17, [0, 8]), (18, [0, 9]), (1000, [0, 330, 660, 991])])
+def test_an_evaluation_is_spread_evenly(count: int, starts: list[int]) -> None:
+    assert validation_starts(count, 8, 4).tolist() == starts
+
+
+@given(st.integers(9, 400), st.integers(1, 9), st.integers(1, 5))
+def test_an_evaluation_is_the_same_whatever_batch_and_processes(count: int, batch_size: int, processes: int) -> None:
+    parts = [list(evaluation(numbers(count), 8, 20, batch_size, rank, processes)) for rank in range(processes)]
+    assert seen([batch for part in parts for batch in part]) == validation_starts(count, 8, 20).tolist()
+
+
+@given(st.integers(2, 200), st.integers(1, 9), st.integers(0, 7), st.integers(1, 3))
+def test_the_whole_text_counts_each_token_once(count: int, batch_size: int, context: int, processes: int) -> None:
+    parts = [list(whole_text(numbers(count), 8, batch_size, context, rank, processes)) for rank in range(processes)]
+    batches = [batch for part in parts for batch in part]
+    counted = [int(target) for batch in batches for target in batch.targets.flatten() if target != NOT_COUNTED]
+    assert sorted(counted) == list(range(1, count))
+    assert sum(batch.counted for batch in batches) == count - 1
+    for batch in batches:
+        for inputs, targets in zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True):
+            unseen = [target for target in targets if target != NOT_COUNTED]
+            assert inputs[0] == 0 or unseen[0] - inputs[0] > context  # so much of the text stands before it
