@@ -50,10 +50,9 @@ def test_the_quickstart_needs_no_download() -> None:
 def test_gpt2_124m_is_the_published_recipe() -> None:
     config = gpt2hydra.compose("train", ["experiment=gpt2_124m"])
     training = config.training
-    tokens_per_step = training.batch_size * training.gradient_accumulation_steps * training.seq_len
     assert sizing.parameters(config.model).total == sizing.parameters(GPT2Config.gpt2_small()).total
-    assert (tokens_per_step, tokens_per_step * training.max_steps) == (491_520, 294_912_000_000)
-    assert (training.learning_rate, training.min_learning_rate, training.warmup_steps) == (6e-4, 6e-5, 2000)
+    assert (training.tokens_per_step, training.tokens_per_step * training.max_steps) == (491_520, 294_912_000_000)
+    assert (training.learning_rate, training.min_learning_rate_ratio, training.warmup_steps) == (6e-4, 0.1, 2000)
     assert config.tokenizer.name == "gpt2"
 
 

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Optional
 
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.fields import Broken, choice, flag, integer, number, relation, section, text
+from gpt2hydra.config.fields import Broken, Relation, choice, flag, integer, number, relation, section, text
 from gpt2hydra.config.gpt2 import GPT2Config
 
 VOCABULARIES = {"bytes": 257, "gpt2": 50257}
 """Tokenizer → its symbols: 256 byte values and end-of-text; OpenAI's vocab.json."""
+
+LARGEST_BATCH = 1_000_000
+"""Sequences. More at once are a mistake, not a setting."""
 
 PRECISIONS = ("fp32", "bf16", "bf16_pure")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -58,13 +61,6 @@ class TokenizerConfig(Checked):
     RELATIONS = (_bpe_needs_files,)
 
 
-@relation("min_learning_rate", "learning_rate")
-def _rate_falls(min_learning_rate: float, learning_rate: float) -> Broken | None:
-    if min_learning_rate <= learning_rate:
-        return None
-    return Broken("must be ≤ {learning_rate}", {"min_learning_rate": float(f"{learning_rate / 10:.3g}")})
-
-
 @relation("warmup_steps", "max_steps")
 def _warmup_ends(warmup_steps: int, max_steps: int) -> Broken | None:
     if warmup_steps <= max_steps:
@@ -77,11 +73,13 @@ class TrainingConfig(Checked):
     """How the model is trained: AdamW, learning-rate warm-up, then a schedule."""
 
     seq_len: int = integer(1024, "tokens of one sequence", at_most=10_000_000)
-    batch_size: int = integer(4, "sequences of one forward and backward pass", at_most=1_000_000)
+    batch_size: int = integer(4, "sequences of one forward and backward pass", at_most=LARGEST_BATCH)
     gradient_accumulation_steps: int = integer(1, "passes whose gradients add up to one step", at_most=1_000_000)
     max_steps: int = integer(1000, "optimizer steps", at_most=1_000_000_000)
     learning_rate: float = number(6e-4, "peak learning rate, reached after the warm-up", above=0, at_most=10)
-    min_learning_rate: float = number(6e-5, "learning rate at the last step; constant never falls", at_least=0, at_most=10)
+    min_learning_rate_ratio: float = number(
+        0.1, "learning rate at the last step, as a share of the peak; constant never falls", at_least=0, at_most=1
+    )
     schedule: str = choice("cosine", "the fall from the peak to the minimum", ("cosine", "linear", "constant"))
     warmup_steps: int = integer(100, "steps of the rise from 0 to the peak", at_least=0, at_most=1_000_000_000)
     weight_decay: float = number(0.1, "decoupled weight decay, on matrices only", at_least=0, at_most=10)
@@ -101,7 +99,17 @@ class TrainingConfig(Checked):
     seed: int = integer(1337, "seed of weights, batches and dropout", at_least=0, at_most=2**32 - 1)
     device: str = choice("auto", "auto: an accelerator if there is one", DEVICES, decides=False)
 
-    RELATIONS = (_rate_falls, _warmup_ends)
+    RELATIONS = (_warmup_ends,)
+
+    @property
+    def sequences_per_step(self) -> int:
+        """Sequences whose gradients make one optimizer step, however many processes share them."""
+        return self.batch_size * self.gradient_accumulation_steps
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens of those sequences."""
+        return self.sequences_per_step * self.seq_len
 
 
 @dataclass(frozen=True)
@@ -123,11 +131,14 @@ class HardwareConfig(Checked):
 # ------------------------------------------------------------------------------------------------- the two entry points
 
 
-@relation("training.seq_len", "model.n_positions")
-def _sequence_fits(seq_len: int, n_positions: int) -> Broken | None:
-    if seq_len <= n_positions:
-        return None
-    return Broken("must be ≤ {model.n_positions}", {"training.seq_len": n_positions})
+def sequence_fits(key: str) -> Relation:
+    """The rule that a sequence, whose length stands under ``key``, has no more tokens than the model has positions."""
+
+    @relation(key, "model.n_positions")
+    def fits(seq_len: int, n_positions: int) -> Broken | None:
+        return None if seq_len <= n_positions else Broken("must be ≤ {model.n_positions}", {key: n_positions})
+
+    return fits
 
 
 @relation("model.vocab_size", "tokenizer.name")
@@ -155,7 +166,7 @@ class TrainConfig(Checked):
         decides=False,
     )
 
-    RELATIONS = (_sequence_fits, _vocabulary_fits)
+    RELATIONS = (sequence_fits("training.seq_len"), _vocabulary_fits)
 
 
 @dataclass(frozen=True)

@@ -38,10 +38,12 @@ def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The known word that ``word`` was probably meant to be: its beginning, its end, its initials, or misspelt by a little."""
     by_lower = {name.lower(): name for name in known}
     word = word.lower()
+    begun = next((name for lower, name in by_lower.items() if len(word) > 2 and lower.startswith(word)), None)
+    if begun:  # hardware=h100
+        return begun
     for lower, name in by_lower.items():
-        begins = len(word) > 2 and lower.startswith(word)  # hardware=h100
         ends = len(lower) > 1 and word.endswith((f"-{lower}", f"_{lower}"))  # model=gpt2-xl
-        if begins or ends or (len(word) > 1 and word == "".join(part[:1] for part in lower.split("_"))):  # training.lr
+        if ends or (len(word) > 1 and word == "".join(part[:1] for part in lower.split("_"))):  # training.lr
             return name
     import difflib
 

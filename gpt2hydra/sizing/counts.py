@@ -8,14 +8,11 @@ held against it in ``tests/sizing/test_counts.py``; :mod:`gpt2hydra.sizing.memor
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.fields import Broken, choice, flag, integer, relation, section
+from gpt2hydra.config.fields import choice, flag, integer, section
 from gpt2hydra.config.gpt2 import GPT2Config
-
-if TYPE_CHECKING:
-    pass
+from gpt2hydra.config.run import LARGEST_BATCH, sequence_fits
 
 ITEM_SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Data type → bytes of one number."""
@@ -122,18 +119,12 @@ def checkpoint_bytes(config: GPT2Config, dtype: str = "float32", *, optimizer: b
     return parameters(config).total * ITEM_SIZES[asked.dtype] * (3 if optimizer else 1)
 
 
-@relation("seq_len", "model.n_positions")
-def sequence_fits(seq_len: int, n_positions: int) -> Broken | None:
-    """No longer than the position table."""
-    return None if seq_len <= n_positions else Broken("must be ≤ {model.n_positions}", {"seq_len": n_positions})
-
-
 @dataclass(frozen=True)
 class _Asked(Checked):
     """The arguments of the functions above, under the same rules and messages as a configuration."""
 
     model: GPT2Config = section(GPT2Config, "the shape")
-    batch_size: int = integer(1, "sequences", at_most=1_000_000)
+    batch_size: int = integer(1, "sequences", at_most=LARGEST_BATCH)
     seq_len: int = integer(1, "tokens of one sequence", at_most=10_000_000)
     dtype: str = choice("float32", "type of the numbers", tuple(ITEM_SIZES))
     attention: str = choice("eager", "kernel", ATTENTIONS)
@@ -141,4 +132,4 @@ class _Asked(Checked):
     gradient_checkpointing: bool = flag(False, "recompute the blocks")
     optimizer: bool = flag(False, "with AdamW's state")
 
-    RELATIONS = (sequence_fits,)
+    RELATIONS = (sequence_fits("seq_len"),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import os
 import re
 import shutil
@@ -12,11 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gpt2hydra.config.run import HardwareConfig, TrainConfig, TrainingConfig
+from gpt2hydra.config.run import LARGEST_BATCH, HardwareConfig, TrainConfig, TrainingConfig
 from gpt2hydra.config.words import show
 from gpt2hydra.sizing.memory import TrainingMemory, training_memory
-
-_BATCHES = 1_000_000  # more are not tried
 
 # ----------------------------------------------------------------------------------------------------------- the device
 
@@ -108,20 +107,8 @@ def largest_batch(config: TrainConfig, device: Device) -> int | None:
     memory = device.memory
     if memory is None:
         return None
-
-    def fits(batch: int) -> bool:
-        return peak_of_batch(config, device, batch) <= memory
-
-    if not fits(1):
-        return 0
-    fitting, too_large = 1, 2
-    while too_large <= _BATCHES and fits(too_large):
-        fitting, too_large = too_large, 2 * too_large
-    too_large = min(too_large, _BATCHES + 1)
-    while too_large - fitting > 1:
-        middle = (fitting + too_large) // 2
-        fitting, too_large = (middle, too_large) if fits(middle) else (fitting, middle)
-    return fitting
+    batches = range(1, LARGEST_BATCH + 1)  # the peak grows with them
+    return bisect.bisect_right(batches, memory, key=lambda batch: peak_of_batch(config, device, batch))
 
 
 def peak_of_batch(config: TrainConfig, device: Device, batch: int) -> int:

@@ -17,8 +17,8 @@ from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.fields import Broken, choice, flag, integer, relation, section
 from gpt2hydra.config.gpt2 import GPT2Config
-from gpt2hydra.config.run import PRECISIONS
-from gpt2hydra.sizing.counts import ATTENTIONS, FUSED, parameters, product_weights, sequence_fits
+from gpt2hydra.config.run import LARGEST_BATCH, PRECISIONS, sequence_fits
+from gpt2hydra.sizing.counts import ATTENTIONS, FUSED, parameters, product_weights
 
 DEVICES = ("cuda", "cpu")
 
@@ -81,7 +81,7 @@ class Step(Checked):
     """One training step with AdamW: what :func:`training_memory` is asked about. The formulas are its methods."""
 
     model: GPT2Config = section(GPT2Config, "the shape")
-    batch_size: int = integer(1, "sequences of one pass", at_most=1_000_000)
+    batch_size: int = integer(1, "sequences of one pass", at_most=LARGEST_BATCH)
     seq_len: int = integer(1024, "tokens of one sequence", at_most=10_000_000)
     precision: str = choice("fp32", "bf16: autocast; bf16_pure: weights and AdamW too", PRECISIONS)
     attention: str = choice("memory_efficient", "kernel", ATTENTIONS)
@@ -91,7 +91,7 @@ class Step(Checked):
     fused_adamw: bool = flag(True, "one kernel; AdamW over lists of tensors (foreach) otherwise")
     device: str = choice("cuda", "whose kernels", DEVICES)
 
-    RELATIONS = (sequence_fits, _kernel_exists)
+    RELATIONS = (sequence_fits("seq_len"), _kernel_exists)
 
     @property
     def autocast(self) -> bool:

@@ -50,15 +50,9 @@ class Plan:
         return step_memory(self.config, self.device)
 
     @property
-    def tokens_per_step(self) -> int:
-        """Batch, accumulation and sequence length, multiplied."""
-        training = self.config.training
-        return training.batch_size * training.gradient_accumulation_steps * training.seq_len
-
-    @property
     def tokens(self) -> int:
         """Of the whole run."""
-        return self.tokens_per_step * self.config.training.max_steps
+        return self.config.training.tokens_per_step * self.config.training.max_steps
 
     @property
     def flops(self) -> int:
@@ -98,7 +92,7 @@ class Plan:
             "predicted_peak_moment": peak.name,
             "fits": self.fits,
             "largest_batch_size": largest_batch(self.config, self.device),
-            "tokens_per_step": self.tokens_per_step,
+            "tokens_per_step": self.config.training.tokens_per_step,
             "steps": self.config.training.max_steps,
             "tokens": self.tokens,
             "text_tokens": self.text and self.text[0],
@@ -163,7 +157,7 @@ class Plan:
         passes = f" x {training.gradient_accumulation_steps} passes" if training.gradient_accumulation_steps > 1 else ""
         factors = f"{training.batch_size:,} sequences{passes} x {training.seq_len:,}"
         yield "steps", f"{training.max_steps:,}", EXACT, ""
-        yield "tokens a step", f"{self.tokens_per_step:,}", EXACT, factors
+        yield "tokens a step", f"{training.tokens_per_step:,}", EXACT, factors
         yield "tokens in all", f"{self.tokens:,}", EXACT, ""
         if text:
             count, exact = text

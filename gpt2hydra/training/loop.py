@@ -52,7 +52,7 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
 
     The rise begins above 0, so that no step is wasted; the minimum is reached at the last step, if the warm-up leaves any.
     """
-    peak, least = config.learning_rate, config.min_learning_rate
+    peak, least = config.learning_rate, config.min_learning_rate_ratio * config.learning_rate
     if step < config.warmup_steps:
         return peak * (step + 1) / (config.warmup_steps + 1)
     if config.schedule == "constant":

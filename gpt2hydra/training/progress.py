@@ -36,7 +36,7 @@ class Progress:
     def __init__(self, config: TrainingConfig, folder: Path) -> None:
         self.rows: list[Row] = []
         self.config, self.folder = config, folder
-        self.tokens_per_step = config.batch_size * config.gradient_accumulation_steps * config.seq_len
+        self.tokens_per_step = config.tokens_per_step
         self.table = (folder / "loss.csv").open("w", newline="", encoding="utf-8")
         self.writer = csv.writer(self.table)
         self.writer.writerow(field.name for field in fields(Row))

@@ -31,10 +31,10 @@ def test_defaults_are_valid() -> None:
             id="bpe without files",
         ),
         pytest.param(
-            {"training": {"min_learning_rate": 1e-3}},
-            "training.min_learning_rate",
-            "must be ≤ training.learning_rate = 0.0006",
-            id="rates",
+            {"training": {"min_learning_rate_ratio": 1.5}},
+            "training.min_learning_rate_ratio",
+            "must be ≥ 0 and ≤ 1",
+            id="a rate that rises",
         ),
         pytest.param(
             {"training": {"max_steps": 10}}, "training.warmup_steps", "must be ≤ training.max_steps = 10", id="warm-up"
@@ -50,7 +50,7 @@ def test_rules_between_keys(given: dict[str, Any], key: str, rule: str) -> None:
 
 def test_remedies_are_accepted() -> None:
     broken: dict[str, dict[str, float]] = {"model": {"vocab_size": 200, "n_positions": 64}}
-    broken |= {"training": {"max_steps": 50, "min_learning_rate": 1}}
+    broken |= {"training": {"max_steps": 50}}
     with pytest.raises(ConfigError) as caught:
         TrainConfig.from_dict(broken)
     for violation in caught.value.violations:

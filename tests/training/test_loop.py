@@ -96,7 +96,7 @@ HALF_WAY_DOWN = 0.1 + 0.9 * (1 + 0.5**0.5) / 2
     ],
 )
 def test_the_learning_rate_rises_then_falls(schedule: str, rates: list[float]) -> None:
-    config = TrainingConfig(learning_rate=1, min_learning_rate=0.1, warmup_steps=1, max_steps=6, schedule=schedule)
+    config = TrainingConfig(learning_rate=1, min_learning_rate_ratio=0.1, warmup_steps=1, max_steps=6, schedule=schedule)
     assert [learning_rate(config, step) for step in range(6)] == pytest.approx(rates)
 
 
@@ -117,7 +117,7 @@ SETTINGS = TrainingConfig(
     max_steps=4,
     warmup_steps=1,
     learning_rate=1e-2,
-    min_learning_rate=1e-3,
+    min_learning_rate_ratio=0.1,
     max_grad_norm=0.5,
     weight_decay=0.3,
 )
