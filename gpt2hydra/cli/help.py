@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from gpt2hydra.composition.hydra_internals import register_resolver
 from gpt2hydra.composition.schema import config_class_of
 from gpt2hydra.config.checked import Checked, fields_of
 from gpt2hydra.config.words import show
@@ -37,7 +38,7 @@ $APP_CONFIG_GROUPS
 
 def register_help() -> None:
     """Register the resolver ``gpt2.help``, which ``hydra.help.template`` of the primary configs refers to."""
-    OmegaConf.register_new_resolver("gpt2.help", _template, replace=True)
+    register_resolver("gpt2.help", _template)
 
 
 def _template(*, _root_: DictConfig) -> str:

@@ -18,19 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hydra import version
-from hydra._internal.callbacks import Callbacks
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import (
-    _run_hydra,
-    detect_calling_file_or_module_from_task_function,
-    detect_task_name,
-    get_args_parser,
-    run_and_report,
-)
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobStatus, run_job
+from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
@@ -38,8 +28,17 @@ from gpt2hydra.cli.before_start import device_problems, machine_problems, note_o
 from gpt2hydra.cli.exit import program
 from gpt2hydra.cli.extras import require
 from gpt2hydra.composition.compose import compose_and_check
-from gpt2hydra.composition.composer import VERSION_BASE, Composer, parse
+from gpt2hydra.composition.composer import Composer, parse
 from gpt2hydra.composition.hydra_errors import resolving
+from gpt2hydra.composition.hydra_internals import (
+    Callbacks,
+    arguments_parser,
+    failure_of,
+    hydra_of,
+    report_as_hydra,
+    run_hydra,
+    set_version_base,
+)
 from gpt2hydra.composition.job import job
 from gpt2hydra.composition.schema import ROOTS, instantiate, register_schemas
 from gpt2hydra.composition.yaml_traps import as_typed
@@ -104,7 +103,7 @@ class _CommandLine:
 
     def __init__(self, function: Job, config_name: str, config_dir: Path, extra: str | None) -> None:
         self.function, self.extra = function, extra
-        self.parser = get_args_parser()
+        self.parser = arguments_parser()
         self.arguments: Namespace = self._parse()
         self.config_name = self.arguments.config_name or config_name
         self.config_dir = Path(self.arguments.config_path or config_dir).resolve()
@@ -122,7 +121,7 @@ class _CommandLine:
 
     def run(self) -> None:
         """Do what the command line asks for; a refusal is printed and exits with 1."""
-        version.setbase(VERSION_BASE)
+        set_version_base()
         with program(), self._hydras_origins():
             if self._only_looks():
                 self._look()
@@ -158,7 +157,7 @@ class _CommandLine:
         said = io.StringIO()
         try:
             with redirect_stderr(said):
-                _run_hydra(self.arguments, self.parser, self.function, str(self.config_dir), self.config_name)
+                run_hydra(self.arguments, self.parser, self.function, str(self.config_dir), self.config_name)
         except Exception as error:
             self._explain(error)
         except SystemExit as stop:
@@ -199,8 +198,7 @@ class _CommandLine:
             self.parser.error("--resolve goes with --cfg or --help")
         composer = self._composer()
         overrides = self.arguments.overrides
-        hydra = Hydra(detect_task_name(*detect_calling_file_or_module_from_task_function(self.function)), composer.loader)
-        before, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, hydra
+        before, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, hydra_of(self.function, composer.loader)
         try:
             config = None if self.arguments.multirun else self._compose(composer, overrides)
             if config is None or config.hydra.mode == RunMode.MULTIRUN:
@@ -208,7 +206,7 @@ class _CommandLine:
 
                 sweep(composer, overrides, self.function, self.extra)
             else:
-                self._start_job(hydra, composer, config)
+                self._start_job(composer, config)
         finally:
             GlobalHydra.instance().hydra = before
 
@@ -219,7 +217,7 @@ class _CommandLine:
         except Exception as error:
             self._explain(error)
 
-    def _start_job(self, hydra: Hydra, composer: Composer, composed: DictConfig) -> None:
+    def _start_job(self, composer: Composer, composed: DictConfig) -> None:
         config = self._pass_gate(composer, composed)
         note_overruled(composer, self.arguments.overrides)
         if getattr(config, "dry_run", False):
@@ -248,9 +246,10 @@ class _CommandLine:
                 remove_fresh(directory)
             raise ConfigError([Violation("hydra.job_logging", rule=f"cannot be set up: {error.__cause__ or error}")]) from error
         callbacks.on_run_end(config=composed, config_name=self.config_name, job_return=result)
-        if result.status is JobStatus.FAILED and isinstance(result._return_value, (ConfigError, BrokenPipeError)):
-            raise result._return_value
-        run_and_report(lambda: result.return_value)
+        failure = failure_of(result)
+        if isinstance(failure, (ConfigError, BrokenPipeError)):
+            raise failure
+        report_as_hydra(lambda: result.return_value)
 
     def _run(self, config: Checked) -> Any:
         with job(config):

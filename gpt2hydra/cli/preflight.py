@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
@@ -103,8 +104,18 @@ def expand(composed: DictConfig, composer: Composer) -> tuple[list[Point], list[
         ConfigError: a space to sweep over cannot be read, is empty, or is more than the sweeper can visit.
     """
     overrides = [_read(key, text, composer) for key, text in _spaces(composed)]
-    if not is_basic(composed):
-        return _expand_adaptive(overrides)
+    if is_basic(composed):
+        _refuse_what_is_no_list(overrides)
+    axes, notes = _axes(overrides)
+    count = math.prod(map(len, axes))
+    if is_basic(composed) or count <= MOST_POINTS:
+        return [list(point) for point in itertools.product(*axes)], notes
+    notes.append(f"{count:,} combinations are too many to check: each value was checked with the first of the others")
+    first = [axis[0] for axis in axes]
+    return [[*first[:i], value, *first[i + 1 :]] for i, axis in enumerate(axes) for value in axis], notes
+
+
+def _refuse_what_is_no_list(overrides: list[Override]) -> None:
     for override in overrides:
         if override.is_interval_sweep():
             rule = "is not a list of values: Hydra's basic sweeper needs range(...), choice(...) or 1,2"
@@ -113,7 +124,6 @@ def expand(composed: DictConfig, composer: Composer) -> tuple[list[Point], list[
         else:
             continue
         raise ConfigError([Violation(override.get_key_element(), (override.input_line or "").partition("=")[2], rule)])
-    return BasicSweeper.split_arguments(overrides, None)[0], []
 
 
 def _spaces(composed: DictConfig) -> list[tuple[str, str]]:
@@ -135,12 +145,14 @@ def _read(key: str, text: str, composer: Composer) -> Override:
         raise ConfigError([Violation(key, text.partition("=")[2], rule)]) from None
 
 
-def is_basic(composed: DictConfig) -> bool:
-    """Whether Hydra's basic sweeper, whose points are known beforehand, is to run."""
-    return bool(composed.hydra.sweeper.get("_target_") == BasicSweeperConf._target_)
+def is_basic(composed: DictConfig, role: str = "sweeper") -> bool:
+    """Whether Hydra's basic sweeper, whose points are known beforehand, is to run; or its basic launcher, in this process."""
+    basic = ConfigStore.instance().load(f"hydra/{role}/basic.yaml").node
+    return bool(composed.hydra[role].get("_target_") == basic["_target_"])
 
 
-def _expand_adaptive(overrides: list[Override]) -> tuple[list[Point], list[str]]:
+def _axes(overrides: list[Override]) -> tuple[list[list[str]], list[str]]:
+    """For each key what it may be, the last override of it alone; and what cannot be known beforehand."""
     axes: dict[str, list[str]] = {}
     notes = []
     for override in overrides:
@@ -153,15 +165,7 @@ def _expand_adaptive(overrides: list[Override]) -> tuple[list[Point], list[str]]
             axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
         else:
             axes[key] = [f"{key}={override.get_value_element_as_str()}"]
-    count = 1
-    for axis in axes.values():
-        count *= len(axis)
-    if count <= MOST_POINTS:
-        return [list(point) for point in itertools.product(*axes.values())], notes
-    notes.append(f"{count:,} combinations are too many to check: each value was checked with the first of the others")
-    first = [axis[0] for axis in axes.values()]
-    points = [[*first[:i], value, *first[i + 1 :]] for i, axis in enumerate(axes.values()) for value in axis]
-    return points, notes
+    return list(axes.values()), notes
 
 
 # ------------------------------------------------------------------------------------------------------- what is said

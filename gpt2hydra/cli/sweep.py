@@ -12,9 +12,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.callbacks import Callbacks
-from hydra._internal.core_plugins.basic_launcher import BasicLauncherConf
-from hydra._internal.utils import run_and_report
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
@@ -27,6 +24,7 @@ from gpt2hydra.cli.extras import require
 from gpt2hydra.cli.preflight import Point, Preflight, expand, is_basic, print_points, report, summary, warn_of_memory
 from gpt2hydra.composition.composer import Composer, parse, task_overrides
 from gpt2hydra.composition.hydra_errors import resolving
+from gpt2hydra.composition.hydra_internals import Callbacks, report_as_hydra
 from gpt2hydra.composition.job import job as running_job
 from gpt2hydra.composition.schema import instantiate, register_resolvers
 from gpt2hydra.config.checked import Checked
@@ -110,7 +108,7 @@ def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any]
         found.leave_out(dry)
     require(extra)
     if found.valid:
-        if extra and composed.hydra.launcher.get("_target_") == BasicLauncherConf._target_:  # others may use other machines
+        if extra and is_basic(composed, "launcher"):  # others may use other machines
             found.look(composer, device_problems)
             report(found)
             warn_of_memory(found)
@@ -132,7 +130,7 @@ def _run(composer: Composer, composed: DictConfig, points: list[Point], job: Swe
             [Violation("hydra", rule=f"names a launcher, sweeper or callback that cannot be made: {why}")]
         ) from error
     callbacks.on_multirun_start(config=composed, config_name=composer.config_name)
-    returns = run_and_report(lambda: sweeper.sweep(arguments=task_overrides(composed.hydra)))
+    returns = report_as_hydra(lambda: sweeper.sweep(arguments=task_overrides(composed.hydra)))
     callbacks.on_multirun_end(config=composed, config_name=composer.config_name)
     _report_failures(returns if isinstance(sweeper, PointSweeper) else [])
 

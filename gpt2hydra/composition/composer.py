@@ -5,7 +5,7 @@ A composed config depends on the chosen group options, which is the slow part, a
 overrides to that through OmegaConf's typed update, which is what Hydra does too. Whatever is not provably the same
 (deletions, additions, lists, ``${hydra:...}``, an override that fails) goes through Hydra's full composition.
 
-Hydra's loader is called here, never patched; ``hydra-core`` is pinned below 1.4 for that.
+What is called there is private to Hydra: :mod:`gpt2hydra.composition.hydra_internals`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra import version
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import IConfigRepository
-from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
-from hydra._internal.defaults_list import DefaultsList, create_defaults_list
-from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.default_element import ResultDefault
 from hydra.core.hydra_config import HydraConfig
@@ -36,13 +31,23 @@ from hydra.core.utils import JobRuntime, setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict, read_write
 
+from gpt2hydra.composition.hydra_internals import (
+    DefaultsList,
+    Repository,
+    defaults_list,
+    load_default,
+    make_loader,
+    open_repository,
+    search_path_from,
+    search_path_of,
+    set_version_base,
+)
 from gpt2hydra.composition.schema import config_class_of, instantiate, register_schemas
 from gpt2hydra.config.checked import Checked, field_at
 from gpt2hydra.config.errors import ABSENT, COMMAND_LINE, ConfigError, Violation
 
 C = TypeVar("C", bound=Checked)
 
-VERSION_BASE = "1.3"
 _BASES_KEPT = 64
 _LOCK = threading.RLock()  # Hydra's version base, job name and HydraConfig belong to the process
 
@@ -56,7 +61,7 @@ def hydra_state(job_name: str = "gpt2hydra") -> Iterator[None]:
     with _LOCK:
         base, runtime, config = version.VersionBase.instance(), JobRuntime.instance(), HydraConfig.instance()
         before = base.version_base, runtime.get("name"), config.cfg
-        version.setbase(VERSION_BASE)
+        set_version_base()
         runtime.set("name", job_name)
         try:
             yield
@@ -105,11 +110,11 @@ class Composer:
             search_path = config_dir
         else:
             with hydra_state():
-                search_path = create_config_search_path(str(config_dir))
+                search_path = search_path_of(str(config_dir))
         if extra_dir is not None:
             search_path.prepend("command-line", f"file://{os.path.abspath(extra_dir)}", SearchPathQuery(provider="schema"))
         self.config_name = config_name
-        self.loader = ConfigLoaderImpl(search_path)
+        self.loader = make_loader(search_path)
         self.frozen = frozen
         self._bases: OrderedDict[tuple[Any, ...], _Base] = OrderedDict()
         self._stamp: tuple[Any, ...] | None = None
@@ -123,10 +128,8 @@ class Composer:
     def of_running_job(cls) -> Composer:
         """The composer of the Hydra job that runs here, by what Hydra knows of it, in whatever process a launcher runs it."""
         hydra = HydraConfig.get()
-        search_path = ConfigSearchPathImpl()
-        for source in hydra.runtime.config_sources:
-            search_path.append(source.provider, f"{source.schema}://{source.path}")
-        return cls(str(hydra.job.config_name), search_path, frozen=True)
+        sources = ((source.provider, f"{source.schema}://{source.path}") for source in hydra.runtime.config_sources)
+        return cls(str(hydra.job.config_name), search_path_from(sources), frozen=True)
 
     # ---------------------------------------------------------------------------------------------- whole configs
 
@@ -184,21 +187,20 @@ class Composer:
 
     # --------------------------------------------------------------------------------------------------- the parts
 
-    def repository(self, overrides: Iterable[Override] = ()) -> IConfigRepository:
+    def repository(self, overrides: Iterable[Override] = ()) -> Repository:
         """The YAML files and schemas to compose from, each read once."""
-        texts = [each.input_line for each in overrides if each.input_line]
-        return self.loader._parse_overrides_and_create_caching_repo(self.config_name, texts)[1]
+        return open_repository(self.loader, self.config_name, list(overrides))
 
-    def defaults(self, repository: IConfigRepository, choices: list[Override], *, prepend_hydra: bool) -> DefaultsList:
+    def defaults(self, repository: Repository, choices: list[Override], *, prepend_hydra: bool) -> DefaultsList:
         """The configs that make up the result, in order."""
-        return create_defaults_list(repository, self.config_name, choices, prepend_hydra=prepend_hydra, skip_missing=False)
+        return defaults_list(repository, self.config_name, choices, prepend_hydra=prepend_hydra)
 
-    def merge(self, defaults: Iterable[ResultDefault], repository: IConfigRepository) -> DictConfig:
+    def merge(self, defaults: Iterable[ResultDefault], repository: Repository) -> DictConfig:
         """Merge what the defaults list names, as Hydra does, but for its own node."""
         config = OmegaConf.create({"hydra": {}})  # primary configs may set hydra.*; it is dropped below
         with flag_override(config, "no_deepcopy_set_nodes", True):
             for default in defaults:
-                config.merge_with(self.loader._load_single_config(default, repository).config)
+                config.merge_with(load_default(self.loader, default, repository))
         OmegaConf.set_struct(config, True)
         with open_dict(config):
             del config["hydra"]

@@ -14,15 +14,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
-from hydra._internal.defaults_list import DefaultsList, create_defaults_list
 from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf._utils import split_key
 
+from gpt2hydra.composition.hydra_internals import ConfigLoader, DefaultsList, Repository, defaults_list, open_repository
 from gpt2hydra.composition.sources import DEFAULT, Layer, Path, agree, layer_of, layer_of_node, layers_of, leaf_nodes
 from gpt2hydra.config.errors import COMMAND_LINE
 from gpt2hydra.config.words import show
@@ -98,7 +95,7 @@ def _set_by(source: str) -> str:
     return source if source == DEFAULT else f"set by {source}"
 
 
-def trace(loader: ConfigLoaderImpl, config_name: str | None, overrides: Sequence[str | Override]) -> Provenance:
+def trace(loader: ConfigLoader, config_name: str | None, overrides: Sequence[str | Override]) -> Provenance:
     """Trace every key of ``config_name`` with ``overrides``.
 
     The config need not compose: wrong types, unknown keys and missing choices do not matter as long as every file that
@@ -109,23 +106,22 @@ def trace(loader: ConfigLoaderImpl, config_name: str | None, overrides: Sequence
     """
     parser = OverridesParser.create()
     parsed = [parser.parse_override(each) if isinstance(each, str) else each for each in overrides]
-    repo = CachingConfigRepository(loader.repository)
+    repo = open_repository(loader, config_name, parsed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # composing gives the same ones
-        loader._process_config_searchpath(config_name, parsed, repo)
         found = _defaults_list(repo, config_name, parsed)
     return replay(found.defaults, repo, found.config_overrides)
 
 
-def _defaults_list(repo: IConfigRepository, config_name: str | None, overrides: list[Override]) -> DefaultsList:
+def _defaults_list(repo: Repository, config_name: str | None, overrides: list[Override]) -> DefaultsList:
     try:  # Hydra's own node would cost more than all the rest
         ours = [each for each in overrides if not each.is_hydra_override()]
-        return create_defaults_list(repo, config_name, ours, prepend_hydra=False, skip_missing=True)
+        return defaults_list(repo, config_name, ours, prepend_hydra=False, skip_missing=True)
     except Exception:  # a config with 'override hydra/launcher: ...' needs it
-        return create_defaults_list(repo, config_name, overrides, prepend_hydra=True, skip_missing=True)
+        return defaults_list(repo, config_name, overrides, prepend_hydra=True, skip_missing=True)
 
 
-def replay(defaults: Iterable[ResultDefault], repo: IConfigRepository, overrides: Iterable[Override]) -> Provenance:
+def replay(defaults: Iterable[ResultDefault], repo: Repository, overrides: Iterable[Override]) -> Provenance:
     """Trace what a defaults list, which Hydra computed, and overrides of values (not of groups) make of a config."""
     composition = _Replay()
     for default in defaults:
@@ -278,6 +274,11 @@ def _with_element(values: list[Any], path: Path, value: object) -> Any:
     except Exception:  # no such element: nothing changes, and Hydra will refuse it
         return values
     return OmegaConf.to_container(holder, resolve=False)
+
+
+def split_key(key: str) -> list[str]:
+    """``a.b[0]`` → ``a``, ``b``, ``0``."""
+    return re.findall(r"[^.\[\]]+", key)
 
 
 def _dotted(path: Path) -> str:

@@ -13,7 +13,6 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hydra._internal.config_repository import IConfigRepository
 from hydra.conf import HydraConf
 from hydra.core.default_element import ResultDefault
 from hydra.core.hydra_config import HydraConfig
@@ -24,6 +23,7 @@ from yaml import YAMLError
 
 from gpt2hydra.composition.composer import Composer, as_job, hydra_state, parse
 from gpt2hydra.composition.hydra_errors import as_it_came, file_error, first_line, grammar, no_override
+from gpt2hydra.composition.hydra_internals import Repository, apply_override, load_default
 from gpt2hydra.composition.origins import SET, with_origin
 from gpt2hydra.composition.provenance import replay
 from gpt2hydra.composition.schema import DELETED, config_class_of, examine, in_order
@@ -178,7 +178,7 @@ class _Diagnosis:
 
     # ------------------------------------------------------------------------------------------------- group options
 
-    def _defaults(self) -> tuple[list[ResultDefault] | None, IConfigRepository]:
+    def _defaults(self) -> tuple[list[ResultDefault] | None, Repository]:
         """The defaults list with the choices that work; what does not is reported and left out."""
         repository = self.composer.repository()
         error = None
@@ -195,7 +195,7 @@ class _Diagnosis:
         self.found.append(file_error(error))
         return None, repository
 
-    def _blame_choices(self, repository: IConfigRepository, error: Exception) -> None:
+    def _blame_choices(self, repository: Repository, error: Exception) -> None:
         for override in self.choices:
             try:
                 self.composer.defaults(repository, [override], prepend_hydra=True)
@@ -219,10 +219,10 @@ class _Diagnosis:
 
     # ----------------------------------------------------------------------------------------------------- the files
 
-    def _merge(self, defaults: list[ResultDefault], repository: IConfigRepository) -> DictConfig:
+    def _merge(self, defaults: list[ResultDefault], repository: Repository) -> DictConfig:
         config = OmegaConf.create({})
         for default in defaults:
-            loaded = self.composer.loader._load_single_config(default, repository).config
+            loaded = load_default(self.composer.loader, default, repository)
             if "hydra" in loaded:
                 self.found += self._hydras(OmegaConf.to_container(loaded, resolve=False)["hydra"], default, repository)  # type: ignore[call-overload, index]
                 with open_dict(loaded):
@@ -236,9 +236,7 @@ class _Diagnosis:
         OmegaConf.set_struct(config, True)
         return config
 
-    def _merge_by_key(
-        self, config: DictConfig, raw: dict[Any, Any], default: ResultDefault, repository: IConfigRepository
-    ) -> None:
+    def _merge_by_key(self, config: DictConfig, raw: dict[Any, Any], default: ResultDefault, repository: Repository) -> None:
         """Merge what can be of a file, and report what cannot."""
         dotted = [key for key in raw if isinstance(key, str) and "." in key]
         for key in dotted:
@@ -250,7 +248,7 @@ class _Diagnosis:
             if not self._set(config, key, value):
                 self.found.append(self._cannot_be(key, value))
 
-    def _hydras(self, written: Any, default: ResultDefault, repository: IConfigRepository) -> Iterator[Violation]:
+    def _hydras(self, written: Any, default: ResultDefault, repository: Repository) -> Iterator[Violation]:
         """What a file says under ``hydra:`` that Hydra does not know."""
         known = OmegaConf.structured(HydraConf)
         if not isinstance(written, Mapping):
@@ -263,7 +261,7 @@ class _Diagnosis:
                 rule = f"is refused by Hydra: {first_line(error)}"
                 yield Violation(f"hydra.{key}", value, rule, self._line(default, repository, *["hydra", *key.split(".")]))
 
-    def _line(self, default: ResultDefault, repository: IConfigRepository, *path: str) -> str:
+    def _line(self, default: ResultDefault, repository: Repository, *path: str) -> str:
         """``set by FILE:LINE``, of a key in a file."""
         layer = next(iter(layers_of(repository, str(default.config_path))), None)
         for key in path:
@@ -291,7 +289,7 @@ class _Diagnosis:
                 self.found.append(self._cannot_be(key, value, override))
                 return
             try:
-                self.composer.loader._apply_overrides_to_config([override], config)
+                apply_override(override, config)
             except Exception:
                 self.found.append(self._cannot_be(key, value, override))
             return

@@ -10,7 +10,6 @@ import dataclasses
 import re
 from typing import Any, Optional, TypeVar, overload
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import (
     InterpolationKeyError,
@@ -20,6 +19,7 @@ from omegaconf.errors import (
     MissingMandatoryValue,
 )
 
+from gpt2hydra.composition.hydra_internals import full_key, is_mapping, raw_value, register_resolver, store_config
 from gpt2hydra.config.checked import Checked, build, check, field_at, fields_of, missing, place
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.fields import Rule
@@ -76,16 +76,15 @@ for _root in ROOTS.values():
 def register_schemas() -> None:
     """Register the resolvers and the two root schemas; what our own ``conf/*.yaml`` need."""
     register_resolvers()
-    store = ConfigStore.instance()
     for name, config_class in ROOTS.items():
-        store.store(name=name, node=MIRRORS[config_class], provider="gpt2hydra")
+        store_config(name, MIRRORS[config_class])
 
 
 def register_resolvers() -> None:
     """Register ``gpt2.n_inner``, which computes the value from what was composed."""
     for field in fields_of(GPT2Config):
         if "computed" in field.metadata:
-            OmegaConf.register_new_resolver(f"gpt2.{field.name}", _lenient(field.metadata["computed"]), replace=True)
+            register_resolver(f"gpt2.{field.name}", _lenient(field.metadata["computed"]))
 
 
 def _lenient(formula: Any) -> Any:
@@ -105,7 +104,7 @@ def register_configs() -> None:
     register_schemas()
     for name in preset_names():
         node = OmegaConf.merge(OmegaConf.structured(MIRRORS[GPT2Config]), OmegaConf.load(MODEL_DIR / f"{name}.yaml"))
-        ConfigStore.instance().store(group="gpt2/model", name=name, node=node, provider="gpt2hydra")
+        store_config(name, node, "gpt2/model")
 
 
 # --------------------------------------------------------------------------------------------------------- the gate
@@ -125,10 +124,10 @@ def instantiate(config: DictConfig, config_class: type[Checked] | None = None) -
     Raises:
         ConfigError: with every violation.
     """
-    place = config._get_full_key(None)
-    if not isinstance(config._value(), dict):  # null, '???', or an interpolation of nothing
+    place = full_key(config)
+    if not is_mapping(config):  # null, '???', or an interpolation of nothing
         kind = (config_class or config_class_of(config)).__name__
-        raise ConfigError([Violation(place or kind, config._value(), f"must be a section with the keys of {kind}")])
+        raise ConfigError([Violation(place or kind, raw_value(config), f"must be a section with the keys of {kind}")])
     config_class = config_class or config_class_of(config)
     values, violations = examine(config, config_class)
     if violations:
@@ -220,7 +219,7 @@ def config_class_of(config: DictConfig) -> type[Checked]:
     for config_class, mirror in MIRRORS.items():
         if kind is mirror:
             return config_class
-    keys = set(_keys(config)) if isinstance(config._value(), dict) else set()
+    keys = set(_keys(config)) if is_mapping(config) else set()
     known = [*ROOTS.values(), GPT2Config]
     return max(known, key=lambda each: len(keys & {field.name for field in fields_of(each)}))
 

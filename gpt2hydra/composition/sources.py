@@ -10,15 +10,15 @@ import functools
 import importlib.resources
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from enum import Enum
 from typing import Any, TypeGuard
 
 import yaml
-from hydra._internal.config_repository import IConfigRepository
 from hydra.plugins.config_source import ConfigSource
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, UnionNode, ValueNode
-from omegaconf._utils import get_yaml_loader, is_structured_config
+
+from gpt2hydra.composition.hydra_internals import Repository, declared_types, is_mapping, node_at, raw_value, yaml_loader
 
 Path = tuple[Any, ...]
 """The keys from the root of a config to a node."""
@@ -41,7 +41,7 @@ class Layer:
         return functools.reduce(lambda inner, key: Layer({key: inner}, inner.source), reversed(package), self)
 
 
-def layers_of(repo: IConfigRepository, config_path: str) -> Iterator[Layer]:
+def layers_of(repo: Repository, config_path: str) -> Iterator[Layer]:
     """The layers, mostly one, that Hydra loads for ``config_path``."""
     schema = repo.get_schema_source()
     source = next(each for each in repo.get_sources() if each.is_config(config_path))
@@ -51,7 +51,7 @@ def layers_of(repo: IConfigRepository, config_path: str) -> Iterator[Layer]:
 
 
 def _read(source: ConfigSource, config_path: str) -> Layer:
-    name = source._normalize_file_name(config_path)
+    name = config_path if config_path.endswith(".yaml") else f"{config_path}.yaml"
     if source.scheme() == "file":
         layer = _read_yaml(os.path.join(source.path, name))
     elif source.scheme() == "pkg":
@@ -59,7 +59,7 @@ def _read(source: ConfigSource, config_path: str) -> Layer:
             layer = _read_yaml(str(file))
     else:
         config = source.load_config(config_path).config
-        is_schema = "/" not in config_path and is_structured_config(OmegaConf.get_type(config))
+        is_schema = "/" not in config_path and is_dataclass(OmegaConf.get_type(config))
         layer = layer_of_node(config, DEFAULT if is_schema else f"the ConfigStore: {config_path}")
     if isinstance(layer.value, dict):
         layer.value.pop("defaults", None)
@@ -76,7 +76,7 @@ def _read_yaml(path: str) -> Layer:
 
 @functools.cache
 def _yaml_loader() -> Any:
-    return get_yaml_loader()
+    return yaml_loader()
 
 
 def displayed(path: str) -> str:
@@ -98,11 +98,10 @@ def _layer_of_yaml(loader: Any, node: yaml.Node | None, value: Any, file: str, l
 
 def layer_of_node(node: Node | None, source: str) -> Layer:
     """A layer of a structured config."""
-    kind = node._metadata.ref_type if isinstance(node, DictConfig) else None
-    kind = kind if is_structured_config(kind) else None
+    declared = declared_types(node) if isinstance(node, DictConfig) else (None, None)
+    kind, each = (kind if is_dataclass(kind) else None for kind in declared)
     if _is_mapping(node):
-        each = node._metadata.element_type if is_structured_config(node._metadata.element_type) else None
-        return Layer({key: layer_of_node(node._get_node(key), source) for key in node}, source, None, kind, each)
+        return Layer({key: layer_of_node(node_at(node, key), source) for key in node}, source, None, kind, each)
     return Layer(_raw(node), source, kind=kind)
 
 
@@ -112,13 +111,13 @@ def layer_of(value: object, source: str) -> Layer:
 
 
 def _is_mapping(node: Node | None) -> TypeGuard[DictConfig]:
-    return isinstance(node, DictConfig) and isinstance(node._value(), dict)  # neither '???', null nor an interpolation
+    return is_mapping(node)
 
 
 def _raw(node: Any) -> Any:
-    if isinstance(node._value(), (dict, list)):
+    value = raw_value(node)
+    if isinstance(value, (dict, list)):
         return OmegaConf.to_container(node, resolve=False, enum_to_str=True)
-    value = node._value()
     if isinstance(value, Node):  # a union holds one
         return _raw(value)
     return value.name if isinstance(value, Enum) else value
@@ -127,7 +126,7 @@ def _raw(node: Any) -> Any:
 def leaf_nodes(config: DictConfig, path: Path = ()) -> Iterator[tuple[Path, Node]]:
     """Every leaf of a composed config; lists, empty mappings and interpolated mappings are leaves."""
     for key in config:
-        node = config._get_node(key)
+        node = node_at(config, key)
         if _is_mapping(node) and len(node):
             yield from leaf_nodes(node, (*path, key))
         elif isinstance(node, Node):
@@ -136,14 +135,14 @@ def leaf_nodes(config: DictConfig, path: Path = ()) -> Iterator[tuple[Path, Node
 
 def agree(node: Any, raw: Any) -> bool:
     """Whether ``raw`` becomes what the composed ``node`` holds, by the node's own conversion."""
-    if isinstance(node, ListConfig) and isinstance(node._value(), list) and isinstance(raw, list):
-        return len(node) == len(raw) and all(agree(node._get_node(index), each) for index, each in enumerate(raw))
+    if isinstance(node, ListConfig) and isinstance(raw_value(node), list) and isinstance(raw, list):
+        return len(node) == len(raw) and all(agree(node_at(node, index), each) for index, each in enumerate(raw))
     if _is_mapping(node) and isinstance(raw, dict):
-        complete = node.keys() == raw.keys() or (is_structured_config(OmegaConf.get_type(node)) and raw.keys() <= node.keys())
-        return complete and all(agree(node._get_node(key), each) for key, each in raw.items())
-    if isinstance(node, UnionNode) and isinstance(node._value(), Node):
-        return agree(node._value(), raw)
-    value = node._value()
+        complete = node.keys() == raw.keys() or (is_dataclass(OmegaConf.get_type(node)) and raw.keys() <= node.keys())
+        return complete and all(agree(node_at(node, key), each) for key, each in raw.items())
+    value = raw_value(node)
+    if isinstance(node, UnionNode) and isinstance(value, Node):
+        return agree(value, raw)
     if _same(value, raw) or not isinstance(node, ValueNode):
         return _same(value, raw)
     try:

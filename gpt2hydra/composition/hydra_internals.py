@@ -1,0 +1,207 @@
+"""Every private name of Hydra and OmegaConf that this package uses, and what differs between Hydra 1.3 and 1.4.
+
+No other room has such a name; ``tests/test_house.py`` reads the syntax trees and says so. Here each has a line: what it does,
+since which version it is there, and what public name would replace it ('public: none' where there is none). Hydra is called
+here, never patched; another version of it is made to fit in this room alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias, cast
+
+import hydra
+from hydra import version
+from hydra._internal.callbacks import Callbacks as Callbacks
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+from hydra._internal.defaults_list import DefaultsList as DefaultsList
+from hydra._internal.defaults_list import create_defaults_list
+from hydra._internal.utils import (
+    _run_hydra,
+    create_config_search_path,
+    detect_calling_file_or_module_from_task_function,
+    detect_task_name,
+    get_args_parser,
+    run_and_report,
+)
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.default_element import ResultDefault
+from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig, Node, OmegaConf
+
+try:
+    from omegaconf._yaml import get_yaml_loader  # type: ignore[import-not-found,unused-ignore]  # 2.4
+except ImportError:
+    from omegaconf._utils import get_yaml_loader  # 2.0 to 2.3
+
+ConfigLoader: TypeAlias = ConfigLoaderImpl
+Repository: TypeAlias = IConfigRepository
+
+HYDRA = tuple(int(part) for part in hydra.__version__.split(".")[:2])
+"""``(1, 3)`` or ``(1, 4)``: the Hydra that runs."""
+
+VERSION_BASE = "1.3"
+"""Hydra's behaviour that this package is written for. Hydra 1.4 has no other, and calls the name deprecated."""
+
+
+# ------------------------------------------------------------------------------------ names that Hydra 1.4 has changed
+
+
+def set_version_base() -> None:
+    """``hydra.version.setbase``, 1.2 to 1.3. Public: ``version_base=`` of ``hydra.main``, for whole programs alone."""
+    if HYDRA < (1, 4):
+        version.setbase(VERSION_BASE)
+
+
+def register_resolver(name: str, function: Callable[..., Any]) -> None:
+    """In place of what has this name. Public: ``register_new_resolver`` to OmegaConf 2.3, ``register_resolver`` from 2.4."""
+    register: Any = OmegaConf.register_new_resolver if HYDRA < (1, 4) else OmegaConf.register_resolver
+    register(name, function, replace=True)
+
+
+def store_config(name: str, node: Any, group: str | None = None) -> None:
+    """``ConfigStore.store``, in place of what has this name. Public; 1.4 warns unless told that it is meant."""
+    replace: dict[str, Any] = {"replace": True} if HYDRA >= (1, 4) else {}
+    ConfigStore.instance().store(name=name, node=node, group=group, provider="gpt2hydra", **replace)
+
+
+# ---------------------------------------------------------------------------------------- composing, step by step
+
+
+def search_path_of(folder: str) -> ConfigSearchPath:
+    """All that Hydra searches for an application with this folder: its own, the plugins', the schemas'.
+
+    ``create_config_search_path``, since 0.11. Public: ``initialize_config_dir``, which changes the process's Hydra.
+    """
+    return create_config_search_path(folder)
+
+
+def search_path_from(sources: Iterable[tuple[str, str]]) -> ConfigSearchPath:
+    """A search path of ``(provider, path)``. ``ConfigSearchPathImpl``, since 1.0. Public: none."""
+    search_path = ConfigSearchPathImpl()
+    for provider, path in sources:
+        search_path.append(provider, path)
+    return search_path
+
+
+def make_loader(search_path: ConfigSearchPath) -> ConfigLoader:
+    """What composes. ``ConfigLoaderImpl``, since 1.0.
+
+    Public: ``GlobalHydra.instance().config_loader()`` after ``initialize_config_dir``, which changes the process's Hydra.
+    """
+    return ConfigLoader(search_path)
+
+
+def open_repository(loader: ConfigLoader, config_name: str | None, overrides: Sequence[Override] = ()) -> Repository:
+    """The YAML files and schemas to compose from, each read once; ``hydra.searchpath`` counts.
+
+    ``CachingConfigRepository`` and ``ConfigLoaderImpl._process_config_searchpath``, since 1.1. Public: none.
+    A folder that is not there is warned of when Hydra composes, and not once more here.
+    """
+    repository = CachingConfigRepository(loader.repository)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        loader._process_config_searchpath(config_name, list(overrides), repository)
+    return repository
+
+
+def defaults_list(
+    repository: Repository, config_name: str | None, choices: list[Override], *, prepend_hydra: bool, skip_missing: bool = False
+) -> DefaultsList:
+    """The configs that make up the result, in order. ``create_defaults_list``, since 1.1.
+
+    Public: ``ConfigLoader.compute_defaults_list``, which reads every file anew and always takes Hydra's own in: slower.
+    """
+    return create_defaults_list(repository, config_name, choices, prepend_hydra=prepend_hydra, skip_missing=skip_missing)
+
+
+def load_default(loader: ConfigLoader, default: ResultDefault, repository: Repository) -> DictConfig:
+    """One config of the defaults list, in its package. ``ConfigLoaderImpl._load_single_config``, since 1.1. Public: none."""
+    return cast(DictConfig, loader._load_single_config(default, repository).config)
+
+
+def apply_override(override: Override, config: DictConfig) -> None:
+    """Hydra's own word on one override. ``ConfigLoaderImpl._apply_overrides_to_config``, since 1.0. Public: none."""
+    ConfigLoader._apply_overrides_to_config([override], config)
+
+
+# ------------------------------------------------------------------------------------------------------ a program
+
+
+def arguments_parser() -> argparse.ArgumentParser:
+    """Hydra's command line. ``get_args_parser``, since 1.0. Public: none."""
+    return get_args_parser()
+
+
+def run_hydra(
+    arguments: argparse.Namespace, parser: argparse.ArgumentParser, function: Callable[..., Any], folder: str, config_name: str
+) -> None:
+    """What ``hydra.main`` does. ``_run_hydra``, since 1.0. Public: ``hydra.main``, which reads the arguments itself."""
+    _run_hydra(arguments, parser, function, folder, config_name)
+
+
+def hydra_of(function: Callable[..., Any], loader: ConfigLoader) -> Any:
+    """The Hydra of a program, for ``GlobalHydra``, which launchers and callbacks ask.
+
+    ``Hydra``, ``detect_task_name`` and the other detective, since 1.0. Public: none.
+    """
+    from hydra._internal.hydra import Hydra  # not needed where Python composes
+
+    return Hydra(detect_task_name(*detect_calling_file_or_module_from_task_function(function)), loader)
+
+
+def report_as_hydra(function: Callable[[], Any]) -> Any:
+    """Call; an error of the user's own function is printed as Hydra prints it. ``run_and_report``, since 1.0. Public: none."""
+    return run_and_report(function)
+
+
+def failure_of(result: JobReturn) -> object:
+    """What a job raised, or None. ``JobReturn._return_value``, since 1.0. Public: ``return_value``, which prints before it
+    raises.
+    """
+    return result._return_value if result.status is JobStatus.FAILED else None
+
+
+# -------------------------------------------------------------------------------------------------- nodes and YAML
+
+
+def raw_value(node: Node) -> Any:
+    """What a node holds: a dict, a list, a value, ``${...}`` unresolved, ``???``. ``Node._value``, since 2.1.
+
+    Public: ``OmegaConf.to_container(resolve=False)`` of its parent, which copies all of that.
+    """
+    return node._value()
+
+
+def is_mapping(node: Node | None) -> bool:
+    """Whether it has keys: no value, and neither ``???``, null nor an interpolation."""
+    return isinstance(node, DictConfig) and isinstance(node._value(), dict)
+
+
+def node_at(parent: Any, key: Any) -> Node:
+    """The node, not its value. ``_get_node``, since 2.0. Public: none."""
+    node: Node = parent._get_node(key)
+    return node
+
+
+def full_key(config: DictConfig) -> str:
+    """Where a config stands in a larger one. ``Node._get_full_key``, since 2.0. Public: none."""
+    return config._get_full_key(None)
+
+
+def declared_types(config: DictConfig) -> tuple[Any, Any]:
+    """The class that a mapping is declared to be, and the class of its values. ``Node._metadata``, since 2.1. Public: none."""
+    return config._metadata.ref_type, config._metadata.element_type
+
+
+def yaml_loader() -> Any:
+    """The PyYAML loader class with which OmegaConf reads files. ``get_yaml_loader``, since 2.0. Public: ``OmegaConf.load``,
+    which keeps no line numbers.
+    """
+    return get_yaml_loader()
