@@ -117,22 +117,24 @@ class Run(TrainerCallback):
         training, self.validation = data.tokens(self.config)
         set_seed(self.settings.seed)
         model = build_model(self.config.model, self.settings, self.tokenizer.end_of_text)
-        self.output_dir.mkdir(parents=True, exist_ok=True)
-        record.write(self.config, self.output_dir, self.set_by)
-        self.trainer = GPT2Trainer(
-            self.settings,
-            model,
-            arguments(self.settings, device, self.output_dir),
-            data.TrainingBatches(training, self.settings, self.config.data.order),
-            self,
-        )
-        self._announce(model, device, len(training))
-        self.progress = Progress(self.settings, self.output_dir)
-        try:
-            self.trainer.train()
-        finally:
-            self.progress.close()
-        return self._conclude(model)
+        with record.recording(self.config, self.output_dir, self.set_by, device=device.type) as recorder:
+            self.trainer = GPT2Trainer(
+                self.settings,
+                model,
+                arguments(self.settings, device, self.output_dir),
+                data.TrainingBatches(training, self.settings, self.config.data.order),
+                self,
+            )
+            self._announce(model, device, len(training))
+            self.progress = Progress(self.settings, self.output_dir)
+            try:
+                self.trainer.train()
+            finally:
+                self.progress.close()
+                recorder.step = self.step
+            result = self._conclude(model)
+            recorder.finish(result.validation_loss, time.perf_counter() - self.progress.started)
+        return result
 
     # ------------------------------------------------------------------------------------- called by the Trainer
 

@@ -59,7 +59,7 @@ def test_it_learns(result: Result) -> None:
 
 def test_a_run_leaves_a_checkpoint_and_the_losses(result: Result) -> None:
     run = result.checkpoint.parent
-    assert sorted(path.name for path in run.iterdir()) == ["checkpoint", "loss.csv", "loss.png", "run.json"]
+    assert sorted(path.name for path in run.iterdir()) == [".lock", "checkpoint", "loss.csv", "loss.png", "run.json"]
     assert sorted(path.name for path in result.checkpoint.iterdir()) == [
         "config.json",
         "generation_config.json",
