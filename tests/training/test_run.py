@@ -19,6 +19,7 @@ import torch
 import gpt2hydra
 from gpt2hydra import TrainConfig
 from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.cli.main import output_dir
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.data import text as data
 from gpt2hydra.training.run import Diverged, Result, Stopped, sampling_command, train
@@ -218,7 +219,7 @@ def test_an_interrupted_run_says_what_was_saved(
 
 def test_an_interrupted_command_exits_with_130(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     stop_at(monkeypatch, 3)
-    outcome = run(*TINY, "hydra.run.dir=here", job=train)
+    outcome = run(*TINY, "hydra.run.dir=here", job=lambda config: train(config, output_dir()))
     assert outcome.code == 130
     assert "Stopped after step" in outcome.err
 
@@ -294,7 +295,7 @@ def test_nothing_is_made_where_the_text_will_not_do(tmp_path: Path) -> None:
 
 
 def test_the_command_line(run: CommandLine) -> None:
-    outcome = run(*TINY, "hydra.run.dir=here", job=train)
+    outcome = run(*TINY, "hydra.run.dir=here", job=lambda config: train(config, output_dir()))
     assert outcome.code == 0
     assert "sample from it" in outcome.out
     assert {path.name for path in (run.folder / "here").iterdir()} >= {".hydra", "checkpoint", "loss.csv", "loss.png"}
