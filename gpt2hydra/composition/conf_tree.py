@@ -1,0 +1,133 @@
+"""A tree of YAML files as Hydra sees it: its primary configs, the groups that they list, and where each file's keys belong."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+
+from gpt2hydra.composition.composer import Composer, hydra_state
+from gpt2hydra.composition.schema import ROOTS
+from gpt2hydra.config.checked import Checked, field_at
+from gpt2hydra.config.errors import ConfigError, Violation
+
+_HEADER = 512
+"""Characters of a file in which Hydra looks for ``# @package``."""
+
+
+@dataclass(frozen=True)
+class Primary:
+    """One primary config, such as ``train``, and the class that it becomes; None where nobody registered its schema."""
+
+    name: str
+    root: type[Checked] | None
+    composer: Composer
+
+    @cached_property
+    def groups(self) -> Mapping[str, str | None]:
+        """Group → its usual option, of every group in the defaults list but Hydra's own. A key may be ``model@encoder``."""
+        with hydra_state():
+            usual = self.composer.usual_choices()
+        return {key: option for key, option in usual.items() if not key.startswith("hydra/")}
+
+    def options(self, group: str) -> list[str]:
+        """The options of a group, whatever folder of the search path they are in."""
+        return self.composer.loader.get_group_options(group.partition("@")[0])
+
+    def class_at(self, package: str) -> type[Checked] | None:
+        """The class of the keys at a package: the root's own at ``""``."""
+        if not package or self.root is None:
+            return self.root
+        field = field_at(self.root, package)
+        nested: type[Checked] | None = field.metadata.get("section") if field is not None else None
+        return nested
+
+
+class ConfTree:
+    """The YAML files of a folder, and what Hydra makes of them."""
+
+    def __init__(self, folder: Path, classes: Mapping[str, type[Checked]] | None = None, extra_dir: str | None = None) -> None:
+        """Args:
+        folder: what ``config_path`` names.
+        classes: primary config → what it becomes; of others, the schema in their defaults list tells.
+        extra_dir: one more folder to search, before this one (``--config-dir``).
+
+        Raises:
+            ConfigError: it is no folder of YAML files, or has no primary config.
+        """
+        self.folder, self._classes, self._extra_dir = folder, classes or {}, extra_dir
+        if not folder.is_dir():
+            what = "is a file" if folder.exists() else "there is no such folder"
+            raise ConfigError([Violation(str(folder), rule=f"{what}; must be a folder of YAML files, as conf/ is")])
+        if extra_dir is not None and not Path(extra_dir).is_dir():
+            raise ConfigError([Violation("--config-dir", extra_dir, "is not a folder")])
+        if not self.primary_names:
+            below = "; its folders have some, but a primary config stands beside them" if next(self.files(), None) else ""
+            raise ConfigError([Violation(str(folder), rule=f"holds no primary config, a YAML file such as train.yaml{below}")])
+
+    @property
+    def primary_names(self) -> list[str]:
+        """The YAML files that stand in the folder itself."""
+        return sorted(file.stem for file in self.folder.glob("*.yaml") if file.is_file())
+
+    @cached_property
+    def primaries(self) -> list[Primary]:
+        """Every primary config."""
+        return [
+            Primary(name, self._class_of(name), Composer(name, self.folder, self._extra_dir, frozen=True))
+            for name in self.primary_names
+        ]
+
+    def _class_of(self, name: str) -> type[Checked] | None:
+        if name in self._classes:
+            return self._classes[name]
+        return next((ROOTS[each] for each in strings_in_defaults(self.folder / f"{name}.yaml") if each in ROOTS), None)
+
+    def files(self, folder: Path | None = None) -> Iterator[Path]:
+        """Every YAML file below the tree's folder, or another, in order; ``.yml`` too, which Hydra does not read."""
+        for where, folders, names in os.walk(folder or self.folder, followlinks=True):
+            folders.sort()
+            yield from (Path(where, name) for name in sorted(names) if name.endswith((".yaml", ".yml")))
+
+    @property
+    def groups(self) -> dict[str, list[Primary]]:
+        """Each group (a folder of options) that a defaults list names, with the primary configs that do."""
+        found: dict[str, list[Primary]] = {}
+        for primary in self.primaries:
+            for key in primary.groups:
+                found.setdefault(key.partition("@")[0], [])
+                if primary not in found[key.partition("@")[0]]:
+                    found[key.partition("@")[0]].append(primary)
+        return found
+
+
+def strings_in_defaults(file: Path) -> list[str]:
+    """The entries of a file's defaults list that are plain names; none where it cannot be read."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return []
+    entries = content.get("defaults") if isinstance(content, dict) else None
+    return [each for each in entries if isinstance(each, str)] if isinstance(entries, list) else []
+
+
+def package_of(file: Path, group: str) -> str:
+    """Where the keys of a group's file belong, by its ``# @package`` or its folder, as a dotted key; ``""`` is the root."""
+    said = None
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")[:_HEADER]
+    except OSError:
+        text = ""
+    for line in filter(None, map(str.strip, text.splitlines())):
+        if not re.match(r"#\s*@", line):
+            break
+        found = re.fullmatch(r"#\s*@package\s+(\S+)", line)
+        said = found[1] if found else said
+    own = group.replace("/", ".")
+    package = (said or "_group_").replace("_group_", own).replace("_name_", file.stem)
+    return package.removeprefix("_global_").removeprefix(".")

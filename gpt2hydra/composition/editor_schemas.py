@@ -1,0 +1,117 @@
+"""JSON Schemas for editors, of each kind of file in a conf tree: primary configs, the files of a group, experiments."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from gpt2hydra.composition.conf_tree import ConfTree, Primary, package_of
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.json_schema import DIALECT, REFERENCE, Schema, schema_of_class
+
+MODELINE = "# yaml-language-server: $schema="
+"""What an editor's YAML server looks for in a file."""
+
+
+def editor_schemas(tree: ConfTree) -> dict[str, Schema]:
+    """Name → JSON Schema of a file: ``train`` for ``train.yaml``, ``model`` for ``model/*.yaml``."""
+    schemas = {}
+    for primary in tree.primaries:
+        if primary.root is not None:
+            schemas[primary.name] = _file_schema([("", primary.root)], "", [primary])
+    for group, primaries in tree.groups.items():
+        places = dict.fromkeys(place for primary in primaries for place in _places(tree, group, primary))
+        if places:
+            schemas[group] = _file_schema([*places], group, primaries)
+    return schemas
+
+
+def _places(tree: ConfTree, group: str, primary: Primary) -> list[tuple[str, type[Checked]]]:
+    """Where the files of a group put their keys, and the class that they find there."""
+    elsewhere = [key.partition("@")[2] for key in primary.groups if key.startswith(f"{group}@")]
+    said = [package_of(tree.folder / group / f"{option}.yaml", group) for option in primary.options(group)]
+    found = [(package, primary.class_at(package)) for package in dict.fromkeys([*elsewhere, *said])]
+    return [(package, config_class) for package, config_class in found if config_class is not None]
+
+
+def _file_schema(places: Sequence[tuple[str, type[Checked]]], group: str, primaries: Sequence[Primary]) -> Schema:
+    definitions: dict[str, Schema] = {}
+    wholes: list[Schema] = []
+    for at_root, config_class in dict.fromkeys((package == "", config_class) for package, config_class in places):
+        whole = schema_of_class(config_class, definitions)
+        own = {"defaults": {"$ref": "#/$defs/defaults"}}
+        if at_root:
+            own["hydra"] = {"type": "object", "description": "Hydra's own settings: run.dir, sweep.dir, job, ..."}
+        wholes.append(
+            {
+                "description": whole["description"],
+                "type": ["object", "null"],
+                "properties": {**whole["properties"], **own},
+                "additionalProperties": False,
+            }
+        )
+    title = f"{group}/*.yaml" if group else f"{primaries[0].name}.yaml"
+    definitions |= _defaults(group, primaries)
+    return {"$schema": DIALECT, "title": title, **(wholes[0] if len(wholes) == 1 else {"anyOf": wholes}), "$defs": definitions}
+
+
+def _defaults(group: str, primaries: Sequence[Primary]) -> dict[str, Schema]:
+    """The definition of a defaults list, and of the options of each group.
+
+    Its entries are names of configs, and groups with one of their options: ``/model`` from the root, ``model`` from here.
+    """
+    options = {key.partition("@")[0]: primary.options(key) for primary in primaries for key in primary.groups}
+    keys = {f"/{each}": each for each in options}
+    keys |= {each[len(group) + 1 :] if group else each: each for each in options if not group or each.startswith(f"{group}/")}
+    names = ["_self_", *(each for each in primaries[0].options(group) if each != "_dummy_empty_config_")]
+    paths = [f"{key}/{option}" for key, each in keys.items() for option in options[each]]
+    plain = "|".join(map(re.escape, [*names, *paths]))
+    choices = {key: {"$ref": f"#/$defs/{_name(each)}"} for key, each in keys.items()}
+    entry = {
+        "type": ["object", "string"],
+        "pattern": rf"^(optional .+|({plain}|/?hydra/.+)(@.+)?)$",
+        "patternErrorMessage": "there is no such config",
+        "defaultSnippets": [{"label": name, "body": name} for name in names],
+        "minProperties": 1,
+        "maxProperties": 1,
+        "properties": {f"override {key}" if group else key: each for key, each in choices.items() if group or key[0] != "/"},
+        "patternProperties": {
+            **{rf"^(override )?{re.escape(key)}(@.+)?$": each for key, each in choices.items()},
+            r"^optional .+|^(override )?/?hydra/.+$": {},
+        },
+        "additionalProperties": False,
+    }
+    meaning = "what is merged, in this order, the last in force; _self_ is this file"
+    return {
+        "defaults": {"type": "array", "description": meaning, "items": entry},
+        **{_name(each): _option(known) for each, known in options.items()},
+    }
+
+
+def _name(group: str) -> str:
+    return f"options-of-{group.replace('/', '-')}"
+
+
+def _option(options: list[str]) -> Schema:
+    """One option, several, none, or a reference."""
+    several = {"type": "array", "items": {"enum": options}}
+    return {"anyOf": [{"enum": [*options, None]}, several, {"type": "string", "pattern": REFERENCE}]}
+
+
+# ------------------------------------------------------------------------------------------------------------- links
+
+
+def linked(file: Path, schema: Path) -> str:
+    """The text of a YAML file with the line that names its schema, in place of another such line.
+
+    It stands behind ``# @package``, which Hydra reads from a file's first lines only.
+    """
+    with file.open(encoding="utf-8", newline="") as stream:  # its line ends stay what they are
+        lines = [each for each in stream.read().splitlines(keepends=True) if not each.startswith(MODELINE)]
+    end = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
+    first = next((number for number, each in enumerate(lines) if each.strip() and not re.match(r"\s*#\s*@", each)), len(lines))
+    path = Path(os.path.relpath(schema, file.parent)).as_posix()
+    before = "".join(lines[:first])
+    return before + end * (not before.endswith("\n") and before != "") + f"{MODELINE}{path}{end}" + "".join(lines[first:])

@@ -1,0 +1,56 @@
+"""A folder of YAML files as Hydra sees it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpt2hydra import GenerateConfig, TrainConfig
+from gpt2hydra.composition.conf_tree import ConfTree, package_of
+from gpt2hydra.config.errors import ConfigError
+from gpt2hydra.config.gpt2 import CONF_DIR
+
+
+def test_our_own_tree() -> None:
+    tree = ConfTree(CONF_DIR)
+    assert {each.name: each.root for each in tree.primaries} == {"generate": GenerateConfig, "train": TrainConfig}
+    assert {group: [each.name for each in primaries] for group, primaries in tree.groups.items()} == dict.fromkeys(
+        ["experiment", "hardware", "model", "tokenizer"], ["train"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "package"),
+    [
+        pytest.param("n_layer: 3", "a.b", id="its folder"),
+        pytest.param("# @package _global_\nx: 1", "", id="the root"),
+        pytest.param("\n# @package _global_.deep\nx: 1", "deep", id="below the root"),
+        pytest.param("#@package  other\n", "other", id="another section"),
+        pytest.param("# @package _group_._name_\n", "a.b.c", id="by its name"),
+        pytest.param("# a remark\n# @package _global_\n", "a.b", id="not in the first lines"),
+    ],
+)
+def test_where_the_keys_of_a_file_belong(tmp_path: Path, text: str, package: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    assert package_of(file, "a/b") == package
+
+
+@pytest.mark.parametrize(
+    ("files", "rule"),
+    [
+        pytest.param(None, "there is no such folder; must be a folder of YAML files", id="nothing"),
+        pytest.param({}, "holds no primary config, a YAML file such as train.yaml", id="empty"),
+        pytest.param({"model/a.yaml": ""}, "a primary config stands beside them", id="groups only"),
+    ],
+)
+def test_a_folder_that_is_no_conf_tree_is_refused(tmp_path: Path, files: dict[str, Any] | None, rule: str) -> None:
+    folder = tmp_path / "conf"
+    for name, text in (files or {}).items():
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text(text)
+    if files == {}:
+        folder.mkdir()
+    with pytest.raises(ConfigError) as refused:
+        ConfTree(folder)
+    assert refused.value.violations[0].key == str(folder) and rule in refused.value.violations[0].rule
