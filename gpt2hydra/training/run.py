@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from transformers import GPT2LMHeadModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 
 from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.checkpoint import kept
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import GenerateConfig, TrainConfig, TrainingConfig
 from gpt2hydra.data import text as data
@@ -68,9 +69,7 @@ class Diverged(Stopped):
 
 
 def train(config: TrainConfig, output_dir: Path | None = None, set_by: Mapping[str, Any] | None = None) -> Result:
-    """Train a model and leave ``checkpoint/``, ``run.json``, ``loss.csv`` and ``loss.png`` in ``output_dir``.
-
-    The checkpoint is written anew at each evaluation.
+    """Train a model and leave ``checkpoints/``, ``run.json``, ``loss.csv`` and ``loss.png`` in ``output_dir``.
 
     Args:
         output_dir: by default a new folder below ``outputs/``.
@@ -102,7 +101,7 @@ class Run(TrainerCallback):
     def __init__(self, config: TrainConfig, output_dir: Path, set_by: Mapping[str, Any] | None) -> None:
         self.config, self.settings = config, config.training
         self.set_by = set_by
-        self.output_dir, self.folder = output_dir, output_dir / "checkpoint"
+        self.output_dir, self.folder = output_dir, kept.place(output_dir, 0)
         self.step, self.saved_step = 0, 0
 
     def __call__(self) -> Result:
@@ -158,7 +157,10 @@ class Run(TrainerCallback):
         validation = self._evaluate(kwargs["model"])
         self.progress.clock += time.perf_counter() - elapsed
         self.progress.add(self.step, loss, validation, rate)
-        checkpoint.save(kwargs["model"], self.tokenizer, self.config, self.step, self.folder)
+        self.folder = kept.place(self.output_dir, self.step)
+        weights = kwargs["model"].state_dict()
+        checkpoint.save(self.folder, weights, self.tokenizer, self.config, self.step, validation_loss=validation)
+        kept.retire(self.output_dir, 2)
         self.saved_step = self.step
         self.progress.restart_clock()
 
