@@ -185,21 +185,21 @@ def _problems(path: str) -> list[Violation]:
         return [_violation(path, _in_words(violation)) for violation in error.violations]
 
 
-def _violation(path: str, rule: str, suggestion: str = "") -> Violation:
-    return Violation("checkpoint", path, rule, suggestion=suggestion)
+def _violation(path: str, rule: str, remedy: Mapping[str, object] | None = None) -> Violation:
+    return Violation("checkpoint", path, rule, remedy=remedy or {})
 
 
 def _in_words(violation: Violation) -> str:
     """A violation inside a checkpoint, in one line."""
-    return "holds what cannot be used: " + str(Violation(violation.key, violation.value, violation.rule)).replace("\n ", "")
+    return f"holds what cannot be used: {violation.head} {violation.rule}"
 
 
-def _newest_run() -> str:
-    """An override that names the newest run below ``outputs/`` that has a checkpoint, if there is one."""
+def _newest_run() -> dict[str, object]:
+    """A remedy that names the newest run below ``outputs/`` that has a checkpoint, if there is one."""
     patterns = (f"outputs/*/*/{name}/config.json" for name in (f"{kept.FOLDER}/step-*", *kept.OLD_FOLDERS))
     found = [file for pattern in patterns for file in Path().glob(pattern) if file.is_file()]
     newest = max(found, key=lambda file: file.stat().st_mtime, default=None)
-    return f"checkpoint={Path(*newest.parts[:3])}" if newest else ""
+    return {} if newest is None else {"checkpoint": str(Path(*newest.parts[:3]))}
 
 
 def _tokenizer_problems(path: str, folder: Path) -> list[Violation]:

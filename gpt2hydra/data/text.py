@@ -9,7 +9,7 @@ import codecs
 import difflib
 import functools
 import glob
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,19 +106,19 @@ def _text_problems(path: str | None) -> list[Violation]:
 
 def _path_problems(path: str) -> list[Violation]:
     if not path.strip():
-        return [_violation(path, "must not be empty", "data.path=null")]
+        return [_violation(path, "must not be empty", {"data.path": None})]
     found = files(path)
     if not found:
         return [_violation(path, "matches no file")]
     for file in found:
-        rule, suggestion = _file_problem(file)
+        rule, remedy = _file_problem(file)
         if rule:
-            return [_violation(path, rule if len(found) == 1 else f"{file}: {rule}", suggestion)]
+            return [_violation(path, rule if len(found) == 1 else f"{file}: {rule}", remedy)]
     return [] if sizes(path) else [_violation(path, "is empty" if len(found) == 1 else "matches empty files only")]
 
 
-def _violation(path: str | None, rule: str, suggestion: str = "") -> Violation:
-    return Violation("data.path", path, rule, suggestion=suggestion)
+def _violation(path: str | None, rule: str, remedy: Mapping[str, object] | None = None) -> Violation:
+    return Violation("data.path", path, rule, remedy=remedy or {})
 
 
 def _has_reference() -> bool:
@@ -128,23 +128,23 @@ def _has_reference() -> bool:
         return False
 
 
-def _file_problem(file: Path) -> tuple[str, str]:
-    """What is wrong with one file, and an override that helps; two empty texts if nothing."""
+def _file_problem(file: Path) -> tuple[str, dict[str, object]]:
+    """What is wrong with one file, if anything, and what to set instead."""
     if file.is_dir():
-        return "is a folder; must be a text file or a glob", f"data.path={file}/*.txt"
+        return "is a folder; must be a text file or a glob", {"data.path": f"{file}/*.txt"}
     if not file.exists():
         near = _similar(file)
-        return "there is no such file", f"data.path={near}" if near else ""
+        return "there is no such file", {"data.path": str(near)} if near else {}
     if not file.is_file():
-        return "must be a regular file", ""
+        return "must be a regular file", {}
     try:
         stat = file.stat()
         where = _not_utf8(file, stat.st_size, stat.st_mtime_ns)
     except OSError as error:
-        return f"cannot be read: {error.strerror}", ""
+        return f"cannot be read: {error.strerror}", {}
     if where is not None:
-        return f"must be UTF-8; byte {where:,} is not (iconv -f LATIN1 -t UTF-8 converts, if that is what it is)", ""
-    return "", ""
+        return f"must be UTF-8; byte {where:,} is not (iconv -f LATIN1 -t UTF-8 converts, if that is what it is)", {}
+    return "", {}
 
 
 def _similar(file: Path) -> Path | None:
@@ -199,7 +199,7 @@ def _too_short(config: TrainConfig, total: int) -> list[Violation]:
         f"is too short: of its {total:,} tokens {shorter:,} are for {name} "
         f"(data.validation_fraction = {show(fraction)}), and training.seq_len + 1 = {needed:,} are needed"
     )
-    return [_violation(config.data.path, rule, f"training.seq_len={shorter - 1}" if shorter > SHORTEST else "")]
+    return [_violation(config.data.path, rule, {"training.seq_len": shorter - 1} if shorter > SHORTEST else {})]
 
 
 # ------------------------------------------------------------------------------------------------------------- tokens

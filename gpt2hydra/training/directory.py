@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gpt2hydra.checkpoint import kept
-from gpt2hydra.config.errors import ConfigError, Violation, assignment
+from gpt2hydra.config.errors import ConfigError, Violation
 
 
 def new_directory() -> Path:
@@ -26,7 +26,7 @@ def check_directory(directory: Path, key: str, parent: Path | None = None) -> No
         raise ConfigError([unwritable(directory, error.strerror, key)]) from None
     if has_checkpoints:
         rule = "holds the checkpoints of an earlier run; choose another"
-        raise ConfigError([Violation(key, str(directory), rule, suggestion=assignment(key, f"{parent or directory}-2"))])
+        raise ConfigError([Violation(key, str(directory), rule, remedy={key: f"{parent or directory}-2"})])
     if not existing.is_dir():
         raise ConfigError([unwritable(directory, f"{existing} is a file", key)])
     if not os.access(existing, os.W_OK | os.X_OK):
@@ -36,7 +36,7 @@ def check_directory(directory: Path, key: str, parent: Path | None = None) -> No
 def unwritable(directory: Path, reason: object, key: str) -> Violation:
     """The violation of an output directory."""
     rule = f"must be a folder that can be written ({reason})"
-    return Violation(key, str(directory), rule, suggestion=f"{key}={'outputs/mine' if key.endswith('dir') else 'mine'}")
+    return Violation(key, str(directory), rule, remedy={key: "outputs/mine" if key.endswith("dir") else "mine"})
 
 
 def remove_fresh(directory: Path) -> None:

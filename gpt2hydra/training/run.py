@@ -63,9 +63,9 @@ class Diverged(Stopped):
     @classmethod
     def at(cls, config: TrainingConfig, step: int, loss: float, saved: str) -> Diverged:
         """The loss of a step was not finite."""
-        rate = config.learning_rate
+        key, rate = "training.learning_rate", config.learning_rate
         rule = f"made the loss {loss} at step {step:,} of {config.max_steps:,}; {saved}"
-        return cls([Violation("training.learning_rate", rate, rule, suggestion=f"training.learning_rate={rate / 3:.1g}")])
+        return cls([Violation(key, rate, rule, remedy={key: float(f"{rate / 3:.1g}")})])
 
 
 def train(config: TrainConfig, output_dir: Path | None = None, set_by: Mapping[str, Any] | None = None) -> Result:
