@@ -8,7 +8,7 @@ import yaml
 import gpt2hydra
 from gpt2hydra import GPT2Config, sizing
 from gpt2hydra.config.gpt2 import CONF_DIR
-from gpt2hydra.data import text as data
+from gpt2hydra.data import corpus as data
 
 EXPERIMENTS = sorted((CONF_DIR / "experiment").glob("*.yaml"))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,12 +24,13 @@ from yaml import YAMLError
 from gpt2hydra.composition.composer import Composer, as_job, hydra_state, parse
 from gpt2hydra.composition.hydra_errors import as_it_came, file_error, first_line, grammar, no_override
 from gpt2hydra.composition.hydra_internals import Repository, apply_override, load_default
-from gpt2hydra.composition.provenance import Provenance, replay
-from gpt2hydra.composition.schema import CANNOT_BE_DELETED, config_class_of, examine, in_order
+from gpt2hydra.composition.origins import SET, with_origin
+from gpt2hydra.composition.provenance import replay
+from gpt2hydra.composition.schema import DELETED, config_class_of, examine, in_order
 from gpt2hydra.composition.sources import layers_of
 from gpt2hydra.composition.yaml_traps import misread
 from gpt2hydra.config.checked import Checked, field_at, fields_of, unknown_below
-from gpt2hydra.config.errors import ABSENT, DELETED, Blank, ConfigError, Source, Typed, Violation, command_line
+from gpt2hydra.config.errors import ABSENT, COMMAND_LINE, ConfigError, Violation, assignment
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.words import closest, show
 
@@ -76,7 +78,7 @@ class _Diagnosis:
         known = {violation.key for violation in self.found}
         found = [*self.found, *(each for key, each in seen.items() if key not in known)]
         found = [self._unchosen(each) if each.value is ABSENT else each for each in found]
-        return in_order(self.root, [_traced(each, provenance, self.root) for each in self._unpackaged(found)])
+        return in_order(self.root, [with_origin(each, provenance, self.root) for each in self._unpackaged(found)])
 
     def _let_hydra_resolve(self, config: DictConfig) -> None:
         """Where a value refers to ``${hydra:...}``, and no job runs that it could be read from, make one up."""
@@ -89,22 +91,23 @@ class _Diagnosis:
         told = set()
         for violation in violations:
             group = violation.key.partition(".")[0]
-            belongs = self.root is None or field_at(self.root, group) is not None or _is_typed(violation)
+            belongs = self.root is None or field_at(self.root, group) is not None or SET in violation.origin
             if belongs or group not in self._groups():
                 yield violation
             elif group not in told:
                 told.add(group)
                 chosen = next((each.input_line for each in self.choices if each.key_or_group == group), None)
                 rule = "names a file that is empty, or lacks its first line: # @package _global_"
-                yield Violation(group, rule=rule, source=command_line(chosen) if chosen else None)
+                yield Violation(group, rule=rule, origin=f"{SET}{chosen}" if chosen else "")
 
     def _unchosen(self, violation: Violation) -> Violation:
         """The violation of a section that has no value since no option was chosen, in the words of a choice."""
         options = self.composer.loader.get_group_options(violation.key)
         if not options:
             return violation
-        rule, remedy = f"must be one of {', '.join(options)}", self.composer.usual_choice(violation.key)
-        return dataclasses.replace(violation, rule=rule, remedy=remedy)
+        return dataclasses.replace(
+            violation, rule=f"must be one of {', '.join(options)}", suggestion=self.composer.usual_choice(violation.key)
+        )
 
     def _try_hydras(self, override: Override) -> None:
         """Report an override of Hydra's own config that Hydra refuses."""
@@ -123,7 +126,7 @@ class _Diagnosis:
             meant = ".".join(["hydra", *sections, near or ""])
             rule = f"unknown key of Hydra's own config{f'; did you mean {meant}?' if near else ''}"
             rule = rule if unknown else f"is refused by Hydra: {first_line(error.__cause__ or error).rstrip('.')}"
-            self.found.append(Violation(key, value, rule, command_line(line), {meant: Typed(value)} if near else {}))
+            self.found.append(Violation(key, value, rule, f"{SET}{line}", f"{meant}={value}" if near else ""))
 
     # ---------------------------------------------------------------------------------------------- the command line
 
@@ -139,10 +142,16 @@ class _Diagnosis:
             override.value()
         except Exception as error:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
             reason = "has too many digits" if isinstance(error, ValueError) and "digits" in str(error) else grammar(error, key)
-            self.found.append(Violation(key, value, reason, command_line(show(text))))
+            self.found.append(Violation(key, value, reason, f"{SET}{show(text)}"))
             return
         if override.is_sweep_override():
-            self.found.append(self._sweep(override, key, value))
+            if override.is_hydra_override():
+                rule, remedy = "is a list of values: Hydra's own config cannot be swept over", ""
+            else:
+                rule, remedy = "is a list of values to sweep over, which needs -m (--multirun)", f"-m {shlex.quote(text)}"
+                if re.fullmatch(r"\d{1,3}(,\d{3})+", value):
+                    rule, remedy = "is a list of values for Hydra; a number has no commas", f"{key}={value.replace(',', '')}"
+            self.found.append(Violation(key, value, rule, f"{SET}{text}", remedy))
         elif self.composer.is_group(override.key_or_group) and not isinstance(override.value(), dict):
             self._sort_choice(override, key, value)
         elif override.is_hydra_override():
@@ -150,28 +159,19 @@ class _Diagnosis:
         else:
             self.values.append(override)
 
-    def _sweep(self, override: Override, key: str, value: str) -> Violation:
-        """The violation of an override with several values, where no sweep was asked for."""
-        typed = command_line(override.input_line)
-        if override.is_hydra_override():
-            return Violation(key, value, "is a list of values: Hydra's own config cannot be swept over", typed)
-        if re.fullmatch(r"\d{1,3}(,\d{3})+", value):
-            rule = "is a list of values for Hydra; a number has no commas"
-            return Violation(key, value, rule, typed, {key: int(value.replace(",", ""))})
-        rule = "is a list of values to sweep over, which needs -m (--multirun)"
-        return Violation(key, value, rule, typed, {override.get_key_element(): Typed(value)}, multirun=True)
-
     def _sort_choice(self, override: Override, key: str, value: str) -> None:
-        chosen, typed = override.value(), command_line(override.input_line)
+        chosen = override.value()
         options = self.composer.loader.get_group_options(override.key_or_group)
         names = [chosen] if isinstance(chosen, str) else chosen if isinstance(chosen, list) else []
         wrong = [name for name in names if name not in options and "/" not in str(name)]
         if wrong or (not names and not override.is_delete()):
             near = closest(str(chosen), options)
             rule = f"must be one of {', '.join(options)}"
-            self.found.append(Violation(key, value, rule, typed, {key: near} if near else self.composer.usual_choice(key)))
+            suggestion = f"{key}={near}" if near else self.composer.usual_choice(key)
+            self.found.append(Violation(key, value, rule, f"{SET}{override.input_line}", suggestion))
         elif override.is_add() and override.package is None and key in self.composer.usual_choices():
-            self.found.append(Violation(key, value, "is chosen already; leave out the plus", typed, {key: Typed(value)}))
+            origin = f"{SET}{override.input_line}"
+            self.found.append(Violation(key, value, "is chosen already; leave out the plus", origin, f"{key}={value}"))
             self.choices.append(dataclasses.replace(override, type=OverrideType.CHANGE))
         else:
             self.choices.append(override)
@@ -210,12 +210,12 @@ class _Diagnosis:
 
     def _blame(self, override: Override, error: Exception) -> Violation:
         """The violation of a choice that does not load: of the file that is wrong, where it is not the choice itself."""
-        key, value, typed = override.get_key_element(), override.get_value_element_as_str(), command_line(override.input_line)
+        key, value, line = override.get_key_element(), override.get_value_element_as_str(), override.input_line
         violation = file_error(error, f"{override.key_or_group}/{value}")
         itself = isinstance(error, MissingConfigException) and error.missing_cfg_file == f"{override.key_or_group}/{value}"
         if itself or not isinstance(error, (MissingConfigException, YAMLError, UnicodeDecodeError)):
-            return dataclasses.replace(violation, key=key, value=value, source=typed)
-        return dataclasses.replace(violation, source=typed, action="chose")
+            return dataclasses.replace(violation, key=key, value=value, origin=f"{SET}{line}")
+        return dataclasses.replace(violation, origin=f"chosen by {COMMAND_LINE}{line}")
 
     # ----------------------------------------------------------------------------------------------------- the files
 
@@ -243,7 +243,7 @@ class _Diagnosis:
             head, _, rest = key.partition(".")
             rule = f"must be nested in YAML: {head}: {{{rest}: {show(raw[key])}}}"
             line = self._line(default, repository, key)
-            self.found.append(Violation(key, raw[key], rule, line, {key: raw[key]}))
+            self.found.append(Violation(key, raw[key], rule, line, assignment(key, raw[key])))
         for key, value in _leaves({key: raw[key] for key in raw if key not in dotted}):
             if not self._set(config, key, value):
                 self.found.append(self._cannot_be(key, value))
@@ -261,12 +261,12 @@ class _Diagnosis:
                 rule = f"is refused by Hydra: {first_line(error)}"
                 yield Violation(f"hydra.{key}", value, rule, self._line(default, repository, *["hydra", *key.split(".")]))
 
-    def _line(self, default: ResultDefault, repository: Repository, *path: str) -> Source | None:
-        """File and line of a key."""
+    def _line(self, default: ResultDefault, repository: Repository, *path: str) -> str:
+        """``set by FILE:LINE``, of a key in a file."""
         layer = next(iter(layers_of(repository, str(default.config_path))), None)
         for key in path:
             layer = layer.value.get(key, layer) if layer is not None and isinstance(layer.value, dict) else layer
-        return layer.source if layer is not None else None
+        return f"set by {layer.source}" if layer is not None else ""
 
     def _set(self, config: DictConfig, key: str, value: Any) -> bool:
         """Set one value as a merge would; whether that could be."""
@@ -308,60 +308,35 @@ class _Diagnosis:
 
     def _cannot_be(self, key: str, value: Any, override: Override | None = None) -> Violation:
         assert self.root is not None
-        source = command_line(override.input_line) if override else None
+        line = (override.input_line or "") if override else ""
+        origin = f"{SET}{line}" if override else ""
         field = field_at(self.root, key)
         if override is not None and override.is_delete():
-            rule = CANNOT_BE_DELETED if field is not None else "cannot be deleted: there is no such key"
-            return Violation(key, rule=rule, source=source)
+            rule = DELETED if field is not None else "cannot be deleted: there is no such key"
+            return Violation(key, rule=rule, origin=origin)
         if field is None:
-            return dataclasses.replace(unknown_below(self.root, key, value, self._groups()), source=source)
+            return dataclasses.replace(unknown_below(self.root, key, value, self._groups()), origin=origin)
         if "computed" in field.metadata:
-            return Violation(key, value, f"is computed ({field.metadata['doc']}); it cannot be set", source)
+            return Violation(key, value, f"is computed ({field.metadata['doc']}); it cannot be set", origin)
         if "section" in field.metadata:
-            rule = f"is a section; set its keys, for example {key}.{fields_of(field.metadata['section'])[0].name}"
-            return Violation(key, value, rule, source)
+            return Violation(
+                key,
+                value,
+                f"is a section; set its keys, for example {key}.{fields_of(field.metadata['section'])[0].name}",
+                origin,
+            )
         obeyed: Rule = field.metadata["rule"]
-        problem, nearest = obeyed.problem(value), obeyed.remedy(value)
-        remedy: dict[str, object] = {} if nearest is ABSENT or obeyed.problem(nearest) else {key: nearest}
+        problem, remedy = obeyed.problem(value), obeyed.remedy(value)
+        suggestion = "" if remedy is ABSENT or obeyed.problem(remedy) else assignment(key, remedy)
         if override is not None and override.is_add() and not isinstance(override.value(), Mapping):
             rule = "exists already; leave out the plus"
-            if problem:
-                return Violation(key, value, f"{problem}; it {rule}", source, remedy)
-            return Violation(key, value, rule, source, {key: Typed(override.get_value_element_as_str())})
-        return Violation(key, value, problem or f"must be {obeyed}", source, remedy)
+            return Violation(
+                key, value, f"{problem}; it {rule}" if problem else rule, origin, suggestion if problem else line[1:]
+            )
+        return Violation(key, value, problem or f"must be {obeyed}", origin, suggestion)
 
     def _groups(self) -> list[str]:
         return [group for group in self.composer.usual_choices() if not group.startswith("hydra/")]
-
-
-def _is_typed(violation: Violation) -> bool:
-    return violation.source is not None and violation.source.kind == "command line"
-
-
-def _traced(violation: Violation, provenance: Provenance, root: type[Checked]) -> Violation:
-    """The violation with who set its key and the others, and, where it has no better remedy, the value that was replaced."""
-    field, setting = field_at(root, violation.key), provenance.setting(violation.key)
-    computed = field is not None and "computed" in field.metadata
-    told = provenance.blame(violation)
-    if computed:
-        return dataclasses.replace(told, replaced=None)
-    if _is_typed(violation) and setting is not None and setting.source == violation.source and setting.value is not DELETED:
-        told = dataclasses.replace(told, replaced=provenance.replaced(setting.key))
-    remedy = violation.remedy
-    blank = any(isinstance(value, Blank) for value in remedy.values())
-    if blank if violation.value is ABSENT else not remedy:
-        remedy = _as_before(violation.key, field, provenance) or remedy
-    others = {key: provenance.source(key) for key in violation.others}
-    return dataclasses.replace(told, remedy=remedy, others=others)
-
-
-def _as_before(key: str, field: dataclasses.Field[Any] | None, provenance: Provenance) -> dict[str, object]:
-    """The newest earlier value that obeys the rule, the schema's default at the last; or nothing."""
-    if field is None or "rule" not in field.metadata:
-        return {}
-    earlier = [setting.value for setting in reversed(provenance.settings.get(key, ())[:-1])]
-    obeying = (value for value in (*earlier, field.default) if field.metadata["rule"].problem(value) is None)
-    return next(({key: value} for value in obeying), {})
 
 
 def _is_hydras(default: ResultDefault) -> bool:

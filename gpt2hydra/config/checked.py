@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from gpt2hydra.config.errors import ABSENT, Blank, ConfigError, Violation
+from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, assignment
 from gpt2hydra.config.fields import Broken, Relation, Rule
 from gpt2hydra.config.fingerprint import fingerprint
 from gpt2hydra.config.words import closest, did_you_mean, kind_of, show
@@ -128,8 +128,9 @@ def _check_value(field: dataclasses.Field[Any], value: Any, prefix: str) -> tupl
     problem = rule.problem(value)
     if problem is None:
         return rule.stored(value), []
-    key, nearest = f"{prefix}{field.name}", rule.remedy(value)
-    return ABSENT, [Violation(key, value, problem, remedy={} if nearest is ABSENT else {key: nearest})]
+    remedy = rule.remedy(value)
+    suggestion = "" if remedy is ABSENT else assignment(f"{prefix}{field.name}", remedy)
+    return ABSENT, [Violation(f"{prefix}{field.name}", value, problem, suggestion=suggestion)]
 
 
 def _check_section(
@@ -180,24 +181,21 @@ def _check_relation(rule: Relation, flat: Mapping[str, Any], prefix: str) -> Vio
     message = broken.rule
     for key in rule.keys:
         message = message.replace(f"{{{key}}}", f"{prefix}{key} = {show(flat[key])}")
-    blamed, *others = rule.keys
-    remedy = {f"{prefix}{key}": value for key, value in broken.remedy.items()}
-    return Violation(
-        f"{prefix}{blamed}", flat[blamed], message, remedy=remedy, others=dict.fromkeys(f"{prefix}{key}" for key in others)
-    )
+    suggestion = " ".join(assignment(f"{prefix}{key}", value) for key, value in broken.remedy.items())
+    return Violation(f"{prefix}{rule.keys[0]}", flat[rule.keys[0]], message, suggestion=suggestion)
 
 
 def missing(key: str, field: dataclasses.Field[Any]) -> Violation:
     """The violation of a key that must be given and is not."""
-    return Violation(key, rule=f"must be given: {field.metadata['doc']}", remedy={key: Blank("...")})
+    return Violation(key, rule=f"must be given: {field.metadata['doc']}", suggestion=f"{key}=...")
 
 
 def unknown_key(config_class: type[Checked], key: object, value: object = ABSENT, prefix: str = "") -> Violation:
     """The violation of a key that ``config_class`` does not know, with the key that was probably meant."""
     near = closest(str(key), (field.name for field in fields_of(config_class)))
-    remedy = _instead(config_class, near, value, prefix) if near else {}
+    suggestion = _instead(config_class, near, value, prefix) if near else ""
     rule = "unknown key" + (f"; did you mean {prefix}{near}?" if near else f"; known: {_known(config_class)}")
-    return Violation(f"{prefix}{show(str(key))}", value, rule, remedy=remedy)
+    return Violation(f"{prefix}{show(str(key))}", value, rule, suggestion=suggestion)
 
 
 def unknown_below(root: type[Checked], key: str, value: object, groups: Sequence[str] = ()) -> Violation:
@@ -208,22 +206,22 @@ def unknown_below(root: type[Checked], key: str, value: object, groups: Sequence
         return Violation(key, value, f"unknown key: {parent} is a single value, it has no keys below it")
     near = _meant(root, key, groups)
     if near is not None:
-        return Violation(key, value, f"unknown key; did you mean {near}?", remedy=_instead(root, near, value))
+        return Violation(key, value, f"unknown key; did you mean {near}?", suggestion=_instead(root, near, value))
     section = above.metadata["section"] if above is not None else root
     return dataclasses.replace(unknown_key(section, last if above is not None else key), key=key, value=value)
 
 
-def _instead(config_class: type[Checked], near: str, value: object, prefix: str = "") -> dict[str, object]:
-    """The key that was meant, with the value if that obeys, or what the value was to be, or the default."""
+def _instead(config_class: type[Checked], near: str, value: object, prefix: str = "") -> str:
+    """An override of the key that was meant: with the value if that obeys, or what the value was to be, or the default."""
     field = field_at(config_class, near)
     if value is ABSENT or isinstance(value, Mapping) or (field is not None and "computed" in field.metadata):
-        return {}
+        return ""
     if field is not None and "section" in field.metadata:  # modle=large
-        return {f"{prefix}{near}": value} if isinstance(value, str) else {}
+        return assignment(f"{prefix}{near}", value) if isinstance(value, str) else ""
     if field is not None and field.metadata["rule"].problem(value):
         remedy = field.metadata["rule"].remedy(value)
         value = _default_of(field) if remedy is ABSENT else remedy
-    return {} if value is ABSENT else {f"{prefix}{near}": value}
+    return "" if value is ABSENT else assignment(f"{prefix}{near}", value)
 
 
 def _meant(root: type[Checked], key: str, groups: Sequence[str]) -> str | None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Optional
 
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import Blank
 from gpt2hydra.config.fields import Broken, Relation, choice, flag, integer, number, relation, section, text
 from gpt2hydra.config.gpt2 import GPT2Config
 
@@ -31,22 +30,24 @@ class DataConfig(Checked):
     """The text to train on."""
 
     path: Optional[str] = text(
-        None, "text file or glob, UTF-8; null is the Python language reference that ships with CPython", optional=True
+        None, "file or glob: UTF-8, .parquet, or tokens in .bin; null: Python's language reference", optional=True
     )
-    validation_fraction: float = number(0.1, "share of the text, its end, kept for evaluation", above=0, at_most=0.5)
+    validation_path: Optional[str] = text(None, "text to evaluate on, as path; null: validation_fraction", optional=True)
+    validation_fraction: float = number(0.1, "share kept for evaluation: the end of each file", above=0, at_most=0.5)
     order: str = choice(
         "shuffled",
         "shuffled: each epoch visits every window once; random: windows anywhere, as nanoGPT's",
         ("shuffled", "random"),
+    )
+    cache_dir: Optional[str] = text(
+        None, "where a large text is kept as tokens; null: gpt2hydra in the user's cache folder", optional=True, decides=False
     )
 
 
 @relation("path", "name")
 def _bpe_needs_files(path: str | None, name: str) -> Broken | None:
     if name == "gpt2" and path is None:
-        return Broken(
-            "must be given for {name}: a folder with vocab.json and merges.txt, or a hub name", {"path": Blank("FOLDER")}
-        )
+        return Broken("must be given for {name}: a folder with vocab.json and merges.txt, or a hub name", {"path": "FOLDER"})
     if name == "bytes" and path is not None:
         return Broken("must be null for {name}, which reads no files", {"path": None})
     return None

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpt2hydra.config.errors import Blank, ConfigError, Violation
+from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TokenizerConfig
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.config.words import show
@@ -43,10 +43,9 @@ class Tokenizer:
         """The tokens of a text."""
         return self.backend.encode(text, add_special_tokens=False).ids
 
-    def encode_pieces(self, text: str, piece: int = 1_000_000) -> Iterator[list[int]]:
-        """The tokens of a long text, piece by piece on all cores; together they are ``encode(text)``."""
-        for encoding in self.backend.encode_batch(list(_pieces(text, piece)), add_special_tokens=False):
-            yield encoding.ids
+    def encode_batch(self, texts: list[str]) -> list[list[int]]:
+        """The tokens of each of several texts, on all cores."""
+        return [encoding.ids for encoding in self.backend.encode_batch_fast(texts, add_special_tokens=False)]
 
     def bytes_of(self, token: int) -> bytes:
         """The bytes of one token; none for end-of-text and for ids beyond the vocabulary."""
@@ -70,21 +69,6 @@ class Tokenizer:
         special = {f"{kind}_token": END_OF_TEXT for kind in ("bos", "eos", "unk")}
         about = {"tokenizer_class": "GPT2Tokenizer", "model_max_length": longest, "add_prefix_space": False, **special}
         (folder / "tokenizer_config.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-
-
-def _pieces(text: str, size: int) -> Iterator[str]:
-    """``text`` cut where GPT-2's pattern cuts too whatever stands around it: after a lone newline between two words."""
-    start = 0
-    while len(text) - start > size:
-        cut = _LONE_NEWLINE.search(text, start + size)
-        if cut is None:
-            break
-        yield text[start : cut.end()]
-        start = cut.end()
-    yield text[start:]
-
-
-_LONE_NEWLINE = re.compile(r"(?<=\S)\n(?=\S)")
 
 
 @functools.cache
@@ -217,7 +201,7 @@ def not_fetched(path: str, reason: str) -> Violation:
         f"cannot be fetched from the Hugging Face hub ({reason.rstrip('.')}): must be a folder with vocab.json and "
         "merges.txt, or a name that can; tokenizer=bytes needs neither"
     )
-    return Violation("tokenizer.path", path, rule, remedy={"tokenizer.path": Blank("FOLDER")})
+    return Violation("tokenizer.path", path, rule, suggestion="tokenizer.path=FOLDER")
 
 
 def problems(config: TokenizerConfig, vocab_size: int) -> list[Violation]:
@@ -269,7 +253,7 @@ def _vocabulary_problems(path: str, vocab: Path, vocab_size: int) -> list[Violat
         return [Violation("tokenizer.path", path, problem)]
     if symbols > vocab_size:
         rule = f"must be ≥ {symbols:,}, the symbols of tokenizer.path = {path}"
-        return [Violation("model.vocab_size", vocab_size, rule, remedy={"model.vocab_size": symbols})]
+        return [Violation("model.vocab_size", vocab_size, rule, suggestion=f"model.vocab_size={symbols}")]
     return []
 
 

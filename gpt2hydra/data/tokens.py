@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from gpt2hydra.config.errors import ConfigError, Violation
 
 Array = npt.NDArray[Any]
 """Token ids, (N,): uint16 or uint32."""
@@ -21,8 +23,7 @@ class Source(Protocol):
     def count(self) -> int:
         """How many tokens there are."""
 
-    @contextmanager
-    def open(self) -> Iterator[Array]:
+    def open(self) -> AbstractContextManager[Array]:
         """All of them, as an array or a view of the file that is read where it is looked at."""
 
 
@@ -36,6 +37,11 @@ class InMemory:
     def count(self) -> int:
         """How many tokens there are."""
         return len(self.array)
+
+    @classmethod
+    def joined(cls, arrays: Iterable[Array]) -> InMemory:
+        """Those of arrays, one after the other."""
+        return cls(np.concatenate(list(arrays)))
 
     @contextmanager
     def open(self) -> Iterator[Array]:
@@ -58,14 +64,34 @@ class Span:
 class Tokens:
     """Spans, one after the other, as one sequence of token ids."""
 
-    def __init__(self, spans: Sequence[Span]) -> None:
-        self.spans = [span for span in spans if len(span)]
+    def __init__(self, spans: Iterable[Span], limit: int | None = None) -> None:
+        """Args:
+        limit: tokens from this one on are refused when they are read.
+        """
+        self.spans, self.limit = [span for span in spans if len(span)], limit
         self._ends = np.cumsum([len(span) for span in self.spans], dtype=np.int64)
 
     @classmethod
     def of(cls, array: Array) -> Tokens:
         """Those of an array."""
-        return cls([Span(InMemory(array), 0, len(array))])
+        return cls.whole([InMemory(array)])
+
+    @classmethod
+    def whole(cls, sources: Iterable[Source], limit: int | None = None) -> Tokens:
+        """All tokens of ``sources``."""
+        return cls((Span(source, 0, source.count) for source in sources), limit)
+
+    @classmethod
+    def split(cls, sources: Sequence[Source], fraction: float, limit: int | None = None) -> tuple[Tokens, Tokens]:
+        """The beginning of each source, and ``fraction`` of it, the end: of all together, ``int(fraction * tokens)``."""
+        beginnings, ends, before, held_out = [], [], 0, 0
+        for source in sources:
+            before += source.count
+            cut = source.count - (int(before * fraction) - held_out)
+            held_out += source.count - cut
+            beginnings.append(Span(source, 0, cut))
+            ends.append(Span(source, cut, source.count))
+        return cls(beginnings, limit), cls(ends, limit)
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if self.spans else 0
@@ -81,7 +107,20 @@ class Tokens:
             with self.spans[number].source.open() as tokens:
                 for row, column, begin, end in pieces:
                     result[row, column : column + end - begin] = tokens[begin:end]
+        if self.limit is not None and result.size and int(result.max()) >= self.limit:
+            self._refuse(wanted)
         return result
+
+    def _refuse(self, read: Mapping[int, list[tuple[int, int, int, int]]]) -> NoReturn:
+        """Name the first token that is none of the tokenizer's."""
+        for number, pieces in read.items():
+            source = self.spans[number].source
+            with source.open() as tokens:
+                for _, _, begin, end in pieces:
+                    for place in (begin + np.flatnonzero(tokens[begin:end] >= self.limit)).tolist():
+                        rule = f"holds {int(tokens[place]):,} as token {place:,}, and the tokenizer has {self.limit:,} symbols"
+                        raise ConfigError([Violation(str(getattr(source, "file", "the text")), rule=rule)])
+        raise AssertionError("no such token")
 
     def _pieces(self, start: int, length: int) -> Iterator[tuple[int, int, int, int]]:
         """Of one window: number of the span, place in the window, and where in the span's source it begins and ends."""

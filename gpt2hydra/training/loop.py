@@ -14,7 +14,7 @@ from transformers import GPT2LMHeadModel, PrinterCallback, Trainer, TrainerCallb
 from gpt2hydra.checkpoint import folder as checkpoint
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import TrainingConfig
-from gpt2hydra.data import text as data
+from gpt2hydra.data import corpus as data
 
 
 def build_model(config: GPT2Config, settings: TrainingConfig, end_of_text: int | None = None) -> GPT2LMHeadModel:

@@ -23,11 +23,11 @@ from safetensors import SafetensorError
 from transformers import GPT2LMHeadModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 
 from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.checkpoint import kept
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import GenerateConfig, TrainConfig, TrainingConfig
-from gpt2hydra.data import text as data
+from gpt2hydra.data import corpus as data
 from gpt2hydra.data import tokenizer
+from gpt2hydra.data.text import sizes
 from gpt2hydra.inference.device import for_training, keep_freed_memory
 from gpt2hydra.inference.generate import new_tokens, stream
 from gpt2hydra.training import record
@@ -63,13 +63,15 @@ class Diverged(Stopped):
     @classmethod
     def at(cls, config: TrainingConfig, step: int, loss: float, saved: str) -> Diverged:
         """The loss of a step was not finite."""
-        key, rate = "training.learning_rate", config.learning_rate
+        rate = config.learning_rate
         rule = f"made the loss {loss} at step {step:,} of {config.max_steps:,}; {saved}"
-        return cls([Violation(key, rate, rule, remedy={key: float(f"{rate / 3:.1g}")})])
+        return cls([Violation("training.learning_rate", rate, rule, suggestion=f"training.learning_rate={rate / 3:.1g}")])
 
 
 def train(config: TrainConfig, output_dir: Path | None = None, set_by: Mapping[str, Any] | None = None) -> Result:
-    """Train a model and leave ``checkpoints/``, ``run.json``, ``loss.csv`` and ``loss.png`` in ``output_dir``.
+    """Train a model and leave ``checkpoint/``, ``run.json``, ``loss.csv`` and ``loss.png`` in ``output_dir``.
+
+    The checkpoint is written anew at each evaluation.
 
     Args:
         output_dir: by default a new folder below ``outputs/``.
@@ -101,7 +103,7 @@ class Run(TrainerCallback):
     def __init__(self, config: TrainConfig, output_dir: Path, set_by: Mapping[str, Any] | None) -> None:
         self.config, self.settings = config, config.training
         self.set_by = set_by
-        self.output_dir, self.folder = output_dir, kept.place(output_dir, 0)
+        self.output_dir, self.folder = output_dir, output_dir / "checkpoint"
         self.step, self.saved_step = 0, 0
 
     def __call__(self) -> Result:
@@ -157,10 +159,7 @@ class Run(TrainerCallback):
         validation = self._evaluate(kwargs["model"])
         self.progress.clock += time.perf_counter() - elapsed
         self.progress.add(self.step, loss, validation, rate)
-        self.folder = kept.place(self.output_dir, self.step)
-        weights = kwargs["model"].state_dict()
-        checkpoint.save(self.folder, weights, self.tokenizer, self.config, self.step, validation_loss=validation)
-        kept.retire(self.output_dir, 2)
+        checkpoint.save(kwargs["model"], self.tokenizer, self.config, self.step, self.folder)
         self.saved_step = self.step
         self.progress.restart_clock()
 
@@ -227,7 +226,7 @@ class Run(TrainerCallback):
         """Text as between two documents, or where there is one only, as on a new line."""
         if self.settings.sample_tokens == 0:
             return ""
-        end, alone = self.tokenizer.end_of_text, len(data.sizes(self.config.data.path)) == 1
+        end, alone = self.tokenizer.end_of_text, len(sizes(self.config.data.path)) == 1
         start = self.tokenizer.encode("\n") if alone or end is None else [end]
         model.train(False)
         settings = GenerateConfig(checkpoint=str(self.folder), max_new_tokens=self.settings.sample_tokens)

@@ -24,8 +24,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from gpt2hydra.composition.provenance import Provenance, trace
-from gpt2hydra.config.errors import DELETED
+from gpt2hydra.composition.provenance import DELETED, Provenance, trace
 
 DEFAULT = "the default"
 
@@ -277,10 +276,10 @@ def agreed(seed: int) -> bool:
     assert chains.keys() == dict(leaves(raw)).keys(), overrides
     for key, value in leaves(raw):
         if value != {}:
-            assert str(chains[key][-1].source) in places(value, overrides), (key, overrides)
+            assert chains[key][-1].source in places(value, overrides), (key, overrides)
         for setting in chains[key]:
             if setting.value is not DELETED and setting.value != {}:
-                assert str(setting.source) in places(setting.value, overrides), (key, overrides)
+                assert setting.source in places(setting.value, overrides), (key, overrides)
     return True
 
 

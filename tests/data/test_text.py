@@ -1,39 +1,15 @@
-"""The text: found, refused where it will not do, split, and cut into batches."""
+"""Text files: found, read in blocks, and cut into pieces."""
 
-import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-import gpt2hydra
-from gpt2hydra import TrainConfig
-from gpt2hydra.config.errors import ConfigError
-from gpt2hydra.data import text as data
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.data import text
+from gpt2hydra.data.tokenizer import Tokenizer, from_files
 from tests.checkpoints import write_bpe
-from tests.command_line import CommandLine
-
-TINY = ("model.n_positions=8", "model.vocab_size=257", "training.batch_size=4")
-
-
-def configured(path: Path | str | None, *overrides: str) -> TrainConfig:
-    config = gpt2hydra.compose("train", [*TINY, *overrides, *([] if path is None else [f"data.path='{path}'"])])
-    assert isinstance(config, TrainConfig)
-    return config
-
-
-def problems(config: TrainConfig) -> list[tuple[str, str, str]]:
-    return [(violation.key, violation.rule, violation.suggestion) for violation in data.problems(config)]
-
-
-@pytest.fixture
-def text(tmp_path: Path) -> Path:
-    (tmp_path / "text.txt").write_text("It was a dark and stormy night. " * 10, encoding="utf-8")
-    return tmp_path / "text.txt"
-
-
-# ------------------------------------------------------------------------------------------------------------ documents
 
 
 def test_a_glob_names_its_files_in_order_and_no_folder(tmp_path: Path) -> None:
@@ -41,228 +17,74 @@ def test_a_glob_names_its_files_in_order_and_no_folder(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
     (tmp_path / "folder.txt").mkdir()
-    assert list(data.documents(f"{tmp_path}/*.txt")) == [b"a.txt", b"b.txt"]
-    assert list(data.documents(f"{tmp_path}/**/[ac].txt")) == [b"a.txt", b"deep/c.txt"]
+    assert list(text.documents(f"{tmp_path}/*.txt")) == [b"a.txt", b"b.txt"]
+    assert list(text.documents(f"{tmp_path}/**/[ac].txt")) == [b"a.txt", b"deep/c.txt"]
 
 
 def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path) -> None:
     (tmp_path / "[draft].txt").write_text("mine")
-    assert list(data.documents(f"{tmp_path}/[draft].txt")) == [b"mine"]
+    assert list(text.documents(f"{tmp_path}/[draft].txt")) == [b"mine"]
 
 
 def test_the_default_is_pythons_reference() -> None:
-    assert sum(data.sizes(None)) > 400_000
-    assert b"assert_stmt" in b"".join(data.documents(None))
+    assert sum(text.sizes(None)) > 400_000
+    assert b"assert_stmt" in b"".join(text.documents(None))
 
 
-def test_the_last_part_is_for_validation() -> None:
-    assert data.split(1000, 0.1) == (900, 100)
+# --------------------------------------------------------------------------------------------------- blocks and pieces
 
 
-def test_training_tokens_are_known_beforehand(text: Path) -> None:
-    assert data.training_tokens(configured(text)) == (288, True)
-    assert data.training_tokens(configured(text, "tokenizer=gpt2", "model.vocab_size=50257")) == (72, False)
-    assert data.training_tokens(configured("nowhere.txt")) is None
-
-
-# ------------------------------------------------------------------------------------------------------------ refusals
-
-
-def test_a_text_that_will_do_has_no_problem(text: Path) -> None:
-    assert problems(configured(text)) == problems(configured(None)) == []
-
-
-def test_a_missing_file_suggests_the_one_that_was_meant(text: Path) -> None:
-    missing = text.with_name("txet.txt")
-    assert problems(configured(missing)) == [("data.path", "there is no such file", f"data.path={text}")]
-    assert problems(configured("/no/such/folder/at.all")) == [("data.path", "there is no such file", "")]
-
-
-def test_a_glob_that_matches_nothing(tmp_path: Path) -> None:
-    assert problems(configured(f"{tmp_path}/*.txt")) == [("data.path", "matches no file", "")]
-
-
-def test_a_folder(tmp_path: Path) -> None:
-    said = "is a folder; must be a text file or a glob"
-    assert problems(configured(tmp_path)) == [("data.path", said, f"\"data.path='{tmp_path}/*.txt'\"")]
-
-
-def test_empty_files(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").touch()
-    assert problems(configured(tmp_path / "a.txt")) == [("data.path", "is empty", "")]
-    (tmp_path / "b.txt").touch()
-    assert problems(configured(f"{tmp_path}/*.txt")) == [("data.path", "matches empty files only", "")]
-
-
-def test_a_file_that_cannot_be_read(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    config = configured(text)
-    monkeypatch.setattr(Path, "open", denied)
-    assert problems(config) == [("data.path", "cannot be read: Permission denied", "")]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no such files")
-def test_a_file_that_is_no_regular_one() -> None:
-    assert problems(configured("/dev/null")) == [("data.path", "must be a regular file", "")]
+def test_a_character_may_lie_on_the_border_of_two_blocks(tmp_path: Path) -> None:
+    content = "a" * (text.BLOCK - 1) + "ü" * 3
+    (tmp_path / "text.txt").write_text(content, encoding="utf-8")
+    assert "".join(text.blocks(tmp_path / "text.txt")) == content
 
 
 @pytest.mark.parametrize(
     ("content", "where"),
     [
-        pytest.param(b"caf\xe9 " * 100, "3", id="latin-1"),
-        pytest.param("Grüße ".encode() * 100 + "ü".encode()[:1], "800", id="cut short"),
-        pytest.param(b"a" * (2**20 - 1) + "ü".encode() + b"\xff", "1,048,577", id="behind a character on a boundary"),
-        pytest.param(b"a" * (2**20 - 1) + b"\xc3a", "1,048,575", id="a character begun before a boundary"),
+        pytest.param(b"a" * text.BLOCK + b"\xff", "1,048,576", id="in the second block"),
+        pytest.param(b"a" * (text.BLOCK - 1) + b"\xc3a", "1,048,575", id="on the border"),
+        pytest.param(b"ab\xc3", "2", id="at the end"),
     ],
 )
-def test_a_file_that_is_not_utf8_says_where(content: bytes, where: str, tmp_path: Path) -> None:
-    (tmp_path / "latin.txt").write_bytes(content)
-    said = f"must be UTF-8; byte {where} is not (iconv -f LATIN1 -t UTF-8 converts, if that is what it is)"
-    assert problems(configured(tmp_path / "latin.txt")) == [("data.path", said, "")]
+def test_what_is_not_utf8_is_refused_when_it_is_read(content: bytes, where: str, tmp_path: Path) -> None:
+    file = tmp_path / "text.txt"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError) as refused:
+        list(text.blocks(file))
+    rule = f"must be UTF-8; byte {where} is not (iconv -f LATIN1 -t UTF-8 converts, if that is what it is)"
+    assert refused.value.violations == (Violation(str(file), rule=rule),)
 
 
-def test_one_bad_file_of_many_is_named(text: Path) -> None:
-    (text.parent / "z.txt").write_bytes(b"\xff")
-    (violation,) = problems(configured(f"{text.parent}/*.txt"))
-    assert violation[1].startswith(f"{text.parent}/z.txt: must be UTF-8; byte 0 is not")
-
-
-@pytest.mark.parametrize(
-    ("characters", "fraction", "said", "suggestion"),
-    [
-        (89, 0.1, "of its 89 tokens 8 are for validation", "training.seq_len=7"),
-        (17, 0.5, "of its 17 tokens 8 are for validation", "training.seq_len=7"),
-        (2, 0.1, "of its 2 tokens 0 are for validation", ""),
-    ],
-)
-def test_a_text_shorter_than_a_sequence(characters: int, fraction: float, said: str, suggestion: str, tmp_path: Path) -> None:
-    (tmp_path / "short.txt").write_text("a" * characters)
-    config = configured(tmp_path / "short.txt", f"data.validation_fraction={fraction}")
-    rule = f"is too short: {said} (data.validation_fraction = {fraction}), and training.seq_len + 1 = 9 are needed"
-    assert problems(config) == [("data.path", rule, suggestion)]
-
-
-def test_the_shortest_text_that_will_do(tmp_path: Path) -> None:
-    (tmp_path / "short.txt").write_text("a" * 90)
-    assert problems(configured(tmp_path / "short.txt")) == []
-
-
-def test_the_command_line_refuses_before_torch_is_imported_and_leaves_nothing(run: CommandLine) -> None:
-    before = "torch" in sys.modules
-    outcome = run("data.path=nowhere.txt")
-    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
-    assert outcome.err == (
-        "1 problem in the configuration; nothing was started.\n\n"
-        "  data.path = nowhere.txt\n"
-        "    there is no such file\n"
-        "    set by the command line: data.path=nowhere.txt   (was null, the default)\n"
-    )
-    assert ("torch" in sys.modules) == before
-
-
-# ---------------------------------------------------------------------------------------------------------- tokenizers
-
-
-def bpe(folder: Path, *overrides: str) -> TrainConfig:
-    return gpt2hydra.compose("train", ["tokenizer=gpt2", f"tokenizer.path='{folder}'", *overrides])  # type: ignore[no-any-return]
-
-
-def damaged(content: str) -> Callable[[Path], Path]:
-    def write(folder: Path) -> Path:
-        (write_bpe(folder) / "vocab.json").write_text(content)
-        return folder
-
-    return write
-
-
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (lambda folder: folder, "must hold vocab.json and merges.txt; there is no vocab.json and no merges.txt"),
-        (lambda folder: folder / "absent", "there is no such folder; it must hold vocab.json and merges.txt"),
-        (damaged("{"), "vocab.json is not JSON"),
-        (damaged('{"a": 0}'), "vocab.json must map text to ids, <|endoftext|> included"),
-        (damaged('{"a": "b", "<|endoftext|>": 1}'), "vocab.json must map text to ids, <|endoftext|> included"),
-    ],
-)
-def test_tokenizer_files_that_will_not_do(make: Callable[[Path], Path], said: str, tmp_path: Path) -> None:
-    (only,) = problems(bpe(make(tmp_path)))
-    assert only[0] == "tokenizer.path"
-    assert only[1].startswith(said)
-
-
-def test_a_tokenizer_larger_than_the_vocabulary(tmp_path: Path) -> None:
-    file = write_bpe(tmp_path) / "vocab.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"more": 50_300}))
-    said = f"must be ≥ 50,301, the symbols of tokenizer.path = {tmp_path}"
-    assert problems(bpe(tmp_path)) == [("model.vocab_size", said, "model.vocab_size=50301")]
-
-
-def test_symbols_that_are_no_bytes_are_refused(tmp_path: Path) -> None:
-    file = write_bpe(tmp_path) / "vocab.json"
-    symbols = json.loads(file.read_text())
-    file.write_text(json.dumps(symbols | {"日本": 257}))
-    assert problems(bpe(tmp_path)) == [("tokenizer.path", "vocab.json must be of byte symbols; 日本 is not", "")]
-    del symbols["A"]
-    file.write_text(json.dumps(symbols))
-    said = "vocab.json must have a symbol for each byte; 1 of 256 are absent, A is the first"
-    assert problems(bpe(tmp_path)) == [("tokenizer.path", said, "")]
-
-
-def test_merges_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
-    write_bpe(tmp_path, "t h")
-    (tmp_path / "merges.txt").write_text("#version: 0.2\nt h\nth e\n")
-    ((key, said, _),) = problems(bpe(tmp_path))
-    assert (key, said.startswith("merges.txt:3 must be two symbols of vocab.json")) == ("tokenizer.path", True)
-
-
-@pytest.mark.parametrize("path", ["a" * 300, "~nosuchuser/x.txt"])
-def test_a_path_that_the_system_refuses_is_a_problem(path: str) -> None:
-    ((key, said, _),) = problems(configured(path))
-    assert key == "data.path" and said.startswith("cannot be looked at: ")
-    ((key, said, _),) = problems(configured(None, "tokenizer=gpt2", f"tokenizer.path='{path}'", "model.vocab_size=50257"))
-    assert key == "tokenizer.path" and said.startswith("cannot be looked at: ")
-
-
-def test_an_empty_path_is_no_folder() -> None:
-    assert problems(configured("")) == [("data.path", "must not be empty", "data.path=null")]
-
-
-def test_a_name_on_the_hub_is_not_asked_for_offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("huggingface_hub")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    (only,) = problems(gpt2hydra.compose("train", ["tokenizer=gpt2", "tokenizer.path=nobody/nothing-of-the-kind"]))
-    assert only[1].startswith("cannot be fetched from the Hugging Face hub (HF_HUB_OFFLINE is set, and it was not fetched")
-
-
-def test_a_text_too_short_under_bpe_is_counted(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def bpe(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     pytest.importorskip("tokenizers")
-    folder = write_bpe(tmp_path / "bpe", "a a", "aa aa")
-    (tmp_path / "text.txt").write_text("a" * 100)
-    config = bpe(folder, "model.n_positions=8", f"data.path='{tmp_path}/text.txt'")
-    assert problems(config)[0][1].startswith("is too short: of its 25 tokens 2 are for validation")
+    folder = write_bpe(tmp_path_factory.mktemp("bpe"), "t h", "th e", "Ġ the", "Ġ a", "o u", "Ã ©", "the .", ". .", "Ġ Ġ")
+    return from_files(folder / "vocab.json", folder / "merges.txt")
 
 
-# -------------------------------------------------------------------------------------------------------------- tokens
+PARTS = st.lists(st.sampled_from(["the", "a", " ", "\n", "\r", "é", "1", "'s", ".", ",", "字", "_", "²", "̈"]), max_size=30)
 
 
-def test_documents_are_joined_by_end_of_text(tmp_path: Path) -> None:
-    np = pytest.importorskip("numpy")
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.txt").write_text(name * 50)
-    (tmp_path / "empty.txt").touch()
-    training, validation = data.tokens(configured(f"{tmp_path}/*.txt"))
-    found = [number for part in (training, validation) for number in part.windows(np.array([0]), len(part))[0].tolist()]
-    assert found == [97] * 50 + [256] + [98] * 50
-    assert len(validation) == 10
+@given(PARTS, st.integers(1, 9), st.integers(1, 9))
+def test_pieces_have_the_tokens_of_the_whole(bpe: Tokenizer, parts: list[str], size: int, block: int) -> None:
+    whole = "".join(parts)
+    cut = list(text.pieces(iter([whole[at : at + block] for at in range(0, len(whole), block)]), size))
+    assert "".join(cut) == whole and all(cut)
+    if max(map(len, cut), default=0) < 20 * size:
+        assert [token for piece in cut for token in bpe.encode(piece)] == bpe.encode(whole)
 
 
-def test_text_that_turned_out_short_or_undecodable_is_a_config_error(tmp_path: Path) -> None:
-    pytest.importorskip("tokenizers")
-    (tmp_path / "text.txt").write_bytes(b"\xff" * 10)
-    with pytest.raises(ConfigError, match="is too short"):
-        data.tokens(configured(tmp_path / "text.txt"))
-    with pytest.raises(ConfigError, match="must be UTF-8; byte 0 is not"):
-        data.tokens(bpe(write_bpe(tmp_path / "bpe"), f"data.path='{tmp_path}/text.txt'"))
+def test_pieces_end_where_words_do() -> None:
+    assert list(text.pieces(iter(["one\ntwo\n\nthr", "ee\nfour five, six"]), 2)) == [
+        "one\n",
+        "two\n\nthree\n",
+        "four",
+        " five",
+        ", six",
+    ]
+
+
+def test_a_text_without_a_place_to_cut_is_cut_all_the_same() -> None:
+    assert [len(piece) for piece in text.pieces(iter(["a" * 100, "a" * 70]), 2)] == [40, 40, 40, 40, 10]

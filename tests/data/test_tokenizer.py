@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.run import TokenizerConfig
-from gpt2hydra.data.tokenizer import Tokenizer, _pieces, byte_of, bytes_tokenizer, from_files, from_folder, load, vocabulary
+from gpt2hydra.data.tokenizer import Tokenizer, byte_of, bytes_tokenizer, from_files, from_folder, load, vocabulary
 from tests.checkpoints import write_bpe
 
 pytest.importorskip("tokenizers")
@@ -36,14 +36,8 @@ def test_decoding_undoes_encoding(bpe: Tokenizer, text: str) -> None:
     assert bpe.decode(bpe.encode(text)) == text
 
 
-@given(st.lists(st.sampled_from(["the", "a", " ", "\n", "\r", "é", "1", "'s", "."]), max_size=20), st.integers(1, 9))
-def test_pieces_give_the_tokens_of_the_whole(bpe: Tokenizer, parts: list[str], piece: int) -> None:
-    text = "".join(parts)
-    assert [token for tokens in bpe.encode_pieces(text, piece) for token in tokens] == bpe.encode(text)
-
-
-def test_pieces_end_after_a_lone_newline() -> None:
-    assert list(_pieces("one\ntwo\n\nthree\nfour", 2)) == ["one\n", "two\n\nthree\n", "four"]
+def test_several_texts_are_encoded_at_once(bpe: Tokenizer) -> None:
+    assert bpe.encode_batch(["the", "", "you"]) == [bpe.encode("the"), [], bpe.encode("you")]
 
 
 def test_merges_are_applied(bpe: Tokenizer) -> None:

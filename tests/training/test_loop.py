@@ -14,7 +14,7 @@ from transformers import GPT2Config as HFConfig
 from gpt2hydra import GPT2Config
 from gpt2hydra.checkpoint.huggingface import to_hf
 from gpt2hydra.config.run import TrainingConfig
-from gpt2hydra.data import text as data
+from gpt2hydra.data import corpus as data
 from gpt2hydra.data.tokens import Tokens
 from gpt2hydra.training.loop import GPT2Trainer, arguments, build_model, evaluate, learning_rate, parameter_groups, token_loss
 from tests.models import TINY, tiny_model

@@ -1,0 +1,242 @@
+"""Large texts, tokenized once into files that later runs read: in a cache, or where ``gpt2hydra tokenize`` is told to.
+
+An entry of the cache is a folder named after the content of a text file and of the tokenizer. It appears whole or not at all,
+and one process at a time makes them: a second one waits, and finds what the first one made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.run import DataConfig, TokenizerConfig, TrainConfig
+from gpt2hydra.data import shards, tokenizer
+from gpt2hydra.data.shards import Shard
+
+if TYPE_CHECKING:
+    from gpt2hydra.data.encoding import Encoder, Progress
+    from gpt2hydra.data.tokens import Array
+
+LAYOUT = "1"
+"""Of an entry; another number when the same text would become other files."""
+
+SETTLED = 2 * 10**9
+"""Nanoseconds after which a file's time of change tells it from its next content."""
+
+# ---------------------------------------------------------------------------------------------------------- the cache
+
+
+def folder(config: DataConfig) -> Path:
+    """``data.cache_dir``, or ``gpt2hydra`` in the user's cache folder, as the XDG base directory specification names it."""
+    if config.cache_dir is not None:
+        return Path(config.cache_dir).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpt2hydra"
+
+
+def known(file: Path, config: TrainConfig) -> list[Shard] | None:
+    """The token files of a text, as far as that is known without reading the text or fetching a tokenizer; else None."""
+    fetched = config.tokenizer.name == "bytes" or Path(str(config.tokenizer.path)).expanduser().is_dir()
+    digest = _seen(file, folder(config.data)) if fetched else None
+    return None if digest is None else _found(_entry(digest, config))
+
+
+def _entry(digest: str, config: TrainConfig) -> Path:
+    name = f"{config.tokenizer.name}{_tokenizer_digest(config.tokenizer)}"
+    return folder(config.data) / "tokens" / f"{digest}-{name}-{LAYOUT}"
+
+
+def _found(place: Path) -> list[Shard] | None:
+    """The token files of an entry; None if it is not there, or damaged."""
+    try:
+        return [shards.recognise(file) for file in sorted(place.glob(f"*{shards.SUFFIX}"))] or None
+    except (OSError, shards.NotTokens):
+        return None
+
+
+def tokenized(files: Sequence[Path], config: TrainConfig) -> list[list[Shard]]:
+    """The token files of each text file, made where the cache has none yet.
+
+    Raises:
+        ConfigError: a text is not UTF-8, or the cache cannot be written.
+    """
+    places = [_entry(_digest(file, folder(config.data)), config) for file in files]
+    if any(_found(place) is None for place in places):
+        with _locked(folder(config.data)):
+            absent = {place: file for place, file in zip(places, files, strict=True) if _found(place) is None}
+            if absent:
+                _make(absent, config)
+    return [_found(place) or [] for place in places]
+
+
+def problems(files: Sequence[Path], config: TrainConfig) -> list[Violation]:
+    """Why what is absent could not be written into the cache."""
+    absent = [file for file in files if known(file, config) is None]
+    if not absent:
+        return []
+    place = folder(config.data)
+    existing = next(each for each in (place, *place.absolute().parents) if each.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        return [_unwritable(place, f"{existing} is a file" if existing.is_file() else f"no permission to write in {existing}")]
+    tokens = sum(file.stat().st_size for file in absent)  # at the most, for bytes
+    needed = 2 * tokens if config.tokenizer.name == "bytes" else tokens
+    free = shutil.disk_usage(existing).free
+    return [_unwritable(place, f"{needed / 1e9:,.1f} GB are needed and {free / 1e9:,.1f} are free")] if free < needed else []
+
+
+def _unwritable(place: Path, reason: object) -> Violation:
+    rule = f"must be a folder that can be written, for the tokens of a large text ({reason})"
+    return Violation("data.cache_dir", str(place), rule)
+
+
+@contextmanager
+def _locked(place: Path) -> Iterator[None]:
+    """One process at a time; the lock ends with its process, however that ends."""
+    from filelock import FileLock, Timeout
+
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(place / "lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            print(f"waiting for another run, which tokenizes into {place}", file=sys.stderr)
+            lock.acquire(timeout=-1)
+    except OSError as error:
+        raise ConfigError([_unwritable(place, error.strerror)]) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _make(absent: dict[Path, Path], config: TrainConfig) -> None:
+    """Tokenize files, each into its entry. What a killed process left unfinished is removed first."""
+    from gpt2hydra.data.encoding import Encoder
+
+    encoder, place = Encoder(config.tokenizer), folder(config.data)
+    for leftover in (place / "tokens").glob(".unfinished-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for target in absent:
+        shutil.rmtree(target, ignore_errors=True)  # damaged, or not there
+    with bar(list(absent.values()), place) as progress:
+        for target, file in absent.items():
+            unfinished = target.with_name(f".unfinished-{target.name}")
+            try:
+                unfinished.mkdir(parents=True)
+                write(encoder, file, unfinished / "tokens", progress)
+                unfinished.rename(target)
+            except OSError as error:
+                raise ConfigError([_unwritable(place, error.strerror or error)]) from None
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@contextmanager
+def bar(files: Sequence[Path], place: Path) -> Iterator[Progress]:
+    """How much of the text is done, where a terminal shows it, and a line at the end."""
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    total, started = sum(file.stat().st_size for file in files), time.perf_counter()
+    print(f"tokenizing {total / 1e6:,.1f} MB of text, once, into {place}", file=sys.stderr)
+    shown = tqdm(total=total, unit="B", unit_scale=True, file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
+    with shown:
+        yield shown.update
+    print(f"tokenized in {time.perf_counter() - started:,.0f} s", file=sys.stderr)
+
+
+# ---------------------------------------------------------------------------------------------------------- the files
+
+
+def write(encoder: Encoder, file: Path, target: Path, progress: Progress) -> list[Path]:
+    """Tokenize one file into ``target.bin``, or ``target-0001.bin`` and so on where there are more than ``shards.MOST`` tokens.
+
+    Raises:
+        ConfigError: it is not UTF-8, or holds no text.
+        OSError: the disk is full, or the like.
+    """
+    written: list[Path] = []
+    arrays = encoder.tokens(file, progress)
+    rest = next(arrays, None)
+    if rest is None:
+        raise ConfigError([Violation(str(file), rule="holds no text")])
+    while rest is not None:
+        written.append(target.with_name(f"{target.name}-{len(written) + 1:04}{shards.SUFFIX}"))
+        rest = _write_one(written[-1], rest, arrays, encoder.dtype.itemsize)
+    return written if len(written) > 1 else [written[0].rename(target.with_name(target.name + shards.SUFFIX))]
+
+
+def _write_one(path: Path, array: Array | None, arrays: Iterator[Array], width: int) -> Array | None:
+    """Write ``array``, and ``arrays`` as long as there is room; what is left of the last one, or None at the end."""
+    count = 0
+    with path.open("wb") as stream:
+        stream.write(shards.header(0, width))
+        while array is not None:
+            part, array = array[: shards.MOST - count], array[shards.MOST - count :]
+            stream.write(part.tobytes())
+            count += len(part)
+            if len(array):
+                break
+            array = next(arrays, None)
+        stream.seek(0)
+        stream.write(shards.header(count, width))
+        stream.flush()
+        os.fsync(stream.fileno())
+    return array
+
+
+# ------------------------------------------------------------------------------------------------------------ digests
+
+
+def _digest(file: Path, cache: Path) -> str:
+    """BLAKE2b of a file's content, 32 hex digits; remembered for :func:`_seen`."""
+    seen = _seen(file, cache)
+    if seen is not None:
+        return seen
+    stat = file.stat()
+    digest = hashlib.blake2b(digest_size=16)
+    with file.open("rb") as stream:
+        while block := stream.read(2**20):
+            digest.update(block)
+    if time.time_ns() - stat.st_mtime_ns > SETTLED:
+        with suppress(OSError):  # it is only there to be quick
+            memory = _memory(file, cache)
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = memory.with_name(f".{memory.name}-{os.getpid()}")
+            unfinished.write_text(json.dumps([*_stamp(stat), digest.hexdigest()]), encoding="utf-8")
+            unfinished.replace(memory)
+    return digest.hexdigest()
+
+
+def _seen(file: Path, cache: Path) -> str | None:
+    """The digest of a file that has the size and the time of change that it had when it was read, as git knows its files."""
+    with suppress(OSError, ValueError):
+        *stamp, digest = json.loads(_memory(file, cache).read_text(encoding="utf-8"))
+        if stamp == _stamp(file.stat()):
+            return str(digest)
+    return None
+
+
+def _memory(file: Path, cache: Path) -> Path:
+    return cache / "seen" / hashlib.blake2b(os.fsencode(file.absolute()), digest_size=16).hexdigest()
+
+
+def _stamp(stat: os.stat_result) -> list[int]:
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+
+
+def _tokenizer_digest(config: TokenizerConfig) -> str:
+    if config.name == "bytes":
+        return ""
+    content = hashlib.blake2b(digest_size=8)
+    for file in tokenizer.files(str(config.path)):
+        content.update(file.read_bytes())
+    return f"-{content.hexdigest()}"

@@ -1,0 +1,54 @@
+"""Parquet files with a column of text, as FineWeb and nanochat have them; each row is a document. Needs pyarrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+SUFFIX = ".parquet"
+COLUMN = "text"
+ROWS = 256
+"""Of one batch that is held in memory."""
+
+
+def problem(file: Path) -> str:
+    """Why a file is no parquet of text that can be read; empty if it is."""
+    if find_spec("pyarrow") is None:
+        return "needs pyarrow, which is not installed: pip install pyarrow"
+    import pyarrow  # type: ignore[import-untyped]
+
+    try:
+        with _open(file) as table:
+            schema = table.schema_arrow
+            if COLUMN not in schema.names:
+                return f"must have a column '{COLUMN}'; it has {', '.join(schema.names) or 'none'}"
+            kind = str(schema.field(COLUMN).type)
+            if kind not in ("string", "large_string", "string_view"):
+                return f"must have text in its column '{COLUMN}', not {kind}"
+            return "" if table.metadata.num_rows else "has no rows"
+    except (pyarrow.ArrowException, OSError) as error:
+        return f"is no parquet file that can be read: {str(error).splitlines()[0]}"
+
+
+def rows(file: Path) -> Iterator[str]:
+    """The text of each row; rows without any are left out."""
+    with _open(file) as table:
+        for batch in table.iter_batches(batch_size=ROWS, columns=[COLUMN]):
+            yield from filter(None, batch.column(0).to_pylist())
+
+
+def size(file: Path) -> int:
+    """About how many bytes of text there are: those of the column, not compressed."""
+    with _open(file) as table:
+        about = table.metadata
+        groups = [about.row_group(number) for number in range(about.num_row_groups)]
+        columns = [group.column(place) for group in groups for place in range(group.num_columns)]
+        return sum(column.total_uncompressed_size for column in columns if column.path_in_schema == COLUMN)
+
+
+def _open(file: Path) -> Any:
+    from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
+
+    return ParquetFile(file)

@@ -1,0 +1,42 @@
+"""Parquet files of text."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pyarrow")
+
+import pyarrow as pa  # type: ignore[import-untyped]
+from pyarrow import parquet as pq
+
+from gpt2hydra.config.run import TokenizerConfig
+from gpt2hydra.data import parquet
+from gpt2hydra.data.encoding import Encoder
+
+
+def write(folder: Path, **columns: list[object]) -> Path:
+    pq.write_table(pa.table(columns), folder / "rows.parquet", row_group_size=2)
+    return folder / "rows.parquet"
+
+
+def test_each_row_is_a_document(tmp_path: Path) -> None:
+    file = write(tmp_path, text=["ab", None, "", "é", "c"], other=[1, 2, 3, 4, 5])
+    assert parquet.problem(file) == ""
+    assert list(parquet.rows(file)) == ["ab", "é", "c"]
+    (tokens,) = Encoder(TokenizerConfig()).tokens(file)
+    assert tokens.tolist() == [256, 97, 98, 256, 195, 169, 256, 99]
+
+
+def test_its_size_is_known_without_reading_the_rows(tmp_path: Path) -> None:
+    file = write(tmp_path, text=[f"word {number} " * 100 for number in range(100)], other=["x" * 1000] * 100)
+    assert 80_000 < parquet.size(file) < 200_000
+
+
+def test_one_that_will_not_do_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parquet.problem(write(tmp_path, content=["a"])) == "must have a column 'text'; it has content"
+    assert parquet.problem(write(tmp_path, text=[1])) == "must have text in its column 'text', not int64"
+    assert parquet.problem(write(tmp_path, text=pa.array([], pa.string()))) == "has no rows"
+    (tmp_path / "no.parquet").write_bytes(b"none of it")
+    assert parquet.problem(tmp_path / "no.parquet").startswith("is no parquet file that can be read: ")
+    monkeypatch.setattr(parquet, "find_spec", lambda name: None)
+    assert parquet.problem(tmp_path / "no.parquet") == "needs pyarrow, which is not installed: pip install pyarrow"
