@@ -13,7 +13,7 @@ import sys
 import typing
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -123,7 +123,9 @@ class _CommandLine:
         """Do what the command line asks for; a refusal is printed and exits with 1."""
         set_version_base()
         with program(), self._hydras_origins():
-            if self._only_looks():
+            if self.arguments.shell_completion and any(each.startswith("query=") for each in self.arguments.overrides):
+                self._complete()
+            elif self._only_looks():
                 self._look()
             else:
                 self._start()
@@ -144,6 +146,15 @@ class _CommandLine:
     def _only_looks(self) -> bool:
         options = self.arguments
         return bool(options.help or options.hydra_help or options.cfg or options.info or options.shell_completion)
+
+    def _complete(self) -> None:
+        """Answer the question of a shell; what is wrong with the configuration is not told here."""
+        from gpt2hydra.cli.completion import answer, option_before_cursor
+
+        self.arguments.config_dir = option_before_cursor("--config-dir", "-cd") or self.arguments.config_dir
+        with suppress(Exception):
+            for each in answer(self._composer(), self.config_class, self.parser):
+                print(each)
 
     def _look(self) -> None:
         """``--help``, ``--hydra-help``, ``--cfg``, ``--info`` and completion are Hydra's; a broken config gets our report."""

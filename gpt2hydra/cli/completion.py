@@ -1,0 +1,122 @@
+"""Shell completion: ``gpt2hydra completion bash|zsh|fish`` prints a script, which asks a program for what may come next."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import re
+from collections.abc import Iterator, Sequence
+from importlib import resources
+
+from hydra.conf import HydraConf
+from omegaconf import OmegaConf
+
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.config.checked import Checked, field_at, keys_of
+from gpt2hydra.config.fields import Rule
+
+PROGRAMS = ("gpt2hydra-train", "gpt2hydra-generate", "train.py", "generate.py")
+
+HOW = {
+    "bash": 'eval "$(gpt2hydra completion bash)"      # in ~/.bashrc',
+    "zsh": 'eval "$(gpt2hydra completion zsh)"       # in ~/.zshrc, after compinit',
+    "fish": "gpt2hydra completion fish | source       # in ~/.config/fish/config.fish",
+}
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to those of ``gpt2hydra``."""
+    parser = commands.add_parser(
+        "completion",
+        help="completion of keys, options and values in a shell",
+        description="Print a script that completes keys, options and values of the two programs, or of yours.",
+        epilog="To use it:\n" + "\n".join(f"  {line}" for line in HOW.values()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("shell", choices=HOW, help="the shell that will read the script")
+    parser.add_argument(
+        "programs", nargs="*", metavar="PROGRAM", help=f"commands and .py files (default: {' '.join(PROGRAMS)})"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the script."""
+    names = [os.path.basename(each) for each in options.programs or PROGRAMS]
+    scripts = [each for each in names if each.endswith(".py")]
+    commands = [each for each in names if not each.endswith(".py")]
+    text = resources.files("gpt2hydra.cli").joinpath(f"completion.{options.shell}").read_text(encoding="utf-8")
+    print(text.replace("@SCRIPTS@", " ".join(scripts)).replace("@COMMANDS@", " ".join(commands)), end="")
+
+
+# -------------------------------------------------------------------------------------------- what a program answers
+
+
+def typed() -> list[str]:
+    """The words before the cursor, by the ``COMP_LINE`` and ``COMP_POINT`` of the shell; the last one is to be completed."""
+    line, point = os.environ.get("COMP_LINE", ""), os.environ.get("COMP_POINT", "")
+    return re.split(r"\s+", line[: int(point)] if point.isdecimal() else line)
+
+
+def option_before_cursor(*names: str) -> str | None:
+    """The value that is typed behind an option."""
+    words = typed()
+    return next((value for name, value in itertools.pairwise(words[:-1]) if name in names), None)
+
+
+def answer(composer: Composer, config_class: type[Checked], parser: argparse.ArgumentParser) -> Iterator[str]:
+    """What may stand in place of the word at the cursor."""
+    *before, word = typed()
+    options = dict(re.findall(r"(--?[\w-]+) \{([\w,-]+)\}", parser.format_usage()))
+    if before and before[-1] in options:
+        found: Sequence[str] = options[before[-1]].split(",")
+    elif word.startswith("-"):
+        found = re.findall(r"(?<![\w-])--?[a-z][\w-]*", parser.format_usage())
+    else:
+        found = list(overrides(composer, config_class, word))
+    quote = word[:1] if word[:1] in ("'", '"') else ""
+    yield from dict.fromkeys(each for each in found if each.startswith(word[len(quote) :]))
+
+
+def overrides(composer: Composer, config_class: type[Checked], word: str) -> Iterator[str]:
+    """Overrides that ``word`` may become: the next part of a key, or a value where a few words are all there is."""
+    sign, key, equals, value = re.fullmatch(r"['\"]?([+~]*)([^=]*)(=?)(.*)", word, re.DOTALL).groups()  # type: ignore[union-attr]
+    if equals:
+        chosen = value[: value.rfind(",") + 1]  # of a sweep
+        yield from (f"{sign}{key}={chosen}{each}" for each in _values(composer, config_class, key))
+        return
+    end = "" if sign == "~" else "="
+    for group in _groups(composer, key):
+        yield f"{sign}{group}{end}"
+    for name in _hydras_keys() if key.startswith("hydra.") else ["hydra.", *keys_of(config_class)]:
+        if name.startswith(key):
+            dot = name.find(".", len(key)) + 1
+            yield sign + (name[:dot] if dot else f"{name}{end}")
+
+
+def _groups(composer: Composer, key: str) -> list[str]:
+    if key.startswith("hydra/"):
+        return [f"hydra/{group}" for group in composer.loader.list_groups("hydra")]
+    return [group for group in composer.usual_choices() if not group.startswith("hydra/")]
+
+
+def _values(composer: Composer, config_class: type[Checked], key: str) -> list[str]:
+    options = composer.loader.get_group_options(key.partition("@")[0])
+    field = field_at(config_class, key)
+    rule: Rule | None = field.metadata.get("rule") if field is not None else None
+    if options or rule is None:
+        return options
+    if rule.kind is str and not rule.choices:
+        return []  # free text: the shell proposes files
+    return [*(("true", "false") if rule.kind is bool else rule.choices), *(["null"] if rule.optional else [])]
+
+
+def _hydras_keys(values: object = None, prefix: str = "hydra") -> Iterator[str]:
+    """The keys of Hydra's own config."""
+    values = OmegaConf.to_container(OmegaConf.structured(HydraConf)) if values is None else values
+    if isinstance(values, dict) and values:
+        for key, value in values.items():
+            yield from _hydras_keys(value if value is not None else "", f"{prefix}.{key}")
+    else:
+        yield prefix
