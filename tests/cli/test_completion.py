@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ class Completer:
     def __init__(self, run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
         self.run, self.monkeypatch = run, monkeypatch
 
-    def __call__(self, line: str, point: int | None = None, **options: str) -> list[str]:
+    def __call__(self, line: str, point: int | None = None, **options: Any) -> list[str]:
         self.monkeypatch.setenv("COMP_LINE", line)
         self.monkeypatch.setenv("COMP_POINT", str(len(line) if point is None else point))
         outcome = self.run("-sc", "query=bash", **options)
