@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gpt2hydra.config.checked import check, fields_of
+from gpt2hydra.config.checked import check
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.gpt2 import GPT2Config
+from gpt2hydra.config.keys import fields_of
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.config.words import show
 

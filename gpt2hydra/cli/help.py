@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.hydra_internals import register_resolver
 from gpt2hydra.composition.schema import config_class_of
-from gpt2hydra.config.checked import Checked, fields_of
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.keys import fields_of
 from gpt2hydra.config.words import show
 
 COLUMN = 46

@@ -43,8 +43,9 @@ from gpt2hydra.composition.hydra_internals import (
     set_version_base,
 )
 from gpt2hydra.composition.schema import config_class_of, instantiate, register_schemas
-from gpt2hydra.config.checked import Checked, field_at
+from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, COMMAND_LINE, ConfigError, Violation
+from gpt2hydra.config.keys import field_at
 
 C = TypeVar("C", bound=Checked)
 

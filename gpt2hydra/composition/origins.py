@@ -9,8 +9,9 @@ from typing import Any
 
 from gpt2hydra.composition.composer import Composer, hydra_state, parse
 from gpt2hydra.composition.provenance import Provenance, trace
-from gpt2hydra.config.checked import Checked, field_at, leaves
+from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, COMMAND_LINE, Violation, assignment
+from gpt2hydra.config.keys import field_at, leaves
 from gpt2hydra.config.words import show
 
 SET = f"set by {COMMAND_LINE}"

@@ -29,9 +29,11 @@ from gpt2hydra.composition.provenance import replay
 from gpt2hydra.composition.schema import DELETED, config_class_of, examine, in_order
 from gpt2hydra.composition.sources import layers_of
 from gpt2hydra.composition.yaml_traps import misread
-from gpt2hydra.config.checked import Checked, field_at, fields_of, unknown_below
+from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, COMMAND_LINE, ConfigError, Violation, assignment
 from gpt2hydra.config.fields import Rule
+from gpt2hydra.config.keys import field_at, fields_of
+from gpt2hydra.config.unknown_keys import unknown_below
 from gpt2hydra.config.words import closest, show
 
 

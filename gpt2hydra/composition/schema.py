@@ -20,10 +20,11 @@ from omegaconf.errors import (
 )
 
 from gpt2hydra.composition.hydra_internals import full_key, is_mapping, raw_value, register_resolver, store_config
-from gpt2hydra.config.checked import Checked, build, check, field_at, fields_of, missing, place
+from gpt2hydra.config.checked import Checked, build, check, missing
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.gpt2 import MODEL_DIR, GPT2Config, preset_names
+from gpt2hydra.config.keys import field_at, fields_of, place
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 
 C = TypeVar("C", bound=Checked)
@@ -161,7 +162,7 @@ def examine(
         for field in fields_of(config_class):
             if field.name not in given and field.name not in distrusted:
                 broken[field.name] = Violation(field.name, rule=DELETED)
-    values, violations = check(config_class, _without_absent(given), closed=True, distrusted=distrusted | frozenset(broken))
+    values, violations = check(config_class, _without_absent(given), distrusted=distrusted | frozenset(broken))
     return values, in_order(config_class, _causes(config, [*violations, *broken.values()], distrusted))
 
 

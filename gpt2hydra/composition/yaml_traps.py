@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
-from gpt2hydra.config.checked import Checked, field_at, fields_of
+from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import COMMAND_LINE, Violation, assignment
 from gpt2hydra.config.fields import Rule
+from gpt2hydra.config.keys import field_at, fields_of
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.config.words import show
 

@@ -41,7 +41,8 @@ class Rule:
 
     def __str__(self) -> str:
         what = "one of " + ", ".join(self.choices) if self.choices else self.NAMES[self.kind]
-        return f"{what} {self._range()}".strip() + " or null" * self.optional
+        null = " or null" if self.optional else ""
+        return f"{what} {self._range()}".strip() + null
 
     def _range(self) -> str:
         limits = (("≥", self.at_least), (">", self.above), ("≤", self.at_most))
@@ -136,18 +137,16 @@ def choice(default: str, doc: str, choices: tuple[str, ...], *, decides: bool = 
 def _field(default: object, doc: str, rule: Rule, **more: Any) -> Any:
     metadata = {"rule": rule, "doc": doc, **more}
     if default is ABSENT:
-        return dataclasses.field(metadata=metadata)
+        return dataclasses.field(metadata=metadata, kw_only=True)  # so that it may follow fields with a default
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def computed(formula: Callable[..., int], doc: str, *inputs: str) -> dict[str, Any]:
-    """Metadata of a ``field(init=False)`` that follows from others; ``formula`` is called with ``inputs``."""
-    return {"computed": formula, "inputs": inputs, "doc": doc}
+def computed(formula: Callable[..., Any], doc: str, *inputs: str) -> Any:
+    """A field that follows from others and cannot be set; ``formula`` is called with the values of the dotted keys ``inputs``.
 
-
-def section(config_class: type[Any], doc: str, *, decides: bool = True) -> Any:
-    """A field that holds another configuration."""
-    return dataclasses.field(default_factory=config_class, metadata={"section": config_class, "doc": doc, "decides": decides})
+    ``doc`` says it in words, for messages and help: ``computed(inner_width, "4 * n_embd", "n_embd")``.
+    """
+    return dataclasses.field(init=False, metadata={"computed": formula, "inputs": inputs, "doc": doc})
 
 
 # ---------------------------------------------------------------------------------------- rules between the fields

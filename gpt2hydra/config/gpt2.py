@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ class GPT2Config(Checked):
     embd_pdrop: float = number(0.1, "dropout probability on the sum of the embeddings", at_least=0, at_most=1)
     attn_pdrop: float = number(0.1, "dropout probability on the attention weights", at_least=0, at_most=1)
     layer_norm_epsilon: float = number(1e-5, "added to the variance in every layer norm", above=0, at_most=1)
-    n_inner: int = field(init=False, metadata=computed(inner_width, "4 * n_embd", "n_embd"))
+    n_inner: int = computed(inner_width, "4 * n_embd", "n_embd")
     """Hidden channels of each block's MLP."""
 
     RELATIONS = (_heads_divide_width,)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
-from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.fields import Broken, Relation, choice, flag, integer, number, relation, section, text
+from gpt2hydra.config.checked import Checked, section
+from gpt2hydra.config.fields import Broken, Relation, choice, flag, integer, number, relation, text
 from gpt2hydra.config.gpt2 import GPT2Config
 
 VOCABULARIES = {"bytes": 257, "gpt2": 50257}

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.fields import choice, flag, integer, section
+from gpt2hydra.config.checked import Checked, section
+from gpt2hydra.config.fields import choice, flag, integer
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import LARGEST_BATCH, sequence_fits
 

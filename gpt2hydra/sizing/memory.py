@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.checked import Checked, section
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.config.fields import Broken, choice, flag, integer, relation, section
+from gpt2hydra.config.fields import Broken, choice, flag, integer, relation
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import LARGEST_BATCH, PRECISIONS, sequence_fits
 from gpt2hydra.sizing.counts import ATTENTIONS, FUSED, parameters, product_weights

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gpt2hydra.config.checked import fields_of
 from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.keys import fields_of
 from gpt2hydra.config.run import TrainConfig
 
 BARE = """import hydra

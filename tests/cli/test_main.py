@@ -15,9 +15,9 @@ import gpt2hydra
 from gpt2hydra import GPT2Config, TrainConfig
 from gpt2hydra.cli import extras
 from gpt2hydra.cli import main as app
-from gpt2hydra.config.checked import keys_of
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.keys import keys_of
 from tests.command_line import CommandLine
 
 ROOT = CONF_DIR.parent

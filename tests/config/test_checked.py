@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from gpt2hydra.config.checked import Checked, check
+from gpt2hydra.config.checked import Checked, check, section
 from gpt2hydra.config.errors import ConfigError
-from gpt2hydra.config.fields import Broken, choice, flag, integer, number, relation, section, text
+from gpt2hydra.config.fields import Broken, choice, flag, integer, number, relation, text
 
 
 @relation("low", "high")

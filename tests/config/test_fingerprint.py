@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 
 from gpt2hydra import GenerateConfig, GPT2Config, TrainConfig
-from gpt2hydra.config.checked import Checked, field_at, keys_of
-from gpt2hydra.config.fields import integer, number, section, text
+from gpt2hydra.config.checked import Checked, section
+from gpt2hydra.config.fields import integer, number, text
 from gpt2hydra.config.fingerprint import decisive, fingerprint, fingerprints
+from gpt2hydra.config.keys import field_at, keys_of
 from gpt2hydra.config.run import TrainingConfig
 from tests.strategies import gpt2_configs
 

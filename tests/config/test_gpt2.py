@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpt2hydra.config.errors import ConfigError
+from gpt2hydra.config.fields import text
 from gpt2hydra.config.gpt2 import CONF_DIR, MODEL_DIR, GPT2Config, preset_names
 from tests.strategies import gpt2_configs
 
@@ -92,10 +93,10 @@ def test_a_preset_is_a_name_and_no_path(name: str) -> None:
         GPT2Config.preset(name)
 
 
-def test_a_subclass_may_have_plain_fields() -> None:
+def test_a_subclass_may_have_fields_of_its_own() -> None:
     @dataclasses.dataclass(frozen=True)
     class Named(GPT2Config):
-        label: str = "mine"
+        label: str = text("mine", "a label")
 
     assert (Named(n_embd=64, n_head=4).n_inner, Named(label="other").label) == (256, "other")
 
@@ -103,7 +104,7 @@ def test_a_subclass_may_have_plain_fields() -> None:
 def test_n_inner_is_computed_and_never_a_parameter() -> None:
     assert GPT2Config(n_embd=512, n_layer=6, n_head=8).n_inner == 2048
     with pytest.raises(TypeError, match="n_inner"):
-        GPT2Config(n_inner=5)  # type: ignore[call-arg]
+        GPT2Config(n_inner=5)
     with pytest.raises((TypeError, ValueError), match="n_inner"):  # TypeError since Python 3.13
         dataclasses.replace(GPT2Config(), n_inner=5)
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from gpt2hydra.config.checked import fields_of
 from gpt2hydra.config.errors import ConfigError
+from gpt2hydra.config.keys import fields_of
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 
 

@@ -18,7 +18,7 @@ from gpt2hydra.sizing.memory import Step  # noqa: E402
 from gpt2hydra.training.loop import token_loss  # noqa: E402
 
 
-def shape(seed: int, **dropout: float) -> GPT2Config:
+def shape(seed: int, **dropout: Any) -> GPT2Config:
     draw = random.Random(seed)
     heads = draw.choice([1, 2, 3, 4])
     return GPT2Config(

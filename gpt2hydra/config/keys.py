@@ -1,0 +1,71 @@
+"""The keys of a configuration class: its fields, and those of its sections by dotted name. Standard library only."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gpt2hydra.config.errors import ABSENT
+
+
+def fields_of(config_class: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
+    """The dataclass fields of a configuration class."""
+    return dataclasses.fields(config_class)
+
+
+def field_at(config_class: type[Any], key: str) -> dataclasses.Field[Any] | None:
+    """The field that a dotted key names, or None."""
+    name, _, rest = key.partition(".")
+    for field in fields_of(config_class):
+        if field.name == name:
+            nested = field.metadata.get("section")
+            if not rest:
+                return field
+            return field_at(nested, rest) if nested else None
+    return None
+
+
+def keys_of(config_class: type[Any], prefix: str = "") -> Iterator[str]:
+    """Every dotted key that can be set, in the order of the schema."""
+    for field in fields_of(config_class):
+        if "section" in field.metadata:
+            yield from keys_of(field.metadata["section"], f"{prefix}{field.name}.")
+        elif field.init:
+            yield f"{prefix}{field.name}"
+
+
+def place(config_class: type[Any], key: str) -> tuple[int, ...]:
+    """Where a dotted key stands in the schema's order; unknown keys come last in their section."""
+    name, _, rest = key.partition(".")
+    for index, field in enumerate(fields_of(config_class)):
+        if field.name == name:
+            nested = field.metadata.get("section")
+            return (index, *(place(nested, rest) if nested and rest else ()))
+    return (len(fields_of(config_class)),)
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """The default of a field that is no section, or ABSENT."""
+    return ABSENT if field.default is dataclasses.MISSING else field.default
+
+
+def defaults_of(config_class: type[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """``(dotted key, default)`` of every key that has a default, in the order of the schema."""
+    for field in fields_of(config_class):
+        if "section" in field.metadata:
+            yield from defaults_of(field.metadata["section"], f"{prefix}{field.name}.")
+        elif default_of(field) is not ABSENT:
+            yield f"{prefix}{field.name}", default_of(field)
+
+
+def leaves(value: Any) -> Iterator[tuple[str, Any]]:
+    """``(dotted key, value)`` of every leaf of a section, which is an instance or the values of one."""
+    parts = (
+        value.items() if isinstance(value, Mapping) else ((each.name, getattr(value, each.name)) for each in fields_of(value))
+    )
+    for name, each in parts:
+        if isinstance(each, Mapping) or dataclasses.is_dataclass(each):
+            yield from ((f"{name}.{key}", leaf) for key, leaf in leaves(each))
+        else:
+            yield name, each

@@ -1,0 +1,30 @@
+"""An unknown key is told with the key that was probably meant, and a remedy that obeys."""
+
+import pytest
+
+from gpt2hydra import GPT2Config, TrainConfig
+from gpt2hydra.config.unknown_keys import unknown_below, unknown_key
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "rule", "suggestion"),
+    [
+        ("model.n_hed", 3, "unknown key; did you mean model.n_head?", "model.n_head=3"),
+        ("n_head", 3, "unknown key; did you mean model.n_head?", "model.n_head=3"),
+        ("training.lr", 1e-3, "unknown key; did you mean training.learning_rate?", "training.learning_rate=0.001"),
+        ("modle", "large", "unknown key; did you mean model?", "model=large"),
+        ("experimnt", "quickstart", "unknown key; did you mean experiment?", "experiment=quickstart"),
+        ("model.n_hed", "many", "unknown key; did you mean model.n_head?", "model.n_head=12"),
+        ("model.n_iner", 3, "unknown key; did you mean model.n_inner?", ""),
+        ("dry_run.x", 3, "unknown key: dry_run is a single value, it has no keys below it", ""),
+    ],
+)
+def test_the_key_that_was_meant_is_named(key: str, value: object, rule: str, suggestion: str) -> None:
+    violation = unknown_below(TrainConfig, key, value, groups=("model", "experiment"))
+    assert (violation.key, violation.value, violation.rule, violation.suggestion) == (key, value, rule, suggestion)
+
+
+def test_a_key_like_no_other_is_told_with_all_that_are_known() -> None:
+    violation = unknown_key(GPT2Config, "zebra", 3, "model.")
+    assert (violation.key, violation.suggestion) == ("model.zebra", "")
+    assert violation.rule.startswith("unknown key; known: vocab_size, n_positions")
