@@ -20,9 +20,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from gpt2hydra.config.checked import leaves
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.fingerprint import fingerprints
+from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.data.fingerprint import marks
