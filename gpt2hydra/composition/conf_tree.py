@@ -13,8 +13,9 @@ import yaml
 
 from gpt2hydra.composition.composer import Composer, hydra_state
 from gpt2hydra.composition.schema import ROOTS
-from gpt2hydra.config.checked import Checked, field_at
+from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.keys import field_at
 
 _HEADER = 512
 """Characters of a file in which Hydra looks for ``# @package``."""
