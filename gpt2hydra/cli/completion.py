@@ -13,8 +13,9 @@ from hydra.conf import HydraConf
 from omegaconf import OmegaConf
 
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.config.checked import Checked, field_at, keys_of
+from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.fields import Rule
+from gpt2hydra.config.keys import field_at, keys_of
 
 PROGRAMS = ("gpt2hydra-train", "gpt2hydra-generate", "train.py", "generate.py")
 
