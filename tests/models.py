@@ -31,5 +31,5 @@ def tiny_model(**settings: Any) -> GPT2LMHeadModel:
 def save_tiny(folder: Path) -> Path:
     """A checkpoint of :func:`tiny_model`."""
     config = TrainConfig(model=TINY, training=TrainingConfig(seq_len=16))
-    checkpoint.save(tiny_model(), bytes_tokenizer(), config, 0, folder)
+    checkpoint.save(folder, tiny_model().state_dict(), bytes_tokenizer(), config, 0)
     return folder

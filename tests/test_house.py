@@ -114,9 +114,7 @@ WITHOUT_MIRROR = {
     "composition/compose.py",
     "composition/hydra_errors.py",
     "composition/job.py",
-    "composition/origins.py",
     "composition/sources.py",
-    "config/errors.py",
     "sizing/plot.py",
     "training/directory.py",
 }

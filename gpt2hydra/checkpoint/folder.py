@@ -5,16 +5,15 @@ Standard library only until weights are read or written.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpt2hydra.checkpoint import kept
 from gpt2hydra.checkpoint import tensors as weights
 from gpt2hydra.checkpoint.huggingface import LARGEST_CONFIG, from_hf, to_hf
+from gpt2hydra.checkpoint.whole import appears, write_json
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.fingerprint import fingerprints
 from gpt2hydra.config.gpt2 import GPT2Config
@@ -28,66 +27,60 @@ if TYPE_CHECKING:
     from transformers import GPT2Config as HFConfig
     from transformers import GPT2LMHeadModel
 
+TIED = "lm_head.weight"
+"""The output layer is the token embedding, which is saved once; readers tie it again."""
+
 # -------------------------------------------------------------------------------------------------------------- writing
 
 
-def save(model: GPT2LMHeadModel, tokenizer: Tokenizer, config: TrainConfig, step: int, folder: Path) -> None:
-    """Write ``folder``, in place of what may lie there: config, weights, tokenizer, and ``gpt2hydra.json`` (the run)."""
+OPTIMIZER, STATE = "optimizer.safetensors", "state.json"
+"""The files of ``resume/``."""
+
+
+def save(
+    folder: Path,
+    tensors: Mapping[str, torch.Tensor],
+    tokenizer: Tokenizer,
+    config: TrainConfig,
+    step: int,
+    *,
+    validation_loss: float | None = None,
+    optimizer: Mapping[str, torch.Tensor] | None = None,
+    losses: Sequence[float] = (),
+) -> None:
+    """Write a checkpoint, whole or not at all: a Hugging Face folder, ``gpt2hydra.json`` (the run), and ``resume/``.
+
+    Args:
+        tensors: the weights, by their names in transformers' ``GPT2LMHeadModel``.
+        optimizer: AdamW's tensors, by name; without them the run cannot go on.
+        losses: of the training passes that no row of ``loss.csv`` has told yet.
+    """
+    end_of_text = tokenizer.end_of_text
+    run = {
+        "version": __version__,
+        "step": step,
+        "validation_loss": validation_loss,
+        "config": config.to_dict(),
+        "fingerprints": fingerprints(config),
+    }
+    with appears(folder) as unfinished:
+        write_json(unfinished / "config.json", to_hf(config.model, end_of_text))
+        write_json(unfinished / "generation_config.json", {"bos_token_id": end_of_text, "eos_token_id": end_of_text})
+        write_json(unfinished / kept.RUN, run)
+        tokenizer.save(unfinished, config.model.n_positions)
+        _save_tensors({name: each for name, each in tensors.items() if name != TIED}, unfinished / weights.FILE)
+        if optimizer is not None:
+            (unfinished / kept.RESUME).mkdir()
+            _save_tensors(optimizer, unfinished / kept.RESUME / OPTIMIZER)
+            write_json(unfinished / kept.RESUME / STATE, {"step": step, "losses": list(losses)})
+
+
+def _save_tensors(tensors: Mapping[str, torch.Tensor], file: Path) -> None:
     from safetensors.torch import save_file
 
-    tied = "lm_head.weight"  # the token embedding; readers tie it again
-    tensors = {name: each.detach().contiguous() for name, each in model.state_dict().items() if name != tied}
-    end_of_text = tokenizer.end_of_text
-    with appears(folder) as unfinished:
-        _write_json(unfinished / "config.json", to_hf(config.model, end_of_text))
-        _write_json(unfinished / "generation_config.json", {"bos_token_id": end_of_text, "eos_token_id": end_of_text})
-        run = {"version": __version__, "step": step, "config": config.to_dict(), "fingerprints": fingerprints(config)}
-        _write_json(unfinished / "gpt2hydra.json", run)
-        tokenizer.save(unfinished, config.model.n_positions)
-        save_file(tensors, unfinished / weights.FILE, metadata={"format": "pt"})
-        # safetensors lets nobody but the owner read it, whatever the umask says
-        (unfinished / weights.FILE).chmod((unfinished / "config.json").stat().st_mode)
-
-
-def _write_json(file: Path, content: dict[str, Any]) -> None:
-    file.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def appears(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the name ``folder`` once all of it has reached the disk; nothing stays if not."""
-    unfinished, former = (folder.with_name(f".{folder.name}-{what}") for what in ("unfinished", "former"))
-    _recover(unfinished, former, folder)
-    unfinished.mkdir(parents=True)
-    try:
-        yield unfinished
-        for path in (*unfinished.iterdir(), unfinished):
-            _flush(path)
-        if folder.exists():
-            folder.rename(former)
-        unfinished.rename(folder)
-        _flush(folder.parent)
-    finally:
-        _recover(unfinished, former, folder)
-
-
-def _recover(unfinished: Path, former: Path, folder: Path) -> None:
-    """Undo a save that did not come to its end, here or in a process that was killed; tidy up after one that did."""
-    shutil.rmtree(unfinished, ignore_errors=True)
-    if former.exists() and not folder.exists():
-        former.rename(folder)
-    shutil.rmtree(former, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    """``fsync`` of a file or a folder."""
-    if os.name != "posix" and path.is_dir():  # elsewhere folders cannot be opened
-        return
-    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    save_file({name: each.detach().contiguous() for name, each in tensors.items()}, file, metadata={"format": "pt"})
+    # safetensors lets nobody but the owner read it, whatever the umask says
+    file.chmod(file.parent.stat().st_mode & 0o666)
 
 
 # -------------------------------------------------------------------------------------------------------------- reading
@@ -102,10 +95,10 @@ def runtime_config(config: GPT2Config, end_of_text: int | None = None, attention
 
 
 def locate(path: str) -> Path:
-    """The Hugging Face folder that ``path`` means: itself, or the ``checkpoint`` inside a run directory."""
+    """The Hugging Face folder that ``path`` means: itself, or the best checkpoint inside a run directory."""
     folder = Path(path).expanduser()
-    inside = folder / "checkpoint"
-    return inside if not (folder / "config.json").exists() and inside.is_dir() else folder
+    best = None if (folder / "config.json").exists() else kept.best(folder)
+    return best.folder if best else folder
 
 
 def load(path: str, device: torch.device | str = "cpu") -> tuple[GPT2LMHeadModel, Tokenizer]:
@@ -192,19 +185,21 @@ def _problems(path: str) -> list[Violation]:
         return [_violation(path, _in_words(violation)) for violation in error.violations]
 
 
-def _violation(path: str, rule: str, suggestion: str = "") -> Violation:
-    return Violation("checkpoint", path, rule, suggestion=suggestion)
+def _violation(path: str, rule: str, remedy: Mapping[str, object] | None = None) -> Violation:
+    return Violation("checkpoint", path, rule, remedy=remedy or {})
 
 
 def _in_words(violation: Violation) -> str:
     """A violation inside a checkpoint, in one line."""
-    return "holds what cannot be used: " + str(Violation(violation.key, violation.value, violation.rule)).replace("\n ", "")
+    return f"holds what cannot be used: {violation.head} {violation.rule}"
 
 
-def _newest_run() -> str:
-    """An override that names the newest checkpoint below ``outputs/``, if there is one."""
-    found = [file for file in Path().glob("outputs/*/*/checkpoint/config.json") if file.is_file()]
-    return f"checkpoint={max(found, key=lambda file: file.stat().st_mtime).parent.parent}" if found else ""
+def _newest_run() -> dict[str, object]:
+    """A remedy that names the newest run below ``outputs/`` that has a checkpoint, if there is one."""
+    patterns = (f"outputs/*/*/{name}/config.json" for name in (f"{kept.FOLDER}/step-*", *kept.OLD_FOLDERS))
+    found = [file for pattern in patterns for file in Path().glob(pattern) if file.is_file()]
+    newest = max(found, key=lambda file: file.stat().st_mtime, default=None)
+    return {} if newest is None else {"checkpoint": str(Path(*newest.parts[:3]))}
 
 
 def _tokenizer_problems(path: str, folder: Path) -> list[Violation]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gpt2hydra.config.checked import check
-from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
+from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.keys import fields_of
 from gpt2hydra.config.strict_json import read_json
@@ -93,13 +94,13 @@ def from_hf(source: Mapping[str, Any] | str | Path) -> GPT2Config:
         ConfigError: naming everything that our GPT-2 cannot express, or why the file cannot be read.
     """
     if isinstance(source, Mapping):
-        return _shape(source, "")
+        return _shape(source, None)
     file = Path(source).expanduser()
     file = file / "config.json" if file.is_dir() else file
-    return _shape(read_json(file, LARGEST_CONFIG), f"set by {file}")
+    return _shape(read_json(file, LARGEST_CONFIG), Source("file", str(file)))
 
 
-def _shape(given: Mapping[str, Any], origin: str) -> GPT2Config:
+def _shape(given: Mapping[str, Any], source: Source | None) -> GPT2Config:
     shape = {name: given[name] for name in _SHAPE if name in given}
     violations = [*_unlike_gpt2(given), *_misspelt(given)]
     for alias, name in _ALIASES.items():
@@ -113,7 +114,7 @@ def _shape(given: Mapping[str, Any], origin: str) -> GPT2Config:
     if inner is not None and not _same(inner, values.get("n_inner", inner)):
         violations.append(Violation("n_inner", inner, f"must be null or 4 * n_embd = {values['n_inner']}"))
     if violations:
-        raise ConfigError(Violation(v.key, v.value, v.rule, origin, v.suggestion) for v in violations)
+        raise ConfigError(replace(each, source=source) for each in violations)
     return GPT2Config(**shape)
 
 

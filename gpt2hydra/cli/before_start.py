@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
+from gpt2hydra.composition.composer import Composer, parse
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
-
-if TYPE_CHECKING:
-    from gpt2hydra.composition.composer import Composer
 
 
 def device_problems(config: Checked) -> tuple[Violation, ...]:
@@ -33,9 +30,20 @@ def device_problems(config: Checked) -> tuple[Violation, ...]:
 def note_overruled(composer: Composer, overrides: Sequence[str]) -> None:
     """Say on standard error which choices of the command line come to nothing."""
     if sum("=" in text and "." not in text.partition("=")[0] for text in overrides) > 1:
-        from gpt2hydra.composition.origins import overruled
+        sys.stderr.write("".join(f"{note}\n" for note in _overruled(composer, overrides)))
 
-        sys.stderr.write("".join(f"{note}\n" for note in overruled(composer, overrides)))
+
+def _overruled(composer: Composer, overrides: Sequence[str]) -> Iterator[str]:
+    """A note for each option chosen on the command line of which nothing is left: an experiment replaced it all."""
+    choices = [each for each in map(parse, overrides) if composer.is_group(each.key_or_group) and isinstance(each.value(), str)]
+    chains = composer.trace(overrides).settings.values() if len(choices) > 1 else ()
+    for choice in choices:
+        file = f"/{choice.key_or_group}/{choice.value()}.yaml"
+        set_there = [chain for chain in chains if any(f"/{setting.source.file}".endswith(file) for setting in chain)]
+        in_force = [chain[-1].source for chain in set_there]
+        if in_force and not any(each.kind == "command line" or f"/{each.file}".endswith(file) for each in in_force):
+            winners, keys = sorted({str(each.file) for each in in_force}), [chain[-1].key for chain in set_there]
+            yield f"note: {choice.input_line} has no effect: {', '.join(winners)} sets {', '.join(keys)}"
 
 
 def warn_of_memory(config: Checked) -> None:

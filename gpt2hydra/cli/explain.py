@@ -10,11 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.compose import compose_and_check
 from gpt2hydra.composition.composer import Composer, hydra_state
-from gpt2hydra.composition.provenance import trace
 from gpt2hydra.composition.refusal import explain_refusal
 from gpt2hydra.composition.schema import ROOTS
 from gpt2hydra.composition.yaml_traps import as_typed
-from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
+from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, command_line
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.words import did_you_mean, show
 
@@ -54,13 +53,14 @@ def explained(composer: Composer, overrides: Sequence[str], keys: Sequence[str] 
             composed = composer.full(overrides)
         except Exception as error:
             raise explain_refusal(composer, overrides, error) from error
-        provenance = trace(composer.loader, composer.config_name, list(overrides))
+        provenance = composer.trace(overrides)
         provenance.verify(composed)
     for key in keys or [""]:
         chains = {each: chain for each, chain in provenance.settings.items() if not key or f"{each}.".startswith(f"{key}.")}
         if not chains:
             known = [*provenance.settings, *provenance.sections]
-            raise ConfigError([Violation(key, rule=f"unknown key{did_you_mean(key, known)}", origin="on the command line")])
+            rule = f"unknown key{did_you_mean(key, known)}"
+            raise ConfigError([Violation(key, rule=rule, source=command_line(), action="word")])
         for each, (*before, last) in chains.items():
             inexact = "   (could not be traced exactly)" if each in provenance.inexact else ""
             yield f"{each} = {show(last.value)}{_resolved(composed, each, last.value)}   {last.source}{inexact}"

@@ -43,7 +43,7 @@ from gpt2hydra.composition.job import job
 from gpt2hydra.composition.schema import ROOTS, instantiate, register_schemas
 from gpt2hydra.composition.yaml_traps import as_typed
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import COMMAND_LINE, ConfigError, Violation
+from gpt2hydra.config.errors import ConfigError, Violation, command_line
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.words import did_you_mean
@@ -136,9 +136,9 @@ class _CommandLine:
         try:
             yield
         except ConfigError as error:
-            typed = {text.partition("=")[0].lstrip("+"): f"set by {COMMAND_LINE}{text}" for text in self.arguments.overrides}
+            typed = {text.partition("=")[0].lstrip("+"): command_line(text) for text in self.arguments.overrides}
             told = [
-                replace(each, origin=typed.get(each.key, "")) if each.key.startswith("hydra.") and not each.origin else each
+                replace(each, source=typed.get(each.key)) if each.key.startswith("hydra.") and not each.source else each
                 for each in error.violations
             ]
             raise error if told == list(error.violations) else ConfigError(told) from error
@@ -197,7 +197,7 @@ class _CommandLine:
             raise ConfigError([Violation("--experimental-rerun", self.arguments.experimental_rerun, rule)])
         for option, folder in (("--config-path", self.config_dir), ("--config-dir", self.arguments.config_dir)):
             if folder is not None and not os.path.isdir(folder):
-                raise ConfigError([Violation(option, str(folder), "is not a folder", "set by the command line")])
+                raise ConfigError([Violation(option, str(folder), "is not a folder", command_line())])
         if not (Path(self.config_dir) / f"{self.config_name}.yaml").is_file() and self.arguments.config_dir is None:
             known = sorted(file.stem for file in Path(self.config_dir).glob("*.yaml"))
             near = did_you_mean(self.config_name, known)
@@ -287,9 +287,8 @@ class _CommandLine:
 
     def _refuse(self, composer: Composer, problems: Sequence[Violation]) -> None:
         if problems:
-            from gpt2hydra.composition.origins import with_origins
-
-            raise ConfigError(with_origins(composer, self.arguments.overrides, problems))
+            provenance = composer.trace(self.arguments.overrides)
+            raise ConfigError(map(provenance.blame, problems))
 
 
 def _declared_class(function: Job, config_name: str) -> type[Checked]:
@@ -307,13 +306,11 @@ def _declared_class(function: Job, config_name: str) -> type[Checked]:
 
 def print_plan(composer: Composer, overrides: Sequence[str], config: Checked) -> None:
     """What would run, on standard output: ``dry_run=true``."""
-    from gpt2hydra.composition.origins import changes
-
-    changed = changes(composer, overrides, config)
+    changed = composer.trace(overrides).changes(config)
     if isinstance(config, TrainConfig):
         from gpt2hydra.data.corpus import training_tokens
         from gpt2hydra.sizing.plan import Plan
 
         print(Plan(config, training_tokens(config), changed))
     else:
-        print("\n".join(f"{key} = {value}   ({origin})" for key, value, origin in changed))
+        print("\n".join(f"{each}   ({each.source.set_it()})" for each in changed))

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from gpt2hydra.composition.composer import Composer, task_overrides
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import COMMAND_LINE, ConfigError, Violation
+from gpt2hydra.config.errors import ConfigError, Violation
 
 MOST_POINTS = 100_000
 """An adaptive sweeper's space larger than this is checked value by value instead of point by point."""
@@ -75,10 +75,11 @@ class Preflight:
 
 def summary(violation: Violation) -> str:
     """A violation on one line; who set it is said unless the overrides, which stand beside it, tell."""
-    head, *rest = str(violation).splitlines()
-    origin = "" if COMMAND_LINE in violation.origin or not violation.origin else f" ({violation.origin})"
-    remedy = f"; try: {violation.suggestion}" if violation.suggestion else ""
-    return f"{head} {violation.rule}{origin}{remedy}" if rest else head
+    sources = (violation.source, *violation.others.values())
+    typed = any(source is not None and source.kind == "command line" for source in sources)
+    origin = f" ({violation.origin})" if violation.origin and not typed else ""
+    remedy = f"; try: {violation.suggestion}" if violation.remedy else ""
+    return f"{violation.head} {violation.rule}{origin}{remedy}"
 
 
 def preflight(composer: Composer, points: list[Point]) -> Preflight:
@@ -89,9 +90,7 @@ def preflight(composer: Composer, points: list[Point]) -> Preflight:
 
 
 def _with_origins(composer: Composer, point: Point, violations: Sequence[Violation]) -> tuple[Violation, ...]:
-    from gpt2hydra.composition.origins import with_origins
-
-    return tuple(with_origins(composer, point, violations))
+    return tuple(map(composer.trace(point).blame, violations))
 
 
 # ------------------------------------------------------------------------------------------------------- the points

@@ -11,9 +11,8 @@ from pathlib import Path
 from gpt2hydra.cli.extras import install_command
 from gpt2hydra.composition.compose import compose, compose_and_check
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.origins import changes
 from gpt2hydra.composition.yaml_traps import as_typed
-from gpt2hydra.config.errors import COMMAND_LINE, ConfigError, Violation
+from gpt2hydra.config.errors import ConfigError, Violation, command_line
 from gpt2hydra.config.gpt2 import CONF_DIR, GPT2Config
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data.corpus import training_tokens
@@ -43,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
     composer = Composer("train", CONF_DIR, options.config_dir, frozen=True)
     overrides = as_typed(options.overrides, TrainConfig)
     config: TrainConfig = compose_and_check(composer, overrides)
-    plan = Plan(config, training_tokens(config), changes(composer, overrides, config))
+    plan = Plan(config, training_tokens(config), composer.trace(overrides).changes(config))
     print(json.dumps(plan.to_dict(), indent=2) if options.json else plan)
 
 
@@ -60,7 +59,7 @@ def plot(overrides: Sequence[str], path: str) -> Path:
     chosen = next((text for text in overrides if text.startswith("model=")), None)
     if chosen is not None:
         rule = "is drawn beside all others: leave it out"
-        raise ConfigError([Violation("model", chosen.partition("=")[2], rule, f"set by {COMMAND_LINE}{chosen}")])
+        raise ConfigError([Violation("model", chosen.partition("=")[2], rule, command_line(chosen))])
     plans = {name: Plan(compose("train", [*overrides, f"model={name}"])) for name in GPT2Config.presets()}
     if find_spec("matplotlib") is None:
         rule = f"needs matplotlib, which is not installed: {install_command('plot')}"

@@ -28,7 +28,7 @@ from gpt2hydra.composition.hydra_internals import Callbacks, report_as_hydra
 from gpt2hydra.composition.job import job as running_job
 from gpt2hydra.composition.schema import instantiate, register_resolvers
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.errors import ConfigError, Typed, Violation
 from gpt2hydra.training.directory import check_directory
 
 
@@ -150,8 +150,8 @@ def check_directories(composer: Composer, composed: DictConfig, points: Sequence
         check_directory(Path(directory), "hydra.sweep.dir", parent)
         if directory in users:
             rule = f"gives points #{users[directory]} and #{number} one directory, {directory}"
-            remedy = f"hydra.sweep.subdir='{_NUMBERED[0]}'"
-            raise ConfigError([Violation("hydra.sweep.subdir", written["subdir"], rule, suggestion=remedy)])
+            remedy = {"hydra.sweep.subdir": Typed(_NUMBERED[0])}
+            raise ConfigError([Violation("hydra.sweep.subdir", written["subdir"], rule, remedy=remedy)])
         users[directory] = number
 
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hydra import version
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
@@ -44,8 +44,11 @@ from gpt2hydra.composition.hydra_internals import (
 )
 from gpt2hydra.composition.schema import config_class_of, instantiate, register_schemas
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import ABSENT, COMMAND_LINE, ConfigError, Violation
+from gpt2hydra.config.errors import ABSENT, ConfigError, Typed, Violation, command_line
 from gpt2hydra.config.keys import field_at
+
+if TYPE_CHECKING:
+    from gpt2hydra.composition.provenance import Provenance
 
 C = TypeVar("C", bound=Checked)
 
@@ -179,12 +182,17 @@ class Composer:
         if self._suspicious is None:
             self._suspicious = suspicious(file for file, *_ in yaml_files(self.folders))
         if self._suspicious:
-            from gpt2hydra.composition.provenance import trace
-
-            violations = misread(trace(self.loader, self.config_name, list(overrides)), type(config))
+            violations = misread(self.trace(overrides), type(config))
             if violations:
                 raise ConfigError(violations)
         return config
+
+    def trace(self, overrides: Sequence[str]) -> Provenance:
+        """Who set each value of this config with ``overrides``."""
+        from gpt2hydra.composition.provenance import trace  # a valid configuration rarely needs it
+
+        with hydra_state():
+            return trace(self.loader, self.config_name, list(overrides))
 
     # --------------------------------------------------------------------------------------------------- the parts
 
@@ -220,19 +228,17 @@ class Composer:
         for override in overrides:
             if not (override.is_delete() or isinstance(override.value(), list)):
                 continue
-            key, line = override.key_or_group, override.input_line
+            key, typed = override.key_or_group, command_line(override.input_line)
             field = field_at(config_class, key)
             if field is None or "section" not in field.metadata or not self.is_group(key):
                 continue
             rule = f"must be one of {', '.join(self.loader.get_group_options(key))}"
             if override.is_delete():
-                violations.append(Violation(key, ABSENT, rule, f"deleted by {COMMAND_LINE}{line}", self.usual_choice(key)))
+                violations.append(Violation(key, ABSENT, rule, typed, self.usual_choice(key), action="deleted"))
             else:
-                several = ",".join(map(str, override.value()))  # type: ignore[arg-type]  # a list
-                origin = f"set by {COMMAND_LINE}{line}"
-                violations.append(
-                    Violation(key, f"[{several}]", f"{rule}; a sweep tries several", origin, f"-m {key}={several}")
-                )
+                several = Typed(",".join(map(str, override.value())))  # type: ignore[arg-type]  # a list
+                rule = f"{rule}; a sweep tries several"
+                violations.append(Violation(key, f"[{several}]", rule, typed, {key: several}, multirun=True))
         return violations
 
     def usual_choices(self) -> dict[str, str | None]:
@@ -244,10 +250,10 @@ class Composer:
                 self._usual = {}
         return self._usual
 
-    def usual_choice(self, group: str) -> str:
-        """An override that chooses what the defaults list does, or the group's first option."""
+    def usual_choice(self, group: str) -> dict[str, object]:
+        """A remedy that chooses what the defaults list does, or the group's first option."""
         choice = self.usual_choices().get(group) or next(iter(self.loader.get_group_options(group)), None)
-        return f"{group}={choice}" if choice else ""
+        return {group: choice} if choice else {}
 
     def _split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override] | None]:
         """Group choices, and value overrides if all of them are plain ones; None where Hydra must decide."""

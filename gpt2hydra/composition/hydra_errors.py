@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from hydra.errors import HydraException, MissingConfigException
 
 from gpt2hydra.composition.sources import displayed
-from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.errors import ConfigError, Violation, command_line
 from gpt2hydra.config.words import closest, show
 
 
@@ -43,7 +43,7 @@ def no_override(text: str) -> Violation:
     """The violation of an argument that is no override."""
     dashes = "; options of Hydra stand by themselves, see --hydra-help" if text.startswith("-") else ""
     rule = f"is not an override, which is KEY=VALUE, or ~KEY to delete{dashes}"
-    return Violation(show(text), rule=rule, origin="on the command line")
+    return Violation(show(text), rule=rule, source=command_line(), action="word")
 
 
 def grammar(error: Exception, key: str) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 
 from gpt2hydra.composition.composer import Composer, task_overrides
-from gpt2hydra.composition.provenance import trace
 from gpt2hydra.config.checked import Checked
 
 JOB: ContextVar[Checked | None] = ContextVar("gpt2hydra_job", default=None)
@@ -35,8 +34,5 @@ def set_by(config: Checked) -> dict[str, Any] | None:
     if JOB.get() is not config or not HydraConfig.initialized():
         return None
     composer = Composer.of_running_job()
-    provenance = trace(composer.loader, composer.config_name, task_overrides(HydraConfig.get()))
-    return {
-        key: [{"value": each.value, "source": each.source} for each in reversed(chain)]
-        for key, chain in provenance.settings.items()
-    }
+    provenance = composer.trace(task_overrides(HydraConfig.get()))
+    return {key: [each.to_dict() for each in reversed(chain)] for key, chain in provenance.settings.items()}

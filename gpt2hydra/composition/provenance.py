@@ -20,27 +20,10 @@ from hydra.core.override_parser.types import Override
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from gpt2hydra.composition.hydra_internals import ConfigLoader, DefaultsList, Repository, defaults_list, open_repository
-from gpt2hydra.composition.sources import DEFAULT, Layer, Path, agree, layer_of, layer_of_node, layers_of, leaf_nodes
-from gpt2hydra.config.errors import COMMAND_LINE
-from gpt2hydra.config.words import show
-
-DELETED: Any = type("Deleted", (), {"__repr__": lambda self: "(deleted)"})()
-"""The value of a key that was deleted."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One source that set one key.
-
-    ``value`` is raw: not converted to the schema's type, interpolations not resolved. ``source`` is as a user reads it:
-    ``conf/model/large.yaml:3``, ``the command line: model.n_head=7``, ``the default``. ``written`` is the text of a plain
-    YAML scalar, which YAML may read as something else: ``012`` is 10, ``1:30`` is 90, ``yes`` is true.
-    """
-
-    key: str
-    value: object
-    source: str
-    written: str | None = None
+from gpt2hydra.composition.sources import Layer, Path, agree, layer_of, layer_of_node, layers_of, leaf_nodes
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.errors import ABSENT, DEFAULT, DELETED, Setting, Source, Violation, command_line
+from gpt2hydra.config.keys import field_at, leaves
 
 
 @dataclass
@@ -53,22 +36,24 @@ class Provenance:
     """
 
     settings: dict[str, tuple[Setting, ...]]
-    sections: dict[str, str]
+    sections: dict[str, Source]
     inexact: frozenset[str] = field(default=frozenset())
-    demanded: dict[str, str] = field(default_factory=dict)
+    demanded: dict[str, Source] = field(default_factory=dict)
 
-    def origin(self, key: str) -> str:
-        """Who set ``key``, in words, and what it replaced; of a part of a list or of a deleted section, who set the whole."""
+    def setting(self, key: str) -> Setting | None:
+        """What is in force under ``key``; of a part of a list or of a deleted section, what set the whole."""
         if key in self.sections and key not in self.settings:
-            return _set_by(self.sections[key])
+            return Setting(key, ABSENT, self.sections[key])
         name = self._nearest(key)
         if name is None:
-            return ""
-        if name in self.inexact:
-            return "could not be traced exactly"
-        last, before = self.settings[name][-1], self.replaced(name)
-        words = f"deleted by {last.source}" if last.value is DELETED else _set_by(last.source)
-        return words + (f"   (was {show(before.value)}, {before.source})" if before else "")
+            return None
+        last = self.settings[name][-1]
+        return dataclasses.replace(last, source=Source("untraced")) if name in self.inexact else last
+
+    def source(self, key: str) -> Source | None:
+        """Who set ``key``, if it was set."""
+        setting = self.setting(key)
+        return setting.source if setting else None
 
     def replaced(self, key: str) -> Setting | None:
         """What the setting in force replaced, if it was another value."""
@@ -76,8 +61,27 @@ class Provenance:
         unchanged = before is not None and last is not None and repr(before.value) == repr(last.value)
         return None if before is None or unchanged or before.value in (DELETED, MISSING) else before
 
+    def blame(self, violation: Violation) -> Violation:
+        """``violation`` with who set its key, and what that replaced; as it is where it knows who."""
+        setting = self.setting(violation.key)
+        if violation.source is not None or setting is None:
+            return violation
+        deleted = setting.value is DELETED and setting.source.kind != "untraced"
+        replaced = None if setting.source.kind == "untraced" else self.replaced(setting.key)
+        action = "deleted" if deleted else violation.action
+        return dataclasses.replace(violation, source=setting.source, action=action, replaced=replaced)
+
+    def changes(self, config: Checked) -> list[Setting]:
+        """Every value of ``config`` that differs from the schema's default, with who set it."""
+        found = []
+        for key, value in leaves(config):
+            field, source = field_at(type(config), key), self.source(key)
+            if field is not None and "rule" in field.metadata and value != field.default and source is not None:
+                found.append(Setting(key, value, source))
+        return found
+
     def verify(self, cfg: DictConfig) -> frozenset[str]:
-        """The keys that Hydra composed otherwise, from the same overrides; :meth:`origin` admits it from now on."""
+        """The keys that Hydra composed otherwise, from the same overrides; :meth:`setting` admits it from now on."""
         replayed = {key: chain[-1].value for key, chain in self.settings.items() if chain[-1].value is not DELETED}
         composed = {_dotted(path): node for path, node in leaf_nodes(cfg) if path[0] != "hydra"}
         agreed = {key for key in replayed.keys() & composed.keys() if agree(composed[key], replayed[key])}
@@ -89,10 +93,6 @@ class Provenance:
         while name and name not in self.settings:
             name = name.rpartition(".")[0]
         return name or None
-
-
-def _set_by(source: str) -> str:
-    return source if source == DEFAULT else f"set by {source}"
 
 
 def trace(loader: ConfigLoader, config_name: str | None, overrides: Sequence[str | Override]) -> Provenance:
@@ -143,9 +143,9 @@ class _Replay:
 
     def __init__(self) -> None:
         self.chains: dict[Path, list[Setting]] = {}
-        self.sections: dict[Path, str] = {(): DEFAULT}
+        self.sections: dict[Path, Source] = {(): DEFAULT}
         self.kinds: dict[Path, Any] = {}
-        self.demanded: dict[Path, str] = {}
+        self.demanded: dict[Path, Source] = {}
 
     def provenance(self) -> Provenance:
         sections = {_dotted(path): source for path, source in self.sections.items() if path}
@@ -177,7 +177,7 @@ class _Replay:
 
     def override(self, override: Override) -> None:
         """Apply an override as typed, whether or not Hydra would let it."""
-        path, source = tuple(split_key(override.key_or_group)), f"{COMMAND_LINE}{override.input_line}"
+        path, source = tuple(split_key(override.key_or_group)), command_line(override.input_line)
         if override.is_delete():
             return self._delete(self._follow(path), source)
         value: Any = override.value()
@@ -208,7 +208,7 @@ class _Replay:
         setting = Setting(_dotted(path), layer.value, layer.source, layer.written)
         self.chains.setdefault(path, []).append(setting)
 
-    def _open(self, path: Path, source: str) -> None:
+    def _open(self, path: Path, source: Source) -> None:
         """Make a section of a leaf: of an interpolation, a copy of what it refers to; of a typed leaf, its defaults."""
         leaf = self._forget(path)
         target = self._target(path, leaf.value) if leaf else None
@@ -226,13 +226,13 @@ class _Replay:
             moved = path + each[len(target) :]
             self.chains[moved] = [dataclasses.replace(setting, key=_dotted(moved)) for setting in self.chains[each]]
 
-    def _delete(self, path: Path, source: str) -> None:
+    def _delete(self, path: Path, source: Source) -> None:
         self._clear(path, source)
         chain = self.chains.setdefault(path, [])
         if not chain or chain[-1].value is not DELETED:
             chain.append(Setting(_dotted(path), DELETED, source))
 
-    def _clear(self, path: Path, source: str) -> None:
+    def _clear(self, path: Path, source: Source) -> None:
         for each in _below(path, self.sections):
             del self.sections[each]
         for each in filter(self._leaf, _below(path, self.chains)):

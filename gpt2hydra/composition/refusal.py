@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,13 +23,12 @@ from yaml import YAMLError
 from gpt2hydra.composition.composer import Composer, as_job, hydra_state, parse
 from gpt2hydra.composition.hydra_errors import as_it_came, file_error, first_line, grammar, no_override
 from gpt2hydra.composition.hydra_internals import Repository, apply_override, load_default
-from gpt2hydra.composition.origins import SET, with_origin
-from gpt2hydra.composition.provenance import replay
-from gpt2hydra.composition.schema import DELETED, config_class_of, examine, in_order
+from gpt2hydra.composition.provenance import Provenance, replay
+from gpt2hydra.composition.schema import CANNOT_BE_DELETED, config_class_of, examine, in_order
 from gpt2hydra.composition.sources import layers_of
 from gpt2hydra.composition.yaml_traps import misread
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import ABSENT, COMMAND_LINE, ConfigError, Violation, assignment
+from gpt2hydra.config.errors import ABSENT, DELETED, Blank, ConfigError, Source, Typed, Violation, command_line
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.keys import field_at, fields_of
 from gpt2hydra.config.unknown_keys import unknown_below
@@ -80,7 +78,7 @@ class _Diagnosis:
         known = {violation.key for violation in self.found}
         found = [*self.found, *(each for key, each in seen.items() if key not in known)]
         found = [self._unchosen(each) if each.value is ABSENT else each for each in found]
-        return in_order(self.root, [with_origin(each, provenance, self.root) for each in self._unpackaged(found)])
+        return in_order(self.root, [_traced(each, provenance, self.root) for each in self._unpackaged(found)])
 
     def _let_hydra_resolve(self, config: DictConfig) -> None:
         """Where a value refers to ``${hydra:...}``, and no job runs that it could be read from, make one up."""
@@ -93,23 +91,22 @@ class _Diagnosis:
         told = set()
         for violation in violations:
             group = violation.key.partition(".")[0]
-            belongs = self.root is None or field_at(self.root, group) is not None or SET in violation.origin
+            belongs = self.root is None or field_at(self.root, group) is not None or _is_typed(violation)
             if belongs or group not in self._groups():
                 yield violation
             elif group not in told:
                 told.add(group)
                 chosen = next((each.input_line for each in self.choices if each.key_or_group == group), None)
                 rule = "names a file that is empty, or lacks its first line: # @package _global_"
-                yield Violation(group, rule=rule, origin=f"{SET}{chosen}" if chosen else "")
+                yield Violation(group, rule=rule, source=command_line(chosen) if chosen else None)
 
     def _unchosen(self, violation: Violation) -> Violation:
         """The violation of a section that has no value since no option was chosen, in the words of a choice."""
         options = self.composer.loader.get_group_options(violation.key)
         if not options:
             return violation
-        return dataclasses.replace(
-            violation, rule=f"must be one of {', '.join(options)}", suggestion=self.composer.usual_choice(violation.key)
-        )
+        rule, remedy = f"must be one of {', '.join(options)}", self.composer.usual_choice(violation.key)
+        return dataclasses.replace(violation, rule=rule, remedy=remedy)
 
     def _try_hydras(self, override: Override) -> None:
         """Report an override of Hydra's own config that Hydra refuses."""
@@ -128,7 +125,7 @@ class _Diagnosis:
             meant = ".".join(["hydra", *sections, near or ""])
             rule = f"unknown key of Hydra's own config{f'; did you mean {meant}?' if near else ''}"
             rule = rule if unknown else f"is refused by Hydra: {first_line(error.__cause__ or error).rstrip('.')}"
-            self.found.append(Violation(key, value, rule, f"{SET}{line}", f"{meant}={value}" if near else ""))
+            self.found.append(Violation(key, value, rule, command_line(line), {meant: Typed(value)} if near else {}))
 
     # ---------------------------------------------------------------------------------------------- the command line
 
@@ -144,16 +141,10 @@ class _Diagnosis:
             override.value()
         except Exception as error:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
             reason = "has too many digits" if isinstance(error, ValueError) and "digits" in str(error) else grammar(error, key)
-            self.found.append(Violation(key, value, reason, f"{SET}{show(text)}"))
+            self.found.append(Violation(key, value, reason, command_line(show(text))))
             return
         if override.is_sweep_override():
-            if override.is_hydra_override():
-                rule, remedy = "is a list of values: Hydra's own config cannot be swept over", ""
-            else:
-                rule, remedy = "is a list of values to sweep over, which needs -m (--multirun)", f"-m {shlex.quote(text)}"
-                if re.fullmatch(r"\d{1,3}(,\d{3})+", value):
-                    rule, remedy = "is a list of values for Hydra; a number has no commas", f"{key}={value.replace(',', '')}"
-            self.found.append(Violation(key, value, rule, f"{SET}{text}", remedy))
+            self.found.append(self._sweep(override, key, value))
         elif self.composer.is_group(override.key_or_group) and not isinstance(override.value(), dict):
             self._sort_choice(override, key, value)
         elif override.is_hydra_override():
@@ -161,19 +152,28 @@ class _Diagnosis:
         else:
             self.values.append(override)
 
+    def _sweep(self, override: Override, key: str, value: str) -> Violation:
+        """The violation of an override with several values, where no sweep was asked for."""
+        typed = command_line(override.input_line)
+        if override.is_hydra_override():
+            return Violation(key, value, "is a list of values: Hydra's own config cannot be swept over", typed)
+        if re.fullmatch(r"\d{1,3}(,\d{3})+", value):
+            rule = "is a list of values for Hydra; a number has no commas"
+            return Violation(key, value, rule, typed, {key: int(value.replace(",", ""))})
+        rule = "is a list of values to sweep over, which needs -m (--multirun)"
+        return Violation(key, value, rule, typed, {override.get_key_element(): Typed(value)}, multirun=True)
+
     def _sort_choice(self, override: Override, key: str, value: str) -> None:
-        chosen = override.value()
+        chosen, typed = override.value(), command_line(override.input_line)
         options = self.composer.loader.get_group_options(override.key_or_group)
         names = [chosen] if isinstance(chosen, str) else chosen if isinstance(chosen, list) else []
         wrong = [name for name in names if name not in options and "/" not in str(name)]
         if wrong or (not names and not override.is_delete()):
             near = closest(str(chosen), options)
             rule = f"must be one of {', '.join(options)}"
-            suggestion = f"{key}={near}" if near else self.composer.usual_choice(key)
-            self.found.append(Violation(key, value, rule, f"{SET}{override.input_line}", suggestion))
+            self.found.append(Violation(key, value, rule, typed, {key: near} if near else self.composer.usual_choice(key)))
         elif override.is_add() and override.package is None and key in self.composer.usual_choices():
-            origin = f"{SET}{override.input_line}"
-            self.found.append(Violation(key, value, "is chosen already; leave out the plus", origin, f"{key}={value}"))
+            self.found.append(Violation(key, value, "is chosen already; leave out the plus", typed, {key: Typed(value)}))
             self.choices.append(dataclasses.replace(override, type=OverrideType.CHANGE))
         else:
             self.choices.append(override)
@@ -212,12 +212,12 @@ class _Diagnosis:
 
     def _blame(self, override: Override, error: Exception) -> Violation:
         """The violation of a choice that does not load: of the file that is wrong, where it is not the choice itself."""
-        key, value, line = override.get_key_element(), override.get_value_element_as_str(), override.input_line
+        key, value, typed = override.get_key_element(), override.get_value_element_as_str(), command_line(override.input_line)
         violation = file_error(error, f"{override.key_or_group}/{value}")
         itself = isinstance(error, MissingConfigException) and error.missing_cfg_file == f"{override.key_or_group}/{value}"
         if itself or not isinstance(error, (MissingConfigException, YAMLError, UnicodeDecodeError)):
-            return dataclasses.replace(violation, key=key, value=value, origin=f"{SET}{line}")
-        return dataclasses.replace(violation, origin=f"chosen by {COMMAND_LINE}{line}")
+            return dataclasses.replace(violation, key=key, value=value, source=typed)
+        return dataclasses.replace(violation, source=typed, action="chose")
 
     # ----------------------------------------------------------------------------------------------------- the files
 
@@ -245,7 +245,7 @@ class _Diagnosis:
             head, _, rest = key.partition(".")
             rule = f"must be nested in YAML: {head}: {{{rest}: {show(raw[key])}}}"
             line = self._line(default, repository, key)
-            self.found.append(Violation(key, raw[key], rule, line, assignment(key, raw[key])))
+            self.found.append(Violation(key, raw[key], rule, line, {key: raw[key]}))
         for key, value in _leaves({key: raw[key] for key in raw if key not in dotted}):
             if not self._set(config, key, value):
                 self.found.append(self._cannot_be(key, value))
@@ -263,12 +263,12 @@ class _Diagnosis:
                 rule = f"is refused by Hydra: {first_line(error)}"
                 yield Violation(f"hydra.{key}", value, rule, self._line(default, repository, *["hydra", *key.split(".")]))
 
-    def _line(self, default: ResultDefault, repository: Repository, *path: str) -> str:
-        """``set by FILE:LINE``, of a key in a file."""
+    def _line(self, default: ResultDefault, repository: Repository, *path: str) -> Source | None:
+        """File and line of a key."""
         layer = next(iter(layers_of(repository, str(default.config_path))), None)
         for key in path:
             layer = layer.value.get(key, layer) if layer is not None and isinstance(layer.value, dict) else layer
-        return f"set by {layer.source}" if layer is not None else ""
+        return layer.source if layer is not None else None
 
     def _set(self, config: DictConfig, key: str, value: Any) -> bool:
         """Set one value as a merge would; whether that could be."""
@@ -310,35 +310,60 @@ class _Diagnosis:
 
     def _cannot_be(self, key: str, value: Any, override: Override | None = None) -> Violation:
         assert self.root is not None
-        line = (override.input_line or "") if override else ""
-        origin = f"{SET}{line}" if override else ""
+        source = command_line(override.input_line) if override else None
         field = field_at(self.root, key)
         if override is not None and override.is_delete():
-            rule = DELETED if field is not None else "cannot be deleted: there is no such key"
-            return Violation(key, rule=rule, origin=origin)
+            rule = CANNOT_BE_DELETED if field is not None else "cannot be deleted: there is no such key"
+            return Violation(key, rule=rule, source=source)
         if field is None:
-            return dataclasses.replace(unknown_below(self.root, key, value, self._groups()), origin=origin)
+            return dataclasses.replace(unknown_below(self.root, key, value, self._groups()), source=source)
         if "computed" in field.metadata:
-            return Violation(key, value, f"is computed ({field.metadata['doc']}); it cannot be set", origin)
+            return Violation(key, value, f"is computed ({field.metadata['doc']}); it cannot be set", source)
         if "section" in field.metadata:
-            return Violation(
-                key,
-                value,
-                f"is a section; set its keys, for example {key}.{fields_of(field.metadata['section'])[0].name}",
-                origin,
-            )
+            rule = f"is a section; set its keys, for example {key}.{fields_of(field.metadata['section'])[0].name}"
+            return Violation(key, value, rule, source)
         obeyed: Rule = field.metadata["rule"]
-        problem, remedy = obeyed.problem(value), obeyed.remedy(value)
-        suggestion = "" if remedy is ABSENT or obeyed.problem(remedy) else assignment(key, remedy)
+        problem, nearest = obeyed.problem(value), obeyed.remedy(value)
+        remedy: dict[str, object] = {} if nearest is ABSENT or obeyed.problem(nearest) else {key: nearest}
         if override is not None and override.is_add() and not isinstance(override.value(), Mapping):
             rule = "exists already; leave out the plus"
-            return Violation(
-                key, value, f"{problem}; it {rule}" if problem else rule, origin, suggestion if problem else line[1:]
-            )
-        return Violation(key, value, problem or f"must be {obeyed}", origin, suggestion)
+            if problem:
+                return Violation(key, value, f"{problem}; it {rule}", source, remedy)
+            return Violation(key, value, rule, source, {key: Typed(override.get_value_element_as_str())})
+        return Violation(key, value, problem or f"must be {obeyed}", source, remedy)
 
     def _groups(self) -> list[str]:
         return [group for group in self.composer.usual_choices() if not group.startswith("hydra/")]
+
+
+def _is_typed(violation: Violation) -> bool:
+    return violation.source is not None and violation.source.kind == "command line"
+
+
+def _traced(violation: Violation, provenance: Provenance, root: type[Checked]) -> Violation:
+    """The violation with who set its key and the others, and, where it has no better remedy, the value that was replaced."""
+    field, setting = field_at(root, violation.key), provenance.setting(violation.key)
+    computed = field is not None and "computed" in field.metadata
+    told = provenance.blame(violation)
+    if computed:
+        return dataclasses.replace(told, replaced=None)
+    if _is_typed(violation) and setting is not None and setting.source == violation.source and setting.value is not DELETED:
+        told = dataclasses.replace(told, replaced=provenance.replaced(setting.key))
+    remedy = violation.remedy
+    blank = any(isinstance(value, Blank) for value in remedy.values())
+    if blank if violation.value is ABSENT else not remedy:
+        remedy = _as_before(violation.key, field, provenance) or remedy
+    others = {key: provenance.source(key) for key in violation.others}
+    return dataclasses.replace(told, remedy=remedy, others=others)
+
+
+def _as_before(key: str, field: dataclasses.Field[Any] | None, provenance: Provenance) -> dict[str, object]:
+    """The newest earlier value that obeys the rule, the schema's default at the last; or nothing."""
+    if field is None or "rule" not in field.metadata:
+        return {}
+    earlier = [setting.value for setting in reversed(provenance.settings.get(key, ())[:-1])]
+    obeying = (value for value in (*earlier, field.default) if field.metadata["rule"].problem(value) is None)
+    return next(({key: value} for value in obeying), {})
 
 
 def _is_hydras(default: ResultDefault) -> bool:

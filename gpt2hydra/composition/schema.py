@@ -32,7 +32,7 @@ C = TypeVar("C", bound=Checked)
 ROOTS: dict[str, type[Checked]] = {"train_schema": TrainConfig, "generate_schema": GenerateConfig}
 """Name in the ConfigStore → what the gate makes of it."""
 
-DELETED = "cannot be deleted: every key of the schema has a value"
+CANNOT_BE_DELETED = "cannot be deleted: every key of the schema has a value"
 
 MIRRORS: dict[type[Checked], type] = {}
 """Frozen configuration class → the mutable dataclass that Hydra composes into."""
@@ -132,16 +132,8 @@ def instantiate(config: DictConfig, config_class: type[Checked] | None = None) -
     config_class = config_class or config_class_of(config)
     values, violations = examine(config, config_class)
     if violations:
-        raise ConfigError(_below(place, each) for each in violations)
+        raise ConfigError(each.below(place) if place else each for each in violations)
     return build(config_class, values)
-
-
-def _below(place: str, violation: Violation) -> Violation:
-    """A violation of a part of a larger config, ``instantiate(config.encoder)``, with the keys of the whole."""
-    if not place:
-        return violation
-    remedies = re.sub(r"(^| )(?=[\w.]+=)", rf"\1{place}.", violation.suggestion)
-    return dataclasses.replace(violation, key=f"{place}.{violation.key}", suggestion=remedies)
 
 
 def examine(
@@ -161,7 +153,7 @@ def examine(
     if OmegaConf.get_type(config) is MIRRORS[config_class]:  # composed, so that nothing is absent unless it was deleted
         for field in fields_of(config_class):
             if field.name not in given and field.name not in distrusted:
-                broken[field.name] = Violation(field.name, rule=DELETED)
+                broken[field.name] = Violation(field.name, rule=CANNOT_BE_DELETED)
     values, violations = check(config_class, _without_absent(given), distrusted=distrusted | frozenset(broken))
     return values, in_order(config_class, _causes(config, [*violations, *broken.values()], distrusted))
 

@@ -19,11 +19,10 @@ from hydra.plugins.config_source import ConfigSource
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, UnionNode, ValueNode
 
 from gpt2hydra.composition.hydra_internals import Repository, declared_types, is_mapping, node_at, raw_value, yaml_loader
+from gpt2hydra.config.errors import DEFAULT, Source
 
 Path = tuple[Any, ...]
 """The keys from the root of a config to a node."""
-
-DEFAULT = "the default"
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Layer:
     """What one source says about one key: a leaf, or more layers by key."""
 
     value: Any
-    source: str
+    source: Source
     written: str | None = None
     kind: Any = None  # the dataclass of this mapping, in a structured config
     each: Any = None  # the dataclass of every value of this mapping
@@ -60,7 +59,7 @@ def _read(source: ConfigSource, config_path: str) -> Layer:
     else:
         config = source.load_config(config_path).config
         is_schema = "/" not in config_path and is_dataclass(OmegaConf.get_type(config))
-        layer = layer_of_node(config, DEFAULT if is_schema else f"the ConfigStore: {config_path}")
+        layer = layer_of_node(config, DEFAULT if is_schema else Source("ConfigStore", config_path))
     if isinstance(layer.value, dict):
         layer.value.pop("defaults", None)
         return layer
@@ -91,12 +90,12 @@ def _layer_of_yaml(loader: Any, node: yaml.Node | None, value: Any, file: str, l
         for key_node, value_node in node.value:  # flattened: '<<' is gone, and its keys stand before the mapping's own
             key = loader.construct_object(key_node, deep=True)
             layers[key] = _layer_of_yaml(loader, value_node, value[key], file, key_node.start_mark.line + 1)
-        return Layer(layers, f"{file}:{line}")
+        return Layer(layers, Source("file", file, line))
     plain = isinstance(node, yaml.ScalarNode) and node.style is None
-    return Layer(value, f"{file}:{line}", node.value if node and plain else None)
+    return Layer(value, Source("file", file, line), node.value if node and plain else None)
 
 
-def layer_of_node(node: Node | None, source: str) -> Layer:
+def layer_of_node(node: Node | None, source: Source) -> Layer:
     """A layer of a structured config."""
     declared = declared_types(node) if isinstance(node, DictConfig) else (None, None)
     kind, each = (kind if is_dataclass(kind) else None for kind in declared)
@@ -105,7 +104,7 @@ def layer_of_node(node: Node | None, source: str) -> Layer:
     return Layer(_raw(node), source, kind=kind)
 
 
-def layer_of(value: object, source: str) -> Layer:
+def layer_of(value: object, source: Source) -> Layer:
     """A layer of an override's value."""
     return Layer({key: layer_of(each, source) for key, each in value.items()} if isinstance(value, dict) else value, source)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import COMMAND_LINE, Violation, assignment
+from gpt2hydra.config.errors import Violation
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.keys import field_at, fields_of
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
@@ -54,10 +54,8 @@ def misread(provenance: Provenance, root: type[Checked]) -> list[Violation]:
     """A violation for each value in force that YAML reads otherwise than a person does, and for each that ``???`` asks for."""
     violations = []
     for key, source in provenance.demanded.items():
-        if not source.startswith(COMMAND_LINE) and field_at(root, key) is not None:
-            violations.append(
-                Violation(key, "???", "must be given: the file leaves it to the command line", f"set by {source}")
-            )
+        if source.kind != "command line" and field_at(root, key) is not None:
+            violations.append(Violation(key, "???", "must be given: the file leaves it to the command line", source))
     for key, chain in provenance.settings.items():
         field, written = field_at(root, key), chain[-1].written
         if field is None or written is None or "rule" not in field.metadata:
@@ -65,7 +63,7 @@ def misread(provenance: Provenance, root: type[Checked]) -> list[Violation]:
         problem = _problem(written, chain[-1].value, field.metadata["rule"])
         if problem:
             remedy = written if field.metadata["rule"].kind is str else decimal(written)
-            violations.append(Violation(key, written, problem, suggestion=assignment(key, remedy) if remedy else ""))
+            violations.append(Violation(key, written, problem, remedy={key: remedy} if remedy else {}))
     return violations
 
 

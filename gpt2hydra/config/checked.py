@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from gpt2hydra.config.declaration import mistakes, relations_of
-from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, assignment
+from gpt2hydra.config.errors import ABSENT, Blank, ConfigError, Violation
 from gpt2hydra.config.fields import Broken, Relation, Rule
 from gpt2hydra.config.fingerprint import fingerprint
 from gpt2hydra.config.keys import default_of, fields_of, leaves, place
@@ -164,8 +164,8 @@ def _check_value(field: dataclasses.Field[Any], value: Any, key: str) -> tuple[A
     problem = rule.problem(value)
     if problem is None:
         return rule.stored(value), []
-    remedy = rule.remedy(value)
-    return ABSENT, [Violation(key, value, problem, suggestion="" if remedy is ABSENT else assignment(key, remedy))]
+    nearest = rule.remedy(value)
+    return ABSENT, [Violation(key, value, problem, remedy={} if nearest is ABSENT else {key: nearest})]
 
 
 def _check_section(
@@ -211,10 +211,13 @@ def _broken_relation(rule: Relation, broken: object, valid: Mapping[str, Any], p
     message = broken.rule
     for key in rule.keys:
         message = message.replace(f"{{{key}}}", f"{prefix}{key} = {show(valid[key])}")
-    suggestion = " ".join(assignment(f"{prefix}{key}", value) for key, value in broken.remedy.items())
-    return Violation(f"{prefix}{rule.keys[0]}", valid[rule.keys[0]], message, suggestion=suggestion)
+    blamed, *others = rule.keys
+    remedy = {f"{prefix}{key}": value for key, value in broken.remedy.items()}
+    return Violation(
+        f"{prefix}{blamed}", valid[blamed], message, remedy=remedy, others=dict.fromkeys(f"{prefix}{key}" for key in others)
+    )
 
 
 def missing(key: str, field: dataclasses.Field[Any]) -> Violation:
     """The violation of a key that must be given and is not."""
-    return Violation(key, rule=f"must be given: {field.metadata['doc']}", suggestion=f"{key}=...")
+    return Violation(key, rule=f"must be given: {field.metadata['doc']}", remedy={key: Blank("...")})

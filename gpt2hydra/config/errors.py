@@ -1,47 +1,200 @@
 """What is said of a configuration that is refused: :class:`Violation`, one broken rule, and :class:`ConfigError`, all of them.
 
-Standard library only.
+Who set a value (:class:`Source`, :class:`Setting`) and what to type instead are kept as data; they become words here, when
+a report is printed. Standard library only.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Literal
 
-from gpt2hydra.config.words import show
+from gpt2hydra.config.words import plain, show
 
-ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "(no value)"})()
-"""Stands for 'there is no value': a missing key, a field without a default."""
 
-COMMAND_LINE = "the command line: "
-"""Begins the source of a value that an override set; the override as typed follows."""
+class Absent(Enum):
+    """Stands where there is no value. An enum, so that a copied or unpickled member is the same one."""
+
+    ABSENT = "(no value)"
+    DELETED = "(deleted)"
+
+    def __repr__(self) -> str:
+        return str(self.value)
+
+
+ABSENT: Any = Absent.ABSENT
+"""There is no value: a missing key, a field without a default. In a remedy: delete the key."""
+
+DELETED: Any = Absent.DELETED
+"""There was a value, and it was deleted."""
+
+
+class Typed(str):
+    """The value of an override as it is typed in Hydra's grammar: ``2,3``, ``${a.b}``. It is not quoted as text would be."""
+
+
+class Blank(str):
+    """What stands where only the user knows the value: ``...``, ``FOLDER``."""
+
+
+# ----------------------------------------------------------------------------------------------------- who set a value
+
+
+@dataclass(frozen=True)
+class Source:
+    """Who set a value. ``str()`` names it in a report.
+
+    Args:
+        kind: ``default``: the schema. ``file``: a YAML file. ``ConfigStore``: a config that Python stored there.
+            ``command line``: an override, also one that was given to ``compose``. ``untraced``: nobody can tell.
+        file: the file's path, relative to the current directory where it lies below; the name of a node of the ConfigStore.
+        line: of the file, from 1; None where the whole file is meant.
+        override: as it was typed; None where it is an option or a word that is no override.
+    """
+
+    kind: Literal["default", "file", "ConfigStore", "command line", "untraced"]
+    file: str | None = None
+    line: int | None = None
+    override: str | None = None
+
+    def __str__(self) -> str:
+        names = {
+            "default": "the default",
+            "file": self.file if self.line is None else f"{self.file}:{self.line}",
+            "ConfigStore": f"the ConfigStore: {self.file}",
+            "command line": "the command line" if self.override is None else f"the command line: {self.override}",
+            "untraced": "could not be traced exactly",
+        }
+        return str(names[self.kind])
+
+    def set_it(self) -> str:
+        """``set by conf/train.yaml:3``, ``the default``."""
+        return str(self) if self.kind in ("default", "untraced") else f"set by {self}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is known of kind, file, line and override; ``Source(**mapping)`` is the inverse."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+DEFAULT = Source("default")
+
+
+def command_line(override: str | None = None) -> Source:
+    """An override as typed, or the command line as such."""
+    return Source("command line", override=override)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One source that set one key.
+
+    ``value`` is raw: not converted to the schema's type, interpolations not resolved; ``DELETED`` where the source deleted
+    the key. ``written`` is the text of a plain YAML scalar, which YAML may read as something else: ``012`` is 10, ``1:30``
+    is 90, ``yes`` is true.
+    """
+
+    key: str
+    value: object
+    source: Source
+    written: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.key} = {show(self.value)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Value and source for JSON; ``deleted`` in place of a value that was deleted."""
+        value = {"deleted": True} if self.value is DELETED else {"value": plain(self.value)}
+        return {**value, "source": self.source.to_dict()}
+
+
+# ------------------------------------------------------------------------------------------------------- what is wrong
 
 
 @dataclass(frozen=True)
 class Violation:
     """One broken rule.
 
-    ``key`` is dotted (``model.n_head``), ``value`` what was received, ``rule`` what it must obey, ``origin`` who set it
-    (empty in plain Python) and ``suggestion`` an override to paste (``model.n_head=8``), or nothing.
+    Args:
+        key: dotted, ``model.n_head``.
+        value: what was received; ``ABSENT`` where nothing was.
+        rule: what the value must obey, in words.
+        source: who set it; None in plain Python.
+        remedy: keys to set instead, with their values; ``ABSENT`` deletes one (``~key``).
+        multirun: the remedy is a sweep, which takes ``-m``.
+        action: what the source did: it ``set`` the key, ``deleted`` it, ``chose`` the file that is wrong, or holds a
+            ``word`` that is no override.
+        replaced: the setting before that of ``source``, if it had another value.
+        others: the other keys that the rule is about, with who set them as far as that is known.
     """
 
     key: str
     value: object = ABSENT
     rule: str = ""
-    origin: str = ""
-    suggestion: str = ""
+    source: Source | None = None
+    remedy: Mapping[str, object] = field(default_factory=dict, hash=False)
+    multirun: bool = False
+    action: Literal["set", "deleted", "chose", "word"] = "set"
+    replaced: Setting | None = None
+    others: Mapping[str, Source | None] = field(default_factory=dict, hash=False)
+
+    @property
+    def head(self) -> str:
+        """``model.n_head = 7``, or the key alone where there is no value."""
+        return self.key if self.value is ABSENT else f"{self.key} = {show(self.value)}"
+
+    @property
+    def origin(self) -> str:
+        """Who set it, in words: ``set by the command line: model.n_head=7   (was 20, conf/model/large.yaml:3)``."""
+        if self.source is None:
+            return ""
+        by = {"set": self.source.set_it(), "deleted": f"deleted by {self.source}", "chose": f"chosen by {self.source}"}
+        words = by.get(self.action, f"on {self.source}")
+        if self.replaced is not None:
+            words += f"   (was {show(self.replaced.value)}, {self.replaced.source})"
+        if self.source.kind != "command line":  # what the user typed last broke the rule
+            typed = ((key, source) for key, source in self.others.items() if source and source.kind == "command line")
+            words += next((f"; {key} is {source.set_it()}" for key, source in typed), "")
+        return words
+
+    @property
+    def suggestion(self) -> str:
+        """The remedy to paste: ``model.n_head=8``; empty where there is none."""
+        return " ".join(["-m"] * self.multirun + [assignment(key, value) for key, value in self.remedy.items()])
 
     def __str__(self) -> str:
-        head = self.key if self.value is ABSENT else f"{self.key} = {show(self.value)}"
-        lines = [head, f"  {self.rule}"]
-        if self.origin:
+        lines = [self.head, f"  {self.rule}"]
+        if self.source is not None:
             lines.append(f"  {self.origin}")
-        if self.suggestion:
+        if self.remedy:
             lines.append(f"  try: {self.suggestion}")
         return "\n".join(lines)
+
+    def below(self, place: str) -> Violation:
+        """The same of a part of a larger config: every key stands below ``place``."""
+        remedy = {f"{place}.{key}": value for key, value in self.remedy.items()}
+        others = {f"{place}.{key}": source for key, source in self.others.items()}
+        return dataclasses.replace(self, key=f"{place}.{self.key}", remedy=remedy, others=others)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON holds it; ``origin`` and ``suggestion`` are the words of a report."""
+        facts: dict[str, Any] = {"key": self.key, "rule": self.rule}
+        if self.value is not ABSENT:
+            facts["value"] = plain(self.value)
+        if self.source is not None:
+            facts |= {"source": self.source.to_dict(), "action": self.action, "origin": self.origin}
+        if self.replaced is not None:
+            facts["replaced"] = self.replaced.to_dict()
+        if any(self.others.values()):
+            facts["others"] = {key: source.to_dict() for key, source in self.others.items() if source is not None}
+        if self.remedy:
+            remedy = {key: {"deleted": True} if each is ABSENT else plain(each) for key, each in self.remedy.items()}
+            facts |= {"remedy": remedy, "multirun": self.multirun, "suggestion": self.suggestion}
+        return facts
 
 
 class ConfigError(ValueError, AssertionError):
@@ -59,6 +212,10 @@ class ConfigError(ValueError, AssertionError):
         head = f"{count} problem{'s' * (count != 1)} in the configuration; nothing was started."
         return "\n\n".join([head, *(_indent(str(violation)) for violation in self.violations)])
 
+    def to_dict(self) -> dict[str, Any]:
+        """The report for a program: ``{"violations": [...]}``, each as :meth:`Violation.to_dict` has it."""
+        return {"violations": [violation.to_dict() for violation in self.violations]}
+
 
 def _indent(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
@@ -66,7 +223,11 @@ def _indent(text: str) -> str:
 
 def assignment(key: str, value: object) -> str:
     """``key=value`` to paste into a shell: text that Hydra or the shell would read otherwise is quoted for both."""
-    if not isinstance(value, str) or re.fullmatch(r"[\w./:@%+-]+", value, re.ASCII) or value in ("...", "FOLDER"):
+    if value is ABSENT:
+        return f"~{key}"
+    if isinstance(value, Typed):
+        return shlex.quote(f"{key}={value}")
+    if not isinstance(value, str) or isinstance(value, Blank) or re.fullmatch(r"[\w./:@%+-]+", value, re.ASCII):
         return f"{key}={show(value)}"
     quoted = value.replace("'", "\\'")
     return shlex.quote(f"{key}='{quoted}'") if set(value) & set("\"$`\\!'") else f"\"{key}='{quoted}'\""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.errors import ConfigError, Source, Violation
 from gpt2hydra.config.fields import Broken, computed, integer, number, relation
 from gpt2hydra.config.words import did_you_mean
 
@@ -92,9 +92,7 @@ class GPT2Config(Checked):
         try:
             return cls.from_dict(_read_flat_yaml(file))
         except ConfigError as error:
-            raise ConfigError(
-                Violation(v.key, v.value, v.rule, f"set by {file}", v.suggestion) for v in error.violations
-            ) from None
+            raise ConfigError(replace(each, source=Source("file", str(file))) for each in error.violations) from None
 
     @classmethod
     def presets(cls) -> dict[str, GPT2Config]:
@@ -141,9 +139,9 @@ def _read_flat_yaml(file: Path) -> dict[str, Any]:
     try:
         content = yaml.load(file.read_text(encoding="utf-8"), Loader=_loader())  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise ConfigError([Violation("model", file.stem, f"cannot be read: {error}", f"set by {file}")]) from None
+        raise ConfigError([Violation("model", file.stem, f"cannot be read: {error}", Source("file", str(file)))]) from None
     if content is not None and not isinstance(content, dict):
-        raise ConfigError([Violation("model", file.stem, "must be a YAML file of key: value lines", f"set by {file}")])
+        raise ConfigError([Violation("model", file.stem, "must be a YAML file of key: value lines", Source("file", str(file)))])
     return content or {}
 
 

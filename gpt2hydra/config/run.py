@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from gpt2hydra.config.checked import Checked, section
+from gpt2hydra.config.errors import Blank
 from gpt2hydra.config.fields import Broken, Relation, choice, flag, integer, number, relation, text
 from gpt2hydra.config.gpt2 import GPT2Config
 
@@ -47,7 +48,9 @@ class DataConfig(Checked):
 @relation("path", "name")
 def _bpe_needs_files(path: str | None, name: str) -> Broken | None:
     if name == "gpt2" and path is None:
-        return Broken("must be given for {name}: a folder with vocab.json and merges.txt, or a hub name", {"path": "FOLDER"})
+        return Broken(
+            "must be given for {name}: a folder with vocab.json and merges.txt, or a hub name", {"path": Blank("FOLDER")}
+        )
     if name == "bytes" and path is not None:
         return Broken("must be null for {name}, which reads no files", {"path": None})
     return None

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpt2hydra.config.errors import ABSENT, Violation, assignment
+from gpt2hydra.config.errors import ABSENT, Violation
 from gpt2hydra.config.keys import default_of, field_at, fields_of, keys_of
 from gpt2hydra.config.words import closest, show
 
@@ -14,9 +14,9 @@ from gpt2hydra.config.words import closest, show
 def unknown_key(config_class: type[Any], key: object, value: object = ABSENT, prefix: str = "") -> Violation:
     """The violation of a key that ``config_class`` does not know, with the key that was probably meant."""
     near = closest(str(key), (field.name for field in fields_of(config_class)))
-    suggestion = _instead(config_class, near, value, prefix) if near else ""
+    remedy = _instead(config_class, near, value, prefix) if near else {}
     rule = "unknown key" + (f"; did you mean {prefix}{near}?" if near else f"; known: {_known(config_class)}")
-    return Violation(f"{prefix}{show(str(key))}", value, rule, suggestion=suggestion)
+    return Violation(f"{prefix}{show(str(key))}", value, rule, remedy=remedy)
 
 
 def unknown_below(root: type[Any], key: str, value: object, groups: Sequence[str] = ()) -> Violation:
@@ -27,22 +27,22 @@ def unknown_below(root: type[Any], key: str, value: object, groups: Sequence[str
         return Violation(key, value, f"unknown key: {parent} is a single value, it has no keys below it")
     near = _meant(root, key, groups)
     if near is not None:
-        return Violation(key, value, f"unknown key; did you mean {near}?", suggestion=_instead(root, near, value))
+        return Violation(key, value, f"unknown key; did you mean {near}?", remedy=_instead(root, near, value))
     section = above.metadata["section"] if above is not None else root
     return dataclasses.replace(unknown_key(section, last if above is not None else key), key=key, value=value)
 
 
-def _instead(config_class: type[Any], near: str, value: object, prefix: str = "") -> str:
-    """An override of the key that was meant: with the value if that obeys, or what the value was to be, or the default."""
+def _instead(config_class: type[Any], near: str, value: object, prefix: str = "") -> dict[str, object]:
+    """The key that was meant, with the value if that obeys, or what the value was to be, or the default."""
     field = field_at(config_class, near)
     if value is ABSENT or isinstance(value, Mapping) or (field is not None and "computed" in field.metadata):
-        return ""
+        return {}
     if field is not None and "section" in field.metadata:  # modle=large
-        return assignment(f"{prefix}{near}", value) if isinstance(value, str) else ""
+        return {f"{prefix}{near}": value} if isinstance(value, str) else {}
     if field is not None and field.metadata["rule"].problem(value):
         remedy = field.metadata["rule"].remedy(value)
         value = default_of(field) if remedy is ABSENT else remedy
-    return "" if value is ABSENT else assignment(f"{prefix}{near}", value)
+    return {} if value is ABSENT else {f"{prefix}{near}": value}
 
 
 def _meant(root: type[Any], key: str, groups: Sequence[str]) -> str | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 def show(value: object, width: int = 80) -> str:
@@ -16,6 +17,18 @@ def show(value: object, width: int = 80) -> str:
     if isinstance(value, str) and (not text or text != text.strip() or not text.isprintable()):
         text = repr(text)
     return text if len(text) <= width else f"{text[: width - 20]}... ({len(text):,} characters)"
+
+
+def plain(value: object) -> Any:
+    """A value in JSON's types; what JSON lacks (NaN, an enormous integer, an object) as :func:`show` has it."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    if isinstance(value, str):
+        return str(value)
+    fits = (isinstance(value, float) and math.isfinite(value)) or (isinstance(value, int) and value.bit_length() <= 128)
+    return value if value is None or fits else show(value)
 
 
 def show_number(value: float) -> str:

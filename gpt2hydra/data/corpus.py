@@ -114,7 +114,7 @@ def _has_reference() -> bool:
 
 def _file_problems(key: str, path: str, limit: int) -> list[Violation]:
     if not path.strip():
-        return [Violation(key, path, "must not be empty", suggestion=f"{key}=null")]
+        return [Violation(key, path, "must not be empty", remedy={key: None})]
     found = text.files(path)
     if not found:
         return [Violation(key, path, "matches no file")]
@@ -122,7 +122,7 @@ def _file_problems(key: str, path: str, limit: int) -> list[Violation]:
         rule, meant = _file_problem(file, limit)
         if rule:
             rule = rule if len(found) == 1 else f"{show(str(file))}: {rule}"
-            return [Violation(key, path, rule, suggestion=f"{key}={meant}" if meant else "")]
+            return [Violation(key, path, rule, remedy={key: meant} if meant else {})]
     return [] if _with_content(found) else [Violation(key, path, "is empty" if len(found) == 1 else "matches empty files only")]
 
 
@@ -164,7 +164,7 @@ def _length_problems(config: TrainConfig) -> list[Violation]:
         count = _exact(each, config, needed)
         if count < needed:
             rule = f"is too short: it has {count:,} tokens, and training.seq_len + 1 = {needed:,} are needed"
-            found.append(Violation(key, each, rule, suggestion=_shorter(count)))
+            found.append(Violation(key, each, rule, remedy=_shorter(count)))
     return found
 
 
@@ -197,11 +197,11 @@ def _too_short(config: TrainConfig, total: int) -> list[Violation]:
         f"is too short: of its {total:,} tokens {shorter:,} are for {name} "
         f"(data.validation_fraction = {show(fraction)}), and training.seq_len + 1 = {needed:,} are needed"
     )
-    return [Violation("data.path", config.data.path, rule, suggestion=_shorter(shorter))]
+    return [Violation("data.path", config.data.path, rule, remedy=_shorter(shorter))]
 
 
-def _shorter(count: int) -> str:
-    return f"training.seq_len={count - 1}" if count > SHORTEST else ""
+def _shorter(count: int) -> dict[str, object]:
+    return {"training.seq_len": count - 1} if count > SHORTEST else {}
 
 
 def _cache_problems(config: TrainConfig) -> list[Violation]:

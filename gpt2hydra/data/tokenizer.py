@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.errors import Blank, ConfigError, Violation
 from gpt2hydra.config.run import TokenizerConfig
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.config.words import show
@@ -201,7 +201,7 @@ def not_fetched(path: str, reason: str) -> Violation:
         f"cannot be fetched from the Hugging Face hub ({reason.rstrip('.')}): must be a folder with vocab.json and "
         "merges.txt, or a name that can; tokenizer=bytes needs neither"
     )
-    return Violation("tokenizer.path", path, rule, suggestion="tokenizer.path=FOLDER")
+    return Violation("tokenizer.path", path, rule, remedy={"tokenizer.path": Blank("FOLDER")})
 
 
 def problems(config: TokenizerConfig, vocab_size: int) -> list[Violation]:
@@ -253,7 +253,7 @@ def _vocabulary_problems(path: str, vocab: Path, vocab_size: int) -> list[Violat
         return [Violation("tokenizer.path", path, problem)]
     if symbols > vocab_size:
         rule = f"must be ≥ {symbols:,}, the symbols of tokenizer.path = {path}"
-        return [Violation("model.vocab_size", vocab_size, rule, suggestion=f"model.vocab_size={symbols}")]
+        return [Violation("model.vocab_size", vocab_size, rule, remedy={"model.vocab_size": symbols})]
     return []
 
 

@@ -27,7 +27,7 @@ def pick(wanted: str, key: str) -> torch.device:
         return torch.device(next(name for name, usable in there.items() if usable))
     if not there[wanted]:
         rule = f"must be here: {ABSENT[wanted].format(version=torch.__version__)}"
-        raise ConfigError([Violation(key, wanted, rule, suggestion=f"{key}=auto")])
+        raise ConfigError([Violation(key, wanted, rule, remedy={key: "auto"})])
     return torch.device(wanted)
 
 
@@ -53,7 +53,7 @@ def check_precision(precision: str, device: torch.device) -> None:
     if precision != "fp32" and (old_gpu or old_mac):
         name = torch.cuda.get_device_name(device) if old_gpu else "macOS before 14"
         rule = f"must be fp32: {name} has no bfloat16"
-        raise ConfigError([Violation("training.precision", precision, rule, suggestion="training.precision=fp32")])
+        raise ConfigError([Violation("training.precision", precision, rule, remedy={"training.precision": "fp32"})])
 
 
 def keep_freed_memory() -> None:

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from gpt2hydra.config.errors import Setting
 from gpt2hydra.config.fingerprint import fingerprints
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.sizing import counts as sizing
 from gpt2hydra.sizing.fit import Device, gigabytes, largest_batch, memory_warning, peak_of_batch, step_memory
 from gpt2hydra.sizing.memory import PARTS, TrainingMemory
-
-Changed = Sequence[tuple[str, str, str]]
-"""``(key, value, who set it)`` of what is not the default."""
 
 TextTokens = tuple[int, bool]
 """Tokens of the training text, and whether that is exact or an estimate."""
@@ -37,7 +35,8 @@ class Plan:
 
     config: TrainConfig
     text: TextTokens | None = None
-    changed: Changed = ()
+    changed: Sequence[Setting] = ()
+    """What is not the default, and who set it."""
 
     @cached_property
     def device(self) -> Device:
@@ -103,7 +102,7 @@ class Plan:
             "kv_cache_bytes": self.kv_cache,
             "kv_cache_dtype": KV_CACHE_DTYPE,
             "fingerprints": fingerprints(self.config),
-            "changed": [{"key": key, "value": value, "origin": origin} for key, value, origin in self.changed],
+            "changed": [{"key": each.key, **each.to_dict()} for each in self.changed],
         }
 
     def __str__(self) -> str:
@@ -121,10 +120,10 @@ class Plan:
         warning = memory_warning(self.config)
         if warning:
             lines += ["", warning]
-        told = [each for each in self.changed if not each[0].startswith(("hardware.", "dry_run"))]  # they stand above
+        told = [each for each in self.changed if not each.key.startswith(("hardware.", "dry_run"))]  # they stand above
         if told:
-            width = max(len(f"{key} = {value}") for key, value, _ in told)
-            lines += ["", "Not the default:", *(f"  {f'{key} = {value}':<{width}}  {origin}" for key, value, origin in told)]
+            width = max(len(str(each)) for each in told)
+            lines += ["", "Not the default:", *(f"  {each!s:<{width}}  {each.source.set_it()}" for each in told)]
         return "\n".join(lines)
 
     def _parameters(self) -> Iterator[_Row]:

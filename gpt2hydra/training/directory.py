@@ -8,7 +8,8 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
-from gpt2hydra.config.errors import ConfigError, Violation, assignment
+from gpt2hydra.checkpoint import kept
+from gpt2hydra.config.errors import ConfigError, Violation
 
 
 def new_directory() -> Path:
@@ -19,13 +20,13 @@ def new_directory() -> Path:
 def check_directory(directory: Path, key: str, parent: Path | None = None) -> None:
     """Refuse an output directory, which ``key`` gives or its ``parent``, that cannot be written or holds a run."""
     try:
-        finished = (directory / "checkpoint").exists()
+        has_checkpoints = any((directory / name).exists() for name in (kept.FOLDER, *kept.OLD_FOLDERS))
         existing = next(folder for folder in (directory, *directory.parents) if folder.exists())
     except OSError as error:  # a name that is too long
         raise ConfigError([unwritable(directory, error.strerror, key)]) from None
-    if finished:
-        rule = "holds the checkpoint of an earlier run, which would be overwritten; choose another"
-        raise ConfigError([Violation(key, str(directory), rule, suggestion=assignment(key, f"{parent or directory}-2"))])
+    if has_checkpoints:
+        rule = "holds the checkpoints of an earlier run; choose another"
+        raise ConfigError([Violation(key, str(directory), rule, remedy={key: f"{parent or directory}-2"})])
     if not existing.is_dir():
         raise ConfigError([unwritable(directory, f"{existing} is a file", key)])
     if not os.access(existing, os.W_OK | os.X_OK):
@@ -35,7 +36,7 @@ def check_directory(directory: Path, key: str, parent: Path | None = None) -> No
 def unwritable(directory: Path, reason: object, key: str) -> Violation:
     """The violation of an output directory."""
     rule = f"must be a folder that can be written ({reason})"
-    return Violation(key, str(directory), rule, suggestion=f"{key}={'outputs/mine' if key.endswith('dir') else 'mine'}")
+    return Violation(key, str(directory), rule, remedy={key: "outputs/mine" if key.endswith("dir") else "mine"})
 
 
 def remove_fresh(directory: Path) -> None:

@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from transformers import GPT2LMHeadModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 
 from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.checkpoint import kept
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import GenerateConfig, TrainConfig, TrainingConfig
 from gpt2hydra.data import corpus as data
@@ -63,15 +64,13 @@ class Diverged(Stopped):
     @classmethod
     def at(cls, config: TrainingConfig, step: int, loss: float, saved: str) -> Diverged:
         """The loss of a step was not finite."""
-        rate = config.learning_rate
+        key, rate = "training.learning_rate", config.learning_rate
         rule = f"made the loss {loss} at step {step:,} of {config.max_steps:,}; {saved}"
-        return cls([Violation("training.learning_rate", rate, rule, suggestion=f"training.learning_rate={rate / 3:.1g}")])
+        return cls([Violation(key, rate, rule, remedy={key: float(f"{rate / 3:.1g}")})])
 
 
 def train(config: TrainConfig, output_dir: Path | None = None, set_by: Mapping[str, Any] | None = None) -> Result:
-    """Train a model and leave ``checkpoint/``, ``run.json``, ``loss.csv`` and ``loss.png`` in ``output_dir``.
-
-    The checkpoint is written anew at each evaluation.
+    """Train a model and leave ``checkpoints/``, ``run.json``, ``loss.csv`` and ``loss.png`` in ``output_dir``.
 
     Args:
         output_dir: by default a new folder below ``outputs/``.
@@ -103,7 +102,7 @@ class Run(TrainerCallback):
     def __init__(self, config: TrainConfig, output_dir: Path, set_by: Mapping[str, Any] | None) -> None:
         self.config, self.settings = config, config.training
         self.set_by = set_by
-        self.output_dir, self.folder = output_dir, output_dir / "checkpoint"
+        self.output_dir, self.folder = output_dir, kept.place(output_dir, 0)
         self.step, self.saved_step = 0, 0
 
     def __call__(self) -> Result:
@@ -159,7 +158,10 @@ class Run(TrainerCallback):
         validation = self._evaluate(kwargs["model"])
         self.progress.clock += time.perf_counter() - elapsed
         self.progress.add(self.step, loss, validation, rate)
-        checkpoint.save(kwargs["model"], self.tokenizer, self.config, self.step, self.folder)
+        self.folder = kept.place(self.output_dir, self.step)
+        weights = kwargs["model"].state_dict()
+        checkpoint.save(self.folder, weights, self.tokenizer, self.config, self.step, validation_loss=validation)
+        kept.retire(self.output_dir, 2)
         self.saved_step = self.step
         self.progress.restart_clock()
 

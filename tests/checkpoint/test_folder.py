@@ -98,65 +98,6 @@ def test_the_command_line_refuses_before_torch_is_imported(run: CommandLine, tmp
     assert (run.left_behind(), "torch" in sys.modules) == before
 
 
-# ---------------------------------------------------------------------------------------------------- whole or not at all
-
-
-def test_a_folder_appears_once_it_is_full(tmp_path: Path) -> None:
-    with checkpoint.appears(tmp_path / "run/checkpoint") as unfinished:
-        (unfinished / "config.json").write_text("new")
-        assert not (tmp_path / "run/checkpoint").exists()
-    assert everything(tmp_path / "run") == {"checkpoint/config.json": "new"}
-
-
-def test_a_later_one_takes_its_place(tmp_path: Path) -> None:
-    for content in ("old", "new"):
-        with checkpoint.appears(tmp_path / "checkpoint") as unfinished:
-            (unfinished / f"{content}.json").write_text(content)
-    assert everything(tmp_path) == {"checkpoint/new.json": "new"}
-
-
-@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
-def test_a_failure_in_the_middle_leaves_the_former_one(error: BaseException, tmp_path: Path) -> None:
-    former(tmp_path)
-    with pytest.raises(type(error)), checkpoint.appears(tmp_path / "checkpoint") as unfinished:
-        (unfinished / "config.json").write_text("new")
-        raise error
-    assert everything(tmp_path) == {"checkpoint/config.json": "old"}
-
-
-def test_a_failure_between_the_two_renames_leaves_the_former_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    former(tmp_path)
-    rename = Path.rename
-
-    def fails(self: Path, target: Path) -> Path:
-        if self.name.endswith("unfinished"):
-            raise OSError("disk gone")
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", fails)
-    with pytest.raises(OSError, match="disk gone"), checkpoint.appears(tmp_path / "checkpoint") as unfinished:
-        (unfinished / "config.json").write_text("new")
-    assert everything(tmp_path) == {"checkpoint/config.json": "old"}
-
-
-def test_what_a_killed_process_left_is_put_right_by_the_next_save(tmp_path: Path) -> None:
-    former(tmp_path)
-    (tmp_path / "checkpoint").rename(tmp_path / ".checkpoint-former")
-    (tmp_path / ".checkpoint-unfinished").mkdir()
-    with pytest.raises(OSError, match="full"), checkpoint.appears(tmp_path / "checkpoint"):
-        raise OSError("full")
-    assert everything(tmp_path) == {"checkpoint/config.json": "old"}
-
-
-def former(folder: Path) -> None:
-    (folder / "checkpoint").mkdir()
-    (folder / "checkpoint/config.json").write_text("old")
-
-
-def everything(folder: Path) -> dict[str, str]:
-    return {str(file.relative_to(folder)): file.read_text() for file in folder.rglob("*") if file.is_file()}
-
-
 def test_nothing_of_this_module_needs_torch() -> None:
     code = "import sys, gpt2hydra.checkpoint, gpt2hydra.data; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=CONF_DIR.parent, check=False).returncode == 0

@@ -194,7 +194,7 @@ def test_a_finished_run_is_not_overwritten(run: CommandLine) -> None:
     (run.folder / "done/checkpoint").mkdir(parents=True)
     outcome = run("hydra.run.dir=done")
     assert (outcome.code, outcome.configs) == (1, [])
-    assert "holds the checkpoint of an earlier run" in outcome.err and "try: hydra.run.dir=" in outcome.err
+    assert "holds the checkpoints of an earlier run" in outcome.err and "try: hydra.run.dir=" in outcome.err
     assert "    set by the command line: hydra.run.dir=done\n" in outcome.err
 
 

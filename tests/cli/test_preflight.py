@@ -140,7 +140,7 @@ def test_a_dry_run_with_bad_points_names_them(run: CommandLine) -> None:
 def test_a_point_with_an_absent_device_stops_the_sweep_before_its_first_job(
     run: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    absent = [Violation("training.device", "cuda", "must be here", suggestion="training.device=auto")]
+    absent = [Violation("training.device", "cuda", "must be here", remedy={"training.device": "auto"})]
     monkeypatch.setitem(extras.EXTRAS, "train", ())
     monkeypatch.setattr(
         "gpt2hydra.cli.sweep.device_problems", lambda config: absent if config.training.device == "cuda" else []

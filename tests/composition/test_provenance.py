@@ -24,7 +24,8 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from gpt2hydra.composition.provenance import DELETED, Provenance, trace
+from gpt2hydra.composition.provenance import Provenance, trace
+from gpt2hydra.config.errors import DELETED
 
 DEFAULT = "the default"
 
@@ -276,10 +277,10 @@ def agreed(seed: int) -> bool:
     assert chains.keys() == dict(leaves(raw)).keys(), overrides
     for key, value in leaves(raw):
         if value != {}:
-            assert chains[key][-1].source in places(value, overrides), (key, overrides)
+            assert str(chains[key][-1].source) in places(value, overrides), (key, overrides)
         for setting in chains[key]:
             if setting.value is not DELETED and setting.value != {}:
-                assert setting.source in places(setting.value, overrides), (key, overrides)
+                assert str(setting.source) in places(setting.value, overrides), (key, overrides)
     return True
 
 

@@ -1,10 +1,7 @@
-"""Rules, violations and the report."""
-
-import pickle
+"""Rules, and the words of a report."""
 
 import pytest
 
-from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.fields import Rule
 
 
@@ -39,12 +36,3 @@ def test_a_rule_says_itself_in_words(rule: Rule, words: str) -> None:
 )
 def test_a_rule_says_how_it_is_broken(rule: Rule, value: object, problem: str | None) -> None:
     assert rule.problem(value) == problem
-
-
-def test_the_error_survives_pickling() -> None:
-    error = ConfigError([Violation("a.b", 3, "must be ≤ 2", "set by me", "a.b=2")])
-    again = pickle.loads(pickle.dumps(error))
-    assert again.violations == error.violations
-    assert str(again) == (
-        "1 problem in the configuration; nothing was started.\n\n  a.b = 3\n    must be ≤ 2\n    set by me\n    try: a.b=2"
-    )

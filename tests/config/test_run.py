@@ -49,14 +49,14 @@ def test_rules_between_keys(given: dict[str, Any], key: str, rule: str) -> None:
 
 
 def test_remedies_are_accepted() -> None:
-    broken: dict[str, dict[str, float]] = {"model": {"vocab_size": 200, "n_positions": 64}}
+    broken: dict[str, dict[str, object]] = {"model": {"vocab_size": 200, "n_positions": 64}}
     broken |= {"training": {"max_steps": 50}}
     with pytest.raises(ConfigError) as caught:
         TrainConfig.from_dict(broken)
     for violation in caught.value.violations:
-        section, _, assignment = violation.suggestion.partition(".")
-        key, _, value = assignment.partition("=")
-        broken.setdefault(section, {})[key] = float(value) if "rate" in key else int(value)
+        for dotted, value in violation.remedy.items():
+            section, _, key = dotted.partition(".")
+            broken.setdefault(section, {})[key] = value
     assert TrainConfig.from_dict(broken).training.seq_len == 64
 
 

@@ -69,7 +69,7 @@ def test_a_glob_that_matches_nothing(tmp_path: Path) -> None:
 
 def test_a_folder(tmp_path: Path) -> None:
     said = "is a folder; must be a file or a glob"
-    assert problems(configured(tmp_path)) == [("data.path", said, f"data.path={tmp_path}/*.txt")]
+    assert problems(configured(tmp_path)) == [("data.path", said, f"\"data.path='{tmp_path}/*.txt'\"")]
 
 
 def test_empty_files(tmp_path: Path) -> None:

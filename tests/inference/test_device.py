@@ -32,8 +32,7 @@ def test_a_device_that_is_not_there_is_refused(wanted: str, what: str) -> None:
     with pytest.raises(ConfigError) as refused:
         pick(wanted, "training.device")
     rule = f"must be here: this machine has no {what} that PyTorch {torch.__version__} can use"
-    suggestion = "training.device=auto"
-    assert refused.value.violations == (Violation("training.device", wanted, rule, suggestion=suggestion),)
+    assert refused.value.violations == (Violation("training.device", wanted, rule, remedy={"training.device": "auto"}),)
 
 
 def test_every_cpu_computes_in_every_precision() -> None:

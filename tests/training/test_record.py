@@ -44,9 +44,9 @@ def test_a_run_keeps_its_config_and_who_set_each_value(run: CommandLine) -> None
     assert kept["fingerprints"] == {"model": config.model.fingerprint(), "run": config.fingerprint()}
     assert kept["command"] == ["train.py", "model=large", "model.n_head=10"]
     assert kept["set_by"]["model.n_head"] == [
-        {"value": 10, "source": "the command line: model.n_head=10"},
-        {"value": 20, "source": f"{CONF_DIR}/model/large.yaml:3"},
-        {"value": 12, "source": "the default"},
+        {"value": 10, "source": {"kind": "command line", "override": "model.n_head=10"}},
+        {"value": 20, "source": {"kind": "file", "file": f"{CONF_DIR}/model/large.yaml", "line": 3}},
+        {"value": 12, "source": {"kind": "default"}},
     ]
 
 
@@ -54,7 +54,8 @@ def test_each_job_of_a_sweep_keeps_its_own(run: CommandLine) -> None:
     run("-m", "model.n_head=4,6", job=keep(run.folder))
     for number in (4, 6):
         kept = content(run.folder / str(number))
-        assert kept["set_by"]["model.n_head"][0] == {"value": number, "source": f"the command line: model.n_head={number}"}
+        typed = {"kind": "command line", "override": f"model.n_head={number}"}
+        assert kept["set_by"]["model.n_head"][0] == {"value": number, "source": typed}
 
 
 def test_a_config_that_hydra_did_not_compose_is_kept_without_origins(run: CommandLine) -> None:

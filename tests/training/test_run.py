@@ -59,12 +59,13 @@ def test_it_learns(result: Result) -> None:
 
 
 def test_a_run_leaves_a_checkpoint_and_the_losses(result: Result) -> None:
-    run = result.checkpoint.parent
-    assert sorted(path.name for path in run.iterdir()) == [".lock", "checkpoint", "loss.csv", "loss.png", "run.json"]
+    run = result.checkpoint.parent.parent
+    assert sorted(path.name for path in run.iterdir()) == [".lock", "checkpoints", "loss.csv", "loss.png", "run.json"]
     assert sorted(path.name for path in result.checkpoint.iterdir()) == [
         "config.json",
         "generation_config.json",
         "gpt2hydra.json",
+        "manifest.json",
         "merges.txt",
         "model.safetensors",
         "tokenizer.json",
@@ -75,7 +76,7 @@ def test_a_run_leaves_a_checkpoint_and_the_losses(result: Result) -> None:
 
 
 def test_the_table_has_a_row_for_each_measurement(result: Result) -> None:
-    rows = table(result.checkpoint.parent)
+    rows = table(result.checkpoint.parent.parent)
     assert [(row["step"], row["tokens"]) for row in rows] == [(str(step), str(step * 128)) for step in (0, 5, 10, 15, 20)]
     assert [bool(row["validation_loss"]) for row in rows] == [True, False, True, False, True]
     assert [bool(row["training_loss"]) for row in rows] == [False, True, True, True, True]
@@ -90,7 +91,7 @@ def test_the_checkpoint_carries_the_run(result: Result) -> None:
 
 
 def test_the_checkpoint_is_the_trained_model(result: Result) -> None:
-    model, tokenizer = checkpoint.load(str(result.checkpoint.parent))
+    model, tokenizer = checkpoint.load(str(result.checkpoint.parent.parent))
     from gpt2hydra.training.loop import evaluate
 
     _, validation = data.tokens(tiny())
@@ -111,7 +112,7 @@ def test_the_same_seed_gives_the_same_losses(result: Result, tmp_path: Path) -> 
     other = train(tiny("training.seed=1"), tmp_path / "other")
     assert again.validation_loss == result.validation_loss != other.validation_loss
     columns = ("step", "training_loss", "validation_loss", "learning_rate")
-    runs = (result.checkpoint.parent, tmp_path / "again")
+    runs = (result.checkpoint.parent.parent, tmp_path / "again")
     first, second = ([[row[column] for column in columns] for row in table(run)] for run in runs)
     assert first == second
     assert again.sample == result.sample
@@ -152,7 +153,7 @@ def test_the_report_and_a_quiet_log(tmp_path: Path, capfd: pytest.CaptureFixture
     losses = [float(row["validation_loss"]) for row in table(tmp_path / "run") if row["validation_loss"]]
     assert re.match(r"\nTrained 20 steps on 2,560 tokens in \d+ s\.\n\n", out)
     assert f"  validation loss  {losses[0]:.3f} untrained → {losses[-1]:.3f} trained (nats per token)\n" in out
-    assert f"  checkpoint       {tmp_path}/run/checkpoint\n" in out
+    assert f"  checkpoint       {tmp_path}/run/checkpoints/step-000020\n" in out
     assert f"  losses           {tmp_path}/run/loss.png, loss.csv beside it\n" in out
     assert f"  sample from it   {sampling_command(tmp_path / 'run')}\n\nA sample of 30 tokens:\n" in out
     training, validation = map(len, data.tokens(tiny()))
@@ -212,7 +213,7 @@ def test_an_interrupted_run_says_what_was_saved(
     stop_at(monkeypatch, batch)
     with pytest.raises(KeyboardInterrupt):
         train(tiny(), tmp_path)
-    where = f"the checkpoint of step 10 is in {tmp_path}/checkpoint" if saved else "there is no checkpoint yet"
+    where = f"the checkpoint of step 10 is in {tmp_path}/checkpoints/step-000010" if saved else "there is no checkpoint yet"
     assert re.search(rf"Stopped after step \d+ of 20; {re.escape(where)}\.\n$", capfd.readouterr().err)
     assert checkpoint.locate(str(tmp_path)).joinpath("config.json").exists() == saved
 
@@ -245,10 +246,10 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pyt
     assert str(stopped.value) == (
         "Training diverged and was stopped.\n\n"
         "training.learning_rate = 0.01\n"
-        f"  made the loss nan at step 13 of 20; the checkpoint of step 10 is in {tmp_path}/checkpoint\n"
+        f"  made the loss nan at step 13 of 20; the checkpoint of step 10 is in {tmp_path}/checkpoints/step-000010\n"
         "  try: training.learning_rate=0.003"
     )
-    assert json.loads((tmp_path / "checkpoint/gpt2hydra.json").read_text())["step"] == 10
+    assert json.loads((tmp_path / "checkpoints/step-000010/gpt2hydra.json").read_text())["step"] == 10
 
 
 def test_a_divergence_survives_the_way_between_processes() -> None:
@@ -257,7 +258,7 @@ def test_a_divergence_survives_the_way_between_processes() -> None:
 
 
 def test_a_full_disk_ends_a_run_with_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoint, "save", full)
@@ -270,8 +271,8 @@ def test_a_full_disk_ends_a_run_with_a_word(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_finished_run_is_not_overwritten_from_python_either(result: Result) -> None:
-    with pytest.raises(ConfigError, match="holds the checkpoint of an earlier run"):
-        train(tiny(), result.checkpoint.parent)
+    with pytest.raises(ConfigError, match="holds the checkpoints of an earlier run"):
+        train(tiny(), result.checkpoint.parent.parent)
 
 
 def test_a_run_that_broke_its_weights_does_not_save_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,7 +299,7 @@ def test_the_command_line(run: CommandLine) -> None:
     outcome = run(*TINY, "hydra.run.dir=here", job=lambda config: train(config, output_dir()))
     assert outcome.code == 0
     assert "sample from it" in outcome.out
-    assert {path.name for path in (run.folder / "here").iterdir()} >= {".hydra", "checkpoint", "loss.csv", "loss.png"}
+    assert {path.name for path in (run.folder / "here").iterdir()} >= {".hydra", "checkpoints", "loss.csv", "loss.png"}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

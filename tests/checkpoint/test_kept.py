@@ -1,0 +1,95 @@
+"""Which checkpoints a run keeps: the newest, the best, the whole ones. Without torch."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gpt2hydra.checkpoint import kept, whole
+from gpt2hydra.checkpoint.kept import Kept
+from tests.checkpoints import write_checkpoint
+
+
+def keep(run: Path, step: int, loss: float | None = None) -> Kept:
+    """A checkpoint of a run, without weights."""
+    folder = kept.place(run, step)
+    with whole.appears(folder) as unfinished:
+        (unfinished / kept.RUN).write_text(json.dumps({"step": step, "validation_loss": loss, "config": {"dry_run": False}}))
+    return Kept(folder, step, loss)
+
+
+def test_checkpoints_come_in_the_order_of_their_steps(tmp_path: Path) -> None:
+    later, earlier = keep(tmp_path, 1_000_000, 2.5), keep(tmp_path, 999_500)
+    assert kept.checkpoints(tmp_path) == [earlier, later]
+    assert kept.newest(tmp_path) == later
+    assert later.folder.name == "step-1000000"
+
+
+def test_a_run_without_checkpoints_has_none(tmp_path: Path) -> None:
+    assert (kept.checkpoints(tmp_path), kept.newest(tmp_path), kept.best(tmp_path)) == ([], None, None)
+
+
+@pytest.mark.parametrize(
+    ("losses", "step"),
+    [
+        pytest.param([3.0, 2.0, 2.5], 2, id="the lowest"),
+        pytest.param([3.0, 2.0, 2.0], 3, id="the later of two alike"),
+        pytest.param([3.0, 2.0, None], 2, id="a measured one"),
+        pytest.param([None, None, None], 3, id="the newest where none was measured"),
+    ],
+)
+def test_the_best_has_the_lowest_validation_loss(losses: list[float | None], step: int, tmp_path: Path) -> None:
+    all_kept = [keep(tmp_path, number, loss) for number, loss in enumerate(losses, 1)]
+    assert kept.best(tmp_path) == all_kept[step - 1]
+
+
+@pytest.mark.parametrize(
+    ("keep_last", "left"),
+    [pytest.param(2, [2, 4, 5], id="the best and the last two"), pytest.param(4, [2, 3, 4, 5], id="the best among the last")],
+)
+def test_the_last_and_the_best_stay(keep_last: int, left: list[int], tmp_path: Path) -> None:
+    for step, loss in enumerate([5.0, 1.0, 4.0, 3.0, 2.0], 1):
+        keep(tmp_path, step, loss)
+    kept.retire(tmp_path, keep_last)
+    assert [each.step for each in kept.checkpoints(tmp_path)] == left
+
+
+def test_a_damaged_one_is_told_and_the_one_before_is_taken(tmp_path: Path) -> None:
+    first, second, third = (keep(tmp_path, step, 1 / step) for step in (1, 2, 3))
+    content = (third.folder / kept.RUN).read_text()
+    (third.folder / kept.RUN).write_text(content.replace("3", "4"))  # the size stays
+    (second.folder / whole.MANIFEST).unlink()
+    found, told = kept.undamaged(tmp_path)
+    assert (found, told) == (
+        first,
+        [
+            f"{third.folder} has a gpt2hydra.json that is not what was written: its SHA-256 differs",
+            f"{second.folder} has no manifest.json",
+        ],
+    )
+
+
+def test_what_is_no_checkpoint_is_passed_over(tmp_path: Path) -> None:
+    for name in ("step-7", "step-000007", "step-latest", ".step-000008-unfinished", "notes"):
+        (tmp_path / kept.FOLDER / name).mkdir(parents=True)
+    (tmp_path / kept.FOLDER / "step-000009").write_text("a file")
+    assert kept.checkpoints(tmp_path) == []
+
+
+def test_a_checkpoint_carries_its_config(tmp_path: Path) -> None:
+    assert kept.config_of(keep(tmp_path, 1).folder) == {"dry_run": False}
+
+
+@pytest.mark.parametrize("name", kept.OLD_FOLDERS)
+def test_the_one_checkpoint_of_an_older_version_is_the_best(name: str, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / name)
+    assert kept.best(tmp_path) == Kept(tmp_path / name, 0, None)
+    assert kept.undamaged(tmp_path) == (None, [])
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"step": "7"}', '{"step": -1}', '{"step": true}'])
+def test_a_run_that_says_nothing_of_use_is_no_checkpoint(content: str, tmp_path: Path) -> None:
+    with whole.appears(kept.place(tmp_path, 7)) as unfinished:
+        (unfinished / kept.RUN).write_text(content)
+    assert kept.checkpoints(tmp_path) == []
+    assert kept.undamaged(tmp_path)[1] == [f"{kept.place(tmp_path, 7)} has a gpt2hydra.json that cannot be read"]
