@@ -284,7 +284,10 @@ def agreed(seed: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("batch", range(12))
+BATCHES = [pytest.param(batch, marks=() if batch < 4 else pytest.mark.thorough) for batch in range(24)]
+
+
+@pytest.mark.parametrize("batch", BATCHES)
 def test_every_value_of_random_compositions_is_traced_to_where_it_was_written(batch: int, here: Path) -> None:
     write(TREE, here)
-    assert sum(agreed(batch * 1000 + each) for each in range(100)) >= 42  # Hydra refuses the rest
+    assert sum(agreed(batch * 1000 + each) for each in range(50)) >= 20  # Hydra refuses the rest

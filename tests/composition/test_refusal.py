@@ -539,9 +539,18 @@ def test_what_a_file_leaves_to_the_command_line_can_be_given_there(tmp_path: Pat
     assert gpt2hydra.compose("mine", ["experiment=x", "training.seed=3"], config_dir=conf).training.seed == 3
 
 
-@pytest.mark.parametrize("content", ["a: [\n", "- a\n", "hydra:\n  searchpath: 5\n", "defaults: 5\n"])
-def test_a_primary_config_that_cannot_be_used_is_a_report_too(content: str, tmp_path: Path) -> None:
-    assert report(name="mine", config_dir=a_conf(tmp_path, mine=content))
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        pytest.param("a: [\n", "mine.yaml:2\n    is not YAML", id="no YAML"),
+        pytest.param("- a\n", "mine\n    ", id="a list"),
+        pytest.param("hydra:\n  searchpath: 5\n", "mine\n    hydra.searchpath must be a list of strings", id="search path"),
+        pytest.param("defaults: 5\n", "mine\n    Invalid defaults list in 'mine', defaults must be a list", id="defaults"),
+    ],
+)
+def test_a_primary_config_that_cannot_be_used_is_a_report_too(content: str, told: str, tmp_path: Path) -> None:
+    said = report(name="mine", config_dir=a_conf(tmp_path, mine=content))
+    assert said.startswith("1 problem in the configuration; nothing was started.\n\n  ") and told in said
 
 
 def test_an_empty_mapping_is_no_value() -> None:

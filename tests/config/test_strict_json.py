@@ -48,11 +48,12 @@ def test_a_folder_cannot_be_read(tmp_path: Path) -> None:
 
 NESTED = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
 )
 
 
-@given(st.dictionaries(st.text(), NESTED))
+@given(st.dictionaries(st.text(max_size=5), NESTED, max_size=3))
 def test_what_json_writes_is_read_as_it_was(content: dict[str, object]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "x.json")
