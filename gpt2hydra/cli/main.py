@@ -31,10 +31,10 @@ from gpt2hydra.composition.compose import compose_and_check
 from gpt2hydra.composition.composer import Composer, parse
 from gpt2hydra.composition.hydra_errors import resolving
 from gpt2hydra.composition.hydra_internals import (
-    Callbacks,
     arguments_parser,
     failure_of,
     hydra_of,
+    make_callbacks,
     report_as_hydra,
     run_hydra,
     set_version_base,
@@ -240,7 +240,7 @@ class _CommandLine:
         if self.extra:
             self._refuse(composer, device_problems(config))
         warn_of_memory(config)
-        callbacks, fresh = Callbacks(composed), not directory.exists()
+        callbacks, fresh = make_callbacks(composed), not directory.exists()
         callbacks.on_run_start(config=composed, config_name=self.config_name)
         try:
             result = run_job(

@@ -24,7 +24,7 @@ from gpt2hydra.cli.extras import require
 from gpt2hydra.cli.preflight import Point, Preflight, expand, is_basic, print_points, report, summary, warn_of_memory
 from gpt2hydra.composition.composer import Composer, parse, task_overrides
 from gpt2hydra.composition.hydra_errors import resolving
-from gpt2hydra.composition.hydra_internals import Callbacks, report_as_hydra
+from gpt2hydra.composition.hydra_internals import make_callbacks, report_as_hydra
 from gpt2hydra.composition.job import job as running_job
 from gpt2hydra.composition.schema import instantiate, register_resolvers
 from gpt2hydra.config.checked import Checked
@@ -119,7 +119,7 @@ def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any]
 
 def _run(composer: Composer, composed: DictConfig, points: list[Point], job: SweepJob) -> None:
     try:
-        callbacks = Callbacks(composed)
+        callbacks = make_callbacks(composed)
         context = HydraContext(config_loader=composer.loader, callbacks=callbacks)
         sweeper = _sweeper(composed, context, job, points)
     except ConfigError:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import yaml
 from hydra.errors import HydraException, MissingConfigException
+from yaml import MarkedYAMLError
 
 from gpt2hydra.composition.sources import displayed
 from gpt2hydra.config.errors import ConfigError, Violation, command_line
@@ -30,13 +32,30 @@ def file_error(error: Exception, name: str = "the defaults list") -> Violation:
         return Violation(
             str(error.missing_cfg_file), rule=f"{first.rstrip('.')}{options}" + (f"; did you mean {near}?" if near else "")
         )
-    mark = getattr(error, "problem_mark", None)
-    if mark is not None:
-        return Violation(f"{displayed(mark.name)}:{mark.line + 1}", rule=f"is not YAML: {getattr(error, 'problem', error)}")
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        return _no_yaml(error, error.problem_mark.name)
     if isinstance(error, UnicodeDecodeError):
         return Violation(f"{name}.yaml", rule=f"is not UTF-8: byte {error.start:,}")
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return Violation(name, rule="; ".join(lines) or type(error).__name__)
+
+
+def _no_yaml(error: MarkedYAMLError, path: str) -> Violation:
+    """The violation of a file that is not YAML, in the words of PyYAML's parser in Python, not of the one in C that some
+    versions of OmegaConf read with.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            yaml.compose(file, Loader=yaml.SafeLoader)
+    except MarkedYAMLError as told:
+        error = told
+    except OSError:  # it is gone since
+        pass
+    assert error.problem_mark is not None
+    rule = f"is not YAML: {error.problem}"
+    if "'\\t'" in str(error.problem):
+        rule = "has a tab in its indentation; YAML takes spaces only"
+    return Violation(f"{displayed(path)}:{error.problem_mark.line + 1}", rule=rule)
 
 
 def no_override(text: str) -> Violation:

@@ -8,13 +8,14 @@ here, never patched; another version of it is made to fit in this room alone.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
 from typing import Any, TypeAlias, cast
 
-import hydra
+import hydra.utils
 from hydra import version
-from hydra._internal.callbacks import Callbacks as Callbacks
+from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
@@ -48,6 +49,11 @@ HYDRA = tuple(int(part) for part in hydra.__version__.split(".")[:2])
 
 VERSION_BASE = "1.3"
 """Hydra's behaviour that this package is written for. Hydra 1.4 has no other, and calls the name deprecated."""
+
+SETS_THROUGH_REFERENCES = HYDRA >= (1, 4)
+"""Whether, with ``copied: ${opt}``, ``copied.lr=1`` sets ``opt.lr``: since OmegaConf 2.4. Before, it made a section
+of its own of ``copied``.
+"""
 
 
 # ------------------------------------------------------------------------------------ names that Hydra 1.4 has changed
@@ -154,6 +160,29 @@ def hydra_of(function: Callable[..., Any], loader: ConfigLoader) -> Any:
     from hydra._internal.hydra import Hydra  # not needed where Python composes
 
     return Hydra(detect_task_name(*detect_calling_file_or_module_from_task_function(function)), loader)
+
+
+def make_callbacks(composed: DictConfig) -> Callbacks:
+    """The callbacks that ``hydra.callbacks`` names. ``Callbacks``, since 1.1. Public: none.
+
+    Hydra 1.4 asks which classes a config may name: those that it names there, for a user's own config is trusted as code is.
+    """
+    with contextlib.ExitStack() as stack:
+        if HYDRA >= (1, 4):
+            named = OmegaConf.to_container(composed.hydra.callbacks, resolve=True)
+            utils: Any = hydra.utils
+            stack.enter_context(utils.execution_whitelist([*_targets(named)]))
+        return Callbacks(composed)
+
+
+def _targets(values: Any) -> Iterator[str]:
+    if isinstance(values, Mapping):
+        if isinstance(values.get("_target_"), str):
+            yield values["_target_"]
+        values = values.values()
+    if isinstance(values, (list, ValuesView)):
+        for value in values:
+            yield from _targets(value)
 
 
 def report_as_hydra(function: Callable[[], Any]) -> Any:

@@ -19,7 +19,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from gpt2hydra.composition.hydra_internals import ConfigLoader, DefaultsList, Repository, defaults_list, open_repository
+from gpt2hydra.composition.hydra_internals import (
+    SETS_THROUGH_REFERENCES,
+    ConfigLoader,
+    DefaultsList,
+    Repository,
+    defaults_list,
+    open_repository,
+)
 from gpt2hydra.composition.sources import Layer, Path, agree, layer_of, layer_of_node, layers_of, leaf_nodes
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, DEFAULT, DELETED, Setting, Source, Violation, command_line
@@ -181,6 +188,7 @@ class _Replay:
         if override.is_delete():
             return self._delete(self._follow(path), source)
         value: Any = override.value()
+        path = self._follow(path) if SETS_THROUGH_REFERENCES else path
         for depth in range(1, len(path)):
             leaf = self._leaf(path[:depth])
             if leaf and isinstance(leaf.value, list):

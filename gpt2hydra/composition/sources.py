@@ -91,7 +91,7 @@ def _layer_of_yaml(loader: Any, node: yaml.Node | None, value: Any, file: str, l
             key = loader.construct_object(key_node, deep=True)
             layers[key] = _layer_of_yaml(loader, value_node, value[key], file, key_node.start_mark.line + 1)
         return Layer(layers, Source("file", file, line))
-    plain = isinstance(node, yaml.ScalarNode) and node.style is None
+    plain = isinstance(node, yaml.ScalarNode) and not node.style  # None, or '' by the loader of OmegaConf 2.4
     return Layer(value, Source("file", file, line), node.value if node and plain else None)
 
 

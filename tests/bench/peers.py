@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from gpt2hydra.composition.hydra_internals import HYDRA
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.keys import fields_of
 from gpt2hydra.config.run import TrainConfig
@@ -26,9 +27,10 @@ from typing import Any, Optional
 {sections}
 
 ConfigStore.instance().store(name="train_schema", node=Train)
-OmegaConf.register_new_resolver("gpt2.n_inner", lambda n_embd: 4 * n_embd)
+register = OmegaConf.register_resolver if {new} else OmegaConf.register_new_resolver
+register("gpt2.n_inner", lambda n_embd: 4 * n_embd)
 
-@hydra.main(config_path={conf!r}, config_name="train", version_base="1.3")
+@hydra.main(config_path={conf!r}, config_name="train"{version_base})
 def main(config):
     OmegaConf.to_object(config)
 
@@ -57,7 +59,7 @@ store(dict(n_embd=768, n_head=12), name="small", group="model")
 store(dict(defaults=["_self_", {{"model": "small"}}], model=None), name="train")
 if __name__ == "__main__":
     store.add_to_hydra_store()
-    zen(lambda model: None).hydra_main(config_name="train", version_base="1.3", config_path=None)
+    zen(lambda model: None).hydra_main(config_name="train", config_path=None{version_base})
 """,
     "transformers": """from transformers import GPT2Config
 GPT2Config(n_head=8)
@@ -69,10 +71,13 @@ def write_apps(folder: Path) -> dict[str, Path]:
     """The bare Hydra app with the same groups and schema, ours, and those of other tools that are installed."""
     shutil.copytree(CONF_DIR, folder / "conf")
     sections = _sections()
-    sources = {"bare": BARE.format(sections=sections, conf=str(folder / "conf")), "ours": OURS}
+    words = {"sections": sections, "conf": str(folder / "conf"), "version_base": "", "new": HYDRA >= (1, 4)}
+    if HYDRA < (1, 4):
+        words["version_base"] = ', version_base="1.3"'
+    sources = {"bare": BARE.format(**words), "ours": OURS}
     for name, source in OTHERS.items():
         if importlib.util.find_spec(name) is not None:
-            sources[name] = source.format(sections=sections)
+            sources[name] = source.format(**words)
     for name, source in sources.items():
         (folder / f"app_{name}.py").write_text(source)
     return {name: folder / f"app_{name}.py" for name in sources}

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from omegaconf import OmegaConf
 
 import gpt2hydra
@@ -22,6 +22,7 @@ from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.schema import register_schemas
 from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.bench.peers import compare, is_quick, process, python, write_apps
+from tests.hydra_api import hydra_in
 
 POINTS = [
     [f"model={size}", f"training.batch_size={batch}", f"training.seed={seed}"]
@@ -68,7 +69,7 @@ def main() -> None:
     points, jobs, rounds = (POINTS[::50], 3, 1) if quick else (POINTS, 100, 3)
     register_schemas()
     print(f"{'':<58} {'ours':>12} {'peer':>12}")
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+    with hydra_in(CONF_DIR):
         few = POINTS[::50]
         ours, hydras = _timed(lambda: _by_us(few)), _timed(lambda: _by_hydra(few))
         compare("20 configs with compose() / hydra.compose + to_object", ours, hydras, 0.35, rounds)

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.version import VersionBase
@@ -19,6 +18,7 @@ from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.schema import instantiate, register_schemas
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
+from tests.hydra_api import hydra_in
 
 OVERRIDES = st.one_of(
     st.builds("model={}".format, st.sampled_from(["small", "medium", "large", "xl", "[small,large]"])),
@@ -65,7 +65,7 @@ def _by_hydra(overrides: list[str]) -> Any:
     """The same through Hydra's public compose API and the gate, or the class of the refusal."""
     register_schemas()
     try:
-        with initialize_config_dir(str(CONF_DIR), version_base="1.3", job_name="gpt2hydra"):
+        with hydra_in(CONF_DIR, "gpt2hydra"):
             config = hydra_compose("train", overrides, return_hydra_config=True)
             HydraConfig.instance().set_config(config)
             return instantiate(config)
@@ -125,7 +125,7 @@ def test_changed_files_are_read_again(tmp_path: Path) -> None:
 
 
 def test_the_callers_hydra_state_stays_as_it_was() -> None:
-    with initialize_config_dir(str(CONF_DIR), version_base="1.2", job_name="mine"):
+    with hydra_in(CONF_DIR, "mine"):
         before = GlobalHydra.instance().hydra, VersionBase.instance().getbase(), HydraConfig.instance().cfg
         gpt2hydra.compose("train", ["model=medium"])
         with pytest.raises(ConfigError):

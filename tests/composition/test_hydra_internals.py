@@ -9,7 +9,6 @@ from typing import Any
 import hydra
 import pytest
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
@@ -71,8 +70,8 @@ def test_a_search_path_can_be_made_of_what_hydra_recorded(tmp_path: Path) -> Non
 
 
 def test_an_override_is_applied_as_hydra_does() -> None:
-    config = OmegaConf.create({"a": {"b": 1}})
-    internals.apply_override(OverridesParser.create().parse_override("a.b=2"), config)
+    callbacks = {"a": {"_target_": name, "other": {"_target_": name}}, "b": {"_target_": name}}
+    config = OmegaConf.create({"hydra": {"callbacks": callbacks}})
     assert config == {"a": {"b": 2}}
 
 
@@ -96,6 +95,22 @@ def test_a_config_knows_its_classes_and_its_place() -> None:
     assert internals.declared_types(internals.node_at(config, "model"))[0] is Size  # type: ignore[arg-type]
     assert internals.declared_types(config.others)[1] is Size
     assert internals.full_key(config.model) == "model"
+
+
+@dataclass
+class Told:
+    """A callback that holds another."""
+
+    other: Any = None
+
+
+def test_callbacks_may_be_any_class_that_the_config_names() -> None:
+    name = f"{__name__}.Told"
+    config = OmegaConf.create(
+        {"hydra": {"callbacks": {"a": {"_target_": name, "other": {"_target_": name}}, "b": {"_target_": name}}}}
+    )
+    assert internals.make_callbacks(config).callbacks == [Told(Told()), Told()]
+    assert internals.make_callbacks(OmegaConf.create({"hydra": {"callbacks": {}}})).callbacks == []
 
 
 def test_what_a_job_raised_is_told_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,8 +14,6 @@ from typing import Any, Optional
 
 import pytest
 from hydra import version
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -24,6 +22,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from gpt2hydra.composition.hydra_internals import ConfigLoader, make_loader, search_path_of, set_version_base
 from gpt2hydra.composition.provenance import Provenance, trace
 from gpt2hydra.config.errors import DELETED
 
@@ -159,7 +158,7 @@ def hydra_ready() -> Iterator[None]:
     Plugins.instance()
     store, base, name = ConfigStore.instance(), version.VersionBase.instance(), JobRuntime.instance().get("name")
     before = copy.deepcopy(store.repo), base.version_base
-    version.setbase("1.3")
+    set_version_base()
     JobRuntime.instance().set("name", "test")
     store.store(name="schema", node=Schema)
     store.store(group="db", name="stored", node=Stored)
@@ -186,11 +185,11 @@ def write(tree: dict[str, str], root: Path) -> None:
         (root / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def loader(conf: str = "conf", config_dir: str | None = None) -> ConfigLoaderImpl:
-    search_path = create_config_search_path(conf if "://" in conf else str(Path(conf).absolute()))
+def loader(conf: str = "conf", config_dir: str | None = None) -> ConfigLoader:
+    search_path = search_path_of(conf if "://" in conf else str(Path(conf).absolute()))
     if config_dir is not None:
         search_path.prepend("command-line", f"file://{Path(config_dir).absolute()}", SearchPathQuery(provider="schema"))
-    return ConfigLoaderImpl(search_path)
+    return make_loader(search_path)
 
 
 def compose(overrides: list[str], conf: str = "conf", config_dir: str | None = None) -> DictConfig:

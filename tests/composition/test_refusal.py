@@ -503,7 +503,7 @@ EXPERIMENT = "defaults:\n  - train_schema\n  - model: mine\n  - _self_\n  - expe
         ),
         pytest.param(
             "# @package _global_\nmodel:\n\tn_layer: 6\n",
-            "conf/experiment/x.yaml:3\n  is not YAML: found character '\\t' that cannot start any token\n"
+            "conf/experiment/x.yaml:3\n  has a tab in its indentation; YAML takes spaces only\n"
             "  chosen by the command line: experiment=x",
             id="tab",
         ),

@@ -3,18 +3,19 @@
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from omegaconf import OmegaConf
 
 from gpt2hydra import ConfigError, GPT2Config, instantiate, register_configs
 from gpt2hydra.composition.schema import MIRRORS
+from tests.hydra_api import hydra_in
 
 
 def another_app(folder: Path, *overrides: str) -> GPT2Config:
     """An application of its own, with one section and a typed size in it."""
     (folder / "app.yaml").write_text("defaults:\n  - gpt2/model@encoder: small\n  - _self_\nname: mine\n")
     register_configs()
-    with initialize_config_dir(str(folder), version_base="1.3"):
+    with hydra_in(folder):
         return instantiate(compose("app", list(overrides)).encoder, GPT2Config)
 
 
