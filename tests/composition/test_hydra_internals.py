@@ -9,6 +9,7 @@ from typing import Any
 import hydra
 import pytest
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
@@ -70,8 +71,8 @@ def test_a_search_path_can_be_made_of_what_hydra_recorded(tmp_path: Path) -> Non
 
 
 def test_an_override_is_applied_as_hydra_does() -> None:
-    callbacks = {"a": {"_target_": name, "other": {"_target_": name}}, "b": {"_target_": name}}
-    config = OmegaConf.create({"hydra": {"callbacks": callbacks}})
+    config = OmegaConf.create({"a": {"b": 1}})
+    internals.apply_override(OverridesParser.create().parse_override("a.b=2"), config)
     assert config == {"a": {"b": 2}}
 
 
