@@ -106,8 +106,6 @@ def test_each_room_has_a_mirror_in_the_tests() -> None:
 
 WITHOUT_MIRROR = {
     "cli/before_start.py",
-    "cli/exit.py",
-    "cli/explain.py",
     "cli/help.py",
     "cli/programs.py",
     "cli/size.py",

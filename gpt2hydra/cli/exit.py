@@ -1,14 +1,19 @@
-"""What a program does with a refusal, an interruption, and an output that nobody takes."""
+"""How a program ends: with a refusal, an interruption, or an output that nobody reads any more.
+
+A refusal is a report for people on standard error. With ``GPT2HYDRA_ERRORS=json`` in the environment it is one line of JSON
+there (:meth:`gpt2hydra.config.errors.ConfigError.to_dict`), for CI and editors.
+"""
 
 from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from gpt2hydra.config.errors import ConfigError
 
@@ -44,5 +49,11 @@ def refuse(error: ConfigError) -> NoReturn:
     """Print the report and exit with 1. ``HYDRA_FULL_ERROR=1`` raises the error instead."""
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         raise error
-    sys.stderr.write(f"{error}\n")
+    tell(f"{error}\n", error.to_dict())
     sys.exit(1)
+
+
+def tell(words: str, facts: Mapping[str, Any]) -> None:
+    """Write ``words`` on standard error, or ``facts`` as a line of JSON with ``GPT2HYDRA_ERRORS=json``."""
+    as_json = os.environ.get("GPT2HYDRA_ERRORS") == "json"
+    sys.stderr.write(f"{json.dumps(facts)}\n" if as_json else words)

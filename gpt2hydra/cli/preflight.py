@@ -14,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
+from gpt2hydra.cli.exit import tell
 from gpt2hydra.composition.composer import Composer, task_overrides
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
@@ -60,6 +61,14 @@ class Preflight:
         """These points are not run."""
         for number in numbers:
             del self.valid[number]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What :meth:`table` tells, for a program."""
+        invalid = [
+            {"point": number, "overrides": self.points[number], "violations": [each.to_dict() for each in violations]}
+            for number, violations in sorted(self.invalid.items())
+        ]
+        return {"points": len(self.points), "valid": sorted(self.valid), "invalid": invalid}
 
     def table(self) -> str:
         """The invalid points: number, overrides, what is wrong and what to type instead."""
@@ -171,17 +180,21 @@ def _axes(overrides: list[Override]) -> tuple[list[list[str]], list[str]]:
 
 
 def report(found: Preflight, notes: Sequence[str] = ()) -> None:
-    """Print what was found; exit with 1 where something is invalid, unless that is to be skipped."""
+    """Print what was found; exit with 1 where something is invalid, unless that is to be skipped.
+
+    ``GPT2HYDRA_ERRORS=json`` makes it lines of JSON: the notes, then :meth:`Preflight.to_dict`.
+    """
     for note in notes:
-        sys.stderr.write(f"preflight: {note}\n")
+        tell(f"preflight: {note}\n", {"note": note})
     if not found.invalid:
         return
     total, bad, skip = len(found.points), len(found.invalid), found.skip and bool(found.valid)
     outcome = f"the other {len(found.valid)} run" if skip else "nothing was started"
-    sys.stderr.write(f"{bad} of {total} points {'is' if bad == 1 else 'are'} invalid; {outcome}.\n\n{found.table()}\n\n")
+    words = f"{bad} of {total} points {'is' if bad == 1 else 'are'} invalid; {outcome}.\n\n{found.table()}\n\n"
+    if not skip and found.valid and found.can_skip:
+        words += f"Correct them, or run the other {len(found.valid)} with preflight=skip_invalid.\n"
+    tell(words, {**found.to_dict(), "skipped": skip})
     if not skip:
-        if found.valid and found.can_skip:
-            sys.stderr.write(f"Correct them, or run the other {len(found.valid)} with preflight=skip_invalid.\n")
         sys.exit(1)
     found.invalid.clear()
 
