@@ -11,9 +11,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.composition.compose import compose_and_check
+from gpt2hydra.composition.compose import compose_and_check, refused_whole
 from gpt2hydra.composition.composer import Composer, hydra_state
-from gpt2hydra.composition.refusal import explain_refusal
 from gpt2hydra.composition.schema import ROOTS
 from gpt2hydra.composition.yaml_traps import as_typed
 from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Setting, Violation, command_line
@@ -85,10 +84,8 @@ def histories(composer: Composer, overrides: Sequence[str], keys: Sequence[str] 
         ConfigError: the configuration does not compose, or has no such key.
     """
     with hydra_state():
-        try:
+        with refused_whole(composer, overrides):
             composed = composer.full(overrides)
-        except Exception as error:
-            raise explain_refusal(composer, overrides, error) from error
         provenance = composer.trace(overrides)
         provenance.verify(composed)
     found = []

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -27,7 +27,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from gpt2hydra.cli.before_start import device_problems, machine_problems, note_overruled, warn_of_memory
 from gpt2hydra.cli.exit import program
 from gpt2hydra.cli.extras import require
-from gpt2hydra.composition.compose import compose_and_check
+from gpt2hydra.composition.compose import compose_and_check, refused_whole
 from gpt2hydra.composition.composer import Composer, parse
 from gpt2hydra.composition.hydra_errors import resolving
 from gpt2hydra.composition.hydra_internals import (
@@ -170,22 +170,19 @@ class _CommandLine:
             with redirect_stderr(said):
                 run_hydra(self.arguments, self.parser, self.function, str(self.config_dir), self.config_name)
         except Exception as error:
-            self._explain(error)
+            with refused_whole(self._composer(), options.overrides):
+                raise error
         except SystemExit as stop:
             cause = stop.__context__
             if stop.code not in (0, None) and isinstance(cause, Exception):
-                self._explain(cause)
+                with refused_whole(self._composer(), options.overrides):
+                    raise cause from None
             sys.stderr.write(said.getvalue())
             raise
         sys.stderr.write(said.getvalue())
         if options.cfg in ("job", "all"):
             sys.stdout.flush()
             compose_and_check(self._composer(), options.overrides)  # what was shown may still break a rule
-
-    def _explain(self, error: Exception) -> NoReturn:
-        from gpt2hydra.composition.refusal import explain_refusal
-
-        raise explain_refusal(self._composer(), self.arguments.overrides, error) from error
 
     def _composer(self) -> Composer:
         self._check_options()
@@ -223,10 +220,8 @@ class _CommandLine:
 
     def _compose(self, composer: Composer, overrides: list[str]) -> DictConfig:
         """Hydra's one composition for this run. Sweeps are left out of it, for it may say ``hydra.mode: MULTIRUN``."""
-        try:
+        with refused_whole(composer, overrides):
             return composer.full(overrides, lawful=False)
-        except Exception as error:
-            self._explain(error)
 
     def _start_job(self, composer: Composer, composed: DictConfig) -> None:
         config = self._pass_gate(composer, composed)
@@ -271,7 +266,7 @@ class _CommandLine:
         written: Any = OmegaConf.to_container(composed.hydra, resolve=False)
         if composed.hydra.mode is None:
             composed.hydra.mode = RunMode.RUN
-        try:
+        with refused_whole(composer, self.arguments.overrides):
             if any(parse(text).is_sweep_override() for text in self.arguments.overrides):
                 raise ValueError("a sweep without -m")
             with resolving("hydra.run.dir", written["run"]["dir"]):
@@ -280,8 +275,6 @@ class _CommandLine:
                 composed.hydra.runtime.output_dir = directory
             HydraConfig.instance().set_config(composed)
             config: Checked = composer.read_right(instantiate(composed), self.arguments.overrides)
-        except Exception as error:
-            self._explain(error)
         self._refuse(composer, machine_problems(config))
         return config
 

@@ -45,9 +45,9 @@ class Preflight:
             except ConfigError as error:
                 self.invalid[number] = _with_origins(composer, point, error.violations)
             except Exception as error:
-                from gpt2hydra.composition.refusal import explain_refusal
+                from gpt2hydra.composition.refusal.report import refusal_of
 
-                self.invalid[number] = explain_refusal(composer, point, error).violations
+                self.invalid[number] = refusal_of(composer, point, error).violations
 
     def look(self, composer: Composer, problems_of: Callable[[Checked], Sequence[Violation]]) -> None:
         """Look at what else each valid point needs; one that has problems is valid no more."""

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from gpt2hydra.cli.before_start import device_problems, machine_problems, note_overruled
 from gpt2hydra.cli.extras import require
 from gpt2hydra.cli.preflight import Point, Preflight, expand, is_basic, print_points, report, summary, warn_of_memory
+from gpt2hydra.composition.compose import refused_whole
 from gpt2hydra.composition.composer import Composer, parse, task_overrides
 from gpt2hydra.composition.hydra_errors import resolving
 from gpt2hydra.composition.hydra_internals import make_callbacks, report_as_hydra
@@ -160,13 +161,8 @@ _NUMBERED = ("${hydra.job.num}", "${hydra:job.num}")
 
 
 def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
-    try:
+    with refused_whole(composer, [text for text in overrides if not _sweeps(text)]):
         return composer.full(overrides, RunMode.MULTIRUN)
-    except Exception as error:
-        from gpt2hydra.composition.refusal import explain_refusal
-
-        fixed = [text for text in overrides if not _sweeps(text)]
-        raise explain_refusal(composer, fixed, error) from error
 
 
 def _sweeps(text: str) -> bool:

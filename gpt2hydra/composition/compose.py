@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from gpt2hydra.composition.composer import Composer
@@ -49,9 +50,16 @@ def compose(
 
 def compose_and_check(composer: Composer, overrides: Sequence[str]) -> Any:
     """Compose and pass the gate, with the full report where that fails."""
-    try:
+    with refused_whole(composer, overrides):
         return composer.instantiate(overrides)
-    except Exception as error:
-        from gpt2hydra.composition.refusal import explain_refusal  # not needed where nothing is refused
 
-        raise explain_refusal(composer, overrides, error) from error
+
+@contextmanager
+def refused_whole(composer: Composer, overrides: Sequence[str]) -> Iterator[None]:
+    """Within, whatever fails becomes a ConfigError with everything that is wrong with ``overrides``."""
+    try:
+        yield
+    except Exception as error:
+        from gpt2hydra.composition.refusal.report import refusal_of  # not needed where nothing is refused
+
+        raise refusal_of(composer, overrides, error) from error

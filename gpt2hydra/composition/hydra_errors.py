@@ -66,7 +66,9 @@ def no_override(text: str) -> Violation:
 
 
 def grammar(error: Exception, key: str) -> str:
-    """What Hydra's parser could not make of an override."""
+    """What Hydra's parser, or Python, could not make of an override."""
+    if isinstance(error, ValueError) and "digits" in str(error):
+        return "has too many digits"
     hint = f"; put it in quotes if it is text: \"{key}='...'\"" if isinstance(error, HydraException) else ""
     reason = first_line(error).partition(" expecting ")[0]
     return f"is not an override that Hydra can read ({reason}){hint}"

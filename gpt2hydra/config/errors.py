@@ -148,6 +148,11 @@ class Violation:
         return self.key if self.value is ABSENT else f"{self.key} = {show(self.value)}"
 
     @property
+    def is_typed(self) -> bool:
+        """Whether the command line set it."""
+        return self.source is not None and self.source.kind == "command line"
+
+    @property
     def origin(self) -> str:
         """Who set it, in words: ``set by the command line: model.n_head=7   (was 20, conf/model/large.yaml:3)``."""
         if self.source is None:
@@ -156,7 +161,7 @@ class Violation:
         words = by.get(self.action, f"on {self.source}")
         if self.replaced is not None:
             words += f"   (was {show(self.replaced.value)}, {self.replaced.source})"
-        if self.source.kind != "command line":  # what the user typed last broke the rule
+        if not self.is_typed:  # what the user typed last broke the rule
             typed = ((key, source) for key, source in self.others.items() if source and source.kind == "command line")
             words += next((f"; {key} is {source.set_it()}" for key, source in typed), "")
         return words

@@ -1,0 +1,98 @@
+"""The defaults list: which files the chosen options bring, and which options or files bring none."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+from hydra.core.default_element import ResultDefault
+from hydra.core.override_parser.types import Override
+from hydra.errors import MissingConfigException
+from yaml import YAMLError
+
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.hydra_errors import file_error
+from gpt2hydra.composition.hydra_internals import Repository
+from gpt2hydra.composition.refusal.overrides import Overrides
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.errors import Violation, command_line
+from gpt2hydra.config.keys import field_at
+
+
+def groups_of(composer: Composer) -> list[str]:
+    """The groups that the primary config's defaults list names, but for Hydra's own."""
+    return [group for group in composer.usual_choices() if not group.startswith("hydra/")]
+
+
+def files_of(composer: Composer, repository: Repository, overrides: Overrides) -> list[ResultDefault] | None:
+    """The files of the defaults list with the choices that work, or None where the list itself cannot be read.
+
+    Violations of the others are added to ``overrides``, and to its values what names a folder that is no group here.
+    """
+    error = None
+    for choices in ([*overrides.choices], []):
+        for prepend_hydra in (False, True):
+            try:
+                found = composer.defaults(repository, choices, prepend_hydra=prepend_hydra).defaults
+            except Exception as each:
+                error = each if prepend_hydra else error  # without Hydra's own groups, 'override hydra/...' fails too
+                continue
+            if error is not None:
+                _blame_choices(composer, repository, overrides, error)
+            return [each for each in found if not _is_hydras(each)]
+    assert error is not None  # both tries failed: it is not the command line
+    overrides.violations.append(file_error(error))
+    return None
+
+
+def _blame_choices(composer: Composer, repository: Repository, overrides: Overrides, error: Exception) -> None:
+    for override in overrides.choices:
+        try:
+            composer.defaults(repository, [override], prepend_hydra=True)
+        except Exception as each:
+            error = each
+            if override.key_or_group in composer.usual_choices():
+                overrides.violations.append(_blame(override, each))
+            else:  # a folder, but no group of this config
+                overrides.values.append(override)
+    if not overrides.violations and not overrides.values:
+        overrides.violations.append(file_error(error))
+
+
+def _blame(override: Override, error: Exception) -> Violation:
+    """The violation of a choice that does not load: of the file that is wrong, where it is not the choice itself."""
+    key, value, typed = override.get_key_element(), override.get_value_element_as_str(), command_line(override.input_line)
+    violation = file_error(error, f"{override.key_or_group}/{value}")
+    itself = isinstance(error, MissingConfigException) and error.missing_cfg_file == f"{override.key_or_group}/{value}"
+    if itself or not isinstance(error, (MissingConfigException, YAMLError, UnicodeDecodeError)):
+        return dataclasses.replace(violation, key=key, value=value, source=typed)
+    return dataclasses.replace(violation, source=typed, action="chose")
+
+
+def _is_hydras(default: ResultDefault) -> bool:
+    return str(default.config_path).startswith("hydra/") or str(default.package).split(".")[0] == "hydra"
+
+
+def as_choice(violation: Violation, composer: Composer) -> Violation:
+    """The violation of a section that has no value since no option was chosen, in the words of a choice; others as they are."""
+    options = composer.loader.get_group_options(violation.key)
+    if not options:
+        return violation
+    rule, remedy = f"must be one of {', '.join(options)}", composer.usual_choice(violation.key)
+    return dataclasses.replace(violation, rule=rule, remedy=remedy)
+
+
+def with_unpackaged_once(
+    violations: Iterable[Violation], composer: Composer, root: type[Checked], choices: list[Override]
+) -> Iterator[Violation]:
+    """The same, but one for each file of a group without a section (``experiment``) that does not say where it belongs."""
+    groups, told = groups_of(composer), set()
+    for violation in violations:
+        group = violation.key.partition(".")[0]
+        if group not in groups or field_at(root, group) is not None or violation.is_typed:
+            yield violation
+        elif group not in told:
+            told.add(group)
+            chosen = next((each.input_line for each in choices if each.key_or_group == group), None)
+            rule = "names a file that is empty, or lacks its first line: # @package _global_"
+            yield Violation(group, rule=rule, source=command_line(chosen) if chosen else None)

@@ -1,0 +1,82 @@
+"""The command line, override by override: what each one sets, and what is wrong with it by itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hydra.core.override_parser.types import Override, OverrideType
+
+from gpt2hydra.composition.composer import Composer, parse
+from gpt2hydra.composition.hydra_errors import grammar, no_override
+from gpt2hydra.config.errors import Typed, Violation, command_line
+from gpt2hydra.config.words import closest, show
+
+
+@dataclass
+class Overrides:
+    """Overrides by what they set, but for those with ``violations``."""
+
+    choices: list[Override] = field(default_factory=list)
+    """Of an option of a group: ``model=large``."""
+    values: list[Override] = field(default_factory=list)
+    """Of a key: ``model.n_head=7``, ``model={n_head: 7}``."""
+    hydra: list[Override] = field(default_factory=list)
+    """Of a key of Hydra's own: ``hydra.run.dir=x``."""
+    violations: list[Violation] = field(default_factory=list)
+
+
+def sort(composer: Composer, texts: Sequence[str]) -> Overrides:
+    """Parse each override and put it where it belongs."""
+    sorted_ = Overrides()
+    for text in texts:
+        key, equals, value = text.partition("=")
+        key = key.lstrip("+~").strip()
+        if not key or (not equals and not text.startswith("~")):
+            sorted_.violations.append(no_override(text))
+            continue
+        try:
+            override = parse(text)
+            override.value()
+        except Exception as error:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
+            sorted_.violations.append(Violation(key, value, grammar(error, key), command_line(show(text))))
+            continue
+        if override.is_sweep_override():
+            sorted_.violations.append(_sweep(override, key, value))
+        elif composer.is_group(override.key_or_group) and not isinstance(override.value(), dict):
+            _sort_choice(composer, override, sorted_)
+        else:
+            (sorted_.hydra if override.is_hydra_override() else sorted_.values).append(override)
+    return sorted_
+
+
+def _sweep(override: Override, key: str, value: str) -> Violation:
+    """The violation of an override with several values, where no sweep was asked for."""
+    typed = command_line(override.input_line)
+    if override.is_hydra_override():
+        return Violation(key, value, "is a list of values: Hydra's own config cannot be swept over", typed)
+    if re.fullmatch(r"\d{1,3}(,\d{3})+", value):
+        rule = "is a list of values for Hydra; a number has no commas"
+        return Violation(key, value, rule, typed, {key: int(value.replace(",", ""))})
+    rule = "is a list of values to sweep over, which needs -m (--multirun)"
+    return Violation(key, value, rule, typed, {override.get_key_element(): Typed(value)}, multirun=True)
+
+
+def _sort_choice(composer: Composer, override: Override, sorted_: Overrides) -> None:
+    key, _, value = (override.input_line or "").partition("=")
+    key, chosen, typed = key.lstrip("+~").strip(), override.value(), command_line(override.input_line)
+    options = composer.loader.get_group_options(override.key_or_group)
+    names = [chosen] if isinstance(chosen, str) else chosen if isinstance(chosen, list) else []
+    wrong = [name for name in names if name not in options and "/" not in str(name)]
+    if wrong or (not names and not override.is_delete()):
+        near = closest(str(chosen), options)
+        rule, remedy = f"must be one of {', '.join(options)}", {key: near} if near else composer.usual_choice(key)
+        sorted_.violations.append(Violation(key, value, rule, typed, remedy))
+    elif override.is_add() and override.package is None and key in composer.usual_choices():
+        rule = "is chosen already; leave out the plus"
+        sorted_.violations.append(Violation(key, value, rule, typed, {key: Typed(value)}))
+        sorted_.choices.append(dataclasses.replace(override, type=OverrideType.CHANGE))
+    else:
+        sorted_.choices.append(override)

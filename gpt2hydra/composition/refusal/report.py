@@ -1,0 +1,69 @@
+"""What is wrong with a configuration that was refused: everything at once, each with who set it and what to type instead.
+
+Hydra stops at its first error. This takes the composition apart (parse, choose options, merge file by file, apply override by
+override), leaves out what fails, and goes on to the gate with the rest. It runs only once something was refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from gpt2hydra.composition.composer import Composer, as_job, hydra_state
+from gpt2hydra.composition.hydra_errors import as_it_came, file_error
+from gpt2hydra.composition.provenance import replay
+from gpt2hydra.composition.refusal.choices import as_choice, files_of, groups_of, with_unpackaged_once
+from gpt2hydra.composition.refusal.files import merge
+from gpt2hydra.composition.refusal.hydras_own import refused_overrides
+from gpt2hydra.composition.refusal.overrides import sort
+from gpt2hydra.composition.refusal.remedies import traced
+from gpt2hydra.composition.refusal.values import apply
+from gpt2hydra.composition.schema import examine, in_order
+from gpt2hydra.composition.yaml_traps import misread
+from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
+
+
+def refusal_of(composer: Composer, overrides: Sequence[str], error: Exception) -> ConfigError:
+    """Everything that is wrong with ``overrides`` over the composer's config, of which ``error`` is the first sign."""
+    with hydra_state():
+        try:
+            violations = _violations(composer, overrides)
+        except Exception as obstacle:  # a primary config that cannot be read, and what else lets nothing compose
+            violations = [file_error(obstacle, composer.config_name)]
+    more = error.violations if isinstance(error, ConfigError) and error.violations[0].key.startswith("hydra.") else ()
+    return ConfigError([*violations, *more] or [as_it_came(error)])
+
+
+def _violations(composer: Composer, texts: Sequence[str]) -> list[Violation]:
+    overrides = sort(composer, texts)
+    overrides.violations += refused_overrides(composer, overrides)
+    repository = composer.repository()
+    files = files_of(composer, repository, overrides)
+    if files is None:
+        return overrides.violations
+    merged, groups = merge(composer, files, repository), groups_of(composer)
+    config, root = merged.config, merged.root
+    found = [*overrides.violations, *merged.violations, *composer.unclear_choices(overrides.choices, root)]
+    unclear = {violation.key for violation in found}
+    for override in overrides.values:
+        if override.key_or_group.partition(".")[0] not in unclear:
+            found += apply(config, override, root, groups)
+    _let_hydra_resolve(composer, config)
+    known = {violation.key for violation in found}
+    _, broken = examine(config, root, frozenset(known))
+    provenance = replay(files, repository, overrides.values)
+    by_key = {violation.key: violation for violation in [*broken, *misread(provenance, root)]}
+    found += (each for key, each in by_key.items() if key not in known)
+    found = [as_choice(each, composer) if each.value is ABSENT else each for each in found]
+    found = [*with_unpackaged_once(found, composer, root, overrides.choices)]
+    return in_order(root, [traced(each, provenance, root) for each in found])
+
+
+def _let_hydra_resolve(composer: Composer, config: DictConfig) -> None:
+    """Where a value refers to ``${hydra:...}``, and no job runs that it could be read from, make one up."""
+    if "${hydra:" in str(OmegaConf.to_container(config, resolve=False)) and not HydraConfig.initialized():
+        with contextlib.suppress(Exception):  # the reference is then reported
+            as_job(composer.full(composer.hydra_overrides), 0)
