@@ -29,7 +29,8 @@ from gpt2hydra.composition.hydra_internals import make_callbacks, report_as_hydr
 from gpt2hydra.composition.job import job as running_job
 from gpt2hydra.composition.schema import instantiate, register_resolvers
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import ConfigError, Typed, Violation
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.quoting import Typed
 from gpt2hydra.training.directory import check_directory
 
 

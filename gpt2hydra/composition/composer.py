@@ -44,8 +44,9 @@ from gpt2hydra.composition.hydra_internals import (
 )
 from gpt2hydra.composition.schema import config_class_of, instantiate, register_schemas
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import ABSENT, ConfigError, Typed, Violation, command_line
+from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, command_line
 from gpt2hydra.config.keys import field_at
+from gpt2hydra.config.quoting import Typed
 
 if TYPE_CHECKING:
     from gpt2hydra.composition.provenance import Provenance

@@ -13,12 +13,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydra.core.override_parser.types import Quote, QuotedString
-
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import Violation
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.keys import field_at, fields_of
+from gpt2hydra.config.quoting import Typed, quoted
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.config.words import show
 
@@ -62,8 +61,8 @@ def misread(provenance: Provenance, root: type[Checked]) -> list[Violation]:
             continue
         problem = _problem(written, chain[-1].value, field.metadata["rule"])
         if problem:
-            remedy = written if field.metadata["rule"].kind is str else decimal(written)
-            violations.append(Violation(key, written, problem, remedy={key: remedy} if remedy else {}))
+            meant = written if field.metadata["rule"].kind is str else Typed(decimal(written))
+            violations.append(Violation(key, written, problem, remedy={key: meant} if meant else {}))
     return violations
 
 
@@ -117,9 +116,3 @@ def _is_quoted(value: str) -> bool:
     """Whether all of ``value`` is one quoted string of Hydra's grammar."""
     mark = value[:1]
     return mark in ("'", '"') and re.fullmatch(rf"{mark}(?:[^{mark}\\]|\\.)*{mark}", value, re.DOTALL) is not None
-
-
-def quoted(value: str) -> str:
-    """``value`` as a quoted string of Hydra's grammar that stands for itself, ``${`` included."""
-    escaped = re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + "\\${", value)
-    return QuotedString(text=escaped, quote=Quote.single).with_quotes()

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from gpt2hydra.config.declaration import mistakes, relations_of
-from gpt2hydra.config.errors import ABSENT, Blank, ConfigError, Violation
+from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.fields import Broken, Relation, Rule
 from gpt2hydra.config.fingerprint import fingerprint
 from gpt2hydra.config.keys import default_of, fields_of, leaves, place
+from gpt2hydra.config.quoting import Blank
 from gpt2hydra.config.unknown_keys import unknown_key
 from gpt2hydra.config.words import kind_of, show
 

@@ -7,13 +7,12 @@ a report is printed. Standard library only.
 from __future__ import annotations
 
 import dataclasses
-import re
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
+from gpt2hydra.config.quoting import for_bash, override
 from gpt2hydra.config.words import plain, show
 
 
@@ -32,14 +31,6 @@ ABSENT: Any = Absent.ABSENT
 
 DELETED: Any = Absent.DELETED
 """There was a value, and it was deleted."""
-
-
-class Typed(str):
-    """The value of an override as it is typed in Hydra's grammar: ``2,3``, ``${a.b}``. It is not quoted as text would be."""
-
-
-class Blank(str):
-    """What stands where only the user knows the value: ``...``, ``FOLDER``."""
 
 
 # ----------------------------------------------------------------------------------------------------- who set a value
@@ -67,7 +58,7 @@ class Source:
             "default": "the default",
             "file": self.file if self.line is None else f"{self.file}:{self.line}",
             "ConfigStore": f"the ConfigStore: {self.file}",
-            "command line": "the command line" if self.override is None else f"the command line: {self.override}",
+            "command line": "the command line" if self.override is None else f"the command line: {show(self.override)}",
             "untraced": "could not be traced exactly",
         }
         return str(names[self.kind])
@@ -157,8 +148,12 @@ class Violation:
         """Who set it, in words: ``set by the command line: model.n_head=7   (was 20, conf/model/large.yaml:3)``."""
         if self.source is None:
             return ""
-        by = {"set": self.source.set_it(), "deleted": f"deleted by {self.source}", "chose": f"chosen by {self.source}"}
-        words = by.get(self.action, f"on {self.source}")
+        words = {
+            "set": self.source.set_it(),
+            "deleted": f"deleted by {self.source}",
+            "chose": f"chosen by {self.source}",
+            "word": "on the command line",
+        }[self.action]
         if self.replaced is not None:
             words += f"   (was {show(self.replaced.value)}, {self.replaced.source})"
         if not self.is_typed:  # what the user typed last broke the rule
@@ -169,7 +164,12 @@ class Violation:
     @property
     def suggestion(self) -> str:
         """The remedy to paste: ``model.n_head=8``; empty where there is none."""
-        return " ".join(["-m"] * self.multirun + [assignment(key, value) for key, value in self.remedy.items()])
+        return " ".join(map(for_bash, ["-m"] * self.multirun + self.remedy_words))
+
+    @property
+    def remedy_words(self) -> list[str]:
+        """The overrides of the remedy, without the quotes that a shell needs."""
+        return [f"~{key}" if value is ABSENT else override(key, value) for key, value in self.remedy.items()]
 
     def __str__(self) -> str:
         lines = [self.head, f"  {self.rule}"]
@@ -224,15 +224,3 @@ class ConfigError(ValueError, AssertionError):
 
 def _indent(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
-
-
-def assignment(key: str, value: object) -> str:
-    """``key=value`` to paste into a shell: text that Hydra or the shell would read otherwise is quoted for both."""
-    if value is ABSENT:
-        return f"~{key}"
-    if isinstance(value, Typed):
-        return shlex.quote(f"{key}={value}")
-    if not isinstance(value, str) or isinstance(value, Blank) or re.fullmatch(r"[\w./:@%+-]+", value, re.ASCII):
-        return f"{key}={show(value)}"
-    quoted = value.replace("'", "\\'")
-    return shlex.quote(f"{key}='{quoted}'") if set(value) & set("\"$`\\!'") else f"\"{key}='{quoted}'\""

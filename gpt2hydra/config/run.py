@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Optional
 
 from gpt2hydra.config.checked import Checked, section
-from gpt2hydra.config.errors import Blank
 from gpt2hydra.config.fields import Broken, Relation, choice, flag, integer, number, relation, text
 from gpt2hydra.config.gpt2 import GPT2Config
+from gpt2hydra.config.quoting import Blank
 
 VOCABULARIES = {"bytes": 257, "gpt2": 50257}
 """Tokenizer → its symbols: 256 byte values and end-of-text; OpenAI's vocab.json."""

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpt2hydra.config.errors import Blank, ConfigError, Violation
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.quoting import Blank
 from gpt2hydra.config.run import TokenizerConfig
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.config.words import show

@@ -446,9 +446,17 @@ def test_a_number_that_yaml_misreads(line: str, expected: str, tmp_path: Path, m
     assert in_files(tmp_path, monkeypatch, model__mine=f"{line}\n") == expected
 
 
-@pytest.mark.parametrize(("written", "read"), [("no", "false"), ("007", "7"), ("1.10", "1.1"), ("1e3", "1000.0")])
+@pytest.mark.parametrize(
+    ("written", "read", "remedy"),
+    [
+        ("no", "false", "data.path=no"),
+        ("007", "7", "\"data.path='007'\""),
+        ("1.10", "1.1", "\"data.path='1.10'\""),
+        ("1e3", "1000.0", "\"data.path='1e3'\""),
+    ],
+)
 def test_text_that_yaml_takes_for_something_else(
-    written: str, read: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: str, read: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     primary = f"defaults:\n  - train_schema\n  - model: mine\n  - _self_\ndata:\n  path: {written}\n"
     assert (
@@ -457,7 +465,7 @@ def test_text_that_yaml_takes_for_something_else(
 data.path = {written}
   is text, but YAML reads it as {read}; in the file, put it in quotes: '{written}'
   set by conf/mine.yaml:6   (was null, the default)
-  try: data.path={written}"""
+  try: {remedy}"""
     )
 
 

@@ -11,18 +11,8 @@ from typing import Any
 import pytest
 
 import gpt2hydra
-from gpt2hydra.config.errors import (
-    ABSENT,
-    DEFAULT,
-    DELETED,
-    Blank,
-    ConfigError,
-    Setting,
-    Source,
-    Typed,
-    Violation,
-    command_line,
-)
+from gpt2hydra.config.errors import ABSENT, DEFAULT, DELETED, ConfigError, Setting, Source, Violation, command_line
+from gpt2hydra.config.quoting import Blank, Typed
 
 LARGE = Source("file", "conf/model/large.yaml", 3)
 BEFORE = Setting("model.n_head", 20, LARGE)
@@ -110,7 +100,7 @@ def test_who_set_it_is_told_in_words(violation: Violation, origin: str) -> None:
         pytest.param({}, False, "", id="none"),
         pytest.param({"a": 1, "b": None, "c": True, "d": 1e-5}, False, "a=1 b=null c=true d=1e-05", id="several values"),
         pytest.param({"model": Typed("small,large")}, True, "-m model=small,large", id="sweep"),
-        pytest.param({"experiment": ABSENT}, False, "~experiment", id="deletion"),
+        pytest.param({"experiment": ABSENT}, False, '"~experiment"', id="deletion"),
         pytest.param({"checkpoint": Blank("...")}, False, "checkpoint=...", id="to be filled in"),
         pytest.param({"a": Typed("${b.c}")}, False, "'a=${b.c}'", id="typed, for the shell"),
     ],
@@ -161,7 +151,7 @@ def test_a_program_gets_the_same_facts() -> None:
                 "rule": "must be finite",
                 "remedy": {"a": {"deleted": True}},
                 "multirun": False,
-                "suggestion": "~a",
+                "suggestion": '"~a"',
             },
         ]
     }

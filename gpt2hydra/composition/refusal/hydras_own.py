@@ -13,7 +13,8 @@ from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_errors import first_line
 from gpt2hydra.composition.refusal.overrides import Overrides
 from gpt2hydra.composition.refusal.values import nested
-from gpt2hydra.config.errors import Typed, Violation, command_line
+from gpt2hydra.config.errors import Violation, command_line
+from gpt2hydra.config.quoting import Typed
 from gpt2hydra.config.words import closest
 
 

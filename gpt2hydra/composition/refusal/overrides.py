@@ -11,7 +11,8 @@ from hydra.core.override_parser.types import Override, OverrideType
 
 from gpt2hydra.composition.composer import Composer, parse
 from gpt2hydra.composition.hydra_errors import grammar, no_override
-from gpt2hydra.config.errors import Typed, Violation, command_line
+from gpt2hydra.config.errors import Violation, command_line
+from gpt2hydra.config.quoting import Typed
 from gpt2hydra.config.words import closest, show
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from gpt2hydra.composition.provenance import Provenance
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import ABSENT, DELETED, Blank, Violation
+from gpt2hydra.config.errors import ABSENT, DELETED, Violation
 from gpt2hydra.config.keys import field_at
+from gpt2hydra.config.quoting import Blank
 
 
 def traced(violation: Violation, provenance: Provenance, root: type[Checked]) -> Violation:

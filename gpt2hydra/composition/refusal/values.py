@@ -12,9 +12,10 @@ from omegaconf import DictConfig
 from gpt2hydra.composition.hydra_internals import apply_override
 from gpt2hydra.composition.schema import CANNOT_BE_DELETED
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import ABSENT, Typed, Violation, command_line
+from gpt2hydra.config.errors import ABSENT, Violation, command_line
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.keys import field_at, fields_of
+from gpt2hydra.config.quoting import Typed
 from gpt2hydra.config.unknown_keys import unknown_below
 
 
