@@ -21,7 +21,7 @@ def device_problems(config: Checked) -> tuple[Violation, ...]:
         elif isinstance(config, GenerateConfig) and config.device != "auto":
             from gpt2hydra.inference import device
 
-            device.pick(config.device, "device")
+            device.device_for(config.device, "device")
     except ConfigError as error:
         return error.violations
     return ()
@@ -64,6 +64,7 @@ def machine_problems(config: Checked) -> list[Violation]:
         return data.problems(config)
     if isinstance(config, GenerateConfig):
         from gpt2hydra.checkpoint import folder as checkpoint
+        from gpt2hydra.inference import prompts
 
-        return checkpoint.problems(config)
+        return [*checkpoint.problems(config), *prompts.problems(config)]
     return []

@@ -176,20 +176,40 @@ class TrainConfig(Checked):
     RELATIONS = (sequence_fits("training.seq_len"), _vocabulary_fits)
 
 
+@relation("prompt_file", "prompt")
+def _one_source_of_prompts(prompt_file: str | None, prompt: str) -> Broken | None:
+    if prompt_file is None or not prompt:
+        return None
+    return Broken("must be null with {prompt}", {"prompt_file": None})
+
+
 @dataclass(frozen=True)
 class GenerateConfig(Checked):
     """Everything that ``python generate.py`` needs."""
 
     checkpoint: str = text(doc="run directory, or any Hugging Face folder of a GPT-2 with safetensors")
     prompt: str = text("", "text to continue; empty: start from end-of-text", literal=True)
+    prompt_file: Optional[str] = text(None, "file of prompts, one a line; instead of prompt", optional=True)
     max_new_tokens: int = integer(200, "tokens to generate", at_most=10_000_000)
-    num_samples: int = integer(1, "continuations, one after the other", at_most=100_000)
+    num_samples: int = integer(1, "continuations of each prompt", at_most=100_000)
     temperature: float = number(0.8, "flatness of the distribution; 0 always takes the likeliest", at_least=0, at_most=100)
     top_k: Optional[int] = integer(50, "sample from the k likeliest tokens; null is off", at_most=10_000_000, optional=True)
     top_p: Optional[float] = number(
         None, "sample from the likeliest tokens of this total probability; null is off", above=0, at_most=1, optional=True
     )
-    seed: int = integer(1337, "seed of the sampling", at_least=0, at_most=2**32 - 1)
+    min_p: Optional[float] = number(
+        None,
+        "sample from tokens at least this share as likely as the likeliest; null is off",
+        above=0,
+        at_most=1,
+        optional=True,
+    )
+    repetition_penalty: float = number(1.0, "makes tokens that were there less likely; 1 is off", at_least=1, at_most=10)
+    stop: Optional[str] = text(None, "text that ends a sample; several with | between them", optional=True, literal=True)
+    format: str = choice("text", "text, or json: an object a line for each sample", ("text", "json"))
+    seed: int = integer(1337, "seed of the first sample; the next ones have the next numbers", at_least=0, at_most=2**32 - 1)
     device: str = choice("auto", "auto: an accelerator if there is one", DEVICES, decides=False)
     dry_run: bool = flag(False, "validate, print what would run, start nothing", decides=False)
     preflight: str = choice("strict", "a sweep with invalid points: as in training", PREFLIGHTS, decides=False)
+
+    RELATIONS = (_one_source_of_prompts,)

@@ -16,7 +16,7 @@ ABSENT = {
 }
 
 
-def pick(wanted: str, key: str) -> torch.device:
+def device_for(wanted: str, key: str) -> torch.device:
     """The device that ``wanted`` names; an accelerator, if there is one, for ``auto``.
 
     Raises:
@@ -37,7 +37,7 @@ def for_training(config: TrainingConfig) -> torch.device:
     Raises:
         ConfigError: it is not here, or does not compute in the precision asked for.
     """
-    device = pick(config.device, "training.device")
+    device = device_for(config.device, "training.device")
     check_precision(config.precision, device)
     return device
 

@@ -1,49 +1,69 @@
-"""Text from a trained model, token by token."""
+"""Text from a trained model: ``python generate.py``."""
 
 from __future__ import annotations
 
-import codecs
+import json
 import sys
-from collections.abc import Callable, Iterator
 
-import torch
-from transformers import DynamicCache, GPT2LMHeadModel
-
+from gpt2hydra import sizing
 from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.checkpoint.huggingface import from_hf
 from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import GenerateConfig
 from gpt2hydra.data.tokenizer import Tokenizer
-from gpt2hydra.inference.device import pick
+from gpt2hydra.inference.device import device_for
+from gpt2hydra.inference.prompts import prompts
+from gpt2hydra.inference.sampling import Sample, grow, kept_in_sight
+
+CACHE_BYTES = 2 * 10**9
+"""Keys and values of the samples that grow in one batch; more samples than that are several batches."""
 
 
 def generate(config: GenerateConfig) -> list[str]:
-    """Print and return ``num_samples`` continuations, each with its prompt before it.
+    """Print and return ``num_samples`` continuations of each prompt, each with its prompt before it.
 
-    Text goes to stdout as it is generated, ``---`` between two samples; notices go to stderr.
+    Text goes to stdout, ``---`` between two samples, the first of a batch as it is generated. With ``format=json`` each sample
+    is an object on a line of its own. Notices go to stderr.
 
     Raises:
-        ConfigError: the checkpoint, the prompt or the device will not do.
+        ConfigError: the checkpoint, a prompt or the device will not do.
     """
-    device = pick(config.device, "device")
-    model, tokenizer = checkpoint.load(config.checkpoint, device)
-    ends = checkpoint.end_of_text(checkpoint.locate(config.checkpoint), tokenizer)
-    prompt = encode_prompt(config.prompt, tokenizer, model.config.vocab_size)
-    _say_what_slides(len(prompt), config.max_new_tokens, model.config.n_positions)
-    generator = torch.Generator().manual_seed(config.seed)
-    samples = []
-    for number in range(config.num_samples):
-        show("\n---\n" if number else "")
-        tokens = new_tokens(model, prompt, config, generator, ends)
-        samples.append("".join(shown(stream(tokens, tokenizer, config.prompt))))
-    show("\n")
-    return samples
+    texts = prompts(config)
+    model, tokenizer = checkpoint.load(config.checkpoint, device_for(config.device, "device"))
+    folder = checkpoint.locate(config.checkpoint)
+    shape, ends = from_hf(folder), checkpoint.end_of_text(folder, tokenizer)
+    encoded = [encode_prompt(text, tokenizer, shape.vocab_size) for text in texts]
+    _say_what_slides(max(map(len, encoded)), config.max_new_tokens, shape.n_positions)
+    at_once = _samples_at_once(shape, config)
+    as_text = config.format == "text"
+    printed: list[str] = []
+    for text, prompt in zip(texts, encoded, strict=True):
+        for first in range(0, config.num_samples, at_once):
+            numbers = range(first, min(first + at_once, config.num_samples))
+            samples = [Sample(prompt, config, tokenizer, ends, number) for number in numbers]
+            if as_text:
+                show(f"\n---\n{text}" if printed else text)
+                samples[0].show = show
+            grow(model, samples)
+            for number, sample in zip(numbers, samples, strict=True):
+                if not as_text:
+                    show(_as_json(text, number, sample))
+                elif number != first:
+                    show(f"\n---\n{text}{sample.text}")
+                printed.append(text + sample.text)
+    if as_text:
+        show("\n")
+    return printed
 
 
-def shown(pieces: Iterator[str]) -> Iterator[str]:
-    """The same pieces, each printed as it passes."""
-    for piece in pieces:
-        show(piece)
-        yield piece
+def _as_json(prompt: str, number: int, sample: Sample) -> str:
+    about = {"prompt": prompt, "sample": number, "seed": sample.seed, "text": sample.text}
+    return json.dumps({**about, "tokens": sample.tokens, "finish": sample.finish}, ensure_ascii=False) + "\n"
+
+
+def _samples_at_once(shape: GPT2Config, config: GenerateConfig) -> int:
+    return min(config.num_samples, max(1, CACHE_BYTES // sizing.kv_cache_bytes(shape, 1, shape.n_positions, "float32")))
 
 
 def show(text: str) -> None:
@@ -76,82 +96,11 @@ def encode_prompt(prompt: str, tokenizer: Tokenizer, vocab_size: int) -> list[in
 
 def _say_what_slides(prompt: int, new: int, n_positions: int) -> None:
     if prompt > n_positions:
-        notice = f"the prompt has {prompt:,} tokens and the model's context {n_positions:,}: it sees the last {n_positions:,}"
+        notice = f"the prompt has {prompt:,} tokens; the model sees the last {n_positions:,}."
     elif prompt + new - 1 > n_positions:
-        notice = f"beyond {n_positions:,} tokens, the model's context, it sees the latest {kept(n_positions):,} or more"
+        notice = (
+            f"the model sees at most {n_positions:,} tokens at a time, always at least the last {kept_in_sight(n_positions):,}."
+        )
     else:
         return
     print(f"note: {notice}", file=sys.stderr)
-
-
-# ------------------------------------------------------------------------------------------------------------ tokens
-
-
-def kept(n_positions: int) -> int:
-    """Tokens that stay in sight when the context is full: three quarters.
-
-    Positions are absolute, so whatever stays is computed again; dropping a quarter makes that rare.
-    """
-    return max(1, n_positions - max(1, n_positions // 4))
-
-
-@torch.inference_mode()
-def new_tokens(
-    model: GPT2LMHeadModel,
-    prompt: list[int],
-    config: GenerateConfig,
-    generator: torch.Generator,
-    ends: frozenset[int] = frozenset(),
-) -> Iterator[int]:
-    """The tokens that follow ``prompt``: at most ``max_new_tokens``, and none from end-of-text on.
-
-    The model sees the last ``n_positions`` tokens of a prompt, and later never fewer than :func:`kept` of all tokens.
-    """
-    n_positions = model.config.n_positions
-    history, pending = [*prompt], prompt[-n_positions:]
-    cache = DynamicCache(config=model.config)
-    for _ in range(config.max_new_tokens):
-        tokens = torch.tensor([pending], device=model.device)  # (1, T)
-        output = model(tokens, cache, use_cache=True, logits_to_keep=1)  # by place: its name is new in transformers 5.24
-        token = choose(output.logits[0, -1].float().cpu(), config, generator)
-        if token in ends:
-            return
-        yield token
-        history.append(token)
-        pending = [token]
-        if cache.get_seq_length() == n_positions:
-            cache, pending = DynamicCache(config=model.config), history[-kept(n_positions) :]
-
-
-def choose(logits: torch.Tensor, config: GenerateConfig, generator: torch.Generator) -> int:
-    """One token from ``logits`` (V,), drawn on the CPU so that a seed means the same text on every device.
-
-    Raises:
-        ConfigError: a logit is NaN or infinite.
-    """
-    if not logits.isfinite().all():
-        rule = "computes what is no number: its weights are damaged"
-        raise ConfigError([Violation("checkpoint", config.checkpoint, rule)])
-    if config.temperature == 0 or config.top_k == 1:
-        return int(logits.argmax())
-    logits = (logits - logits.max()) / config.temperature  # at most 0, however small the temperature
-    if config.top_k is not None and config.top_k < len(logits):
-        least = logits.topk(config.top_k).values[-1]
-        logits = logits.masked_fill(logits < least, -torch.inf)
-    probabilities = logits.softmax(0)
-    if config.top_p is not None:
-        ranked, order = probabilities.sort(descending=True)
-        before = ranked.cumsum(0) - ranked  # probability of all that are likelier; 0 for the likeliest, which stays
-        probabilities = probabilities.index_fill(0, order[before >= config.top_p], 0)
-    return int(torch.multinomial(probabilities, 1, generator=generator))
-
-
-def stream(tokens: Iterator[int], tokenizer: Tokenizer, prompt: str = "") -> Iterator[str]:
-    """``prompt``, then the text of ``tokens`` as it comes; a character whose bytes are split waits until it is whole."""
-    decode: Callable[..., str] = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
-    yield prompt
-    for token in tokens:
-        if piece := decode(tokenizer.bytes_of(token)):
-            yield piece
-    if rest := decode(b"", final=True):
-        yield rest

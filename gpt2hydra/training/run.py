@@ -30,7 +30,7 @@ from gpt2hydra.data import corpus as data
 from gpt2hydra.data import tokenizer
 from gpt2hydra.data.text import sizes
 from gpt2hydra.inference.device import for_training, keep_freed_memory
-from gpt2hydra.inference.generate import new_tokens, stream
+from gpt2hydra.inference.sampling import Sample, grow
 from gpt2hydra.training import record
 from gpt2hydra.training.directory import check_directory, new_directory
 from gpt2hydra.training.loop import GPT2Trainer, arguments, build_model, evaluate, learning_rate
@@ -231,10 +231,11 @@ class Run(TrainerCallback):
         end, alone = self.tokenizer.end_of_text, len(sizes(self.config.data.path)) == 1
         start = self.tokenizer.encode("\n") if alone or end is None else [end]
         model.train(False)
-        settings = GenerateConfig(checkpoint=str(self.folder), max_new_tokens=self.settings.sample_tokens)
-        generator = torch.Generator().manual_seed(self.settings.seed)
-        ends = frozenset() if end is None else frozenset([end])
-        return "".join(stream(new_tokens(model, start, settings, generator, ends), self.tokenizer))
+        seed = self.settings.seed
+        settings = GenerateConfig(checkpoint=str(self.folder), max_new_tokens=self.settings.sample_tokens, seed=seed)
+        sample = Sample(start, settings, self.tokenizer, frozenset() if end is None else frozenset([end]))
+        grow(model, [sample])
+        return sample.text
 
 
 def sampling_command(output_dir: Path) -> str:

@@ -7,7 +7,7 @@ pytest.importorskip("torch")
 import torch
 
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.inference.device import check_precision, keep_freed_memory, pick
+from gpt2hydra.inference.device import check_precision, device_for, keep_freed_memory
 
 
 @pytest.fixture
@@ -18,19 +18,19 @@ def cpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("cpu_alone")
 def test_auto_is_the_cpu_where_there_is_nothing_else() -> None:
-    assert pick("auto", "device") == pick("cpu", "device") == torch.device("cpu")
+    assert device_for("auto", "device") == device_for("cpu", "device") == torch.device("cpu")
 
 
 def test_auto_is_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert pick("auto", "device") == torch.device("cuda")
+    assert device_for("auto", "device") == torch.device("cuda")
 
 
 @pytest.mark.usefixtures("cpu_alone")
 @pytest.mark.parametrize(("wanted", "what"), [("cuda", "GPU"), ("mps", "Apple GPU")])
 def test_a_device_that_is_not_there_is_refused(wanted: str, what: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        pick(wanted, "training.device")
+        device_for(wanted, "training.device")
     rule = f"must be here: this machine has no {what} that PyTorch {torch.__version__} can use"
     assert refused.value.violations == (Violation("training.device", wanted, rule, remedy={"training.device": "auto"}),)
 

@@ -19,7 +19,8 @@ from gpt2hydra.checkpoint import folder as checkpoint
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.data.tokenizer import bytes_tokenizer
-from gpt2hydra.inference.generate import choose, encode_prompt, generate, kept, new_tokens, stream
+from gpt2hydra.inference import generate as room
+from gpt2hydra.inference.generate import encode_prompt, generate
 from tests.command_line import CommandLine
 from tests.models import save_tiny, tiny_model
 
@@ -35,88 +36,7 @@ def greedy(folder: Path | str, **settings: object) -> GenerateConfig:
     return GenerateConfig(checkpoint=str(folder), **{"temperature": 0, "max_new_tokens": 10, "prompt": "It was", **settings})  # type: ignore[arg-type]
 
 
-# -------------------------------------------------------------------------------------------------------------- choosing
-
-
-def draws(settings: dict[str, object]) -> set[int]:
-    """Which of four tokens of probability 0.5, 0.3, 0.15 and 0.05 are drawn."""
-    logits = torch.tensor([0.3, 0.05, 0.5, 0.15]).log()
-    config = GenerateConfig(checkpoint="", **{"temperature": 1, "top_k": None, **settings})  # type: ignore[arg-type]
-    generator = torch.Generator().manual_seed(1)
-    return {choose(logits, config, generator) for _ in range(300)}
-
-
-@pytest.mark.parametrize(
-    ("settings", "drawn"),
-    [
-        ({}, {0, 1, 2, 3}),
-        ({"temperature": 0}, {2}),
-        ({"temperature": 0.01}, {2}),
-        ({"temperature": 1e-40}, {2}),
-        ({"temperature": 100}, {0, 1, 2, 3}),
-        ({"top_k": 1}, {2}),
-        ({"top_k": 2}, {0, 2}),
-        ({"top_k": 4}, {0, 1, 2, 3}),
-        ({"top_k": 999}, {0, 1, 2, 3}),
-        ({"top_p": 1.0}, {0, 1, 2, 3}),
-        ({"top_p": 0.9}, {0, 2, 3}),
-        ({"top_p": 0.6}, {0, 2}),
-        ({"top_p": 1e-9}, {2}),
-        ({"top_k": 3, "top_p": 0.6}, {0, 2}),
-    ],
-)
-def test_which_tokens_can_be_drawn(settings: dict[str, object], drawn: set[int]) -> None:
-    assert draws(settings) == drawn
-
-
-def test_damaged_weights_are_told_by_what_they_compute() -> None:
-    config = GenerateConfig(checkpoint="there", temperature=0)
-    with pytest.raises(ConfigError, match="checkpoint = there\n    computes what is no number"):
-        choose(torch.tensor([0.0, torch.nan]), config, torch.Generator())
-
-
-# ------------------------------------------------------------------------------------------------------ what it sees
-
-
-def continuation(prompt: list[int], count: int, ends: frozenset[int] = frozenset()) -> list[int]:
-    config = greedy("", max_new_tokens=count)
-    return list(new_tokens(tiny_model(), prompt, config, torch.Generator(), ends))
-
-
-def likeliest(tokens: list[int]) -> int:
-    return int(tiny_model()(torch.tensor([tokens])).logits[0, -1].argmax())
-
-
-def test_the_cache_changes_nothing() -> None:
-    tokens = [1, 2, 3]
-    for token in continuation(tokens, 13):
-        assert token == likeliest(tokens)
-        tokens.append(token)
-
-
-def test_a_prompt_longer_than_the_context_counts_by_its_end() -> None:
-    prompt = list(range(40))
-    assert continuation(prompt, 1) == [likeliest(prompt[-16:])]
-
-
-def test_beyond_the_context_three_quarters_stay_in_sight() -> None:
-    tokens = list(range(10))
-    made = continuation(tokens, 20)
-    assert len(made) == 20
-    assert made[7] == likeliest((tokens + made[:7])[-kept(16) :])
-    assert kept(16) == 12
-
-
-@pytest.mark.parametrize("n_positions", [1, 2, 3, 1024])
-def test_something_always_stays_and_something_goes(n_positions: int) -> None:
-    assert 1 <= kept(n_positions) <= max(1, n_positions - 1)
-
-
-def test_end_of_text_ends_it() -> None:
-    first, second = continuation([1], 2)
-    assert continuation([1], 9, frozenset([first])) == []
-    if second != first:
-        assert continuation([1], 9, frozenset([second])) == [first]
+# --------------------------------------------------------------------------------------------------------------- prompts
 
 
 def test_an_empty_prompt_starts_from_end_of_text() -> None:
@@ -135,12 +55,6 @@ def test_prompts_that_will_not_do(prompt: str, said: str) -> None:
 # -------------------------------------------------------------------------------------------------------- what is printed
 
 
-def test_a_character_waits_until_its_bytes_are_there() -> None:
-    assert list(stream(iter("aé€".encode()), BYTES, "> ")) == ["> ", "a", "é", "€"]
-    assert list(stream(iter([0xE2, 0x82]), BYTES)) == ["", "\N{REPLACEMENT CHARACTER}"]
-    assert "".join(stream(iter([0xFF, 0x41]), BYTES)) == "\N{REPLACEMENT CHARACTER}A"
-
-
 def test_samples_are_printed_as_they_are_returned(saved: Path, capfd: pytest.CaptureFixture[str]) -> None:
     one, two = generate(greedy(saved, num_samples=2, temperature=1))
     out, err = capfd.readouterr()
@@ -153,13 +67,42 @@ def test_a_seed_means_one_text(saved: Path) -> None:
     assert texts[0] == texts[1] != texts[2]
 
 
+def test_the_second_sample_is_the_first_of_the_next_seed(saved: Path) -> None:
+    both = generate(greedy(saved, temperature=1, seed=1, num_samples=2, max_new_tokens=30))
+    assert both == [generate(greedy(saved, temperature=1, seed=seed, max_new_tokens=30))[0] for seed in (1, 2)]
+
+
+def test_many_samples_go_in_several_batches(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: dict[str, object] = {"temperature": 1, "num_samples": 5, "max_new_tokens": 20}
+    together = generate(greedy(saved, **settings))
+    monkeypatch.setattr(room, "CACHE_BYTES", 2 * 2 * 2 * 32 * 16 * 4)  # two samples: keys and values, layers, width, places
+    assert generate(greedy(saved, **settings)) == together
+
+
+def test_prompts_come_from_a_file(saved: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "prompts.txt").write_text("It was\n\nOnce upon\r\n", encoding="utf-8-sig")
+    found = generate(greedy(saved, prompt="", prompt_file=str(tmp_path / "prompts.txt")))
+    assert capfd.readouterr().out == f"{found[0]}\n---\n{found[1]}\n"
+    assert found == [generate(greedy(saved, prompt=prompt))[0] for prompt in ("It was", "Once upon")]
+
+
+def test_json_has_a_line_for_each_sample(saved: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    texts = generate(greedy(saved, num_samples=2, temperature=1, seed=7, format="json"))
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [line["prompt"] + line["text"] for line in lines] == texts
+    about = [{key: value for key, value in line.items() if key != "text"} for line in lines]
+    assert about == [
+        {"prompt": "It was", "sample": number, "seed": 7 + number, "tokens": 10, "finish": "length"} for number in (0, 1)
+    ]
+
+
 @pytest.mark.parametrize(
     ("prompt", "count", "note"),
     [
         ("x" * 16, 1, ""),
-        ("x" * 40, 1, "note: the prompt has 40 tokens and the model's context 16: it sees the last 16\n"),
+        ("x" * 40, 1, "note: the prompt has 40 tokens; the model sees the last 16.\n"),
         ("x" * 6, 11, ""),
-        ("x" * 6, 12, "note: beyond 16 tokens, the model's context, it sees the latest 12 or more\n"),
+        ("x" * 6, 12, "note: the model sees at most 16 tokens at a time, always at least the last 12.\n"),
     ],
 )
 def test_it_says_what_the_model_cannot_see(

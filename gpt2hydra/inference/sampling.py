@@ -1,0 +1,157 @@
+"""How text is drawn from a model: which token comes next, what the model sees, where a sample ends."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Sequence
+
+import torch
+from transformers import DynamicCache, GPT2LMHeadModel
+
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.run import GenerateConfig
+from gpt2hydra.data.tokenizer import Tokenizer
+
+
+class Sample:
+    """One continuation of a prompt, as it grows."""
+
+    def __init__(
+        self,
+        prompt: Sequence[int],
+        config: GenerateConfig,
+        tokenizer: Tokenizer,
+        ends: frozenset[int] = frozenset(),
+        number: int = 0,
+    ) -> None:
+        """Args:
+        prompt: its tokens.
+        ends: tokens that end a text.
+        number: of several samples; each draws by a seed of its own, ``config.seed + number``.
+        """
+        self.history = [*prompt]
+        self.seed = config.seed + number
+        self.generator = torch.Generator().manual_seed(self.seed)
+        self.text = ""
+        self.tokens = 0
+        self.finish = ""
+        """Why it ended: ``length``, ``end_of_text`` or ``stop``; empty while it grows."""
+        self.show: Callable[[str], object] = lambda piece: None
+        """Told each piece of text once it is certain."""
+        self._config, self._tokenizer, self._ends = config, tokenizer, ends
+        self._stops = [stop for stop in (config.stop or "").split("|") if stop]
+        self._decode: Callable[..., str] = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
+        self._waiting = ""
+
+    def draw(self, logits: torch.Tensor) -> None:
+        """Take the next token by its ``logits`` (V,)."""
+        token = draw_token(logits, self._config, self.generator, self.history)
+        if token in self._ends:
+            self._end("end_of_text")
+            return
+        self.history.append(token)
+        self.tokens += 1
+        self._add(self._decode(self._tokenizer.bytes_of(token)))
+        if not self.finish and self.tokens == self._config.max_new_tokens:
+            self._end("length")
+
+    def _add(self, piece: str) -> None:
+        """Show what is certain: a character whose bytes are split waits, and what may become a stop text."""
+        self._waiting += piece
+        found = [at for stop in self._stops if (at := self._waiting.find(stop)) >= 0]
+        if found:
+            self._waiting = self._waiting[: min(found)]
+            self._decode = codecs.getincrementaldecoder("utf-8")().decode  # what waits there stands behind the stop
+            self._end("stop")
+            return
+        held = max((_overlap(self._waiting, stop) for stop in self._stops), default=0)
+        self._tell(len(self._waiting) - held)
+
+    def _tell(self, count: int) -> None:
+        certain, self._waiting = self._waiting[:count], self._waiting[count:]
+        if certain:
+            self.text += certain
+            self.show(certain)
+
+    def _end(self, why: str) -> None:
+        self.finish = why
+        self._waiting += self._decode(b"", final=True)
+        self._tell(len(self._waiting))
+
+
+def _overlap(text: str, stop: str) -> int:
+    """How many characters at the end of ``text`` are the beginning of ``stop``."""
+    return next((size for size in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:size])), 0)
+
+
+@torch.inference_mode()
+def grow(model: GPT2LMHeadModel, samples: Sequence[Sample]) -> None:
+    """Let samples of one prompt grow to their ends, all in one batch.
+
+    The model sees the last ``n_positions`` tokens of a prompt, and later never fewer than :func:`kept_in_sight` of all tokens.
+    What one sample becomes does not depend on the others, but for the rounding of a matrix product of another size.
+    """
+    n_positions = model.config.n_positions
+    growing = [sample for sample in samples if not sample.finish]
+    pending, cache = n_positions, DynamicCache(config=model.config)
+    while growing:
+        tokens = torch.tensor([sample.history[-pending:] for sample in growing], device=model.device)  # (B, T)
+        output = model(tokens, cache, use_cache=True, logits_to_keep=1)  # by place: its name is new in transformers 5.24
+        for sample, logits in zip(growing, output.logits[:, -1].float().cpu(), strict=True):  # (V,) each
+            sample.draw(logits)
+        going_on = [row for row, sample in enumerate(growing) if not sample.finish]
+        if cache.get_seq_length() == n_positions:
+            pending, cache = kept_in_sight(n_positions), DynamicCache(config=model.config)
+        else:
+            pending = 1
+            if 0 < len(going_on) < len(growing):
+                cache.batch_select_indices(torch.tensor(going_on, device=model.device))
+        growing = [growing[row] for row in going_on]
+
+
+def kept_in_sight(n_positions: int) -> int:
+    """Tokens that the model still sees when its context was full: three quarters.
+
+    Positions are absolute, so whatever stays is computed again; dropping a quarter makes that rare.
+    """
+    return max(1, n_positions - max(1, n_positions // 4))
+
+
+def draw_token(logits: torch.Tensor, config: GenerateConfig, generator: torch.Generator, seen: Sequence[int] = ()) -> int:
+    """One token from ``logits`` (V,), drawn on the CPU so that a seed means the same text on every device.
+
+    Args:
+        seen: the tokens so far, for ``repetition_penalty``.
+
+    Raises:
+        ConfigError: a logit is NaN or infinite.
+    """
+    if not logits.isfinite().all():
+        rule = "computes NaN or infinity: its weights are damaged"
+        raise ConfigError([Violation("checkpoint", config.checkpoint, rule)])
+    if config.repetition_penalty != 1:
+        logits = penalize(logits, seen, config.repetition_penalty)
+    if config.temperature == 0 or config.top_k == 1:
+        return int(logits.argmax())
+    logits = (logits - logits.max()) / config.temperature  # at most 0, however small the temperature
+    if config.top_k is not None and config.top_k < len(logits):
+        least = logits.topk(config.top_k).values[-1]
+        logits = logits.masked_fill(logits < least, -torch.inf)
+    probabilities = logits.softmax(0)
+    if config.top_p is not None:
+        ranked, order = probabilities.sort(descending=True)
+        before = ranked.cumsum(0) - ranked  # probability of all that are likelier; 0 for the likeliest, which stays
+        probabilities = probabilities.index_fill(0, order[before >= config.top_p], 0)
+    if config.min_p is not None:
+        probabilities = probabilities.masked_fill(probabilities < config.min_p * probabilities.max(), 0)
+    return int(torch.multinomial(probabilities, 1, generator=generator))
+
+
+def penalize(logits: torch.Tensor, seen: Sequence[int], penalty: float) -> torch.Tensor:
+    """``logits`` (V,) with those of ``seen`` tokens divided by ``penalty``, or multiplied where they are negative.
+
+    As in CTRL (Keskar et al. 2019) and transformers' ``repetition_penalty``; once for a token, however often it was seen.
+    """
+    places = torch.tensor(sorted(set(seen)), dtype=torch.long)
+    scores = logits[places]
+    return logits.index_copy(0, places, torch.where(scores < 0, scores * penalty, scores / penalty))
