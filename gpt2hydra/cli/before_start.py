@@ -49,11 +49,9 @@ def _overruled(composer: Composer, overrides: Sequence[str]) -> Iterator[str]:
 def warn_of_memory(config: Checked) -> None:
     """Say on standard error where the predicted peak exceeds the device, and what would fit."""
     if isinstance(config, TrainConfig):
-        from gpt2hydra.sizing.fit import memory_warning, on_this_machine
+        from gpt2hydra.sizing.fit import on_this_machine, warnings
 
-        warning = memory_warning(on_this_machine(config))
-        if warning:
-            sys.stderr.write(f"{warning}\n\n")
+        sys.stderr.write("".join(f"{warning}\n\n" for warning in warnings(on_this_machine(config))))
 
 
 def machine_problems(config: Checked) -> list[Violation]:

@@ -303,7 +303,8 @@ def print_plan(composer: Composer, overrides: Sequence[str], config: Checked) ->
     if isinstance(config, TrainConfig):
         from gpt2hydra.data.corpus import training_tokens
         from gpt2hydra.sizing.plan import Plan
+        from gpt2hydra.sizing.report import describe
 
-        print(Plan(config, training_tokens(config), changed))
+        print(describe(Plan(config, training_tokens(config), changed)))
     else:
         print("\n".join(f"{each}   ({each.source.set_it()})" for each in changed))

@@ -18,6 +18,7 @@ from gpt2hydra.cli.exit import tell
 from gpt2hydra.composition.composer import Composer, task_overrides
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.table import table, wrapped
 
 MOST_POINTS = 100_000
 """An adaptive sweeper's space larger than this is checked value by value instead of point by point."""
@@ -63,22 +64,19 @@ class Preflight:
             del self.valid[number]
 
     def to_dict(self) -> dict[str, Any]:
-        """What :meth:`table` tells, for a program."""
+        """What :meth:`told` says, for a program."""
         invalid = [
             {"point": number, "overrides": self.points[number], "violations": [each.to_dict() for each in violations]}
             for number, violations in sorted(self.invalid.items())
         ]
         return {"points": len(self.points), "valid": sorted(self.valid), "invalid": invalid}
 
-    def table(self) -> str:
+    def told(self) -> str:
         """The invalid points: number, overrides, what is wrong and what to type instead."""
-        rows = [(f"#{number}", " ".join(self.points[number]), each) for number, each in sorted(self.invalid.items())]
-        width = max(len(overrides) for _, overrides, _ in rows)
-        lines = [f"  {'point':<6} {'overrides':<{width}}  problem"]
-        for number, overrides, violations in rows:
-            for index, violation in enumerate(violations):
-                head = f"{number:<6} {overrides:<{width}}" if index == 0 else " " * (width + 7)
-                lines.append(f"  {head}  {summary(violation)}")
+        lines = []
+        for number, violations in sorted(self.invalid.items()):
+            lines.append(f"  #{number}  {' '.join(self.points[number])}")
+            lines += [line for each in violations for line in wrapped(summary(each), indent="      ")]
         return "\n".join(lines)
 
 
@@ -190,7 +188,7 @@ def report(found: Preflight, notes: Sequence[str] = ()) -> None:
         return
     total, bad, skip = len(found.points), len(found.invalid), found.skip and bool(found.valid)
     outcome = f"the other {len(found.valid)} run" if skip else "nothing was started"
-    words = f"{bad} of {total} points {'is' if bad == 1 else 'are'} invalid; {outcome}.\n\n{found.table()}\n\n"
+    words = f"{bad} of {total} points {'is' if bad == 1 else 'are'} invalid; {outcome}.\n\n{found.told()}\n\n"
     if not skip and found.valid and found.can_skip:
         words += f"Correct them, or run the other {len(found.valid)} with preflight=skip_invalid.\n"
     tell(words, {**found.to_dict(), "skipped": skip})
@@ -220,10 +218,12 @@ def print_points(found: Preflight, numbers: Sequence[int]) -> None:
     """The table of what would run."""
     from gpt2hydra.config.run import TrainConfig
 
-    rows: list[tuple[str, Any]] = [(" ".join(found.points[number]), found.valid[number]) for number in numbers]
-    if all(isinstance(config, TrainConfig) for _, config in rows):
-        from gpt2hydra.sizing.plan import compare
+    configs = {number: found.valid[number] for number in numbers}
+    of_training = {number: config for number, config in configs.items() if isinstance(config, TrainConfig)}
+    if of_training == configs:
+        from gpt2hydra.sizing.plan import Plan
+        from gpt2hydra.sizing.report import compare
 
-        print(compare(rows))
+        print(compare([(number, found.points[number], Plan(config)) for number, config in of_training.items()]))
     else:
-        print("\n".join(f"#{number}  {label}" for number, (label, _) in zip(numbers, rows, strict=True)))
+        print("\n".join(table([(f"#{number}", " ".join(found.points[number])) for number in numbers])))

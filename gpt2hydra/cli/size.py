@@ -9,14 +9,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from gpt2hydra.cli.extras import install_command
-from gpt2hydra.composition.compose import compose, compose_and_check
+from gpt2hydra.composition.compose import compose_and_check
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.yaml_traps import as_typed
 from gpt2hydra.config.errors import ConfigError, Violation, command_line
-from gpt2hydra.config.gpt2 import CONF_DIR, GPT2Config
+from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data.corpus import training_tokens
+from gpt2hydra.sizing.counts import parameters
 from gpt2hydra.sizing.plan import Plan
+from gpt2hydra.sizing.report import describe
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -37,20 +39,21 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def run(options: argparse.Namespace) -> None:
     """Print the plan, or draw those of all sizes."""
     if options.plot is not None:
-        print(f"wrote {plot(options.overrides, options.plot)}")
+        print(f"wrote {plot(options.overrides, options.plot, options.config_dir)}")
         return
     composer = Composer("train", CONF_DIR, options.config_dir, frozen=True)
     overrides = as_typed(options.overrides, TrainConfig)
     config: TrainConfig = compose_and_check(composer, overrides)
     plan = Plan(config, training_tokens(config), composer.trace(overrides).changes(config))
-    print(json.dumps(plan.to_dict(), indent=2) if options.json else plan)
+    print(json.dumps(plan.to_dict(), indent=2) if options.json else describe(plan))
 
 
-def plot(overrides: Sequence[str], path: str) -> Path:
+def plot(overrides: Sequence[str], path: str, config_dir: str | None = None) -> Path:
     """Draw the plan of every size in ``conf/model/``.
 
     Args:
         overrides: of everything but the model, as on the command line: ``hardware=a100_40gb training.precision=bf16``.
+        config_dir: one more folder of YAML files.
 
     Raises:
         ConfigError: the overrides or the file are refused, or matplotlib is not installed.
@@ -60,7 +63,11 @@ def plot(overrides: Sequence[str], path: str) -> Path:
     if chosen is not None:
         rule = "is drawn beside all others: leave it out"
         raise ConfigError([Violation("model", chosen.partition("=")[2], rule, command_line(chosen))])
-    plans = {name: Plan(compose("train", [*overrides, f"model={name}"])) for name in GPT2Config.presets()}
+    composer = Composer("train", CONF_DIR, config_dir, frozen=True)
+    sizes = composer.loader.get_group_options("model")
+    configs = {name: compose_and_check(composer, as_typed([*overrides, f"model={name}"], TrainConfig)) for name in sizes}
+    plans = {name: Plan(config) for name, config in configs.items()}
+    plans = dict(sorted(plans.items(), key=lambda item: parameters(item[1].config.model).total))
     if find_spec("matplotlib") is None:
         rule = f"needs matplotlib, which is not installed: {install_command('plot')}"
         raise ConfigError([Violation("--plot", path, rule)])

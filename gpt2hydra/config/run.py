@@ -21,6 +21,7 @@ LARGEST_BATCH = 1_000_000
 
 PRECISIONS = ("fp32", "bf16", "bf16_pure")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+STRATEGIES = ("auto", "ddp", "fsdp")
 PREFLIGHTS = ("strict", "skip_invalid", "off")
 
 # ------------------------------------------------------------------------------------------------------- the sections
@@ -105,6 +106,9 @@ class TrainingConfig(Checked):
     sample_tokens: int = integer(200, "tokens of the sample printed at the end", at_least=0, at_most=100_000, decides=False)
     seed: int = integer(1337, "seed of weights, batches and dropout", at_least=0, at_most=2**32 - 1)
     device: str = choice("auto", "auto: an accelerator if there is one", DEVICES, decides=False)
+    strategy: str = choice(
+        "auto", "of several processes. ddp: each has all weights (auto); fsdp: each has a shard", STRATEGIES, decides=False
+    )
 
     RELATIONS = (_warmup_ends,)
 
@@ -124,7 +128,19 @@ class HardwareConfig(Checked):
     """The device that the plan reckons with; null figures are read from this machine where they can be."""
 
     name: str = text("this machine", "what the plan calls it")
-    memory_gb: Optional[float] = number(None, "memory in GB of 10^9 bytes", above=0, at_most=1e6, optional=True)
+    devices: Optional[int] = integer(
+        None, "devices that share a step; null: as many as torchrun starts processes", at_most=100_000, optional=True
+    )
+    memory_gb: Optional[float] = number(
+        None, "memory that PyTorch sees, in GB of 10^9 bytes", above=0, at_most=1e6, optional=True
+    )
+    reserve_gb: Optional[float] = number(
+        None,
+        "memory that no tensor may have; null: 0.6 GB and 3 % of a GPU, 0.45 GB and 5 % of a machine",
+        at_least=0,
+        at_most=1e6,
+        optional=True,
+    )
     fp32_tflops: Optional[float] = number(
         None, "peak of dense fp32 matrix products, 10^12 FLOP/s", above=0, at_most=1e6, optional=True
     )
@@ -146,6 +162,16 @@ def sequence_fits(key: str) -> Relation:
         return None if seq_len <= n_positions else Broken("must be ≤ {model.n_positions}", {key: n_positions})
 
     return fits
+
+
+@relation("hardware.devices", "training.batch_size", "training.gradient_accumulation_steps")
+def _step_divides(devices: int | None, batch_size: int, passes: int) -> Broken | None:
+    sequences = batch_size * passes
+    if devices is None or sequences % devices == 0:
+        return None
+    shares = (each for each in range(1, min(sequences, 2 * devices) + 1) if sequences % each == 0)
+    nearest = min(shares, key=lambda each: abs(each - devices))
+    return Broken(f"must divide the {sequences:,} sequences of a step", {"hardware.devices": nearest})
 
 
 @relation("model.vocab_size", "tokenizer.name")
@@ -173,7 +199,7 @@ class TrainConfig(Checked):
         decides=False,
     )
 
-    RELATIONS = (sequence_fits("training.seq_len"), _vocabulary_fits)
+    RELATIONS = (sequence_fits("training.seq_len"), _step_divides, _vocabulary_fits)
 
 
 @relation("prompt_file", "prompt")

@@ -1,114 +1,70 @@
-"""What a device holds: whether a training step fits, the largest batch that does, what would make it. Standard library only."""
+"""Whether a training step fits a device, the largest batch that does, and what would make it fit. Standard library only."""
 
 from __future__ import annotations
 
 import bisect
-import os
-import re
-import shutil
-import subprocess
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from gpt2hydra.config.run import LARGEST_BATCH, HardwareConfig, TrainConfig, TrainingConfig
+from gpt2hydra.config.table import table
 from gpt2hydra.config.words import show
+from gpt2hydra.sizing.device import Device, computes_bf16
 from gpt2hydra.sizing.memory import TrainingMemory, training_memory
-
-# ----------------------------------------------------------------------------------------------------------- the device
 
 
 @dataclass(frozen=True)
-class Device:
-    """What the plan reckons with. ``memory`` is in bytes, ``flops`` a second; None where it is not known."""
+class Share:
+    """What each of the devices that share a step does of it."""
 
-    name: str
-    kind: str
-    memory: int | None
-    flops: float | None
-    utilization: float
-    shared: bool = False
-    """Other programs use the same memory, and ``memory`` is what they leave."""
+    sequences: int
+    """Of one device, in all its passes."""
+    batch: int
+    """Of one pass."""
 
-    def __str__(self) -> str:
-        if self.memory is None:
-            return f"{self.name}, whose memory is not known"
-        return f"the {gigabytes(self.memory)} {'available on' if self.shared else 'of'} {self.name}"
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes of a step."""
+        return -(-self.sequences // self.batch)
 
     @classmethod
-    def of(cls, hardware: HardwareConfig, training: TrainingConfig) -> Device:
-        """The device that the configuration names, or this machine."""
-        rate = hardware.fp32_tflops if training.precision == "fp32" else hardware.bf16_tflops
-        flops = None if rate is None else rate * 1e12
-        if hardware.memory_gb is not None:
-            memory = round(hardware.memory_gb * 1e9)
-            return cls(hardware.name, "cpu" if training.device == "cpu" else "cuda", memory, flops, hardware.utilization)
-        gpu = None if training.device == "cpu" else _gpu_memory()
-        if gpu is not None:
-            return cls(f"{hardware.name}'s GPU", "cuda", gpu, flops, hardware.utilization)
-        return cls(hardware.name, "cpu", _machine_memory(), flops, hardware.utilization, shared=True)
-
-
-@cache
-def _gpu_memory() -> int | None:
-    """Bytes of the first NVIDIA GPU, asked of its driver: importing torch would take seconds."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return None
-    command = [program, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout  # noqa: S603 - no user input
-        return int(said.splitlines()[0]) * 2**20  # it says MiB
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        return None
-
-
-def _machine_memory() -> int | None:
-    """Bytes that a program may still take: what Linux calls available, within a container's limit; elsewhere all there are."""
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
-    available = _first_number("/proc/meminfo", r"MemAvailable: +(\d+) kB")
-    limit = _first_number("/sys/fs/cgroup/memory.max", r"(\d+)")
-    return min(total, total if available is None else 1024 * available, total if limit is None else limit)
-
-
-def _first_number(file: str, pattern: str) -> int | None:
-    try:
-        found = re.search(pattern, Path(file).read_text())
-    except OSError:
-        return None
-    return int(found[1]) if found else None
-
-
-# ------------------------------------------------------------------------------------------------------------- what fits
+    def of(cls, training: TrainingConfig, devices: int) -> Share:
+        """The sequences of a step are divided, and each device takes its part in passes of at most ``batch_size``."""
+        sequences = -(-training.sequences_per_step // devices)
+        return cls(sequences, min(training.batch_size, sequences))
 
 
 def step_memory(config: TrainConfig, device: Device) -> TrainingMemory:
-    """The memory of one training step as :mod:`gpt2hydra.training.run` runs it."""
-    training = config.training
+    """The memory of one training step on one device, as :mod:`gpt2hydra.training` runs it."""
+    training, share = config.training, Share.of(config.training, device.count)
     return training_memory(
         config.model,
-        training.batch_size,
+        share.batch,
         training.seq_len,
         training.precision,
         training.gradient_checkpointing,
         training.attention,
-        accumulation=training.gradient_accumulation_steps > 1,
+        accumulation=share.passes > 1,
+        keeps_logits=False,
         device=device.kind,
+        devices=device.count,
+        strategy="fsdp" if training.strategy == "fsdp" else "ddp",
     )
 
 
 def largest_batch(config: TrainConfig, device: Device) -> int | None:
-    """The largest ``training.batch_size`` whose predicted peak fits; 0 if none does, None if the memory is not known."""
-    memory = device.memory
-    if memory is None:
+    """The largest ``training.batch_size`` whose predicted peak fits; 0 if none does, None if the memory is not known.
+
+    With several devices it is one whose sequences divide among them.
+    """
+    usable = device.usable
+    if usable is None:
         return None
     batches = range(1, LARGEST_BATCH + 1)  # the peak grows with them
-    return bisect.bisect_right(batches, memory, key=lambda batch: peak_of_batch(config, device, batch))
+    largest = bisect.bisect_right(batches, usable, key=lambda batch: peak_of_batch(config, device, batch))
+    return largest - largest % (device.count // math.gcd(device.count, config.training.gradient_accumulation_steps))
 
 
 def peak_of_batch(config: TrainConfig, device: Device, batch: int) -> int:
@@ -117,49 +73,79 @@ def peak_of_batch(config: TrainConfig, device: Device, batch: int) -> int:
 
 
 def _with(config: TrainConfig, **changes: Any) -> TrainConfig:
-    return replace(config, training=replace(config.training, **changes))
+    """Other settings of training, for a device that is known already: a batch need not divide among several."""
+    return replace(config, training=replace(config.training, **changes), hardware=HardwareConfig())
 
 
 def on_this_machine(config: TrainConfig) -> TrainConfig:
     """The same run, reckoned with the memory that is here, where that is known."""
-    here = replace(config, hardware=HardwareConfig())
+    here = replace(config, hardware=HardwareConfig(devices=config.hardware.devices))
     return config if Device.of(here.hardware, here.training).memory is None else here
 
 
-def memory_warning(config: TrainConfig) -> str:
-    """Why a run is not expected to fit, and each change that would make it; nothing where it fits or is not known."""
+# ------------------------------------------------------------------------------------------------------------ what is said
+
+
+def warnings(config: TrainConfig) -> list[str]:
+    """What is not expected to end well: a peak that exceeds the device, a precision that its processor does not compute."""
     device = Device.of(config.hardware, config.training)
-    peak = step_memory(config, device).total
-    if device.memory is None or peak <= device.memory:
+    return [text for text in (_memory_warning(config, device), _precision_warning(config, device)) if text]
+
+
+def _precision_warning(config: TrainConfig, device: Device) -> str:
+    precision = config.training.precision
+    if precision == "fp32" or _has_bf16(device):
         return ""
-    head = f"warning: the predicted peak, {gigabytes(peak)}, exceeds {device}."
+    return (
+        f"warning: this processor has no instructions for bf16; {precision} is many times slower here than fp32.\n"
+        "  try: training.precision=fp32"
+    )
+
+
+def _has_bf16(device: Device) -> bool:
+    """Whether bf16 is worth a try: not where the processor is known to lack it."""
+    return not (device.kind == "cpu" and device.is_here and computes_bf16() is False)
+
+
+def _memory_warning(config: TrainConfig, device: Device) -> str:
+    """Why a run is not expected to fit, and each change that would make it; nothing where it fits or is not known."""
+    peak = step_memory(config, device).total
+    if device.usable is None or peak <= device.usable:
+        return ""
+    head = f"warning: the predicted peak, {gigabytes(peak)}, exceeds the {gigabytes(device.usable)} left of {device.name}."
     remedies = list(_remedies(config, device))
     if not remedies:
-        return f"{head}\n  Neither batch, checkpointing nor precision makes it fit: take a smaller model or a larger device."
-    return "\n".join([head, "  What would fit, as predicted:", *(f"    {overrides}   {size}" for overrides, size in remedies)])
+        return f"{head}\n  No batch, precision or strategy makes it fit: take a smaller model or a larger device."
+    return "\n".join([head, "  What would fit, as predicted:", *table(remedies, right=(1,), indent="    ")])
 
 
 def _remedies(config: TrainConfig, device: Device) -> Iterator[tuple[str, str]]:
     """Overrides that make it fit, and the peak with them: one change first, then with the batch that fits."""
     training, tried = config.training, []
-    bf16 = {"precision": "bf16"} if training.precision == "fp32" else {}
-    for wanted in ({}, {"gradient_checkpointing": True}, bf16, {"gradient_checkpointing": True, "precision": "bf16_pure"}):
+    checkpointing = {"gradient_checkpointing": True}
+    wishes: list[dict[str, Any]] = [{}, checkpointing]
+    if device.count > 1:
+        wishes.append({"strategy": "fsdp"})
+    if _has_bf16(device):
+        wishes += [{"precision": "bf16"}] if training.precision == "fp32" else []
+        wishes.append(checkpointing | {"precision": "bf16_pure"})
+    for wanted in wishes:
         changes = {name: value for name, value in wanted.items() if getattr(training, name) != value}
         if changes in tried:
             continue
         tried.append(changes)
         changed = _with(config, **changes)
-        batch = min(largest_batch(changed, device) or 0, config.training.batch_size)
+        batch = min(largest_batch(changed, device) or 0, training.batch_size)
         if not batch:
             continue
         overrides = [f"training.{name}={show(value)}" for name, value in changes.items()]
-        if batch < config.training.batch_size:
+        if batch < training.batch_size:
             changed = _with(changed, batch_size=batch)
             overrides.append(f"training.batch_size={batch}")
         yield " ".join(overrides), gigabytes(step_memory(changed, device).total)
 
 
-def gigabytes(count: int) -> str:
+def gigabytes(count: float) -> str:
     """Bytes in the largest unit that people use."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:

@@ -286,7 +286,7 @@ def test_a_full_disk_behind_the_output_is_told(tmp_path: Path) -> None:
 def test_a_dry_run_prints_the_plan_and_starts_nothing(run: CommandLine) -> None:
     outcome = run("model=large", "dry_run=true", "training.batch_size=2")
     assert (outcome.code, outcome.configs, run.left_behind()) == (0, [], [])
-    assert "774,030,080" in outcome.out and "training.batch_size=2" in outcome.out
+    assert "774,030,080" in outcome.out and "training.batch_size = 2  the command line" in outcome.out
 
 
 # ------------------------------------------------------------------------------------------------- the programs themselves

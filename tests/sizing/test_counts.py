@@ -1,7 +1,5 @@
-"""The formulas against the real thing: transformers' GPT-2, PyTorch's FLOP counter, autograd's saved tensors."""
+"""The formulas against the real thing: transformers' GPT-2, PyTorch's FLOP counter."""
 
-import random
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,40 +8,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
-from transformers import DynamicCache, GPT2LMHeadModel  # noqa: E402
+from transformers import DynamicCache  # noqa: E402
 
 from gpt2hydra import GPT2Config, sizing  # noqa: E402
-from gpt2hydra.checkpoint import folder as checkpoint  # noqa: E402
-from gpt2hydra.sizing.memory import Step  # noqa: E402
-from gpt2hydra.training.loop import token_loss  # noqa: E402
-
-
-def shape(seed: int, **dropout: Any) -> GPT2Config:
-    draw = random.Random(seed)
-    heads = draw.choice([1, 2, 3, 4])
-    return GPT2Config(
-        vocab_size=draw.randint(11, 200),
-        n_positions=draw.randint(8, 64),
-        n_embd=heads * draw.choice([4, 8, 16]),
-        n_layer=draw.randint(1, 3),
-        n_head=heads,
-        **dropout,
-    )
-
-
-def build(
-    config: GPT2Config, attention: str = "eager", activation: str = "gelu_pytorch_tanh", checkpointing: bool = False
-) -> Any:
-    """A model in training mode."""
-    settings = checkpoint.runtime_config(config, attention="eager" if attention == "eager" else "sdpa")
-    settings.activation_function = activation
-    torch.manual_seed(0)
-    model: Any = GPT2LMHeadModel(settings)
-    if checkpointing:  # transformers renamed it
-        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
-        enable({"use_reentrant": False})
-    return model.train()
-
+from tests.sizing.models import build, shape  # noqa: E402
 
 CONFIGS = [*GPT2Config.presets().values(), *(shape(seed) for seed in range(30))]
 
@@ -107,49 +75,3 @@ def test_the_cache_is_as_large_as_transformers(config: GPT2Config) -> None:
         model(torch.zeros(batch, 5, dtype=torch.long), cache, use_cache=True)
     held = sum(each.nbytes for layer in cache.layers for each in (layer.keys, layer.values))
     assert held == sizing.kv_cache_bytes(config, batch, 5, "float32")
-
-
-CASES = [
-    (seed, precision, attention, checkpointing)
-    for seed in range(5)
-    for precision in ("fp32", "bf16", "bf16_pure")
-    for attention in ("flash", "math", "eager")
-    for checkpointing in (False, True)
-]
-
-
-@pytest.mark.parametrize(("seed", "precision", "attention", "checkpointing"), CASES)
-def test_saved_activations_are_exact_byte_for_byte(seed: int, precision: str, attention: str, checkpointing: bool) -> None:
-    draw = random.Random(seed)
-    dropout = {"resid_pdrop": draw.choice([0.0, 0.1]), "embd_pdrop": draw.choice([0.0, 0.1])}
-    dropout["attn_pdrop"] = {"flash": 0.0, "math": 0.1}.get(attention, draw.choice([0.0, 0.1]))
-    config = shape(seed + 100, **dropout)
-    fused, batch = seed % 2 == 0, 1 + seed % 3
-    model = build(config, attention, "gelu_pytorch_tanh" if fused else "gelu_new", checkpointing)
-    if precision == "bf16_pure":
-        model = model.to(torch.bfloat16)
-    seq_len = config.n_positions
-    options: dict[str, Any] = {"precision": precision, "attention": attention, "gradient_checkpointing": checkpointing}
-    step = Step(config, batch, seq_len, fused_gelu=fused, device="cpu", **options)
-    tokens, targets = (torch.randint(config.vocab_size, (batch, seq_len)) for _ in range(2))
-    assert saved(lambda: model(tokens, use_cache=False).logits, model, precision) == step.saved() + step.copies()
-    loss = saved(lambda: token_loss(model, {"inputs": tokens, "targets": targets}), model, precision)
-    assert loss == step.saved() + step.copies() + step.loss()
-
-
-def saved(forward: Callable[[], Any], model: Any, precision: str) -> int:
-    """Bytes of the distinct storages that autograd keeps from a forward pass, parameters aside."""
-    own = {each.untyped_storage().data_ptr() for each in model.parameters()}
-    storages: dict[int, Any] = {}
-
-    def pack(tensor: Any) -> Any:
-        storages.setdefault(tensor.untyped_storage().data_ptr(), tensor)  # kept, so that no address comes twice
-        return tensor
-
-    with (
-        torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
-        torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
-    ):
-        result = forward()
-    assert result.requires_grad
-    return sum(tensor.untyped_storage().nbytes() for pointer, tensor in storages.items() if pointer not in own)

@@ -1,20 +1,17 @@
-"""What a device holds, and what would make a run fit."""
+"""Whether a run fits, and what would make it."""
 
-import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import gpt2hydra
 from gpt2hydra import TrainConfig
-from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.run import HardwareConfig
+from gpt2hydra.sizing import device as this_machine
 from gpt2hydra.sizing import fit
-from gpt2hydra.sizing.fit import Device, largest_batch, memory_warning, step_memory
-from gpt2hydra.sizing.plan import Plan
-
-DEVICES = sorted(file.stem for file in (CONF_DIR / "hardware").glob("*.yaml") if file.stem != "this_machine")
+from gpt2hydra.sizing.device import Device
+from gpt2hydra.sizing.fit import Share, gigabytes, largest_batch, peak_of_batch, step_memory, warnings
 
 
 def compose(*overrides: str) -> TrainConfig:
@@ -22,72 +19,102 @@ def compose(*overrides: str) -> TrainConfig:
     return config
 
 
+def reckoned(config: TrainConfig) -> Device:
+    return Device.of(config.hardware, config.training)
+
+
 @pytest.mark.parametrize("changes", [{}, {"precision": "bf16"}, {"gradient_checkpointing": True}, {"attention": "eager"}])
 def test_the_largest_batch_fits_and_the_next_does_not(changes: dict[str, Any]) -> None:
     config = compose("model=xl", "hardware=a100_80gb")
     config = replace(config, training=replace(config.training, **changes))
-    device = Device.of(config.hardware, config.training)
+    device = reckoned(config)
     batch = largest_batch(config, device)
-    assert batch and device.memory
+    assert batch and device.memory and device.usable
+    assert peak_of_batch(config, device, batch) <= device.usable < peak_of_batch(config, device, batch + 1)
+    assert device.usable < device.memory
 
-    def peak(batch: int) -> int:
-        return step_memory(replace(config, training=replace(config.training, batch_size=batch)), device).total
 
-    assert peak(batch) <= device.memory < peak(batch + 1)
+@pytest.mark.parametrize("passes", [1, 2, 3])
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_the_largest_batch_of_several_devices_divides_among_them(passes: int, strategy: str) -> None:
+    overrides = [f"training.gradient_accumulation_steps={passes}", f"training.strategy={strategy}", "training.batch_size=12"]
+    config = compose("model=large", "hardware=a100_40gb", "hardware.devices=6", *overrides)
+    device = reckoned(config)
+    batch = largest_batch(config, device)
+    assert batch and device.usable and batch * passes % 6 == 0
+    more = next(each for each in range(batch + 1, batch + 7) if each * passes % 6 == 0)
+    assert peak_of_batch(config, device, batch) <= device.usable < peak_of_batch(config, device, more)
+
+
+@pytest.mark.parametrize(
+    ("batch", "passes", "devices", "share"),
+    [
+        pytest.param(8, 1, 1, Share(8, 8), id="alone"),
+        pytest.param(8, 4, 1, Share(32, 8), id="alone, in passes"),
+        pytest.param(8, 1, 4, Share(2, 2), id="a part of one pass"),
+        pytest.param(8, 4, 2, Share(16, 8), id="half of the passes"),
+        pytest.param(8, 3, 4, Share(6, 6), id="less than a pass"),
+    ],
+)
+def test_a_step_is_shared_in_passes_of_at_most_the_batch(batch: int, passes: int, devices: int, share: Share) -> None:
+    training = compose(f"training.batch_size={batch}", f"training.gradient_accumulation_steps={passes}").training
+    assert Share.of(training, devices) == share
+
+
+def test_a_device_needs_less_of_a_shared_step_and_least_of_a_sharded_one() -> None:
+    config = compose("model=large", "hardware=a100_80gb", "training.batch_size=16")
+    ddp = replace(config, hardware=replace(config.hardware, devices=8))
+    fsdp = replace(ddp, training=replace(ddp.training, strategy="fsdp"))
+    alone, shared, sharded = (step_memory(each, reckoned(each)) for each in (config, ddp, fsdp))
+    assert alone.total > shared.total > sharded.total
+    assert (shared.weights, shared.optimizer) == (alone.weights, alone.optimizer)
+    assert (8 * sharded.weights, 8 * sharded.optimizer) == (alone.weights, alone.optimizer)
 
 
 def test_what_does_not_fit_is_told_with_changes_that_do() -> None:
-    overrides = ["model=xl", "hardware=a100_40gb", "training.batch_size=8"]
-    warning = memory_warning(compose(*overrides))
+    overrides = ["model=xl", "hardware=a100_40gb", "training.batch_size=8", "hardware.devices=2"]
+    config = compose(*overrides)
+    (warning,) = warnings(config)
     head, _, *remedies = warning.splitlines()
-    assert head == "warning: the predicted peak, 66.97 GB, exceeds the 42.90 GB of NVIDIA A100 40GB."
-    assert len(remedies) == 4
+    peak = gigabytes(step_memory(config, reckoned(config)).total)
+    assert head == f"warning: the predicted peak, {peak}, exceeds the 40.53 GB left of NVIDIA A100 40GB."
+    assert len(remedies) == 5 and any("training.strategy=fsdp" in remedy for remedy in remedies)
     for remedy in remedies:
-        changed, _, _ = remedy.strip().partition("   ")
-        assert memory_warning(compose(*overrides, *changed.split())) == ""
+        changed, _, _ = remedy.strip().partition("  ")
+        assert warnings(compose(*overrides, *changed.split())) == []
 
 
 def test_no_remedy_repeats_what_is_set_or_costs_more() -> None:
     set_already = ["training.precision=bf16_pure", "training.gradient_checkpointing=true", "training.batch_size=512"]
-    warning = memory_warning(compose("model=xl", "hardware=a100_40gb", *set_already))
+    (warning,) = warnings(compose("model=xl", "hardware=a100_40gb", *set_already))
     assert warning.count("    training.") == 1 and "    training.batch_size=" in warning
 
 
 def test_what_can_never_fit_is_told_so() -> None:
-    assert "smaller model" in memory_warning(compose("model=xl", "hardware=l4", "hardware.memory_gb=1"))
-
-
-@pytest.mark.parametrize("name", DEVICES)
-def test_every_device_has_its_figures_and_their_source(name: str) -> None:
-    hardware = compose(f"hardware={name}").hardware
-    assert hardware.memory_gb and hardware.fp32_tflops and hardware.bf16_tflops and hardware.source
-    assert hardware.fp32_tflops < hardware.bf16_tflops
-
-
-def test_a_gpu_of_this_machine_is_asked_of_its_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = tmp_path / "nvidia-smi"
-    driver.write_text("#!/bin/sh\necho 24576\n")
-    driver.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    config = compose()
-    fit._gpu_memory.cache_clear()
-    assert Device.of(config.hardware, config.training).memory == 24 * 2**30
-    driver.write_text("#!/bin/sh\nexit 9\n")
-    fit._gpu_memory.cache_clear()
-    assert Device.of(config.hardware, config.training).kind == "cpu"
-    fit._gpu_memory.cache_clear()
+    assert "smaller model" in warnings(compose("model=xl", "hardware=l4", "hardware.memory_gb=1"))[0]
 
 
 def test_an_unknown_memory_is_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit, "_machine_memory", lambda: None)
-    monkeypatch.setattr(fit, "_gpu_memory", lambda: None)
-    assert memory_warning(compose("model=xl")) == ""
-    assert "whose memory is not known" in str(Plan(compose("model=xl")))
+    monkeypatch.setattr(this_machine, "machine_memory", lambda: None)
+    monkeypatch.setattr(this_machine, "gpu_memory", lambda: None)
+    config = compose("model=xl")
+    assert (warnings(config), largest_batch(config, reckoned(config))) == ([], None)
 
 
-def test_what_other_programs_use_of_this_machine_is_not_counted_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {"/proc/meminfo": "MemTotal: 9 kB\nMemAvailable:   4096 kB\n", "/sys/fs/cgroup/memory.max": "max\n"}
-    monkeypatch.setattr(Path, "read_text", lambda file: told[str(file)])
-    assert fit._machine_memory() == 4 * 2**20
-    told["/sys/fs/cgroup/memory.max"] = "1048576\n"
-    assert fit._machine_memory() == 2**20
+@pytest.mark.parametrize("supported", [True, False, None])
+def test_bf16_is_warned_of_and_not_recommended_where_the_processor_lacks_it(
+    supported: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(this_machine, "gpu_memory", lambda: None)
+    monkeypatch.setattr(this_machine, "machine_memory", lambda: 4 * 10**9)
+    monkeypatch.setattr(fit, "computes_bf16", lambda: supported)
+    slow = "many times slower here than fp32"
+    assert any(slow in warning for warning in warnings(compose("training.precision=bf16"))) == (supported is False)
+    (too_large,) = warnings(compose())
+    assert ("precision=bf16" in too_large) == (supported is not False)
+    assert slow not in "".join(warnings(compose("hardware=l4", "training.precision=bf16")))
+
+
+def test_a_reserve_of_ones_own_is_kept_free() -> None:
+    whole, kept = (Device.of(HardwareConfig(memory_gb=40, reserve_gb=each), compose().training).usable for each in (0, 1.5))
+    assert (whole, kept) == (40 * 10**9, 385 * 10**8)

@@ -1,0 +1,195 @@
+"""What the plan reckons with: a device, its memory and speed, and how many of them share a step. Standard library only.
+
+The speed of this machine's processor is measured with numpy, where that is installed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from gpt2hydra.config.run import HardwareConfig, TrainingConfig
+
+CUDA_CONTEXT = 0.6e9
+"""Bytes of a GPU that CUDA's context, cuBLAS and PyTorch's kernels take: 0.3 to 0.6 GB since Ampere."""
+
+FRAGMENTATION = 0.03
+"""Share of a GPU that PyTorch's allocator holds in pieces too small to be used, while shapes do not change."""
+
+LIBRARIES = 0.45e9
+"""Bytes that a process takes once Python, PyTorch and transformers are loaded."""
+
+KEPT_BY_MALLOC = 0.05
+"""Share of a machine's memory for what the C library keeps in pieces too small to be used."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device, and how many like it share a step. Memory is in bytes; None is not known."""
+
+    name: str
+    kind: str
+    """``cuda`` or ``cpu``: whose kernels run."""
+    memory: int | None
+    """What programs can have of it; on this machine's processor, what other programs leave."""
+    reserve: Mapping[str, int]
+    """What the tensors of a step cannot have of that: reason → bytes."""
+    published: float | None
+    """FLOP/s of the vendor's data sheet."""
+    utilization: float
+    count: int = 1
+    is_here: bool = False
+    """It is this machine, not one that the configuration describes."""
+    beside: int = 1
+    """Processes of the run that share this machine's processor and memory."""
+    precision: str = "fp32"
+
+    @property
+    def usable(self) -> int | None:
+        """Bytes for the tensors of a step."""
+        return None if self.memory is None else max(0, self.memory - sum(self.reserve.values()))
+
+    @property
+    def is_measured(self) -> bool:
+        """Its speed is that of a product measured now, not a published one."""
+        return self.published is None and self.is_here and self.kind == "cpu" and self.precision == "fp32"
+
+    @property
+    def flops(self) -> float | None:
+        """Operations a second at most, in the run's precision; None where it is not known."""
+        if not self.is_measured:
+            return self.published
+        measured = measured_flops()
+        return None if measured is None else measured / self.beside
+
+    @classmethod
+    def of(cls, hardware: HardwareConfig, training: TrainingConfig) -> Device:
+        """The device that the configuration describes, or this machine."""
+        tflops = hardware.fp32_tflops if training.precision == "fp32" else hardware.bf16_tflops
+        is_here, count, beside = hardware.memory_gb is None, processes(hardware), 1
+        gpu = gpu_memory() if is_here and training.device != "cpu" else None
+        kind = "cuda" if gpu is not None or (not is_here and training.device != "cpu") else "cpu"
+        if hardware.memory_gb is not None:
+            memory: int | None = round(hardware.memory_gb * 1e9)
+        elif gpu is not None:
+            memory = gpu
+        else:
+            beside = min(count, _number("LOCAL_WORLD_SIZE") or count)
+            all_of_it = machine_memory()
+            memory = None if all_of_it is None else all_of_it // beside
+        return cls(
+            name=f"{hardware.name}'s GPU" if gpu is not None else hardware.name,
+            kind=kind,
+            precision=training.precision,
+            memory=memory,
+            reserve=_reserve(hardware, kind, memory or 0),
+            published=None if tflops is None else tflops * 1e12,
+            utilization=hardware.utilization,
+            count=count,
+            is_here=is_here,
+            beside=beside,
+        )
+
+
+def processes(hardware: HardwareConfig) -> int:
+    """How many devices share a step: as configured, or as torchrun has started, or one."""
+    return hardware.devices or _number("WORLD_SIZE") or 1
+
+
+def _number(variable: str) -> int | None:
+    text = os.environ.get(variable, "")
+    return int(text) if text.isdecimal() and len(text) < 7 else None
+
+
+def _reserve(hardware: HardwareConfig, kind: str, memory: int) -> dict[str, int]:
+    if hardware.reserve_gb is not None:
+        return {"hardware.reserve_gb": round(hardware.reserve_gb * 1e9)}
+    if kind == "cuda":
+        return {"CUDA context": round(CUDA_CONTEXT), "fragmentation": round(FRAGMENTATION * memory)}
+    return {"Python and libraries": round(LIBRARIES), "kept by malloc": round(KEPT_BY_MALLOC * memory)}
+
+
+# --------------------------------------------------------------------------------------------------- asked of this machine
+
+
+@cache
+def gpu_memory() -> int | None:
+    """Bytes of the first NVIDIA GPU that programs can have, asked of its driver: importing torch would take seconds."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return None
+    for query in ("memory.total,memory.reserved", "memory.total"):  # drivers before 495 do not tell what they reserve
+        command = [program, f"--query-gpu={query}", "--format=csv,noheader,nounits"]
+        try:
+            said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout  # noqa: S603 - no user input
+            total, *reserved = map(int, said.splitlines()[0].split(","))
+            return (total - sum(reserved)) * 2**20  # it says MiB
+        except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+            continue
+    return None
+
+
+def machine_memory() -> int | None:
+    """Bytes that a program may still take: what Linux calls available, within a container's limit; elsewhere all there are."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+    available = _first_number("/proc/meminfo", r"MemAvailable: +(\d+) kB")
+    limit = _first_number("/sys/fs/cgroup/memory.max", r"(\d+)")
+    return min(total, total if available is None else 1024 * available, total if limit is None else limit)
+
+
+def _first_number(file: str, pattern: str) -> int | None:
+    found = re.search(pattern, _read(file))
+    return int(found[1]) if found else None
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text()
+    except OSError:
+        return ""
+
+
+@cache
+def computes_bf16() -> bool | None:
+    """Whether this machine's processor has instructions for bfloat16; None where it does not say, which only Linux does.
+
+    Without them PyTorch computes in bf16 many times slower than in fp32: 23 times, measured with 124M parameters.
+    """
+    features = re.findall(r"^(?:flags|Features)\s*: (.*)$", _read("/proc/cpuinfo"), re.MULTILINE)
+    if not features:
+        return None
+    return not {"avx512_bf16", "amx_bf16", "bf16", "sve"}.isdisjoint(features[0].split())
+
+
+PRODUCT = """
+import time
+import numpy as np
+size, seconds = 1024, []
+left, right, result = (np.ones((size, size), np.float32) for _ in range(3))
+for _ in range(6):
+    start = time.perf_counter()
+    np.matmul(left, right, out=result)
+    seconds.append(time.perf_counter() - start)
+print(2 * size**3 / min(seconds))
+"""
+"""The best of six products, of which the first starts the threads."""
+
+
+@cache
+def measured_flops() -> float | None:
+    """FLOP/s of this machine's processor in fp32; None without numpy. In a process of its own, which leaves nothing behind."""
+    command = [sys.executable, "-c", PRODUCT]
+    try:
+        return float(subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout)  # noqa: S603 - no user input
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None

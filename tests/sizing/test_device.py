@@ -1,0 +1,114 @@
+"""What the plan knows of a device: the shipped ones, and this machine's."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import gpt2hydra
+from gpt2hydra import ConfigError, TrainConfig
+from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.run import HardwareConfig
+from gpt2hydra.sizing import device as this_machine
+from gpt2hydra.sizing.device import Device, processes
+
+SHIPPED = sorted(file.stem for file in (CONF_DIR / "hardware").glob("*.yaml") if file.stem != "this_machine")
+
+
+def compose(*overrides: str) -> TrainConfig:
+    config: TrainConfig = gpt2hydra.compose("train", list(overrides))
+    return config
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_device_has_its_figures_and_their_source(name: str) -> None:
+    hardware = compose(f"hardware={name}").hardware
+    assert hardware.memory_gb and hardware.fp32_tflops and hardware.bf16_tflops and hardware.source
+    assert hardware.fp32_tflops < hardware.bf16_tflops
+    assert "PyTorch sees" in hardware.source
+
+
+@pytest.mark.parametrize(
+    ("tells", "bytes_of_memory"),
+    [
+        pytest.param("echo 24576", 24 * 2**30, id="all that it has"),
+        pytest.param("echo 81559, 551", 81008 * 2**20, id="less what the driver keeps"),
+        pytest.param("case $1 in *reserved*) exit 2;; esac; echo 24576", 24 * 2**30, id="an old driver"),
+        pytest.param("exit 9", None, id="no GPU"),
+    ],
+)
+def test_a_gpu_of_this_machine_is_asked_of_its_driver(
+    tells: str, bytes_of_memory: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text(f"#!/bin/sh\n{tells}\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    config = compose()
+    this_machine.gpu_memory.cache_clear()
+    device = Device.of(config.hardware, config.training)
+    this_machine.gpu_memory.cache_clear()
+    assert (device.kind, device.memory) == (("cuda", bytes_of_memory) if bytes_of_memory else ("cpu", device.memory))
+
+
+def test_what_other_programs_use_of_this_machine_is_not_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"/proc/meminfo": "MemTotal: 9 kB\nMemAvailable:   4096 kB\n", "/sys/fs/cgroup/memory.max": "max\n"}
+    monkeypatch.setattr(Path, "read_text", lambda file: told[str(file)])
+    assert this_machine.machine_memory() == 4 * 2**20
+    told["/sys/fs/cgroup/memory.max"] = "1048576\n"
+    assert this_machine.machine_memory() == 2**20
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "has_bf16"),
+    [
+        pytest.param("processor : 0\nflags\t\t: fpu avx2 avx512_bf16 amx_bf16\n", True, id="x86 with it"),
+        pytest.param("processor : 0\nflags\t\t: fpu avx2 avx512f\n", False, id="x86 without it"),
+        pytest.param("processor : 0\nFeatures\t: fp asimd sve bf16\n", True, id="Arm with it"),
+        pytest.param("processor : 0\nFeatures\t: fp asimd\n", False, id="Arm without it"),
+        pytest.param("", None, id="not told"),
+    ],
+)
+def test_the_processor_is_asked_for_bf16(cpuinfo: str, has_bf16: bool | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda file: cpuinfo)
+    this_machine.computes_bf16.cache_clear()
+    assert this_machine.computes_bf16() is has_bf16
+    this_machine.computes_bf16.cache_clear()
+
+
+def test_this_processors_speed_is_measured_in_fp32_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numpy")
+    monkeypatch.setattr(this_machine, "gpu_memory", lambda: None)
+    fp32, bf16 = (compose(f"training.precision={precision}") for precision in ("fp32", "bf16"))
+    here = Device.of(fp32.hardware, fp32.training)
+    assert here.is_measured and here.flops and here.flops > 1e6
+    assert Device.of(bf16.hardware, bf16.training).flops is None
+    assert Device.of(HardwareConfig(fp32_tflops=2), fp32.training).flops == 2e12
+
+
+def test_processes_that_share_a_processor_share_its_memory_and_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(this_machine, "gpu_memory", lambda: None)
+    monkeypatch.setattr(this_machine, "machine_memory", lambda: 8 * 10**9)
+    monkeypatch.setattr(this_machine, "measured_flops", lambda: 4e11)
+    config = compose("hardware.devices=4")
+    device = Device.of(config.hardware, config.training)
+    assert (device.count, device.memory, device.flops) == (4, 2 * 10**9, 1e11)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert Device.of(config.hardware, config.training).memory == 4 * 10**9
+
+
+@pytest.mark.parametrize(("said", "count"), [("", 1), ("8", 8), ("0", 1), ("many", 1), ("-2", 1), ("9" * 40, 1)])
+def test_as_many_devices_share_a_step_as_torchrun_starts_processes(
+    said: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", said)
+    assert processes(HardwareConfig()) == count
+    assert processes(HardwareConfig(devices=3)) == 3
+
+
+def test_devices_that_cannot_share_a_step_equally_are_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose("hardware.devices=7", "training.batch_size=12", "training.gradient_accumulation_steps=2")
+    (violation,) = caught.value.violations
+    assert (violation.key, violation.rule) == ("hardware.devices", "must divide the 24 sequences of a step")
+    assert violation.suggestion == "hardware.devices=6"
