@@ -14,7 +14,7 @@ import typing
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from gpt2hydra.cli.before_start import device_problems, machine_problems, note_overruled, warn_of_memory
 from gpt2hydra.cli.exit import program
 from gpt2hydra.cli.extras import require
+from gpt2hydra.cli.resume import Place, configuration_of_the_run, place_of, resumed_run
 from gpt2hydra.composition.compose import compose_and_check, refused_whole
 from gpt2hydra.composition.composer import Composer, parse
 from gpt2hydra.composition.hydra_errors import resolving
@@ -47,7 +48,8 @@ from gpt2hydra.config.errors import ConfigError, Violation, command_line
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.words import did_you_mean
-from gpt2hydra.training.directory import check_directory, new_directory, remove_fresh, unwritable
+from gpt2hydra.training.directory import check_directory, new_directory, remove_fresh, seen_from_here, unwritable
+from gpt2hydra.training.processes import agree, one_voice, this_process, together
 
 Job = Callable[[Any], Any]
 
@@ -128,7 +130,9 @@ class _CommandLine:
             elif self._only_looks():
                 self._look()
             else:
-                self._start()
+                self.process = this_process()
+                with one_voice(self.process):
+                    self._start()
 
     @contextmanager
     def _hydras_origins(self) -> Iterator[None]:
@@ -210,6 +214,9 @@ class _CommandLine:
         try:
             config = None if self.arguments.multirun else self._compose(composer, overrides)
             if config is None or config.hydra.mode == RunMode.MULTIRUN:
+                if self.process.count > 1:
+                    rule = "starts one job after another, torchrun one job on several processes; give each point a torchrun"
+                    raise ConfigError([Violation("-m", rule=rule)])
                 from gpt2hydra.cli.sweep import sweep
 
                 sweep(composer, overrides, self.function, self.extra)
@@ -225,15 +232,21 @@ class _CommandLine:
 
     def _start_job(self, composer: Composer, composed: DictConfig) -> None:
         config = self._pass_gate(composer, composed)
+        self._refuse(composer, [*machine_problems(config), *together(self.process, config)])
         note_overruled(composer, self.arguments.overrides)
         if getattr(config, "dry_run", False):
             print_plan(composer, self.arguments.overrides, config)
             return
         require(self.extra)
-        directory = Path(composed.hydra.runtime.output_dir)
-        check_directory(directory, "hydra.run.dir")
         if self.extra:
             self._refuse(composer, device_problems(config))
+        place = Place(**agree(self.process, lambda: asdict(self._place(composer, composed, config))))
+        directory = Path(place.directory)
+        if place.finished is not None:
+            print(f"{seen_from_here(directory)} is finished: validation loss {place.finished:.4f}")
+            return
+        config = place.of(config)
+        place.redirect(composed, silent=not self.process.first)
         warn_of_memory(config)
         callbacks, fresh = make_callbacks(composed), not directory.exists()
         callbacks.on_run_start(config=composed, config_name=self.config_name)
@@ -253,9 +266,26 @@ class _CommandLine:
             raise ConfigError([Violation("hydra.job_logging", rule=f"cannot be set up: {error.__cause__ or error}")]) from error
         callbacks.on_run_end(config=composed, config_name=self.config_name, job_return=result)
         failure = failure_of(result)
-        if isinstance(failure, (ConfigError, BrokenPipeError)):
+        if isinstance(failure, (ConfigError, BrokenPipeError)) or (
+            isinstance(failure, BaseException) and not self.process.first
+        ):
             raise failure
         report_as_hydra(lambda: result.return_value)
+
+    def _place(self, composer: Composer, composed: DictConfig, config: Checked) -> Place:
+        """Where this run writes, seen to be free for it."""
+        directory = Path(composed.hydra.runtime.output_dir)
+        if not isinstance(config, TrainConfig):
+            place = Place(str(directory))
+        else:
+            written: Any = OmegaConf.to_container(composed.hydra, resolve=False)
+            try:
+                place = place_of(config, directory, written["run"]["dir"])
+            except ConfigError as error:
+                raise self._blaming(composer, error.violations) from None
+        if not place.resumes and place.finished is None:
+            check_directory(Path(place.directory), "hydra.run.dir")
+        return place
 
     def _run(self, config: Checked) -> Any:
         with job(config):
@@ -274,14 +304,18 @@ class _CommandLine:
             with read_write(composed.hydra.runtime), open_dict(composed.hydra.runtime):
                 composed.hydra.runtime.output_dir = directory
             HydraConfig.instance().set_config(composed)
-            config: Checked = composer.read_right(instantiate(composed), self.arguments.overrides)
-        self._refuse(composer, machine_problems(config))
-        return config
+            if resumed_run(composed) is None:
+                valid: Checked = composer.read_right(instantiate(composed), self.arguments.overrides)
+                return valid
+        return configuration_of_the_run(composer, composed, self.arguments.overrides)
 
     def _refuse(self, composer: Composer, problems: Sequence[Violation]) -> None:
         if problems:
-            provenance = composer.trace(self.arguments.overrides)
-            raise ConfigError(map(provenance.blame, problems))
+            raise self._blaming(composer, problems)
+
+    def _blaming(self, composer: Composer, problems: Sequence[Violation]) -> ConfigError:
+        """``problems`` with who set each."""
+        return ConfigError(map(composer.trace(self.arguments.overrides).blame, problems))
 
 
 def _declared_class(function: Job, config_name: str) -> type[Checked]:

@@ -191,6 +191,12 @@ class TrainConfig(Checked):
     tokenizer: TokenizerConfig = section(TokenizerConfig, "how text becomes tokens: conf/tokenizer/")
     training: TrainingConfig = section(TrainingConfig, "how to train")
     hardware: HardwareConfig = section(HardwareConfig, "what the plan reckons with: conf/hardware/", decides=False)
+    resume: Optional[str] = text(
+        None,
+        "directory of a run, which goes on; auto: the newest unfinished run of the same fingerprint, else a new one",
+        optional=True,
+        decides=False,
+    )
     dry_run: bool = flag(False, "validate, print the plan, start nothing", decides=False)
     preflight: str = choice(
         "strict",

@@ -17,20 +17,31 @@ def new_directory() -> Path:
     return Path("outputs") / datetime.now().strftime("%Y-%m-%d/%H-%M-%S")
 
 
+def seen_from_here(path: Path) -> str:
+    """``path`` as it is typed in the current directory: relative where it lies below."""
+    absolute, here = path.absolute(), Path.cwd()
+    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
+
+
 def check_directory(directory: Path, key: str, parent: Path | None = None) -> None:
     """Refuse an output directory, which ``key`` gives or its ``parent``, that cannot be written or holds a run."""
     try:
-        has_checkpoints = any((directory / name).exists() for name in (kept.FOLDER, *kept.OLD_FOLDERS))
+        taken = has_checkpoints(directory)
         existing = next(folder for folder in (directory, *directory.parents) if folder.exists())
     except OSError as error:  # a name that is too long
         raise ConfigError([unwritable(directory, error.strerror, key)]) from None
-    if has_checkpoints:
-        rule = "holds the checkpoints of an earlier run; choose another"
+    if taken:
+        rule = "holds the checkpoints of an earlier run, which resume= would continue; choose another"
         raise ConfigError([Violation(key, str(directory), rule, remedy={key: f"{parent or directory}-2"})])
     if not existing.is_dir():
         raise ConfigError([unwritable(directory, f"{existing} is a file", key)])
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ConfigError([unwritable(directory, f"no permission to write in {existing}", key)])
+
+
+def has_checkpoints(directory: Path) -> bool:
+    """Whether a run left checkpoints there, whole or damaged."""
+    return any((directory / kept.FOLDER).glob("step-*")) or any((directory / name).exists() for name in kept.OLD_FOLDERS)
 
 
 def unwritable(directory: Path, reason: object, key: str) -> Violation:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.fingerprint import fingerprints
@@ -26,8 +26,11 @@ from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.data.fingerprint import marks
+from gpt2hydra.training.directory import seen_from_here
 from gpt2hydra.training.lock import Locked, holder, locked
 from gpt2hydra.version import __version__
+
+T = TypeVar("T", bound=TrainConfig)
 
 FILE = "run.json"
 LARGEST = 8 * 2**20
@@ -116,7 +119,7 @@ def _new(config: TrainConfig, set_by: Mapping[str, Any] | None, facts: Mapping[s
     return {
         "state": RUNNING,
         **_start(facts),
-        "config": config.to_dict(),
+        "config": _own(config),
         "set_by": set_by,
         "fingerprints": fingerprints(config),
         "data": [dataclasses.asdict(each) for each in marks(config)],
@@ -124,12 +127,17 @@ def _new(config: TrainConfig, set_by: Mapping[str, Any] | None, facts: Mapping[s
     }
 
 
+def _own(config: TrainConfig) -> dict[str, Any]:
+    """The configuration as plain values; that the run goes on is no part of it."""
+    return config.to_dict() | {"resume": None}
+
+
 def _resumed(
     config: TrainConfig, folder: Path, set_by: Mapping[str, Any] | None, step: int, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The record of before, with another entry in ``resumed``: what began then, and what was set otherwise."""
     before = read(folder).content
-    was, now = dict(leaves(before["config"])), dict(leaves(config))
+    was, now = dict(leaves(before["config"])), dict(leaves(_own(config)))
     changed = {
         key: {"was": was.get(key), "now": value, "set_by": (set_by or {}).get(key)}
         for key, value in now.items()
@@ -137,7 +145,7 @@ def _resumed(
     }
     entry = {"step": step, **_start(facts), "changed": changed}
     kept = {key: value for key, value in before.items() if key not in ("result", "reason", "step")}
-    now_set = {"state": RUNNING, "config": config.to_dict(), "fingerprints": fingerprints(config)}
+    now_set = {"state": RUNNING, "config": _own(config), "fingerprints": fingerprints(config)}
     return kept | now_set | {"resumed": [*before.get("resumed", []), entry]}
 
 
@@ -212,19 +220,25 @@ class Run:
         result = self.content.get("result")
         return result if isinstance(result, Mapping) else {}
 
-    def config(self) -> TrainConfig:
-        """The run's configuration, through the strict constructor.
+    @property
+    def fingerprint(self) -> str | None:
+        """Of all that decides its result, as the version that wrote the record saw it."""
+        told = self.content.get("fingerprints")
+        return told.get("run") if isinstance(told, Mapping) else None
+
+    def config(self, config_class: type[T]) -> T:
+        """The run's configuration, through the strict constructor of its class.
 
         Raises:
             ConfigError: it is none of this version.
         """
         try:
-            return TrainConfig.from_dict(self.content.get("config", {}))
+            return config_class.from_dict({**self.content["config"], "resume": None})
         except ConfigError as error:
             written = self.content.get("gpt2hydra", "unknown")
             problems = "; ".join(f"{each.key}: {each.rule}" for each in error.violations)
             rule = f"was written by gpt2hydra {written}, this is {__version__}, and holds what this version refuses: {problems}"
-            raise ConfigError([Violation(str(self.folder / FILE), rule=rule)]) from None
+            raise ConfigError([Violation(seen_from_here(self.folder / FILE), rule=rule)]) from None
 
 
 def read(folder: Path) -> Run:
@@ -239,7 +253,7 @@ def read(folder: Path) -> Run:
     if state == RUNNING and not process:
         state = CUT  # it was killed before it could say so
     if state not in STATES or not isinstance(content.get("config"), Mapping):
-        raise ConfigError([Violation(str(folder / FILE), rule="is no record of a training run of this version")])
+        raise ConfigError([Violation(seen_from_here(folder / FILE), rule="is no record of a training run of this version")])
     return Run(folder, content, state, process)
 
 
@@ -254,4 +268,4 @@ def below(folder: Path) -> Iterator[Path]:
 
 def running(folder: Path, process: str) -> Violation:
     """The violation of a directory in which another process runs."""
-    return Violation("resume", str(folder), f"is still running ({process}); wait for its end, or stop it first")
+    return Violation("resume", seen_from_here(folder), f"is still running ({process}); wait for its end, or stop it first")

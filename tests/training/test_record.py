@@ -89,7 +89,7 @@ def test_a_run_that_goes_on_is_told_from_one_that_ended(tmp_path: Path) -> None:
         recorder.finish(1.5, seconds=60.0)
     finished = record.read(tmp_path)
     assert (finished.state, finished.step, finished.result) == (FINISHED, 1000, {"validation_loss": 1.5, "seconds": 60.0})
-    assert finished.config() == TrainConfig()
+    assert finished.config(TrainConfig) == TrainConfig()
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_resumed_run_keeps_what_was_and_says_what_changed(tmp_path: Path) -> N
     assert (kept["started"], kept["set_by"], kept["state"]) == (began["started"], began["set_by"], FINISHED)
     assert resumed["step"] == 500
     assert resumed["changed"] == {"training.max_steps": {"was": 1000, "now": 2000, "set_by": settings}}
-    assert record.read(tmp_path).config() == longer
+    assert record.read(tmp_path).config(TrainConfig) == longer
 
 
 # --------------------------------------------------------------------------------------------------------- what is read
@@ -184,5 +184,5 @@ def test_a_config_of_another_version_is_refused_with_both_versions(tmp_path: Pat
     old["gpt2hydra"], old["config"]["training"]["momentum"] = "0.1", 0.9
     (tmp_path / record.FILE).write_text(json.dumps(old))
     with pytest.raises(ConfigError, match=f"written by gpt2hydra 0.1, this is {gpt2hydra.__version__}") as refused:
-        record.read(tmp_path).config()
+        record.read(tmp_path).config(TrainConfig)
     assert "training.momentum: unknown key" in refused.value.violations[0].rule

@@ -1,0 +1,197 @@
+"""``resume=RUN_DIR`` and ``resume=auto``: the configuration with which a run goes on, and the directory that it is in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from gpt2hydra.checkpoint import kept
+from gpt2hydra.composition.composer import Composer, parse
+from gpt2hydra.composition.schema import MIRRORS, config_class_of, instantiate
+from gpt2hydra.config.checked import Checked, keys_of
+from gpt2hydra.config.errors import ConfigError, Violation, command_line
+from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.training import record, resumable
+from gpt2hydra.training.directory import seen_from_here
+
+C = TypeVar("C", bound=TrainConfig)
+
+AUTO = "auto"
+
+# ------------------------------------------------------------------------------------------------------- resume=RUN_DIR
+
+
+def resumed_run(composed: DictConfig) -> str | None:
+    """The run directory that ``resume=`` names; None where it is absent, null, or ``auto``."""
+    path = composed.get("resume") if issubclass(config_class_of(composed), TrainConfig) else None
+    return path if isinstance(path, str) and path != AUTO else None
+
+
+def _class_of(composed: DictConfig) -> type[TrainConfig]:
+    config_class = config_class_of(composed)
+    assert issubclass(config_class, TrainConfig), config_class  # resumed_run() has asked
+    return config_class
+
+
+def configuration_of_the_run(composer: Composer, composed: DictConfig, overrides: Sequence[str]) -> TrainConfig:
+    """The configuration of the run that ``composed.resume`` names, and what the command line sets beside it.
+
+    Raises:
+        ConfigError: there is no such run, it cannot go on, or not with these overrides.
+    """
+    try:
+        run = resumable.open_run(composed.resume)
+        own = run.config(_class_of(composed))
+        config = _with_overrides(composer, composed, overrides, own)
+        problems = [*resumable.problems(run, config), *_another_directory(overrides, run.folder)]
+    except ConfigError as error:
+        problems = list(error.violations)
+    if problems:
+        raise ConfigError(map(composer.trace(overrides).blame, problems))
+    return replace(config, resume=str(run.folder))
+
+
+def _another_directory(overrides: Sequence[str], folder: Path) -> list[Violation]:
+    typed = next((text for text in overrides if text.startswith("hydra.run.dir=")), None)
+    if typed is None:
+        return []
+    rule = f"cannot be chosen: the run goes on in its own directory, {seen_from_here(folder)}"
+    return [Violation("hydra.run.dir", typed.partition("=")[2], rule, command_line(typed))]
+
+
+def _with_overrides(composer: Composer, composed: DictConfig, overrides: Sequence[str], own: C) -> C:
+    """``own``, with the values of ``composed`` that the command line set."""
+    merged = OmegaConf.merge(OmegaConf.structured(MIRRORS[type(own)]), _settable(own))
+    written: Any = OmegaConf.to_container(composed, resolve=False)
+    for key in _set_on_the_command_line(composer, overrides, type(own)):
+        OmegaConf.update(merged, key, _at(written, key))
+    assert isinstance(merged, DictConfig)
+    return instantiate(merged, type(own))
+
+
+def _set_on_the_command_line(composer: Composer, overrides: Sequence[str], config_class: type[TrainConfig]) -> Iterator[str]:
+    """The keys that an override sets, or an option that was chosen there."""
+    typed, usual = composer.trace(overrides).settings, composer.trace(()).settings
+    chosen = tuple(f"{each.key_or_group}." for each in map(parse, overrides) if composer.is_group(each.key_or_group))
+    for key in keys_of(config_class):
+        if typed.get(key) != usual.get(key) or key.startswith(chosen):
+            yield key
+
+
+def _settable(config: TrainConfig) -> dict[str, Any]:
+    """``config`` as nested values, without what is computed."""
+    nested: dict[str, Any] = {}
+    for key in keys_of(type(config)):
+        *above, name = key.split(".")
+        section: Any = config
+        place = nested
+        for part in above:
+            section, place = getattr(section, part), place.setdefault(part, {})
+        place[name] = getattr(section, name)
+    return nested
+
+
+def _at(nested: Any, key: str) -> Any:
+    for part in key.split("."):
+        nested = nested[part]
+    return nested
+
+
+# ------------------------------------------------------------------------------------------------------- the directory
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run writes, and whether it goes on there."""
+
+    directory: str
+    resumes: bool = False
+    finished: float | None = None
+    """The validation loss of a run that has nothing left to do."""
+
+    def of(self, config: Checked) -> Checked:
+        """``config`` for a run in this place."""
+        if not isinstance(config, TrainConfig):
+            return config
+        return replace(config, resume=self.directory if self.resumes else None)
+
+    def redirect(self, composed: DictConfig, *, silent: bool) -> None:
+        """Let Hydra's job run in this place. What ``.hydra`` says of a run that goes on stays.
+
+        Args:
+            silent: make no ``.hydra`` and write no log, which another process does.
+        """
+        with read_write(composed.hydra), open_dict(composed.hydra):
+            if self.directory != composed.hydra.runtime.output_dir:
+                composed.hydra.run.dir = composed.hydra.runtime.output_dir = self.directory
+            if silent or self.resumes:
+                composed.hydra.output_subdir = None
+            if silent:
+                composed.hydra.job_logging = {"version": 1, "disable_existing_loggers": False}
+
+
+def place_of(config: TrainConfig, directory: Path, pattern: str) -> Place:
+    """Where a run with this configuration writes.
+
+    Args:
+        directory: a new one, or that of an earlier run that is named.
+        pattern: how ``directory`` was written: ``outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}``.
+
+    Raises:
+        ConfigError: the run that would go on cannot.
+    """
+    if config.resume is None:
+        return Place(str(directory))
+    if config.resume != AUTO:
+        return _going_on(record.read(Path(config.resume)), config)
+    if "${" not in pattern:
+        return in_directory(config, directory)
+    run = resumable.newest_unfinished(_alike(directory, pattern), config.fingerprint())
+    if run is None:
+        _say(f"resume=auto: no unfinished run has the fingerprint {config.fingerprint()}; a new one begins")
+        return Place(str(directory))
+    return _going_on(run, config)
+
+
+def in_directory(config: TrainConfig, directory: Path) -> Place:
+    """Where a run with ``resume=auto`` and this very directory writes: it goes on, or begins; or it is done.
+
+    Raises:
+        ConfigError: another process runs there, or a run with another configuration did.
+    """
+    if not (directory / record.FILE).is_file():
+        return Place(str(directory))
+    run = record.read(directory)
+    if run.state == record.FINISHED and run.fingerprint == config.fingerprint():
+        return Place(str(directory), finished=run.result["validation_loss"])
+    return _going_on(run, config)
+
+
+def _going_on(run: record.Run, config: TrainConfig) -> Place:
+    if run.process is None:
+        kept.put_right(run.folder)
+    problems = resumable.problems(run, config)
+    if problems:
+        raise ConfigError(problems)
+    newest, steps = kept.newest(run.folder), config.training.max_steps
+    if newest is None:
+        _say(f"{seen_from_here(run.folder)} was cut before its first checkpoint; it begins anew")
+    else:
+        _say(f"{seen_from_here(run.folder)} goes on after step {newest.step:,} of {steps:,}")
+    return Place(str(run.folder), resumes=newest is not None)
+
+
+def _alike(directory: Path, pattern: str) -> Iterator[Path]:
+    """The directories of earlier runs that ``pattern`` gave, as it gives ``directory`` now."""
+    fixed = Path(pattern.partition("${")[0] + "x").parent.absolute()
+    depth = len(directory.absolute().relative_to(fixed).parts)
+    return (file.parent for file in fixed.glob("/".join(["*"] * depth + [record.FILE])))
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}.\n")

@@ -1,0 +1,166 @@
+"""The processes that share a run: which of them this is, what they agree on, and which one speaks.
+
+``torchrun`` starts them and says in the environment who is who. Standard library only, until they have something to agree on.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shlex
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.run import TrainConfig
+
+
+@dataclass(frozen=True)
+class Process:
+    """One of the processes of a run."""
+
+    rank: int = 0
+    """Its number among all of them; the first writes and speaks."""
+    local_rank: int = 0
+    """Its number among those of its machine."""
+    count: int = 1
+    """All of them."""
+
+    @property
+    def first(self) -> bool:
+        """Whether this one writes the run's directory."""
+        return self.rank == 0
+
+
+def this_process(environment: Mapping[str, str] = os.environ) -> Process:
+    """Which of the processes of a run this is: what torchrun says, or the only one.
+
+    Raises:
+        ConfigError: several were started by something else.
+    """
+    several = _started_by_another(environment)
+    if several is not None:
+        raise ConfigError([several])
+    if "TORCHELASTIC_RUN_ID" not in environment:
+        return Process()
+    return Process(int(environment["RANK"]), int(environment["LOCAL_RANK"]), int(environment["WORLD_SIZE"]))
+
+
+def _started_by_another(environment: Mapping[str, str]) -> Violation | None:
+    """The violation of several processes that know nothing of each other, or whose launcher's settings nobody would read."""
+    if "ACCELERATE_MIXED_PRECISION" in environment:
+        rule = f"is not read here, neither its number of processes nor its precision; several are started by {_torchrun('N')}"
+        return Violation("accelerate launch", rule=rule)
+    if "TORCHELASTIC_RUN_ID" in environment:
+        return None
+    for name, launcher in LAUNCHERS.items():
+        count = environment.get(name, "1")
+        if count.isdecimal() and int(count) > 1:
+            each = f"srun --ntasks-per-node=1 {_torchrun('N')}" if launcher == "srun" else _torchrun(count)
+            return Violation(
+                name, int(count), f"processes were started by {launcher}, and would not share the run; type: {each}"
+            )
+    return None
+
+
+LAUNCHERS = {"WORLD_SIZE": "something else than torchrun", "SLURM_STEP_NUM_TASKS": "srun", "OMPI_COMM_WORLD_SIZE": "mpirun"}
+"""Environment variable with the number of processes → who sets it."""
+
+
+def _torchrun(count: str) -> str:
+    return f"torchrun --nproc-per-node {count} {shlex.join(sys.argv)}"
+
+
+def problems(config: TrainConfig, count: int) -> list[Violation]:
+    """What is wrong with sharing the steps of ``config`` among ``count`` processes: each must get as many sequences."""
+    training = config.training
+    if training.sequences_per_step % count == 0:
+        return []
+    unit = count // math.gcd(count, training.gradient_accumulation_steps)
+    below, above = training.batch_size // unit * unit, (training.batch_size // unit + 1) * unit
+    nearest = [each for each in (below, above) if each]
+    rule = (
+        f"times training.gradient_accumulation_steps = {training.gradient_accumulation_steps} makes "
+        f"{training.sequences_per_step:,} sequences a step, which {count} processes cannot share equally "
+        f"(nearest: {', '.join(map(str, nearest))})"
+    )
+    return [
+        Violation("training.batch_size", training.batch_size, rule, remedy={"training.batch_size": nearest[0]})
+    ]
+
+
+def together(process: Process, config: Checked) -> list[Violation]:
+    """What is wrong with running ``config`` in as many processes as there are."""
+    if isinstance(config, TrainConfig):
+        return problems(config, process.count)
+    if process.count > 1:
+        return [Violation("torchrun", rule=f"started {process.count} processes; this is the work of one")]
+    return []
+
+
+# ------------------------------------------------------------------------------------------------------ what they agree on
+
+_STORES: list[Any] = []
+"""Kept: the first process may serve the store, and torch.distributed finds it again."""
+
+
+def agree(process: Process, decide: Callable[[], Any]) -> Any:
+    """What ``decide`` returns in the first process, in all of them. Plain values that JSON can hold.
+
+    Raises:
+        ConfigError: of ``decide``, in the first process.
+        SystemExit: 1, in the others, where the first refused.
+    """
+    if process.count == 1:
+        return decide()
+    store = _store()
+    if not process.first:
+        decided = json.loads(store.get("decided"))
+        if decided is None:
+            raise SystemExit(1)
+        return decided[0]
+    try:
+        decision = decide()
+    except BaseException:
+        store.set("decided", "null")
+        raise
+    store.set("decided", json.dumps([decision]))
+    return decision
+
+
+def _store() -> Any:
+    """torchrun's own store of keys and values, at ``MASTER_ADDR:MASTER_PORT``."""
+    from torch.distributed import PrefixStore  # type: ignore[attr-defined]  # public, and not in its __all__
+    from torch.distributed.rendezvous import rendezvous
+
+    store, _, _ = next(rendezvous("env://"))
+    _STORES.append(store)
+    return PrefixStore("gpt2hydra", store)
+
+
+# ------------------------------------------------------------------------------------------------------------ who speaks
+
+
+@contextmanager
+def one_voice(process: Process) -> Iterator[None]:
+    """Within, only the first process prints. Of another machine's, the first tells what it refuses, for it may lack a file.
+
+    An error that is no refusal leaves with its traceback, whichever process it is in.
+    """
+    if process.first:
+        yield
+        return
+    try:
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+            yield
+    except ConfigError:
+        if process.local_rank != 0:
+            raise SystemExit(1) from None
+        sys.stderr.write(f"On {socket.gethostname()}, process {process.rank} of {process.count}:\n")
+        raise
