@@ -90,9 +90,7 @@ def problems(config: TrainConfig, count: int) -> list[Violation]:
         f"{training.sequences_per_step:,} sequences a step, which {count} processes cannot share equally "
         f"(nearest: {', '.join(map(str, nearest))})"
     )
-    return [
-        Violation("training.batch_size", training.batch_size, rule, remedy={"training.batch_size": nearest[0]})
-    ]
+    return [Violation("training.batch_size", training.batch_size, rule, remedy={"training.batch_size": nearest[0]})]
 
 
 def together(process: Process, config: Checked) -> list[Violation]:
