@@ -58,7 +58,7 @@ def plot(overrides: Sequence[str], path: str, config_dir: str | None = None) -> 
     Raises:
         ConfigError: the overrides or the file are refused, or matplotlib is not installed.
     """
-    file = _checked_file(path)
+    file = checked_file(path)
     chosen = next((text for text in overrides if text.startswith("model=")), None)
     if chosen is not None:
         rule = "is drawn beside all others: leave it out"
@@ -77,7 +77,12 @@ def plot(overrides: Sequence[str], path: str, config_dir: str | None = None) -> 
     return file
 
 
-def _checked_file(path: str) -> Path:
+def checked_file(path: str) -> Path:
+    """Where ``--plot`` draws.
+
+    Raises:
+        ConfigError: it ends in no format of a picture, or its folder does not exist.
+    """
     file, rule = Path(path), ""
     try:
         file = file.expanduser()
