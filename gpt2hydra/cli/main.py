@@ -48,7 +48,7 @@ from gpt2hydra.config.errors import ConfigError, Violation, command_line
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.words import did_you_mean
-from gpt2hydra.training.directory import check_directory, new_directory, remove_fresh, seen_from_here, unwritable
+from gpt2hydra.training.directory import check_directory, new_directory, remove_fresh, unwritable
 from gpt2hydra.training.processes import agree, one_voice, this_process, together
 
 Job = Callable[[Any], Any]
@@ -241,10 +241,11 @@ class _CommandLine:
         if self.extra:
             self._refuse(composer, device_problems(config))
         place = Place(**agree(self.process, lambda: asdict(self._place(composer, composed, config))))
-        directory = Path(place.directory)
-        if place.finished is not None:
-            print(f"{seen_from_here(directory)} is finished: validation loss {place.finished:.4f}")
+        directory, words = Path(place.directory), place.words(config)
+        if place.loss is not None:
+            print(words)
             return
+        sys.stderr.write(f"{words}.\n" * bool(words))
         config = place.of(config)
         place.redirect(composed, silent=not self.process.first)
         warn_of_memory(config)
@@ -283,7 +284,7 @@ class _CommandLine:
                 place = place_of(config, directory, written["run"]["dir"])
             except ConfigError as error:
                 raise self._blaming(composer, error.violations) from None
-        if not place.resumes and place.finished is None:
+        if place.step is None and place.loss is None:
             check_directory(Path(place.directory), "hydra.run.dir")
         return place
 

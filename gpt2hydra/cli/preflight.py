@@ -52,8 +52,12 @@ class Preflight:
 
     def look(self, composer: Composer, problems_of: Callable[[Checked], Sequence[Violation]]) -> None:
         """Look at what else each valid point needs; one that has problems is valid no more."""
+        self.look_at_each(composer, lambda number, config: problems_of(config))
+
+    def look_at_each(self, composer: Composer, problems_of: Callable[[int, Checked], Sequence[Violation]]) -> None:
+        """The same, by number and configuration."""
         for number, config in list(self.valid.items()):
-            problems = problems_of(config)
+            problems = problems_of(number, config)
             if problems:
                 self.leave_out([number])
                 self.invalid[number] = _with_origins(composer, self.points[number], problems)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -107,18 +106,19 @@ def _at(nested: Any, key: str) -> Any:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run writes, and whether it goes on there."""
+    """Where a run writes, and what it does there. Plain values: processes tell each other."""
 
     directory: str
-    resumes: bool = False
-    finished: float | None = None
-    """The validation loss of a run that has nothing left to do."""
+    step: int | None = None
+    """It goes on after this step; None where it begins."""
+    loss: float | None = None
+    """It has finished with this validation loss, and there is nothing left to do."""
 
     def of(self, config: Checked) -> Checked:
         """``config`` for a run in this place."""
         if not isinstance(config, TrainConfig):
             return config
-        return replace(config, resume=self.directory if self.resumes else None)
+        return replace(config, resume=None if self.step is None else self.directory)
 
     def redirect(self, composed: DictConfig, *, silent: bool) -> None:
         """Let Hydra's job run in this place. What ``.hydra`` says of a run that goes on stays.
@@ -129,10 +129,23 @@ class Place:
         with read_write(composed.hydra), open_dict(composed.hydra):
             if self.directory != composed.hydra.runtime.output_dir:
                 composed.hydra.run.dir = composed.hydra.runtime.output_dir = self.directory
-            if silent or self.resumes:
+            if silent or self.step is not None:
                 composed.hydra.output_subdir = None
             if silent:
                 composed.hydra.job_logging = {"version": 1, "disable_existing_loggers": False}
+
+    def words(self, config: Checked) -> str:
+        """What is said of it before the run; nothing of a run that just begins."""
+        if not isinstance(config, TrainConfig) or config.resume is None:
+            return ""
+        here = seen_from_here(Path(self.directory))
+        if self.loss is not None:
+            return f"{here} has finished: validation loss {self.loss:.4f}"
+        if self.step is not None:
+            return f"{here} goes on after step {self.step:,} of {config.training.max_steps:,}"
+        if (Path(self.directory) / record.FILE).is_file():
+            return f"{here} was cut before its first checkpoint; it begins anew"
+        return f"resume=auto: no unfinished run has the fingerprint {config.fingerprint()}; a new one begins"
 
 
 def place_of(config: TrainConfig, directory: Path, pattern: str) -> Place:
@@ -152,10 +165,7 @@ def place_of(config: TrainConfig, directory: Path, pattern: str) -> Place:
     if "${" not in pattern:
         return in_directory(config, directory)
     run = resumable.newest_unfinished(_alike(directory, pattern), config.fingerprint())
-    if run is None:
-        _say(f"resume=auto: no unfinished run has the fingerprint {config.fingerprint()}; a new one begins")
-        return Place(str(directory))
-    return _going_on(run, config)
+    return Place(str(directory)) if run is None else _going_on(run, config)
 
 
 def in_directory(config: TrainConfig, directory: Path) -> Place:
@@ -168,7 +178,7 @@ def in_directory(config: TrainConfig, directory: Path) -> Place:
         return Place(str(directory))
     run = record.read(directory)
     if run.state == record.FINISHED and run.fingerprint == config.fingerprint():
-        return Place(str(directory), finished=run.result["validation_loss"])
+        return Place(str(directory), loss=run.result["validation_loss"])
     return _going_on(run, config)
 
 
@@ -178,12 +188,8 @@ def _going_on(run: record.Run, config: TrainConfig) -> Place:
     problems = resumable.problems(run, config)
     if problems:
         raise ConfigError(problems)
-    newest, steps = kept.newest(run.folder), config.training.max_steps
-    if newest is None:
-        _say(f"{seen_from_here(run.folder)} was cut before its first checkpoint; it begins anew")
-    else:
-        _say(f"{seen_from_here(run.folder)} goes on after step {newest.step:,} of {steps:,}")
-    return Place(str(run.folder), resumes=newest is not None)
+    newest = kept.newest(run.folder)
+    return Place(str(run.folder), step=newest.step if newest else None)
 
 
 def _alike(directory: Path, pattern: str) -> Iterator[Path]:
@@ -193,5 +199,38 @@ def _alike(directory: Path, pattern: str) -> Iterator[Path]:
     return (file.parent for file in fixed.glob("/".join(["*"] * depth + [record.FILE])))
 
 
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}.\n")
+# ------------------------------------------------------------------------------------------------------------- sweeps
+
+
+def sweep_problems(config: Checked) -> list[Violation]:
+    """``resume=RUN_DIR`` of a point of a sweep, or nothing."""
+    if not isinstance(config, TrainConfig) or config.resume in (None, AUTO):
+        return []
+    rule = "would let every point go on in one directory; with -m, auto goes on with each in its own"
+    return [Violation("resume", config.resume, rule, remedy={"resume": AUTO})]
+
+
+def point(config: Checked, directory: Path) -> Place:
+    """Where a point of a sweep writes: in its own directory, where it goes on with ``resume=auto``.
+
+    Raises:
+        ConfigError: it cannot go on there.
+    """
+    problems = sweep_problems(config)
+    if problems:
+        raise ConfigError(problems)
+    if isinstance(config, TrainConfig) and config.resume == AUTO:
+        return in_directory(config, directory)
+    return Place(str(directory))
+
+
+def summary_of(places: Mapping[int, Place]) -> str:
+    """Which points of a sweep have finished, which go on, and which begin."""
+    kinds: dict[str, list[int]] = {"finished": [], "going on": [], "beginning": []}
+    for number, place in places.items():
+        kinds["finished" if place.loss is not None else "beginning" if place.step is None else "going on"].append(number)
+    return "resume=auto: " + "; ".join(f"{kind}: {_listed(numbers)}" for kind, numbers in kinds.items() if numbers)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(f"#{number}" for number in numbers[:10]) + ", ..." * (len(numbers) > 10)

@@ -6,9 +6,10 @@ full composition that it would make itself.
 
 from __future__ import annotations
 
+import itertools
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from omegaconf import DictConfig, OmegaConf
 from gpt2hydra.cli.before_start import device_problems, machine_problems, note_overruled
 from gpt2hydra.cli.extras import require
 from gpt2hydra.cli.preflight import Point, Preflight, expand, is_basic, print_points, report, summary, warn_of_memory
+from gpt2hydra.cli.resume import Place, point, summary_of, sweep_problems
+from gpt2hydra.cli.runs import print_table
 from gpt2hydra.composition.compose import refused_whole
 from gpt2hydra.composition.composer import Composer, parse, task_overrides
 from gpt2hydra.composition.hydra_errors import resolving
@@ -32,12 +35,16 @@ from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.quoting import Typed
 from gpt2hydra.training.directory import check_directory
+from gpt2hydra.training.runs import Comparison
 
 
 class PointSweeper(Sweeper):
-    """Launches points that are known already, so that each is composed once more, not twice as by Hydra's basic sweeper."""
+    """Launches points that are known already, so that each is composed once more, not twice as by Hydra's basic sweeper.
 
-    def __init__(self, points: list[Point], max_batch_size: int | None) -> None:
+    A point keeps its number, which is that of its directory, where others are left out.
+    """
+
+    def __init__(self, points: Mapping[int, Point], max_batch_size: int | None) -> None:
         self.points, self.batch = points, max_batch_size or max(len(points), 1)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -54,9 +61,16 @@ class PointSweeper(Sweeper):
         directory.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, directory / "multirun.yaml")
         returns: list[JobReturn] = []
-        for first in range(0, len(self.points), self.batch):
-            returns += self.launcher.launch(self.points[first : first + self.batch], initial_job_idx=first)
+        for numbers in self._batches():
+            returns += self.launcher.launch([self.points[number] for number in numbers], initial_job_idx=numbers[0])
         return returns
+
+    def _batches(self) -> Iterator[Sequence[int]]:
+        """Numbers that follow each other, for a launcher counts on from the first; no more than a batch."""
+        numbers = sorted(self.points)
+        for _, group in itertools.groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+            following = [number for _, number in group]
+            yield from (following[first : first + self.batch] for first in range(0, len(following), self.batch))
 
 
 class SweepJob:
@@ -76,7 +90,11 @@ class SweepJob:
             if getattr(config, "dry_run", False):
                 print(f"job #{job.num} was not started: dry_run=true")
                 return None
-            with running_job(config):
+            place = point(config, Path(HydraConfig.get().runtime.output_dir))
+            if place.loss is not None:
+                print(place.words(config))
+                return place.loss
+            with running_job(place.of(config)) as config:
                 return self.function(config)
         except Exception as error:
             if isinstance(error, ConfigError):
@@ -100,7 +118,7 @@ def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any]
     found = Preflight(points, skip=mode == "skip_invalid" and basic, can_skip=basic)
     if mode != "off" or composed.get("dry_run") is True:
         found.compose(composer)
-        found.look(composer, machine_problems)
+        found.look(composer, lambda config: [*sweep_problems(config), *machine_problems(config)])
         report(found, notes)
         dry = [number for number, config in found.valid.items() if getattr(config, "dry_run", False)]
         if dry:
@@ -109,17 +127,42 @@ def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any]
             return
         found.leave_out(dry)
     require(extra)
+    remaining = dict(enumerate(points))
     if found.valid:
         if extra and is_basic(composed, "launcher"):  # others may use other machines
             found.look(composer, device_problems)
             report(found)
             warn_of_memory(found)
-        points = [points[number] for number in found.valid]
-    check_directories(composer, composed, points)
-    _run(composer, composed, points, SweepJob(function, checked=mode != "off"))
+        remaining = {number: points[number] for number in found.valid}
+    directories = check_directories(composer, composed, remaining)
+    if basic and found.valid:
+        remaining = _continued(composer, composed, found, directories)
+    _run(composer, composed, remaining, SweepJob(function, checked=mode != "off"))
 
 
-def _run(composer: Composer, composed: DictConfig, points: list[Point], job: SweepJob) -> None:
+def _continued(composer: Composer, composed: DictConfig, found: Preflight, directories: Mapping[int, Path]) -> dict[int, Point]:
+    """The points that are still to run. What ``.hydra`` says of a point that began earlier stays."""
+    places: dict[int, Place] = {}
+
+    def problems_of(number: int, config: Checked) -> Sequence[Violation]:
+        try:
+            places[number] = point(config, directories[number])
+        except ConfigError as error:
+            return error.violations
+        return ()
+
+    found.look_at_each(composer, problems_of)
+    report(found)
+    began = {number for number, place in places.items() if place.step is not None or place.loss is not None}
+    if began:
+        sys.stderr.write(f"{summary_of(places)}.\n")
+    if is_basic(composed, "launcher"):  # others start all points at once, for numbers must follow each other; these return
+        found.leave_out([number for number in began if places[number].loss is not None])
+    kept = ["hydra.output_subdir=null"]
+    return {number: found.points[number] + kept * (number in began) for number in found.valid}
+
+
+def _run(composer: Composer, composed: DictConfig, points: Mapping[int, Point], job: SweepJob) -> None:
     try:
         callbacks = make_callbacks(composed)
         context = HydraContext(config_loader=composer.loader, callbacks=callbacks)
@@ -134,27 +177,41 @@ def _run(composer: Composer, composed: DictConfig, points: list[Point], job: Swe
     callbacks.on_multirun_start(config=composed, config_name=composer.config_name)
     returns = report_as_hydra(lambda: sweeper.sweep(arguments=task_overrides(composed.hydra)))
     callbacks.on_multirun_end(config=composed, config_name=composer.config_name)
-    _report_failures(returns if isinstance(sweeper, PointSweeper) else [])
+    _print_table(composed)
+    _report_failures(dict(zip(sorted(points), returns, strict=True)) if isinstance(sweeper, PointSweeper) else {})
 
 
-def check_directories(composer: Composer, composed: DictConfig, points: Sequence[Point]) -> None:
-    """Refuse directories that cannot be written, that hold a finished run, or that two points would share."""
+def _print_table(composed: DictConfig) -> None:
+    """The runs of a sweep, the best first, on standard output; nothing where its jobs left no record."""
+    comparison = Comparison.below(Path(composed.hydra.sweep.dir))
+    if comparison.rows:
+        print()
+        print_table(comparison)
+
+
+def check_directories(composer: Composer, composed: DictConfig, points: Mapping[int, Point]) -> dict[int, Path]:
+    """The directory of each point. Refuse what cannot be written, holds a run that is not to go on, or would be shared."""
     written: Any = OmegaConf.to_container(composed.hydra.sweep, resolve=False)
     with resolving("hydra.sweep.dir", written["dir"]):
         parent = Path(composed.hydra.sweep.dir).absolute()
     check_directory(parent, "hydra.sweep.dir")
     if written["subdir"] in _NUMBERED and not parent.exists():
-        return
+        return {number: parent / str(number) for number in points}
+    goes_on = composed.get("resume") is not None
     users: dict[str, int] = {}
-    for number, point in enumerate(points):
+    for number, overrides in points.items():
         with resolving("hydra.sweep.subdir", written["subdir"]):
-            directory = str(parent / str(number)) if written["subdir"] in _NUMBERED else composer.job_directory(point, number)
-        check_directory(Path(directory), "hydra.sweep.dir", parent)
+            directory = (
+                str(parent / str(number)) if written["subdir"] in _NUMBERED else composer.job_directory(overrides, number)
+            )
+        if not goes_on:
+            check_directory(Path(directory), "hydra.sweep.dir", parent)
         if directory in users:
             rule = f"gives points #{users[directory]} and #{number} one directory, {directory}"
             remedy = {"hydra.sweep.subdir": Typed(_NUMBERED[0])}
             raise ConfigError([Violation("hydra.sweep.subdir", written["subdir"], rule, remedy=remedy)])
         users[directory] = number
+    return {number: Path(directory) for directory, number in users.items()}
 
 
 _NUMBERED = ("${hydra.job.num}", "${hydra:job.num}")
@@ -173,7 +230,7 @@ def _sweeps(text: str) -> bool:
         return False
 
 
-def _sweeper(composed: DictConfig, context: HydraContext, job: SweepJob, points: list[Point]) -> Sweeper:
+def _sweeper(composed: DictConfig, context: HydraContext, job: SweepJob, points: Mapping[int, Point]) -> Sweeper:
     if not is_basic(composed):
         return Plugins.instance().instantiate_sweeper(config=composed, hydra_context=context, task_function=job)
     batch = composed.hydra.sweeper.max_batch_size
@@ -184,8 +241,8 @@ def _sweeper(composed: DictConfig, context: HydraContext, job: SweepJob, points:
     return sweeper
 
 
-def _report_failures(returns: Sequence[JobReturn]) -> None:
-    failed = [(number, each) for number, each in enumerate(returns) if each.status is JobStatus.FAILED]
+def _report_failures(returns: Mapping[int, JobReturn]) -> None:
+    failed = [f"#{number}" for number, each in returns.items() if each.status is JobStatus.FAILED]
     if failed:
-        sys.stderr.write(f"{len(failed)} of {len(returns)} jobs failed: {', '.join(f'#{number}' for number, _ in failed)}\n")
+        sys.stderr.write(f"{len(failed)} of {len(returns)} jobs failed: {', '.join(failed)}\n")
         sys.exit(1)

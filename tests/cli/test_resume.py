@@ -250,7 +250,7 @@ def test_auto_looks_into_the_directory_that_is_named(run: CommandLine) -> None:
     assert run(*arguments).configs == [own(f"resume={folder}")]
     make_run(folder, own(), step=50, loss=1.5)
     outcome = run(*arguments)
-    assert (outcome.code, outcome.configs, outcome.out) == (0, [], "mine is finished: validation loss 1.5000\n")
+    assert (outcome.code, outcome.configs, outcome.out) == (0, [], "mine has finished: validation loss 1.5000\n")
 
 
 def test_auto_refuses_another_configuration_in_the_directory_that_is_named(run: CommandLine) -> None:

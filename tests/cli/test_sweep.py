@@ -1,8 +1,16 @@
 """Sweeps as they run: each point as it was checked, in a directory of its own."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+import gpt2hydra
+from gpt2hydra.cli.main import output_dir
+from gpt2hydra.training.record import recording
 from tests.command_line import CommandLine
+from tests.runs import make_run, save
 
 
 def test_references_are_those_of_each_point(run: CommandLine) -> None:
@@ -65,3 +73,101 @@ def test_a_sweep_does_not_overwrite_a_finished_run(run: CommandLine) -> None:
     outcome = run("-m", "model.n_head=4,6", "hydra.sweep.dir=out")
     assert (outcome.code, outcome.configs) == (1, [])
     assert f"try: hydra.sweep.dir={run.folder}/out-2\n" in outcome.err
+
+
+# ------------------------------------------------------------------------------------------------------ sweeps that go on
+
+POINTS = ("-m", "model.n_head=4,6,8,12", "training.max_steps=50", "training.warmup_steps=5", "hydra.sweep.dir=s")
+
+
+def job(*, killed: bool = False) -> Callable[[Any], float]:
+    """Trains nothing, and records it. ``killed``: 6 heads are cut after a checkpoint, and at 8 all is over."""
+
+    def train(config: Any) -> float:
+        folder, heads = output_dir(), int(config.model.n_head)
+        with recording(config, folder, None, resumed_from=20 if config.resume else None) as recorder:
+            if killed and heads == 6:
+                save(folder, 20, 3.0)
+                raise RuntimeError("the node went away")
+            if killed and heads == 8:
+                raise KeyboardInterrupt
+            recorder.step = config.training.max_steps
+            save(folder, recorder.step, 1 / heads)
+            recorder.finish(1 / heads, seconds=1.0)
+        return 1 / heads
+
+    return train
+
+
+def everything(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Path → time of change and content of every file."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def test_a_sweep_that_was_killed_goes_on_where_it_was(run: CommandLine) -> None:
+    assert run(*POINTS, job=job(killed=True)).code == 130
+    before = {name: everything(run.folder / "s" / name) for name in "0123"}
+    assert [bool(files) for files in before.values()] == [True, True, True, False]
+
+    outcome = run(*POINTS, "resume=auto", "training.eval_interval=7", job=job())
+    resumed = [(config.model.n_head, config.resume) for config in outcome.configs]
+    assert (outcome.code, resumed) == (0, [(6, str(run.folder / "s/1")), (8, None), (12, None)])
+    assert "resume=auto: finished: #0; going on: #1; beginning: #2, #3.\n" in outcome.err
+    assert everything(run.folder / "s/0") == before["0"]
+    assert everything(run.folder / "s/1")[".hydra/config.yaml"] == before["1"][".hydra/config.yaml"]
+    assert [line.split() for line in outcome.out.splitlines()[-5:]] == [
+        ["run", "n_head", "eval_interval", "state", "validation", "loss"],
+        ["3", "12", "7", "finished", "0.0833"],
+        ["2", "8", "7", "finished", "0.1250"],
+        ["1", "6", "7", "finished", "0.1667"],
+        ["0", "4", "100", "finished", "0.2500"],
+    ]
+
+    whole = everything(run.folder / "s")
+    again = run(*POINTS, "resume=auto", job=job())
+    assert (again.code, again.configs) == (0, [])
+    del whole["multirun.yaml"]
+    assert whole.items() <= everything(run.folder / "s").items()
+
+
+def test_a_point_that_is_another_run_now_is_refused(run: CommandLine) -> None:
+    assert run(*POINTS, job=job(killed=True)).code == 130
+    before = everything(run.folder)
+    outcome = run(*POINTS, "resume=auto", "training.seed=1", job=job())
+    assert (outcome.code, outcome.configs, everything(run.folder)) == (1, [], before)
+    assert outcome.err.startswith("3 of 4 points are invalid; nothing was started.\n")
+    assert (
+        "training.seed = 1 cannot change in a run that goes on; that in s/0 has 1337; try: training.seed=1337\n" in outcome.err
+    )
+
+
+def test_without_a_word_a_sweep_does_not_go_on(run: CommandLine) -> None:
+    run(*POINTS, job=job(killed=True))
+    outcome = run(*POINTS, job=job())
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert "holds the checkpoints of an earlier run, which resume= would continue" in outcome.err
+
+
+@pytest.mark.parametrize("preflight", ["strict", "off"])
+def test_points_cannot_all_go_on_in_one_directory(run: CommandLine, preflight: str) -> None:
+    make_run(run.folder / "run", gpt2hydra.compose("train", ["training.max_steps=50", "training.warmup_steps=5"]), step=20)
+    outcome = run("-m", "training.log_interval=4,6", "resume=run", f"preflight={preflight}", job=job())
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert "with -m, auto goes on with each in its own" in outcome.err
+
+
+def test_points_go_on_without_preflight_and_in_any_directory(run: CommandLine) -> None:
+    points = (*POINTS, "hydra.sweep.subdir=heads-${model.n_head}")
+    assert run(*points, job=job(killed=True)).code == 130
+    outcome = run(*points, "resume=auto", "preflight=off", job=job())
+    assert [config.model.n_head for config in outcome.configs] == [6, 8, 12]
+    assert (outcome.code, "s/heads-4 has finished: validation loss 0.2500\n" in outcome.out) == (0, True)
+
+
+def test_a_point_that_runs_elsewhere_stops_the_sweep_before_it_begins(run: CommandLine) -> None:
+    own = gpt2hydra.compose("train", ["training.max_steps=50", "training.warmup_steps=5", "model.n_head=6"])
+    with recording(own, run.folder / "s/1", None):
+        outcome = run(*POINTS, "resume=auto", job=job())
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert "resume = s/1 is still running (process " in outcome.err
