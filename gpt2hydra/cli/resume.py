@@ -12,8 +12,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from gpt2hydra.checkpoint import kept
 from gpt2hydra.composition.composer import Composer, parse
 from gpt2hydra.composition.schema import MIRRORS, config_class_of, instantiate
-from gpt2hydra.config.checked import Checked, keys_of
+from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation, command_line
+from gpt2hydra.config.keys import keys_of
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.training import record, resumable
 from gpt2hydra.training.directory import seen_from_here

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gpt2hydra.checkpoint import kept
-from gpt2hydra.config.checked import field_at, keys_of, leaves
 from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.keys import field_at, keys_of, leaves
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.words import aligned, show
 from gpt2hydra.training import record
