@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig
-
 from gpt2hydra.cli.exit import tell
-from gpt2hydra.composition.composer import Composer, task_overrides
+from gpt2hydra.cli.points import Point
+from gpt2hydra.composition.composer import Composer
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.table import table, wrapped
-
-MOST_POINTS = 100_000
-"""An adaptive sweeper's space larger than this is checked value by value instead of point by point."""
-
-Point = list[str]
 
 
 @dataclass
@@ -102,80 +91,6 @@ def preflight(composer: Composer, points: list[Point]) -> Preflight:
 
 def _with_origins(composer: Composer, point: Point, violations: Sequence[Violation]) -> tuple[Violation, ...]:
     return tuple(map(composer.trace(point).blame, violations))
-
-
-# ------------------------------------------------------------------------------------------------------- the points
-
-
-def expand(composed: DictConfig, composer: Composer) -> tuple[list[Point], list[str]]:
-    """Every point that the sweep can visit, as override lists, and what cannot be known beforehand.
-
-    Raises:
-        ConfigError: a space to sweep over cannot be read, is empty, or is more than the sweeper can visit.
-    """
-    overrides = [_read(key, text, composer) for key, text in _spaces(composed)]
-    if is_basic(composed):
-        _refuse_what_is_no_list(overrides)
-    axes, notes = _axes(overrides)
-    count = math.prod(map(len, axes))
-    if is_basic(composed) or count <= MOST_POINTS:
-        return [list(point) for point in itertools.product(*axes)], notes
-    notes.append(f"{count:,} combinations are too many to check: each value was checked with the first of the others")
-    first = [axis[0] for axis in axes]
-    return [[*first[:i], value, *first[i + 1 :]] for i, axis in enumerate(axes) for value in axis], notes
-
-
-def _refuse_what_is_no_list(overrides: list[Override]) -> None:
-    for override in overrides:
-        if override.is_interval_sweep():
-            rule = "is not a list of values: Hydra's basic sweeper needs range(...), choice(...) or 1,2"
-        elif override.is_sweep_override() and not any(True for _ in override.sweep_string_iterator()):
-            rule = "has no values to sweep over"
-        else:
-            continue
-        raise ConfigError([Violation(override.get_key_element(), (override.input_line or "").partition("=")[2], rule)])
-
-
-def _spaces(composed: DictConfig) -> list[tuple[str, str]]:
-    """``(who set it, override)`` of everything that makes up the points."""
-    parameters = composed.hydra.sweeper.get("params") or {}
-    if not isinstance(parameters, Mapping):
-        rule = "must map keys to what to sweep over: 1,2 or choice(1,2)"
-        raise ConfigError([Violation("hydra.sweeper.params", parameters, rule)])
-    inside = [(f"hydra.sweeper.params.{key}", f"{key}={parameters[key]}") for key in parameters]
-    return inside + [(text.partition("=")[0], text) for text in task_overrides(composed.hydra)]
-
-
-def _read(key: str, text: str, composer: Composer) -> Override:
-    try:
-        return OverridesParser.create(config_loader=composer.loader).parse_overrides([text])[0]
-    except Exception as error:
-        reason = str(error).partition("\n")[0].partition(" expecting ")[0]
-        rule = f"is nothing that Hydra can sweep over ({reason})"
-        raise ConfigError([Violation(key, text.partition("=")[2], rule)]) from None
-
-
-def is_basic(composed: DictConfig, role: str = "sweeper") -> bool:
-    """Whether Hydra's basic sweeper, whose points are known beforehand, is to run; or its basic launcher, in this process."""
-    basic = ConfigStore.instance().load(f"hydra/{role}/basic.yaml").node
-    return bool(composed.hydra[role].get("_target_") == basic["_target_"])
-
-
-def _axes(overrides: list[Override]) -> tuple[list[list[str]], list[str]]:
-    """For each key what it may be, the last override of it alone; and what cannot be known beforehand."""
-    axes: dict[str, list[str]] = {}
-    notes = []
-    for override in overrides:
-        key = override.get_key_element()
-        if override.is_interval_sweep():
-            interval: Any = override.value()
-            axes[key] = [f"{key}={end}" for end in (interval.start, interval.end)]
-            notes.append(f"{override.input_line}: only its two ends were checked")
-        elif override.is_sweep_override():
-            axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
-        else:
-            axes[key] = [f"{key}={override.get_value_element_as_str()}"]
-    return list(axes.values()), notes
 
 
 # ------------------------------------------------------------------------------------------------------- what is said

@@ -22,7 +22,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.cli.before_start import device_problems, machine_problems, note_overruled
 from gpt2hydra.cli.extras import require
-from gpt2hydra.cli.preflight import Point, Preflight, expand, is_basic, print_points, report, summary, warn_of_memory
+from gpt2hydra.cli.points import Point, expand, is_basic
+from gpt2hydra.cli.preflight import Preflight, print_points, report, summary, warn_of_memory
 from gpt2hydra.cli.resume import Place, point, summary_of, sweep_problems
 from gpt2hydra.cli.runs import print_table
 from gpt2hydra.composition.compose import refused_whole
@@ -111,7 +112,7 @@ class SweepJob:
 def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any], Any], extra: str | None) -> None:
     """Check every point, then let Hydra's sweeper and launcher run them."""
     composed = _compose(composer, [*overrides, "hydra.mode=MULTIRUN"])
-    composer.hydra_overrides = tuple(OmegaConf.to_container(composed.hydra.overrides.hydra, resolve=False))  # type: ignore[arg-type]
+    composer.sweep = composed
     mode, basic = str(composed.get("preflight", "strict")), is_basic(composed)
     points, notes = expand(composed, composer)
     note_overruled(composer, points[0] if points else [])

@@ -87,6 +87,12 @@ def task_overrides(hydra: Any) -> list[str]:
     return list(overrides)
 
 
+def hydra_overrides(hydra: Any) -> list[str]:
+    """Those of Hydra's own config, as they were typed."""
+    overrides: Any = OmegaConf.to_container(hydra.overrides.hydra, resolve=False)
+    return list(overrides)
+
+
 def as_job(config: DictConfig, number: int) -> DictConfig:
     """``config``, composed for a sweep, with what Hydra's launchers add for job ``number``."""
     with read_write(config.hydra), open_dict(config.hydra):
@@ -126,8 +132,8 @@ class Composer:
         self._suspicious: bool | None = None
         self._usual: dict[str, str | None] | None = None
         self.folders: tuple[str, ...] = ()
-        self.hydra_overrides: tuple[str, ...] = ()
-        """Of a sweep: those of Hydra's own config, which belong to each of its points."""
+        self.sweep: DictConfig | None = None
+        """What Hydra composed for a sweep as a whole: its points share Hydra's own overrides with it, and its clock."""
 
     @classmethod
     def of_running_job(cls) -> Composer:
@@ -158,14 +164,22 @@ class Composer:
                     with base.overridden(values) as config:
                         if config is not None:
                             return self.read_right(instantiate(config, base.config_class), overrides)
-            config = self.full(overrides if job is None else [*overrides, *self.hydra_overrides])
-            HydraConfig.instance().set_config(config if job is None else as_job(config, job))
+            config = self.full(overrides) if job is None else self.point(overrides, job)
+            HydraConfig.instance().set_config(config)
             return self.read_right(instantiate(config, config_class_of(config)), overrides)
 
     def job_directory(self, overrides: Sequence[str], number: int) -> str:
         """The output directory of a point of a sweep."""
         with hydra_state():
-            return str(as_job(self.full([*overrides, *self.hydra_overrides]), number).hydra.runtime.output_dir)
+            return str(self.point(overrides, number).hydra.runtime.output_dir)
+
+    def point(self, overrides: Sequence[str], number: int) -> DictConfig:
+        """A point of the sweep as Hydra's launchers compose it for its job: ``${now:...}`` is the sweep's, the same in each."""
+        shared = [] if self.sweep is None else hydra_overrides(self.sweep.hydra)
+        config = self.full([*overrides, *shared])
+        if self.sweep is not None:
+            OmegaConf.copy_cache(self.sweep, config)
+        return as_job(config, number)
 
     def read_right(self, config: C, overrides: Sequence[str]) -> C:
         """``config``, if every section has one choice, and YAML read every value as it was meant.

@@ -63,6 +63,20 @@ def test_what_cannot_be_swept_is_refused_before_anything_is_made(run: CommandLin
     assert outcome.err.startswith("1 problem in the configuration") and message in outcome.err
 
 
+def test_points_are_compared_with_one_clock(run: CommandLine) -> None:
+    """Two jobs that would write into one folder are refused, however long it takes to look at them."""
+    outcome = run("-m", "training.seed=1,2", "hydra.sweep.dir=out/${now:%f}", "hydra.sweep.subdir=x")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
+    assert "gives points #0 and #1 one directory" in outcome.err
+
+
+def test_points_run_in_the_directories_that_were_compared(run: CommandLine) -> None:
+    outcome = run("-m", "training.seed=1,2", "hydra.sweep.dir=out/${now:%f}", "hydra.sweep.subdir=x${training.seed}")
+    assert outcome.code == 0
+    assert [path.name for path in sorted(run.folder.glob("out/*/x*"))] == ["x1", "x2"]
+    assert len(list((run.folder / "out").iterdir())) == 1
+
+
 def test_a_directory_for_each_point_may_be_named(run: CommandLine) -> None:
     assert run("-m", "model.n_head=4,6", "hydra.sweep.dir=out", "hydra.sweep.subdir=heads-${model.n_head}").code == 0
     assert {"heads-4", "heads-6"} < {path.name for path in (run.folder / "out").iterdir()}

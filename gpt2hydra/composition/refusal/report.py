@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.composition.composer import Composer, as_job, hydra_state
+from gpt2hydra.composition.composer import Composer, hydra_state
 from gpt2hydra.composition.hydra_errors import as_it_came, file_error
 from gpt2hydra.composition.provenance import replay
 from gpt2hydra.composition.refusal.choices import as_choice, files_of, groups_of, with_unpackaged_once
@@ -66,4 +66,4 @@ def _let_hydra_resolve(composer: Composer, config: DictConfig) -> None:
     """Where a value refers to ``${hydra:...}``, and no job runs that it could be read from, make one up."""
     if "${hydra:" in str(OmegaConf.to_container(config, resolve=False)) and not HydraConfig.initialized():
         with contextlib.suppress(Exception):  # the reference is then reported
-            as_job(composer.full(composer.hydra_overrides), 0)
+            composer.point([], 0)
