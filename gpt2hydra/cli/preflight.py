@@ -33,7 +33,10 @@ class Preflight:
             try:
                 self.valid[number] = composer.instantiate(point, job=number)
             except ConfigError as error:
-                self.invalid[number] = _with_origins(composer, point, error.violations)
+                from gpt2hydra.composition.refusal.report import with_tried_remedies
+
+                violations = _with_origins(composer, point, error.violations)
+                self.invalid[number] = tuple(with_tried_remedies(composer, point, violations))
             except Exception as error:
                 from gpt2hydra.composition.refusal.report import refusal_of
 

@@ -266,8 +266,8 @@ class Composer:
         return self._usual
 
     def usual_choice(self, group: str) -> dict[str, object]:
-        """A remedy that chooses what the defaults list does, or the group's first option."""
-        choice = self.usual_choices().get(group) or next(iter(self.loader.get_group_options(group)), None)
+        """A remedy that chooses what the defaults list does, if it chooses any."""
+        choice = self.usual_choices().get(group)
         return {group: choice} if choice else {}
 
     def _split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override] | None]:

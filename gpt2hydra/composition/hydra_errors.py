@@ -62,7 +62,7 @@ def no_override(text: str) -> Violation:
     """The violation of an argument that is no override."""
     dashes = "; options of Hydra stand by themselves, see --hydra-help" if text.startswith("-") else ""
     rule = f"is not an override, which is KEY=VALUE, or ~KEY to delete{dashes}"
-    return Violation(show(text), rule=rule, source=command_line(), action="word")
+    return Violation(show(text), rule=rule, source=command_line(text), action="word")
 
 
 def grammar(error: Exception, key: str) -> str:

@@ -36,6 +36,7 @@ class Rule:
     above: float | None = None
     at_most: float | None = None
     choices: tuple[str, ...] = ()
+    synonyms: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
     NAMES: ClassVar[Mapping[type, str]] = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
 
@@ -73,7 +74,7 @@ class Rule:
         if self.kind is bool:
             return FLAGS.get(closest(str(value).strip(), FLAGS) or "", ABSENT)
         if isinstance(value, str) and self.choices:
-            near = closest(value, self.choices)
+            near = self.synonyms.get(value.strip().lower()) or closest(value, self.choices)
             return near if near else ABSENT
         if isinstance(value, str) and self.kind is int and value.strip().isdecimal() and len(value) < 20:
             return int(value)
@@ -129,9 +130,11 @@ def text(
     return _field(default, doc, Rule(str, optional), literal=literal, decides=decides)
 
 
-def choice(default: str, doc: str, choices: tuple[str, ...], *, decides: bool = True) -> Any:
-    """A field that holds one of a few words."""
-    return _field(default, doc, Rule(str, choices=choices), decides=decides)
+def choice(
+    default: str, doc: str, choices: tuple[str, ...], *, synonyms: Mapping[str, str] | None = None, decides: bool = True
+) -> Any:
+    """A field that holds one of a few words. ``synonyms`` maps what people write to the word that a report then offers."""
+    return _field(default, doc, Rule(str, choices=choices, synonyms=synonyms or {}), decides=decides)
 
 
 def _field(default: object, doc: str, rule: Rule, **more: Any) -> Any:

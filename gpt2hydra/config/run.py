@@ -105,7 +105,7 @@ class TrainingConfig(Checked):
     log_interval: int = integer(10, "steps between two rows of the loss table", at_most=1_000_000_000, decides=False)
     sample_tokens: int = integer(200, "tokens of the sample printed at the end", at_least=0, at_most=100_000, decides=False)
     seed: int = integer(1337, "seed of weights, batches and dropout", at_least=0, at_most=2**32 - 1)
-    device: str = choice("auto", "auto: an accelerator if there is one", DEVICES, decides=False)
+    device: str = choice("auto", "auto: an accelerator if there is one", DEVICES, synonyms={"gpu": "cuda"}, decides=False)
     strategy: str = choice(
         "auto", "of several processes. ddp: each has all weights (auto); fsdp: each has a shard", STRATEGIES, decides=False
     )
@@ -240,7 +240,7 @@ class GenerateConfig(Checked):
     stop: Optional[str] = text(None, "text that ends a sample; several with | between them", optional=True, literal=True)
     format: str = choice("text", "text, or json: an object a line for each sample", ("text", "json"))
     seed: int = integer(1337, "seed of the first sample; the next ones have the next numbers", at_least=0, at_most=2**32 - 1)
-    device: str = choice("auto", "auto: an accelerator if there is one", DEVICES, decides=False)
+    device: str = choice("auto", "auto: an accelerator if there is one", DEVICES, synonyms={"gpu": "cuda"}, decides=False)
     dry_run: bool = flag(False, "validate, print what would run, start nothing", decides=False)
     preflight: str = choice("strict", "a sweep with invalid points: as in training", PREFLIGHTS, decides=False)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpt2hydra.config.errors import ABSENT, Violation
-from gpt2hydra.config.keys import default_of, field_at, fields_of, keys_of
+from gpt2hydra.config.keys import field_at, fields_of, keys_of
 from gpt2hydra.config.words import closest, show
 
 
@@ -33,15 +33,14 @@ def unknown_below(root: type[Any], key: str, value: object, groups: Sequence[str
 
 
 def _instead(config_class: type[Any], near: str, value: object, prefix: str = "") -> dict[str, object]:
-    """The key that was meant, with the value if that obeys, or what the value was to be, or the default."""
+    """The key that was meant, with the value if that obeys, or what the value was to be; nothing where neither is certain."""
     field = field_at(config_class, near)
     if value is ABSENT or isinstance(value, Mapping) or (field is not None and "computed" in field.metadata):
         return {}
     if field is not None and "section" in field.metadata:  # modle=large
         return {f"{prefix}{near}": value} if isinstance(value, str) else {}
     if field is not None and field.metadata["rule"].problem(value):
-        remedy = field.metadata["rule"].remedy(value)
-        value = default_of(field) if remedy is ABSENT else remedy
+        value = field.metadata["rule"].remedy(value)
     return {} if value is ABSENT else {f"{prefix}{near}": value}
 
 

@@ -50,8 +50,7 @@ def test_four_mistakes_of_four_kinds_are_one_report_in_the_order_of_the_schema()
 
   model.n_hed = 3
     unknown key; did you mean model.n_head?
-    set by the command line: model.n_hed=3
-    try: model.n_head=3"""
+    set by the command line: model.n_hed=3"""
     )
 
 
@@ -88,14 +87,12 @@ WAS_12 = "(was 12, conf/model/small.yaml:1)\n  try: model.n_layer=12"
     [
         pytest.param(
             "+model.n_hed=5",
-            "model.n_hed = 5\n  unknown key; did you mean model.n_head?\n  set by the command line: +model.n_hed=5\n"
-            "  try: model.n_head=5",
+            "model.n_hed = 5\n  unknown key; did you mean model.n_head?\n  set by the command line: +model.n_hed=5",
             id="added key",
         ),
         pytest.param(
             "++model.n_hed=5",
-            "model.n_hed = 5\n  unknown key; did you mean model.n_head?\n  set by the command line: ++model.n_hed=5\n"
-            "  try: model.n_head=5",
+            "model.n_hed = 5\n  unknown key; did you mean model.n_head?\n  set by the command line: ++model.n_hed=5",
             id="forced key",
         ),
         pytest.param(
@@ -209,14 +206,13 @@ WAS_12 = "(was 12, conf/model/small.yaml:1)\n  try: model.n_layer=12"
         ),
         pytest.param(
             "model={n_hed: 5}",
-            "model.n_hed = 5\n  unknown key; did you mean model.n_head?\n  set by the command line: model={n_hed: 5}\n"
-            "  try: model.n_head=5",
+            "model.n_hed = 5\n  unknown key; did you mean model.n_head?\n  set by the command line: model={n_hed: 5}",
             id="dict value",
         ),
         pytest.param(
             "model={n_head: 8, n_hed: 5}",
             "model.n_hed = 5\n  unknown key; did you mean model.n_head?\n"
-            "  set by the command line: model={n_head: 8, n_hed: 5}\n  try: model.n_head=5",
+            "  set by the command line: model={n_head: 8, n_hed: 5}",
             id="dict value of which one key is right",
         ),
         pytest.param(
@@ -280,7 +276,7 @@ WAS_12 = "(was 12, conf/model/small.yaml:1)\n  try: model.n_layer=12"
         pytest.param(
             "training.precisixn=20000",
             "training.precisixn = 20000\n  unknown key; did you mean training.precision?\n"
-            "  set by the command line: training.precisixn=20000\n  try: training.precision=fp32",
+            "  set by the command line: training.precisixn=20000",
             id="misspelt key with a value that would not do either",
         ),
         pytest.param(
@@ -420,8 +416,7 @@ def test_an_unknown_key_in_a_file_has_its_line(tmp_path: Path, monkeypatch: pyte
         == """\
 model.n_embed = 64
   unknown key; did you mean model.n_embd?
-  set by conf/model/mine.yaml:3
-  try: model.n_embd=64"""
+  set by conf/model/mine.yaml:3"""
     )
 
 
@@ -493,8 +488,7 @@ EXPERIMENT = "defaults:\n  - train_schema\n  - model: mine\n  - _self_\n  - expe
     [
         pytest.param(
             "# @package _global_\nmodel.n_layer: 6\n",
-            "model.n_layer = 6\n  must be nested in YAML: model: {n_layer: 6}\n  set by conf/experiment/x.yaml:2\n"
-            "  try: model.n_layer=6",
+            "model.n_layer = 6\n  must be nested in YAML: model: {n_layer: 6}\n  set by conf/experiment/x.yaml:2",
             id="dotted key",
         ),
         pytest.param(

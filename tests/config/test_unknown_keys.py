@@ -14,7 +14,7 @@ from gpt2hydra.config.unknown_keys import unknown_below, unknown_key
         ("training.lr", 1e-3, "unknown key; did you mean training.learning_rate?", "training.learning_rate=0.001"),
         ("modle", "large", "unknown key; did you mean model?", "model=large"),
         ("experimnt", "quickstart", "unknown key; did you mean experiment?", "experiment=quickstart"),
-        ("model.n_hed", "many", "unknown key; did you mean model.n_head?", "model.n_head=12"),
+        ("model.n_hed", "many", "unknown key; did you mean model.n_head?", ""),
         ("model.n_iner", 3, "unknown key; did you mean model.n_inner?", ""),
         ("dry_run.x", 3, "unknown key: dry_run is a single value, it has no keys below it", ""),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,9 +10,9 @@ from hydra.core.override_parser.types import Override, OverrideType
 
 from gpt2hydra.composition.composer import Composer, parse
 from gpt2hydra.composition.hydra_errors import grammar, no_override
-from gpt2hydra.config.errors import Violation, command_line
+from gpt2hydra.config.errors import ABSENT, Violation, command_line
 from gpt2hydra.config.quoting import Typed
-from gpt2hydra.config.words import closest, show
+from gpt2hydra.config.words import closest
 
 
 @dataclass
@@ -42,15 +41,23 @@ def sort(composer: Composer, texts: Sequence[str]) -> Overrides:
             override = parse(text)
             override.value()
         except Exception as error:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
-            sorted_.violations.append(Violation(key, value, grammar(error, key), command_line(show(text))))
+            sorted_.violations.append(Violation(key, value, grammar(error, key), command_line(text)))
             continue
         if override.is_sweep_override():
             sorted_.violations.append(_sweep(override, key, value))
-        elif composer.is_group(override.key_or_group) and not isinstance(override.value(), dict):
+        elif _is_choice(composer, override):
             _sort_choice(composer, override, sorted_)
         else:
             (sorted_.hydra if override.is_hydra_override() else sorted_.values).append(override)
     return sorted_
+
+
+def _is_choice(composer: Composer, override: Override) -> bool:
+    """Whether it chooses an option: of a group of this config, or of another that it adds."""
+    if isinstance(override.value(), dict) or not composer.is_group(override.key_or_group):
+        return False
+    usual = composer.usual_choices()
+    return override.is_add() or override.package is not None or not usual or override.key_or_group in usual
 
 
 def _sweep(override: Override, key: str, value: str) -> Violation:
@@ -58,9 +65,6 @@ def _sweep(override: Override, key: str, value: str) -> Violation:
     typed = command_line(override.input_line)
     if override.is_hydra_override():
         return Violation(key, value, "is a list of values: Hydra's own config cannot be swept over", typed)
-    if re.fullmatch(r"\d{1,3}(,\d{3})+", value):
-        rule = "is a list of values for Hydra; a number has no commas"
-        return Violation(key, value, rule, typed, {key: int(value.replace(",", ""))})
     rule = "is a list of values to sweep over, which needs -m (--multirun)"
     return Violation(key, value, rule, typed, {override.get_key_element(): Typed(value)}, multirun=True)
 
@@ -74,6 +78,8 @@ def _sort_choice(composer: Composer, override: Override, sorted_: Overrides) -> 
     if wrong or (not names and not override.is_delete()):
         near = closest(str(chosen), options)
         rule, remedy = f"must be one of {', '.join(options)}", {key: near} if near else composer.usual_choice(key)
+        if chosen is None and not remedy:
+            rule, remedy = f"{rule}, or left out", {key: ABSENT}
         sorted_.violations.append(Violation(key, value, rule, typed, remedy))
     elif override.is_add() and override.package is None and key in composer.usual_choices():
         rule = "is chosen already; leave out the plus"

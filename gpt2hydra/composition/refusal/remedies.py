@@ -1,15 +1,30 @@
-"""What to type instead: the remedy of a violation, and who set what it is about."""
+"""What to type instead: composed and checked before it is printed, so that it cures what it is for and brings nothing new."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from gpt2hydra.composition.composer import Composer, parse
 from gpt2hydra.composition.provenance import Provenance
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import ABSENT, DELETED, Violation
+from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Violation
+from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.keys import field_at
-from gpt2hydra.config.quoting import Blank
+from gpt2hydra.config.quoting import Blank, Typed
+
+MOST_POINTS = 50
+"""A sweep with more points is not offered as a remedy: each would be composed."""
+
+FURTHER = 3
+"""So often a remedy that brings a new violation is tried once more with the remedy of that."""
+
+
+# -------------------------------------------------------------------------------------------------------- candidates
 
 
 def traced(violation: Violation, provenance: Provenance, root: type[Checked]) -> Violation:
@@ -20,18 +35,148 @@ def traced(violation: Violation, provenance: Provenance, root: type[Checked]) ->
         return dataclasses.replace(told, replaced=None)
     if violation.is_typed and setting is not None and setting.source == violation.source and setting.value is not DELETED:
         told = dataclasses.replace(told, replaced=provenance.replaced(setting.key))
-    remedy = violation.remedy
-    blank = any(isinstance(value, Blank) for value in remedy.values())
-    if blank if violation.value is ABSENT else not remedy:
-        remedy = _as_before(violation.key, field, provenance) or remedy
     others = {key: provenance.source(key) for key in violation.others}
-    return dataclasses.replace(told, remedy=remedy, others=others)
-
-
-def _as_before(key: str, field: dataclasses.Field[Any] | None, provenance: Provenance) -> dict[str, object]:
-    """The newest earlier value that obeys the rule, the schema's default at the last; or nothing."""
+    told = dataclasses.replace(told, others=others)
     if field is None or "rule" not in field.metadata:
-        return {}
+        return told
+    rule: Rule = field.metadata["rule"]
+    if violation.is_typed and violation.action == "set" and isinstance(violation.value, str):
+        told = _as_meant(told, rule)
+    blank = any(isinstance(value, Blank) for value in told.remedy.values())
+    if (blank if told.value is ABSENT else not told.remedy) and (rule.kind is not str or rule.choices):
+        told = dataclasses.replace(told, remedy=_as_before(violation.key, field, provenance) or told.remedy)
+    return told
+
+
+def _as_meant(violation: Violation, rule: Rule) -> Violation:
+    """An override that Hydra cannot read as one value, with what was meant by it: text, or a number with commas."""
+    key, text = violation.key, str(violation.value)
+    if rule.kind is str and not rule.choices and "${" not in text:
+        parts = text.split(",")
+        if violation.multirun and len(parts) > 1 and all(Path(part).exists() for part in parts):
+            return violation  # several files to sweep over
+        return dataclasses.replace(violation, remedy={key: text}, multirun=False)
+    if violation.multirun and (number := _without_commas(text, rule)) is not None:
+        said = "is a list of values for Hydra; a number has no commas"
+        return dataclasses.replace(violation, rule=said, remedy={key: number}, multirun=False)
+    return violation
+
+
+def _without_commas(text: str, rule: Rule) -> int | float | None:
+    """``1,000`` → 1000, and ``0,001``, where a fraction can be meant, → 0.001; None for a list of values."""
+    if rule.kind is float and re.fullmatch(r"-?0,\d+", text):
+        return float(text.replace(",", "."))
+    if rule.kind in (int, float) and re.fullmatch(r"[1-9]\d{0,2}(,\d{3})+", text):
+        return int(text.replace(",", ""))
+    return None
+
+
+def _as_before(key: str, field: dataclasses.Field[Any], provenance: Provenance) -> dict[str, object]:
+    """The newest earlier value that obeys the rule, the schema's default at the last; or nothing."""
     earlier = [setting.value for setting in reversed(provenance.settings.get(key, ())[:-1])]
     obeying = (value for value in (*earlier, field.default) if field.metadata["rule"].problem(value) is None)
     return next(({key: value} for value in obeying), {})
+
+
+# -------------------------------------------------------------------------------------------------------- the trial
+
+
+class Trial:
+    """Tries the remedies of ``violations``, each as if all other mistakes of the command line were taken back."""
+
+    def __init__(
+        self,
+        composer: Composer,
+        texts: Sequence[str],
+        violations: Sequence[Violation],
+        find: Callable[[Sequence[str]], list[Violation]],
+    ) -> None:
+        """Args:
+        texts: the overrides that were refused.
+        violations: what is wrong with them.
+        find: all violations of other overrides, for those that Hydra itself refuses.
+        """
+        self.composer, self.texts, self.violations, self.find = composer, texts, violations, find
+
+    def tried(self, violation: Violation) -> Violation:
+        """The violation with a remedy that works: its own, or that with more keys; without one where neither does."""
+        if violation.multirun:
+            return self._tried_sweep(violation)
+        remedy = violation.remedy if any(isinstance(value, Blank) for value in violation.remedy.values()) else {}
+        candidate = {} if remedy else violation.remedy
+        for _ in range(FURTHER):
+            new = self._new(violation, candidate) if candidate else None
+            if new == []:
+                remedy = candidate
+            further = {key: value for each in new or () for key, value in each.remedy.items()}
+            meant = violation.key in violation.remedy  # of a misspelt key, the value is all that is known
+            if not further or not meant or not all(each.remedy for each in new or ()):
+                break
+            if not self._free(further.keys() - {violation.key}):
+                break
+            candidate = {**candidate, **further}
+        return violation if remedy == violation.remedy else dataclasses.replace(violation, remedy=remedy)
+
+    def _free(self, keys: set[str]) -> bool:
+        """Whether the command line sets none of ``keys``, so that a remedy may."""
+        return not any(text.partition("=")[0].lstrip("+") in keys for text in self.texts)
+
+    def _new(self, violation: Violation, remedy: Any) -> list[Violation]:
+        """What is wrong once ``remedy`` stands in place of the violation, but for what was wrong before, elsewhere."""
+        words = dataclasses.replace(violation, remedy=remedy).remedy_words
+        return self._beyond_known(violation, [*self._others(violation), *words])
+
+    def _beyond_known(self, violation: Violation, texts: list[str]) -> list[Violation]:
+        known = {(each.key, repr(each.value)) for each in self.violations if each is not violation}
+        return [each for each in self._left(texts) if (each.key, repr(each.value)) not in known]
+
+    def _left(self, texts: list[str]) -> list[Violation]:
+        try:
+            self.composer.instantiate(texts)
+        except ConfigError as error:
+            return list(error.violations)
+        except Exception:  # Hydra refuses it
+            return self.find(texts)
+        return []
+
+    def _others(self, violation: Violation) -> list[str]:
+        """The overrides but those with a violation, and, to be quick, but Hydra's own."""
+        wrong = {text for each in self.violations for text in typed_words(each, self.texts)}
+        hydras_own = violation.key.startswith("hydra")
+        return [text for text in self.texts if text not in wrong and (hydras_own or not text.lstrip("+~").startswith("hydra"))]
+
+    def _tried_sweep(self, violation: Violation) -> Violation:
+        """The whole command line as a sweep, if each of its points is valid."""
+        ((key, value),) = violation.remedy.items()
+        try:
+            values = [*itertools.islice(parse(f"{key}={value}").sweep_string_iterator(), MOST_POINTS + 1)]
+        except Exception:  # a sweep that only another sweeper reads, interval(1,12)
+            values = []
+        others = self._others(violation)
+        works = all(not self._beyond_known(violation, [*others, f"{key}={each}"]) for each in values)
+        if not values or len(values) > MOST_POINTS or not works:
+            return dataclasses.replace(violation, remedy={}, multirun=False)
+        wrong = typed_words(violation, self.texts)
+        remedy = dict(_facts(text) for text in self.texts if text not in wrong)
+        return dataclasses.replace(violation, remedy={**remedy, key: value})
+
+
+def typed_words(violation: Violation, texts: Sequence[str]) -> list[str]:
+    """The words of the command line that a violation is about: mostly one, several where text was cut at its spaces."""
+    override = violation.source.override if violation.source is not None else None
+    if override is None or not violation.is_typed:
+        return []
+    if override in texts:
+        return [override]
+    return next((list(run) for run in _runs(texts) if " ".join(run) == override), [])
+
+
+def _runs(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    for first in range(len(texts)):
+        for last in range(first + 2, len(texts) + 1):
+            yield texts[first:last]
+
+
+def _facts(text: str) -> tuple[str, object]:
+    key, equals, value = text.partition("=")
+    return (key, Typed(value)) if equals else (key.removeprefix("~"), ABSENT)

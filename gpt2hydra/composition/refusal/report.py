@@ -19,8 +19,9 @@ from gpt2hydra.composition.refusal.choices import as_choice, files_of, groups_of
 from gpt2hydra.composition.refusal.files import merge
 from gpt2hydra.composition.refusal.hydras_own import refused_overrides
 from gpt2hydra.composition.refusal.overrides import sort
-from gpt2hydra.composition.refusal.remedies import traced
+from gpt2hydra.composition.refusal.remedies import Trial, traced
 from gpt2hydra.composition.refusal.values import apply
+from gpt2hydra.composition.refusal.words import told_once
 from gpt2hydra.composition.schema import examine, in_order
 from gpt2hydra.composition.yaml_traps import misread
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
@@ -30,11 +31,17 @@ def refusal_of(composer: Composer, overrides: Sequence[str], error: Exception) -
     """Everything that is wrong with ``overrides`` over the composer's config, of which ``error`` is the first sign."""
     with hydra_state():
         try:
-            violations = _violations(composer, overrides)
+            violations = with_tried_remedies(composer, overrides, _violations(composer, overrides))
         except Exception as obstacle:  # a primary config that cannot be read, and what else lets nothing compose
             violations = [file_error(obstacle, composer.config_name)]
     more = error.violations if isinstance(error, ConfigError) and error.violations[0].key.startswith("hydra.") else ()
     return ConfigError([*violations, *more] or [as_it_came(error)])
+
+
+def with_tried_remedies(composer: Composer, overrides: Sequence[str], violations: Sequence[Violation]) -> list[Violation]:
+    """The violations of ``overrides`` with the remedies that work; those that do not are left out."""
+    trial = Trial(composer, overrides, violations, lambda texts: _violations(composer, texts))
+    return [trial.tried(each) for each in violations]
 
 
 def _violations(composer: Composer, texts: Sequence[str]) -> list[Violation]:
@@ -46,6 +53,7 @@ def _violations(composer: Composer, texts: Sequence[str]) -> list[Violation]:
         return overrides.violations
     merged, groups = merge(composer, files, repository), groups_of(composer)
     config, root = merged.config, merged.root
+    overrides.violations = told_once(texts, overrides.violations, composer, root)
     found = [*overrides.violations, *merged.violations, *composer.unclear_choices(overrides.choices, root)]
     unclear = {violation.key for violation in found}
     for override in overrides.values:
