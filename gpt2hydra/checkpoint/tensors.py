@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import re
+import stat
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.strict_json import read_json
+from gpt2hydra.config.words import show
 
 FILE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -22,7 +25,21 @@ LARGEST_INDEX = 100_000_000
 
 FLOATS = ("F64", "F32", "F16", "BF16")
 
+HEAD, EMBEDDING = "lm_head.weight", "wte.weight"
+"""The output layer, and the token embedding that it is tied to: one tensor, though a file may hold both."""
+
 Shape = tuple[int, ...]
+
+
+class Tensor(NamedTuple):
+    """One tensor of a file."""
+
+    file: Path
+    dtype: str
+    shape: Shape
+    start: int
+    end: int
+    """Bytes of the file."""
 
 
 def shapes(config: GPT2Config) -> dict[str, Shape]:
@@ -42,7 +59,7 @@ def shapes(config: GPT2Config) -> dict[str, Shape]:
     }
     layers = {f"h.{layer}.{name}": parts for layer in range(config.n_layer) for name, parts in block.items()}
     return {
-        "wte.weight": (config.vocab_size, d),
+        EMBEDDING: (config.vocab_size, d),
         "wpe.weight": (config.n_positions, d),
         **{f"{name}.{part}": shape for name, parts in layers.items() for part, shape in parts.items()},
         "ln_f.weight": (d,),
@@ -56,7 +73,7 @@ def canonical(name: str) -> str | None:
     That is the output layer, tied to ``wte``, and the causal masks that older versions of transformers saved.
     """
     name = name.removeprefix("transformer.")
-    return None if name == "lm_head.weight" or re.fullmatch(r"h\.\d+\.attn\.(masked_)?bias", name) else name
+    return None if name == HEAD or re.fullmatch(r"h\.\d+\.attn\.(masked_)?bias", name) else name
 
 
 def files(folder: Path) -> list[Path]:
@@ -86,59 +103,90 @@ def problems(folder: Path, config: GPT2Config) -> list[str]:
     there = files(folder)
     if not there:
         return [_no_weights(folder)]
-    found: dict[str, Any] = {}
+    found: dict[str, Tensor] = {}
+    heads: list[Tensor] = []
     damaged = []
     for file in there:
         try:
-            for name, about in ((canonical(key), about) for key, about in _header(file).items()):
+            for key, tensor in _header(file).items():
+                name = canonical(key)
                 if name in found:
                     damaged.append(f"{file.name} holds {name} twice")
                 elif name is not None:
-                    found[name] = about
+                    found[name] = tensor
+                elif key.removeprefix("transformer.") == HEAD:
+                    heads.append(tensor)
         except _Damaged as why:
             damaged.append(f"{file.name} {why}")
-    return damaged or _misfits(found, shapes(config))
+    return damaged or _misfits(found, shapes(config)) or _untied(heads, found[EMBEDDING])
 
 
 def _no_weights(folder: Path) -> str:
+    looked_for = f"must hold {FILE}"
+    others = sorted(file.name for file in folder.glob("*.safetensors"))
+    if others:
+        variant = re.fullmatch(r"model\.([a-z0-9]+)(-\d+-of-\d+)?\.safetensors", others[0])
+        why = f", weights that transformers saved with variant={variant[1]}; save them without it" if variant else ""
+        return f"{looked_for}; there is {show(others[0])}{why}"
     pickled = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in folder.glob(pattern))
     if not pickled:
-        return f"must hold {FILE}; there are no weights"
-    return f"must hold {FILE}; {pickled[0]} is a pickle, which can run code when it is opened, and stays closed"
+        return f"{looked_for}; there are no weights"
+    return f"{looked_for}; {show(pickled[0])} is a pickle, which can run code when it is opened, and stays closed"
 
 
-def _misfits(found: dict[str, Any], expected: dict[str, Shape]) -> list[str]:
+def _misfits(found: dict[str, Tensor], expected: dict[str, Shape]) -> list[str]:
     absent = [name for name in expected if name not in found]
     if absent:
         return [f"lacks {len(absent):,} of the {len(expected):,} weights of its own config.json; {absent[0]} is the first"]
     more = [name for name in found if name.startswith("h.") and name not in expected]
     if more:
-        return [f"has weights that its own config.json does not know; {more[0]} is the first"]
+        return [f"has weights that its own config.json does not know; {show(more[0])} is the first"]
     for name, shape in expected.items():
-        if tuple(found[name]["shape"]) != shape:
-            return [f"has {name} of shape {tuple(found[name]['shape'])}; by its own config.json it must be {shape}"]
-        if found[name]["dtype"] not in FLOATS:
-            return [f"has {name} in {found[name]['dtype']}; must be one of {', '.join(FLOATS)}"]
+        if found[name].shape != shape:
+            return [f"has {name} of shape {found[name].shape}; by its own config.json it must be {shape}"]
+        if found[name].dtype not in FLOATS:
+            return [f"has {name} in {show(found[name].dtype)}; must be one of {', '.join(FLOATS)}"]
     return []
+
+
+def _untied(heads: list[Tensor], embedding: Tensor) -> list[str]:
+    """An output layer that is not the token embedding: the model that was trained is another than would be loaded."""
+    for head in heads:
+        same = (head.dtype, head.shape) == (embedding.dtype, embedding.shape)
+        if not same or any(one != other for one, other in zip(_pieces(head), _pieces(embedding), strict=True)):
+            return [
+                f"has an output layer of its own: {HEAD} differs from {EMBEDDING}, "
+                "and its config.json says that they are one (tie_word_embeddings)"
+            ]
+    return []
+
+
+def _pieces(tensor: Tensor, size: int = 2**22) -> Iterator[bytes]:
+    with tensor.file.open("rb") as stream:
+        stream.seek(tensor.start)
+        for start in range(tensor.start, tensor.end, size):
+            yield stream.read(min(size, tensor.end - start))
 
 
 class _Damaged(Exception):
     """Why a safetensors file cannot be whole."""
 
 
-def _header(file: Path) -> dict[str, dict[str, Any]]:
-    """Tensor → ``dtype``, ``shape`` and ``data_offsets``."""
+def _header(file: Path) -> dict[str, Tensor]:
+    """Every tensor of a file, by its name there."""
     try:
-        size = file.stat().st_size
+        about = file.stat()
+        if not stat.S_ISREG(about.st_mode):  # a pipe would be waited for
+            raise _Damaged("is not a regular file")
+        size = about.st_size
         with file.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
             if size < 8 or length > min(size - 8, LARGEST_INDEX):
                 raise _Damaged("is damaged: it is no safetensors file, or cut short")
             header = json.loads(stream.read(length))
         header.pop("__metadata__", None)
-        end = 8 + length + max(about["data_offsets"][1] for about in header.values())
-        if not all(isinstance(about["shape"], list) and isinstance(about["dtype"], str) for about in header.values()):
-            raise TypeError
+        tensors = {name: _tensor(file, 8 + length, **about) for name, about in header.items()}
+        end = max(tensor.end for tensor in tensors.values())
     except FileNotFoundError:
         raise _Damaged("is missing") from None
     except OSError as error:
@@ -147,4 +195,11 @@ def _header(file: Path) -> dict[str, dict[str, Any]]:
         raise _Damaged("is damaged: its header cannot be read") from None
     if size != end:
         raise _Damaged(f"is damaged: it has {size:,} bytes, and its header says {end:,}")
-    return header  # type: ignore[no-any-return]
+    return tensors
+
+
+def _tensor(file: Path, base: int, dtype: str, shape: list[int], data_offsets: list[int]) -> Tensor:
+    start, end = data_offsets
+    if not (isinstance(dtype, str) and isinstance(shape, list) and 0 <= start <= end):
+        raise ValueError
+    return Tensor(file, dtype, tuple(shape), base + start, base + end)

@@ -1,7 +1,9 @@
 """Weights, by their headers: which there must be, and what is wrong with those there are."""
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -98,6 +100,69 @@ def test_pickled_weights_stay_closed(tmp_path: Path) -> None:
     assert problems(tmp_path) == [
         "must hold model.safetensors; pytorch_model.bin is a pickle, which can run code when it is opened, and stays closed"
     ]
+
+
+def with_head(**change: Any) -> bytes:
+    """Weights that hold the output layer too: eight bytes of it are changed."""
+    shapes = {"lm_head.weight": (257, 8), **tiny_shapes()} | change
+    content = bytearray(safetensors(shapes))
+    start = 8 + int.from_bytes(content[:8], "little")
+    content[start + 100 : start + 108] = b"12345678"
+    return bytes(content)
+
+
+UNTIED = (
+    "has an output layer of its own: lm_head.weight differs from wte.weight, "
+    "and its config.json says that they are one (tie_word_embeddings)"
+)
+
+
+def test_an_output_layer_that_is_the_embedding_is_no_problem(tmp_path: Path) -> None:
+    (tmp_path / weights.FILE).write_bytes(safetensors(tiny_shapes() | {"lm_head.weight": (257, 8)}))
+    assert problems(tmp_path) == []
+
+
+@pytest.mark.parametrize("where", ["one file", "two shards"])
+def test_an_output_layer_that_differs_is_refused(where: str, tmp_path: Path) -> None:
+    if where == "one file":
+        (tmp_path / weights.FILE).write_bytes(with_head())
+    else:
+        (tmp_path / "a.safetensors").write_bytes(with_head())
+        shards = dict.fromkeys((*tiny_shapes(), "lm_head.weight"), "a.safetensors")
+        (tmp_path / weights.INDEX).write_text(json.dumps({"weight_map": shards}))
+    assert problems(tmp_path) == [UNTIED]
+
+
+def test_an_output_layer_of_another_shape_is_refused(tmp_path: Path) -> None:
+    (tmp_path / weights.FILE).write_bytes(safetensors(tiny_shapes() | {"lm_head.weight": (256, 8)}))
+    assert problems(tmp_path) == [UNTIED]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        pytest.param(
+            "model.fp16.safetensors",
+            "must hold model.safetensors; there is model.fp16.safetensors, weights that transformers saved with variant=fp16; "
+            "save them without it",
+            id="a variant",
+        ),
+        pytest.param("weights.safetensors", "must hold model.safetensors; there is weights.safetensors", id="another name"),
+        pytest.param(
+            "\x1b[2Jmodel.safetensors", "must hold model.safetensors; there is '\\x1b[2Jmodel.safetensors'", id="an escape"
+        ),
+    ],
+)
+def test_weights_under_another_name_are_told(name: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(safetensors(tiny_shapes()))
+    assert problems(tmp_path) == [said]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_for_a_shard_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.safetensors")
+    (tmp_path / weights.INDEX).write_text(json.dumps({"weight_map": {"wte.weight": "a.safetensors"}}))
+    assert problems(tmp_path) == ["a.safetensors is not a regular file"]
 
 
 def test_one_tensor_under_two_names(tmp_path: Path) -> None:
