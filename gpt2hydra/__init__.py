@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from gpt2hydra.checkpoint import huggingface as huggingface
     from gpt2hydra.cli.main import main as main
     from gpt2hydra.composition.compose import compose as compose
-    from gpt2hydra.composition.schema import instantiate as instantiate
+    from gpt2hydra.composition.gate import instantiate as instantiate
     from gpt2hydra.composition.schema import register_configs as register_configs
     from gpt2hydra.config.errors import ConfigError as ConfigError
     from gpt2hydra.config.errors import Violation as Violation
@@ -27,7 +27,7 @@ _HOMES = {
     "Violation": "config.errors",
     "compose": "composition.compose",
     "huggingface": "checkpoint",
-    "instantiate": "composition.schema",
+    "instantiate": "composition.gate",
     "main": "cli.main",
     "register_configs": "composition.schema",
     "sizing": "",

@@ -36,15 +36,21 @@ class CommandLine:
             return job(config) if job else None
 
         options.setdefault("config_name", "train")
+        outcome = self.program(gpt2hydra.main(**options)(function), *arguments)
+        outcome.configs = configs
+        return outcome
+
+    def program(self, decorated: Callable[[], Any], *arguments: str) -> Outcome:
+        """Run a function that ``gpt2hydra.main`` decorates."""
         self.monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
         self.capfd.readouterr()
         code = 0
         try:
-            gpt2hydra.main(**options)(function)()
+            decorated()
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
         out, err = self.capfd.readouterr()
-        return Outcome(code, out, err, configs)
+        return Outcome(code, out, err)
 
     def left_behind(self) -> list[str]:
         """Everything in the current directory."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 import textwrap
 from collections.abc import Iterator
+from importlib import resources
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
+from gpt2hydra.composition.gate import config_class_of
 from gpt2hydra.composition.hydra_internals import register_resolver
-from gpt2hydra.composition.schema import config_class_of
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.keys import fields_of
 from gpt2hydra.config.words import show
@@ -37,9 +39,20 @@ $APP_CONFIG_GROUPS
 """
 
 
-def register_help() -> None:
-    """Register the resolver ``gpt2.help``, which ``hydra.help.template`` of the primary configs refers to."""
+def use_our_help(config: DictConfig) -> None:
+    """Let a composed config's ``hydra.help.template`` be ours, which is also ``${gpt2.help:}``, where it is still Hydra's.
+
+    So is its header, then: what the docstring of the configuration class begins with.
+    """
     register_resolver("gpt2.help", _template)
+    file = str(resources.files("hydra.conf").joinpath("hydra/help/default.yaml"))
+    hydras: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    written: Any = OmegaConf.to_container(config.hydra.help, resolve=False)
+    with read_write(config.hydra.help):
+        if written["template"] == hydras["template"]:
+            config.hydra.help.template = "${gpt2.help:}"
+        if written["header"] == hydras["header"]:
+            config.hydra.help.header = (inspect.getdoc(config_class_of(config)) or "").partition("\n")[0]
 
 
 def _template(*, _root_: DictConfig) -> str:

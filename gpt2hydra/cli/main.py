@@ -7,13 +7,11 @@ files the config names, and only then make a directory and start the job.
 from __future__ import annotations
 
 import functools
-import io
 import os
 import sys
-import typing
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,34 +22,33 @@ from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from gpt2hydra.cli.application import ATTRIBUTE, Application, Job
 from gpt2hydra.cli.before_start import device_problems, machine_problems, note_overruled, warn_of_memory
 from gpt2hydra.cli.exit import program
 from gpt2hydra.cli.extras import require
 from gpt2hydra.cli.resume import Place, configuration_of_the_run, place_of, resumed_run
 from gpt2hydra.composition.compose import compose_and_check, refused_whole
 from gpt2hydra.composition.composer import Composer, parse
+from gpt2hydra.composition.gate import instantiate
 from gpt2hydra.composition.hydra_errors import resolving
 from gpt2hydra.composition.hydra_internals import (
     arguments_parser,
     failure_of,
+    help_text,
     hydra_of,
+    look,
     make_callbacks,
     report_as_hydra,
-    run_hydra,
     set_version_base,
 )
 from gpt2hydra.composition.job import job
-from gpt2hydra.composition.schema import ROOTS, instantiate, register_schemas
 from gpt2hydra.composition.yaml_traps import as_typed
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation, command_line
-from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.words import did_you_mean
 from gpt2hydra.training.directory import check_directory, new_directory, remove_fresh, unwritable
 from gpt2hydra.training.processes import agree, one_voice, this_process, together
-
-Job = Callable[[Any], Any]
 
 
 def main(
@@ -63,31 +60,39 @@ def main(
     config that is refused is reported on standard error and exits with 1; no directory is made and the function's imports
     do not happen.
 
+    What the config becomes is the class that the function's annotation names: ``TrainConfig``, ``GenerateConfig``, or one of
+    your own, declared with what :mod:`gpt2hydra.fields` has. Its schema is ``<config_name>_schema``, to be listed first in the
+    primary config's defaults. There, ``gpt2/model@SECTION: large`` gives any section one of our sizes, typed, and
+    so do ``gpt2/tokenizer`` and ``gpt2/hardware``. A class that derives from ``TrainConfig`` or ``GenerateConfig`` also
+    inherits our groups: ``model: large``, ``experiment: null``; files of your own folder go before ours. Fields named
+    ``dry_run`` and ``preflight`` mean what they mean in ``train.py``.
+
     Args:
-        config_name: the primary config, ``train``, ``generate``, or one of your own that lists ``train_schema`` or
-            ``generate_schema`` in its defaults.
+        config_name: the primary config, ``train``, ``generate``, or one of your own.
         config_path: the folder that holds it, relative to the decorated function's file; by default our own ``conf/``.
         extra: an extra of this package that the function needs; said after validation where it is not installed.
 
     The decorated function can also be called with a ready dataclass, or with a composed ``DictConfig``.
+
+    Raises:
+        TypeError: at once, if the class is declared wrongly, or the annotation names no configuration class.
     """
 
     def decorate(function: Job) -> Callable[..., Any]:
+        application = Application.of(function, config_name, config_path, extra)
+
         @functools.wraps(function)
         def wrapper(config: Checked | DictConfig | None = None) -> Any:
-            if config is not None:
-                return function(instantiate(config) if isinstance(config, DictConfig) else config)
-            return _CommandLine(function, config_name, _folder(function, config_path), extra).run()
+            if isinstance(config, DictConfig):
+                return function(
+                    instantiate(config, application.config_class) if application.config_class else instantiate(config)
+                )
+            return _CommandLine(application).run() if config is None else function(config)
 
+        setattr(wrapper, ATTRIBUTE, application)
         return wrapper
 
     return decorate
-
-
-def _folder(function: Job, config_path: str | os.PathLike[str] | None) -> Path:
-    if config_path is None:
-        return CONF_DIR
-    return (Path(function.__code__.co_filename).parent / config_path).resolve()
 
 
 def output_dir() -> Path:
@@ -103,15 +108,16 @@ def output_dir() -> Path:
 class _CommandLine:
     """One call of the decorated function without arguments."""
 
-    def __init__(self, function: Job, config_name: str, config_dir: Path, extra: str | None) -> None:
-        self.function, self.extra = function, extra
+    def __init__(self, application: Application) -> None:
+        self.function, self.extra, self.config_class = application.function, application.extra, application.config_class
         self.parser = arguments_parser()
         self.arguments: Namespace = self._parse()
-        self.config_name = self.arguments.config_name or config_name
-        self.config_dir = Path(self.arguments.config_path or config_dir).resolve()
-        self.config_class = _declared_class(function, self.config_name)
+        self.config_name = self.arguments.config_name or application.config_name
+        self.config_dir = Path(self.arguments.config_path or application.config_dir).resolve()
         self.arguments.overrides = as_typed(
-            self.arguments.overrides, self.config_class, sweep=bool(self.arguments.multirun or self.arguments.shell_completion)
+            self.arguments.overrides,
+            self.config_class or TrainConfig,
+            sweep=bool(self.arguments.multirun or self.arguments.shell_completion),
         )
 
     def _parse(self) -> Namespace:
@@ -157,40 +163,44 @@ class _CommandLine:
 
         self.arguments.config_dir = option_before_cursor("--config-dir", "-cd") or self.arguments.config_dir
         with suppress(Exception):
-            for each in answer(self._composer(), self.config_class, self.parser):
+            for each in answer(self._composer(), self.config_class or TrainConfig, self.parser):
                 print(each)
 
     def _look(self) -> None:
         """``--help``, ``--hydra-help``, ``--cfg``, ``--info`` and completion are Hydra's; a broken config gets our report."""
-        from gpt2hydra.cli.help import register_help
-
         options = self.arguments
         if sum(map(bool, (options.run, options.multirun, options.cfg, options.info, options.shell_completion))) > 1:
             self.parser.error("--run, --multirun, --cfg, --info and --shell-completion exclude each other")
-        register_schemas()
-        register_help()
-        said = io.StringIO()
+        composer = self._composer()
         try:
-            with redirect_stderr(said):
-                run_hydra(self.arguments, self.parser, self.function, str(self.config_dir), self.config_name)
-        except Exception as error:
-            with refused_whole(self._composer(), options.overrides):
-                raise error
-        except SystemExit as stop:
-            cause = stop.__context__
-            if stop.code not in (0, None) and isinstance(cause, Exception):
-                with refused_whole(self._composer(), options.overrides):
-                    raise cause from None
-            sys.stderr.write(said.getvalue())
+            with self._global_hydra(composer) as hydra:
+                if options.help:
+                    self._help(composer, hydra)
+                else:
+                    look(hydra, options, self.parser, self.config_name)
+        except BrokenPipeError:
             raise
-        sys.stderr.write(said.getvalue())
+        except Exception as error:
+            with refused_whole(composer, options.overrides):
+                raise error
         if options.cfg in ("job", "all"):
             sys.stdout.flush()
-            compose_and_check(self._composer(), options.overrides)  # what was shown may still break a rule
+            compose_and_check(composer, options.overrides)  # what was shown may still break a rule
+
+    def _help(self, composer: Composer, hydra: Any) -> None:
+        from gpt2hydra.cli.help import use_our_help
+
+        config = composer.full(self.arguments.overrides)
+        composer.class_of(config)
+        HydraConfig.instance().set_config(config)
+        use_our_help(config)
+        print(help_text(hydra, config, self.parser, self.arguments.resolve))
 
     def _composer(self) -> Composer:
         self._check_options()
-        return Composer(self.config_name, self.config_dir, self.arguments.config_dir, frozen=True)
+        return Composer(
+            self.config_name, self.config_dir, self.arguments.config_dir, frozen=True, config_class=self.config_class
+        )
 
     def _check_options(self) -> None:
         if self.arguments.experimental_rerun is not None:
@@ -210,8 +220,7 @@ class _CommandLine:
             self.parser.error("--resolve goes with --cfg or --help")
         composer = self._composer()
         overrides = self.arguments.overrides
-        before, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, hydra_of(self.function, composer.loader)
-        try:
+        with self._global_hydra(composer):
             config = None if self.arguments.multirun else self._compose(composer, overrides)
             if config is None or config.hydra.mode == RunMode.MULTIRUN:
                 if self.process.count > 1:
@@ -222,6 +231,14 @@ class _CommandLine:
                 sweep(composer, overrides, self.function, self.extra)
             else:
                 self._start_job(composer, config)
+
+    @contextmanager
+    def _global_hydra(self, composer: Composer) -> Iterator[Any]:
+        """Within, the Hydra of this program is the process's, which launchers and callbacks ask."""
+        hydra = hydra_of(self.function, composer.loader)
+        before, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, hydra
+        try:
+            yield hydra
         finally:
             GlobalHydra.instance().hydra = before
 
@@ -306,8 +323,7 @@ class _CommandLine:
                 composed.hydra.runtime.output_dir = directory
             HydraConfig.instance().set_config(composed)
             if resumed_run(composed) is None:
-                valid: Checked = composer.read_right(instantiate(composed), self.arguments.overrides)
-                return valid
+                return composer.gate(composed, self.arguments.overrides)
         return configuration_of_the_run(composer, composed, self.arguments.overrides)
 
     def _refuse(self, composer: Composer, problems: Sequence[Violation]) -> None:
@@ -317,16 +333,6 @@ class _CommandLine:
     def _blaming(self, composer: Composer, problems: Sequence[Violation]) -> ConfigError:
         """``problems`` with who set each."""
         return ConfigError(map(composer.trace(self.arguments.overrides).blame, problems))
-
-
-def _declared_class(function: Job, config_name: str) -> type[Checked]:
-    """The configuration class that the function's annotation names, or the one of the primary config."""
-    try:
-        hints = [hint for name, hint in typing.get_type_hints(function).items() if name != "return"]
-    except Exception:  # annotations that cannot be resolved are none of our business
-        hints = []
-    declared = next((hint for hint in hints if isinstance(hint, type) and issubclass(hint, Checked)), None)
-    return declared or ROOTS.get(f"{config_name}_schema", TrainConfig)
 
 
 # ---------------------------------------------------------------------------------------------- before and after a job

@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from gpt2hydra.checkpoint import kept
 from gpt2hydra.composition.composer import Composer, parse
-from gpt2hydra.composition.schema import MIRRORS, config_class_of, instantiate
+from gpt2hydra.composition.gate import config_class_of, instantiate
+from gpt2hydra.composition.schema import schema_of
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation, command_line
 from gpt2hydra.config.keys import keys_of
@@ -66,7 +67,7 @@ def _another_directory(overrides: Sequence[str], folder: Path) -> list[Violation
 
 def _with_overrides(composer: Composer, composed: DictConfig, overrides: Sequence[str], own: C) -> C:
     """``own``, with the values of ``composed`` that the command line set."""
-    merged = OmegaConf.merge(OmegaConf.structured(MIRRORS[type(own)]), _settable(own))
+    merged = OmegaConf.merge(OmegaConf.structured(schema_of(type(own))), _settable(own))
     written: Any = OmegaConf.to_container(composed, resolve=False)
     for key in _set_on_the_command_line(composer, overrides, type(own)):
         OmegaConf.update(merged, key, _at(written, key))

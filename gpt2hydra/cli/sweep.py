@@ -28,10 +28,11 @@ from gpt2hydra.cli.resume import Place, point, summary_of, sweep_problems
 from gpt2hydra.cli.runs import print_table
 from gpt2hydra.composition.compose import refused_whole
 from gpt2hydra.composition.composer import Composer, parse, task_overrides
+from gpt2hydra.composition.gate import config_class_of, instantiate
 from gpt2hydra.composition.hydra_errors import resolving
 from gpt2hydra.composition.hydra_internals import make_callbacks, report_as_hydra
 from gpt2hydra.composition.job import job as running_job
-from gpt2hydra.composition.schema import instantiate, register_resolvers
+from gpt2hydra.composition.schema import register_resolvers
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.quoting import Typed
@@ -77,15 +78,16 @@ class PointSweeper(Sweeper):
 class SweepJob:
     """What a launcher runs, in this process or another: the gate, then the function. A failure is told when it happens."""
 
-    def __init__(self, function: Callable[[Any], Any], checked: bool) -> None:
-        self.function, self.checked = function, checked
+    def __init__(self, function: Callable[[Any], Any], config_class: type[Checked] | None, checked: bool) -> None:
+        self.function, self.config_class, self.checked = function, config_class, checked
 
     def __call__(self, composed: DictConfig) -> Any:
         """Run one point, in the process and the directory that the launcher chose."""
-        register_resolvers()
+        config_class = self.config_class or config_class_of(composed)
+        register_resolvers(config_class)  # in another process there are none
         job, overrides = HydraConfig.get().job, task_overrides(HydraConfig.get())
         try:
-            config: Checked = instantiate(composed)
+            config: Checked = instantiate(composed, config_class)
             if not self.checked:
                 Composer.of_running_job().read_right(config, overrides)
             if getattr(config, "dry_run", False):
@@ -138,7 +140,7 @@ def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any]
     directories = check_directories(composer, composed, remaining)
     if basic and found.valid:
         remaining = _continued(composer, composed, found, directories)
-    _run(composer, composed, remaining, SweepJob(function, checked=mode != "off"))
+    _run(composer, composed, remaining, SweepJob(function, composer.config_class, checked=mode != "off"))
 
 
 def _continued(composer: Composer, composed: DictConfig, found: Preflight, directories: Mapping[int, Path]) -> dict[int, Point]:

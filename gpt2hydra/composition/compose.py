@@ -6,20 +6,40 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.schema import ROOTS
+from gpt2hydra.composition.schema import ROOTS, register
 from gpt2hydra.composition.yaml_traps import as_typed
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
 
-_COMPOSERS: dict[tuple[str, str], Composer] = {}
+C = TypeVar("C", bound=Checked)
+
+_COMPOSERS: dict[tuple[str, str, type[Checked] | None], Composer] = {}
 _COMPOSERS_LOCK = threading.Lock()
 
 
+@overload
 def compose(
     config_name: str = "train", overrides: Sequence[str] = (), *, config_dir: str | os.PathLike[str] | None = None
+) -> Any: ...
+@overload
+def compose(
+    config_name: str,
+    overrides: Sequence[str] = (),
+    *,
+    config_dir: str | os.PathLike[str] | None = None,
+    config_class: type[C],
+) -> C: ...
+def compose(
+    config_name: str = "train",
+    overrides: Sequence[str] = (),
+    *,
+    config_dir: str | os.PathLike[str] | None = None,
+    config_class: type[Checked] | None = None,
 ) -> Any:
     """Compose and validate from Python: ``compose("train", ["model=large", "model.n_head=10"])``.
 
@@ -30,21 +50,30 @@ def compose(
         config_name: the primary config, ``train`` or ``generate`` or one of your own.
         overrides: as on the command line.
         config_dir: the folder that holds the primary config; by default our own ``conf/``.
+        config_class: what it becomes; by default told by the schema that its defaults list has, ``train_schema``,
+            ``generate_schema``, or that of a program under :func:`gpt2hydra.main` that was imported.
 
     Returns:
-        TrainConfig | GenerateConfig.
+        TrainConfig | GenerateConfig, or a ``config_class``.
 
     Raises:
         ConfigError: with every violation and who set it.
+        TypeError: the class is declared wrongly.
     """
     if isinstance(overrides, str) or not isinstance(config_name, str):
         raise TypeError(f'takes a name and a list, as compose("train", ["model=large"]), not {config_name!r}, {overrides!r}')
-    key = (config_name, str(config_dir or CONF_DIR))
+    folder = os.path.abspath(CONF_DIR if config_dir is None else config_dir)
+    if not os.path.isdir(folder):
+        raise ConfigError([Violation("config_dir", folder, "is not a folder")])
+    if config_class is not None:
+        register(config_class, config_name)
+    config_class = config_class or ROOTS.get(f"{config_name}_schema")
+    key = (config_name, folder, config_class)
     with _COMPOSERS_LOCK:
         if key not in _COMPOSERS:
-            _COMPOSERS[key] = Composer(*key)
+            _COMPOSERS[key] = Composer(config_name, folder, config_class=config_class)
         composer = _COMPOSERS[key]
-    overrides = as_typed(overrides, ROOTS.get(f"{config_name}_schema", TrainConfig))
+    overrides = as_typed(overrides, config_class or TrainConfig)
     return compose_and_check(composer, overrides)
 
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hydra import version
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.config_store import ConfigStore
 from hydra.core.default_element import ResultDefault
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -31,6 +32,7 @@ from hydra.core.utils import JobRuntime, setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict, read_write
 
+from gpt2hydra.composition.gate import config_class_of, instantiate
 from gpt2hydra.composition.hydra_internals import (
     DefaultsList,
     Repository,
@@ -42,9 +44,10 @@ from gpt2hydra.composition.hydra_internals import (
     search_path_of,
     set_version_base,
 )
-from gpt2hydra.composition.schema import config_class_of, instantiate, register_schemas
+from gpt2hydra.composition.schema import class_of_schema, inherits_groups, register_groups, register_schemas, schema_names
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, command_line
+from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.keys import field_at
 from gpt2hydra.config.quoting import Typed
 
@@ -54,6 +57,8 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound=Checked)
 
 _BASES_KEPT = 64
+_SCHEMAS = SearchPathQuery(provider="schema")
+"""What Hydra searches last, and wants to stay there."""
 _LOCK = threading.RLock()  # Hydra's version base, job name and HydraConfig belong to the process
 
 # A resolver whose value may differ from one composition to the next; ours and OmegaConf's own do not.
@@ -107,15 +112,20 @@ class Composer:
     """Composes one primary config over and over."""
 
     def __init__(
-        self, config_name: str, config_dir: str | Path | ConfigSearchPath, extra_dir: str | None = None, frozen: bool = False
+        self,
+        config_name: str,
+        config_dir: str | Path | ConfigSearchPath,
+        extra_dir: str | None = None,
+        frozen: bool = False,
+        config_class: type[Checked] | None = None,
     ) -> None:
         """Args:
         config_name: the primary config, without ``.yaml``.
         config_dir: the folder that holds it, or all that Hydra searches.
         extra_dir: one more folder to search, before the others (``--config-dir``).
         frozen: the YAML files do not change while this composer lives, so they are not looked at again.
+        config_class: what the config becomes; by default told by the schema in its defaults list.
         """
-        register_schemas()
         setup_globals()
         if isinstance(config_dir, ConfigSearchPath):
             search_path = config_dir
@@ -123,8 +133,14 @@ class Composer:
             with hydra_state():
                 search_path = search_path_of(str(config_dir))
         if extra_dir is not None:
-            search_path.prepend("command-line", f"file://{os.path.abspath(extra_dir)}", SearchPathQuery(provider="schema"))
-        self.config_name = config_name
+            search_path.prepend("command-line", f"file://{os.path.abspath(extra_dir)}", _SCHEMAS)
+        if str(config_dir) != str(CONF_DIR):  # an application of somebody's own
+            if "gpt2" not in ConfigStore.instance().repo:
+                register_groups()
+            if inherits_groups(config_class):
+                search_path.prepend("gpt2hydra", f"file://{CONF_DIR}", _SCHEMAS)
+        self.config_name, self.config_class = config_name, config_class
+        register_schemas(config_class, config_name)
         self.loader = make_loader(search_path)
         self.frozen = frozen
         self._bases: OrderedDict[tuple[Any, ...], _Base] = OrderedDict()
@@ -146,6 +162,7 @@ class Composer:
 
     def full(self, overrides: Sequence[str], run_mode: RunMode = RunMode.RUN, *, lawful: bool = True) -> DictConfig:
         """What Hydra composes, ``hydra`` node included. ``lawful=False`` tolerates sweeps, leaving them out."""
+        register_schemas(self.config_class, self.config_name)
         config = self.loader.load_configuration(self.config_name, list(overrides), run_mode, validate_sweep_overrides=lawful)
         self.folders = tuple(source.path for source in config.hydra.runtime.config_sources if source.schema == "file")
         return config
@@ -163,10 +180,31 @@ class Composer:
                 if base is not None:
                     with base.overridden(values) as config:
                         if config is not None:
-                            return self.read_right(instantiate(config, base.config_class), overrides)
+                            return self.gate(config, overrides)
             config = self.full(overrides) if job is None else self.point(overrides, job)
             HydraConfig.instance().set_config(config)
-            return self.read_right(instantiate(config, config_class_of(config)), overrides)
+            return self.gate(config, overrides)
+
+    def gate(self, config: DictConfig, overrides: Sequence[str]) -> Checked:
+        """What was composed from ``overrides`` as an object of its class.
+
+        Raises:
+            ConfigError: with every violation that the gate finds, or what else stands in the way.
+        """
+        return self.read_right(instantiate(config, self.class_of(config)), overrides)
+
+    def class_of(self, config: DictConfig) -> type[Checked]:
+        """What a composed config becomes.
+
+        Raises:
+            ConfigError: the class is known, and its schema is not in the defaults list.
+        """
+        if self.config_class is None or class_of_schema(config) is self.config_class:
+            return config_class_of(config)
+        names, usual = schema_names(self.config_class, self.config_name), f"{self.config_name}_schema"
+        schema = usual if usual in names else names[0]
+        rule = f"must list {schema}, which knows the keys of {self.config_class.__name__}, first in its defaults"
+        raise ConfigError([Violation(f"{self.config_name}.yaml", rule=rule)])
 
     def job_directory(self, overrides: Sequence[str], number: int) -> str:
         """The output directory of a point of a sweep."""
@@ -213,6 +251,7 @@ class Composer:
 
     def repository(self, overrides: Iterable[Override] = ()) -> Repository:
         """The YAML files and schemas to compose from, each read once."""
+        register_schemas(self.config_class, self.config_name)
         return open_repository(self.loader, self.config_name, list(overrides))
 
     def defaults(self, repository: Repository, choices: list[Override], *, prepend_hydra: bool) -> DefaultsList:
@@ -330,13 +369,12 @@ class _Base:
 
     config: DictConfig
     raw: dict[str, Any]
-    config_class: type[Checked]
     unstable: bool
 
     @classmethod
     def of(cls, config: DictConfig) -> _Base:
         raw: Any = OmegaConf.to_container(config, resolve=False)
-        return cls(config, raw, config_class_of(config), bool(_UNSTABLE.search(repr(raw))))
+        return cls(config, raw, bool(_UNSTABLE.search(repr(raw))))
 
     @contextmanager
     def overridden(self, values: list[Override]) -> Iterator[DictConfig | None]:

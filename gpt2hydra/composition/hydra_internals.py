@@ -22,7 +22,6 @@ from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra._internal.defaults_list import DefaultsList as DefaultsList
 from hydra._internal.defaults_list import create_defaults_list
 from hydra._internal.utils import (
-    _run_hydra,
     create_config_search_path,
     detect_calling_file_or_module_from_task_function,
     detect_task_name,
@@ -145,13 +144,6 @@ def arguments_parser() -> argparse.ArgumentParser:
     return get_args_parser()
 
 
-def run_hydra(
-    arguments: argparse.Namespace, parser: argparse.ArgumentParser, function: Callable[..., Any], folder: str, config_name: str
-) -> None:
-    """What ``hydra.main`` does. ``_run_hydra``, since 1.0. Public: ``hydra.main``, which reads the arguments itself."""
-    _run_hydra(arguments, parser, function, folder, config_name)
-
-
 def hydra_of(function: Callable[..., Any], loader: ConfigLoader) -> Any:
     """The Hydra of a program, for ``GlobalHydra``, which launchers and callbacks ask.
 
@@ -183,6 +175,28 @@ def _targets(values: Any) -> Iterator[str]:
     if isinstance(values, (list, ValuesView)):
         for value in values:
             yield from _targets(value)
+
+
+def look(hydra: Any, options: argparse.Namespace, parser: argparse.ArgumentParser, config_name: str) -> None:
+    """Print what ``--hydra-help``, ``--cfg``, ``--info`` or ``--shell-completion`` ask of a program.
+
+    Methods of ``Hydra``, since 1.0; errors are raised. Public: ``hydra.main``, which reads the arguments itself.
+    """
+    if options.hydra_help:
+        hydra.hydra_help(config_name=config_name, args_parser=parser, args=options)
+    elif options.cfg:
+        overrides, package, resolve = options.overrides, options.package, options.resolve
+        hydra.show_cfg(config_name, overrides, cfg_type=options.cfg, package=package, resolve=resolve)
+    elif options.info:
+        hydra.show_info(options.info, config_name=config_name, overrides=options.overrides)
+    else:
+        hydra.shell_completion(config_name=config_name, overrides=options.overrides)
+
+
+def help_text(hydra: Any, config: DictConfig, parser: argparse.ArgumentParser, resolve: bool) -> str:
+    """What ``--help`` prints of a composed config, by its ``hydra.help``. ``Hydra.get_help``, since 1.0. Public: none."""
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    return str(hydra.get_help(config.hydra.help, own, parser, resolve=resolve))
 
 
 def report_as_hydra(function: Callable[[], Any]) -> Any:

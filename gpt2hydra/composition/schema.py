@@ -1,63 +1,89 @@
-"""The schema that Hydra composes into, and the gate behind it: :func:`instantiate`.
+"""The schemas that Hydra composes into, one for each configuration class, and the names under which files list them.
 
-Hydra merges YAML into mutable dataclasses; ours are frozen. So the schema is a mutable mirror, derived from the same
-fields: names, types and defaults are written once, in ``config.py`` and ``run_config.py``.
+Hydra merges YAML into mutable dataclasses; ours are frozen. So a schema is a mutable mirror, derived from the same fields:
+names, types, defaults and formulas are written once, where the class is declared.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import operator
 import re
-from typing import Any, Optional, TypeVar, overload
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Optional
 
-from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import (
-    InterpolationKeyError,
-    InterpolationResolutionError,
-    InterpolationToMissingValueError,
-    InterpolationValidationError,
-    MissingMandatoryValue,
-)
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
 
-from gpt2hydra.composition.hydra_internals import full_key, is_mapping, raw_value, register_resolver, store_config
-from gpt2hydra.config.checked import Checked, build, check, missing
-from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
+from gpt2hydra.composition.hydra_internals import register_resolver, store_config
+from gpt2hydra.config.checked import Checked, check_declaration
 from gpt2hydra.config.fields import Rule
-from gpt2hydra.config.gpt2 import MODEL_DIR, GPT2Config, preset_names
-from gpt2hydra.config.keys import field_at, fields_of, place
-from gpt2hydra.config.run import GenerateConfig, TrainConfig
-
-C = TypeVar("C", bound=Checked)
+from gpt2hydra.config.gpt2 import CONF_DIR, GPT2Config
+from gpt2hydra.config.keys import default_of, fields_of
+from gpt2hydra.config.run import GenerateConfig, HardwareConfig, TokenizerConfig, TrainConfig
 
 ROOTS: dict[str, type[Checked]] = {"train_schema": TrainConfig, "generate_schema": GenerateConfig}
-"""Name in the ConfigStore → what the gate makes of it."""
+"""Name in a defaults list → the class that its config becomes; of two classes with one name, the first."""
 
-CANNOT_BE_DELETED = "cannot be deleted: every key of the schema has a value"
+GROUPS: dict[str, type[Checked]] = {"model": GPT2Config, "tokenizer": TokenizerConfig, "hardware": HardwareConfig}
+"""Folder of ``conf/`` → what its files hold. Any application may list them, as ``gpt2/model@encoder: small``."""
 
-MIRRORS: dict[type[Checked], type] = {}
-"""Frozen configuration class → the mutable dataclass that Hydra composes into."""
+_NAMES: dict[type[Checked], list[str]] = {config_class: [name] for name, config_class in ROOTS.items()}
+
+_SCHEMAS: dict[type[Checked], type] = {}
 
 
-def _mirror(config_class: type[Checked]) -> type:
-    if config_class in MIRRORS:
-        return MIRRORS[config_class]
+# ----------------------------------------------------------------------------------------------- a schema and its class
+
+
+def schema_of(config_class: type[Checked]) -> type:
+    """The mutable dataclass that Hydra composes into, for what becomes a ``config_class``."""
+    if config_class in _SCHEMAS:
+        return _SCHEMAS[config_class]
+    check_declaration(config_class)
     specs: list[tuple[str, Any, Any]] = []
     for field in fields_of(config_class):
         if "section" in field.metadata:
-            nested = _mirror(field.metadata["section"])
+            nested = field.metadata["section"]
             # a size is always chosen, never fallen back to
-            default = MISSING if nested is MIRRORS.get(GPT2Config) else dataclasses.field(default_factory=nested)
-            specs.append((field.name, nested, default))
+            default = MISSING if issubclass(nested, GPT2Config) else dataclasses.field(default_factory=schema_of(nested))
+            specs.append((field.name, schema_of(nested), default))
         elif "computed" in field.metadata:
             inputs = ",".join(f"${{.{name}}}" for name in field.metadata["inputs"])
-            specs.append((field.name, int, f"${{gpt2.{field.name}:{inputs}}}"))
+            specs.append((field.name, Any, f"${{{_resolver(config_class, field)}:{inputs}}}"))
         else:
-            specs.append((field.name, _hydra_type(field.metadata["rule"]), _hydra_default(field)))
+            default = MISSING if field.default is dataclasses.MISSING else default_of(field)
+            specs.append((field.name, _hydra_type(field.metadata["rule"]), default))
     name = config_class.__name__.removesuffix("Config") + "Schema"
-    mirror = dataclasses.make_dataclass(name, specs, repr=False, eq=False)  # never looked at, and quicker to make
-    mirror.__module__, mirror.__doc__ = __name__, config_class.__doc__
-    globals()[mirror.__name__] = MIRRORS[config_class] = mirror  # by name too: launchers pickle it
-    return mirror
+    schema: Any = dataclasses.make_dataclass(name, specs, repr=False, eq=False)  # never looked at, and quicker to make
+    schema.__doc__, schema.config_class = config_class.__doc__, config_class
+    if config_class.__module__ == "__main__":  # launchers pickle it whole, as they do the class
+        schema.__module__ = "__main__"
+    else:  # launchers pickle it by name, and __getattr__ makes it again
+        path = f"{config_class.__module__}:{config_class.__qualname__}"
+        schema.__module__, schema.__qualname__ = __name__, path.replace(".", "/")
+    register_resolvers(config_class)
+    return _SCHEMAS.setdefault(config_class, schema)
+
+
+def __getattr__(name: str) -> Any:
+    """The schema that a launcher's process asks for by name: ``my/app:Finetune``."""
+    module, colon, path = name.replace("/", ".").partition(":")
+    if not colon:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return schema_of(operator.attrgetter(path)(import_module(module)))
+
+
+def class_of_schema(config: DictConfig) -> type[Checked] | None:
+    """The class whose schema a config, or a part of one, was composed into; None for any other config."""
+    return getattr(OmegaConf.get_type(config), "config_class", None)
+
+
+def known_classes() -> list[type[Checked]]:
+    """The classes of all programs, and those of our groups."""
+    return [*ROOTS.values(), *_NAMES, *GROUPS.values()]
 
 
 def _hydra_type(rule: Rule) -> Any:
@@ -66,213 +92,95 @@ def _hydra_type(rule: Rule) -> Any:
     return Optional[rule.kind] if rule.optional else rule.kind
 
 
-def _hydra_default(field: dataclasses.Field[Any]) -> Any:
-    return MISSING if field.default is dataclasses.MISSING else field.default
+# ---------------------------------------------------------------------------------------------------- computed values
 
 
-for _root in ROOTS.values():
-    _mirror(_root)
+def register_resolvers(config_class: type[Checked]) -> None:
+    """Register what computes values of this class and its sections from what was composed: ``gpt2.n_inner``."""
+    for field in fields_of(config_class):
+        if "section" in field.metadata:
+            register_resolvers(field.metadata["section"])
+        elif "computed" in field.metadata:
+            register_resolver(_resolver(config_class, field), _lenient(field.metadata["computed"]))
 
 
-def register_schemas() -> None:
-    """Register the resolvers and the two root schemas; what our own ``conf/*.yaml`` need."""
-    register_resolvers()
-    for name, config_class in ROOTS.items():
-        store_config(name, MIRRORS[config_class])
+def _resolver(config_class: type[Checked], field: dataclasses.Field[Any]) -> str:
+    """The resolver of a computed field, named for the class that declares it."""
+    declares = [each for each in config_class.__mro__ if vars(each).get("__dataclass_fields__", {}).get(field.name) is field]
+    home = f"{declares[-1].__module__}.{declares[-1].__qualname__}."
+    return "gpt2." + ("" if home.startswith("gpt2hydra.") else re.sub(r"[^\w.]", "", home, flags=re.ASCII)) + field.name
 
 
-def register_resolvers() -> None:
-    """Register ``gpt2.n_inner``, which computes the value from what was composed."""
-    for field in fields_of(GPT2Config):
-        if "computed" in field.metadata:
-            register_resolver(f"gpt2.{field.name}", _lenient(field.metadata["computed"]))
+def _lenient(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """``formula``, or None where it cannot be had of wrong inputs: the rule about those says it better."""
+
+    def compute(*inputs: Any) -> Any:
+        try:
+            return formula(*inputs)
+        except Exception:
+            return None
+
+    return compute
 
 
-def _lenient(formula: Any) -> Any:
-    """``formula``, or 0 where an input is no number: the rule about that input says it better."""
-    return lambda *inputs: formula(*inputs) if all(type(each) is int for each in inputs) else 0
+# ------------------------------------------------------------------------------------------------------- registration
+
+
+def register(config_class: type[Checked], config_name: str) -> None:
+    """Make ``config_class`` what the primary config ``config_name`` becomes: its schema is ``<config_name>_schema``.
+
+    Raises:
+        TypeError: the class is declared wrongly.
+    """
+    check_declaration(config_class)
+    name = f"{config_name}_schema"
+    ROOTS.setdefault(name, config_class)
+    names = _NAMES.setdefault(config_class, [])
+    if name not in names:
+        names.append(name)
+
+
+def register_schemas(config_class: type[Checked] | None = None, config_name: str = "") -> None:
+    """Store in Hydra the schemas that primary configs list. Of two classes with one name, ``config_class`` has it."""
+    schemas = dict(ROOTS)
+    if config_class is not None:
+        schemas |= dict.fromkeys(schema_names(config_class, config_name), config_class)
+    for name, each in schemas.items():
+        stored = ConfigStore.instance().repo.get(f"{name}.yaml")
+        if stored is None or class_of_schema(stored.node) is not each:
+            store_config(name, schema_of(each))
+
+
+def schema_names(config_class: type[Checked], config_name: str) -> list[str]:
+    """The names under which a defaults list may have the schema of ``config_class``."""
+    return _NAMES.get(config_class, [f"{config_name}_schema"])
+
+
+def inherits_groups(config_class: type[Checked] | None) -> bool:
+    """Whether the folders of our ``conf/`` are groups of a program: one whose class derives from one of ours."""
+    return config_class is not None and issubclass(config_class, (TrainConfig, GenerateConfig))
+
+
+def register_groups() -> None:
+    """Store ``gpt2/model``, ``gpt2/tokenizer`` and ``gpt2/hardware`` in Hydra. A file that cannot be read is no option."""
+    for group, config_class in GROUPS.items():
+        for file in (CONF_DIR / group).glob("*.yaml"):
+            with contextlib.suppress(Exception):  # OmegaConf and PyYAML raise what they like
+                node = OmegaConf.merge(OmegaConf.structured(schema_of(config_class)), OmegaConf.load(file))
+                store_config(file.stem, node, f"gpt2/{group}")
 
 
 def register_configs() -> None:
-    """Register everything another Hydra application needs for a typed GPT-2 group.
+    """Register everything another Hydra application needs for typed groups of ours, an option for each file of ``conf/``.
 
-    ``gpt2/model`` gets one option for each file in ``conf/model/``::
+    ``gpt2/model``, ``gpt2/tokenizer`` and ``gpt2/hardware``, for any section, as often as one is needed::
 
         defaults:
-          - gpt2/model@model: large           # config.model, typed; instantiate(cfg.model) is a GPT2Config
+          - gpt2/model@model: large           # config.model, typed; instantiate(config.model) is a GPT2Config
           - gpt2/model@encoder: small
+
+    A program under :func:`gpt2hydra.main` has them without this call, and one whose class derives from ``TrainConfig`` or
+    ``GenerateConfig`` also has our folders as groups, as ``model: large``, behind the files of its own ``conf/``.
     """
     register_schemas()
-    for name in preset_names():
-        node = OmegaConf.merge(OmegaConf.structured(MIRRORS[GPT2Config]), OmegaConf.load(MODEL_DIR / f"{name}.yaml"))
-        store_config(name, node, "gpt2/model")
-
-
-# --------------------------------------------------------------------------------------------------------- the gate
-
-
-@overload
-def instantiate(config: DictConfig) -> Any: ...
-@overload
-def instantiate(config: DictConfig, config_class: type[C]) -> C: ...
-def instantiate(config: DictConfig, config_class: type[Checked] | None = None) -> Any:
-    """The one gate: a composed config in, a valid immutable dataclass out.
-
-    Args:
-        config: composed by Hydra, or any ``DictConfig`` with the same keys. A ``hydra`` node is ignored.
-        config_class: what to make; by default told by the schema that ``config`` was composed into, or by its keys.
-
-    Raises:
-        ConfigError: with every violation.
-    """
-    place = full_key(config)
-    if not is_mapping(config):  # null, '???', or an interpolation of nothing
-        kind = (config_class or config_class_of(config)).__name__
-        raise ConfigError([Violation(place or kind, raw_value(config), f"must be a section with the keys of {kind}")])
-    config_class = config_class or config_class_of(config)
-    values, violations = examine(config, config_class)
-    if violations:
-        raise ConfigError(each.below(place) if place else each for each in violations)
-    return build(config_class, values)
-
-
-def examine(
-    config: DictConfig, config_class: type[Checked], distrusted: frozenset[str] = frozenset()
-) -> tuple[dict[str, Any], list[Violation]]:
-    """Resolve ``config`` and check it: the values, and every violation in the schema's order."""
-    try:
-        given = {str(key): _resolved(config, key) for key in _keys(config)}
-        broken: dict[str, Violation] = {}
-    except Exception:  # whatever a resolver raises; found again and named, key by key
-        given, broken = {}, {}
-        for key in _keys(config):
-            given[str(key)] = _resolve_each(config, key, str(key), config_class, broken)
-    for path in [*broken]:
-        if any(f"{path.rpartition('.')[0]}.{name}".lstrip(".") in broken for name in _inputs(field_at(config_class, path))):
-            del broken[path]  # it follows from what is named already
-    if OmegaConf.get_type(config) is MIRRORS[config_class]:  # composed, so that nothing is absent unless it was deleted
-        for field in fields_of(config_class):
-            if field.name not in given and field.name not in distrusted:
-                broken[field.name] = Violation(field.name, rule=CANNOT_BE_DELETED)
-    values, violations = check(config_class, _without_absent(given), distrusted=distrusted | frozenset(broken))
-    return values, in_order(config_class, _causes(config, [*violations, *broken.values()], distrusted))
-
-
-def _inputs(field: dataclasses.Field[Any] | None) -> tuple[str, ...]:
-    return field.metadata.get("inputs", ()) if field is not None else ()
-
-
-def _causes(config: DictConfig, violations: list[Violation], known: frozenset[str]) -> list[Violation]:
-    """``violations`` without those of keys that only repeat another wrong one (``${model.n_positions}``).
-
-    What came from the environment is shown as it was referred to: it may be a secret.
-    """
-    blamed, kept = known | {violation.key for violation in violations}, []
-    for violation in violations:
-        raw = _raw(config, violation.key)
-        if not _repeats(config, violation.key, blamed):
-            secret = isinstance(raw, str) and "${oc.env:" in raw
-            kept.append(dataclasses.replace(violation, value=raw) if secret else violation)
-    return kept
-
-
-def _repeats(config: DictConfig, key: str, blamed: frozenset[str] | set[str]) -> bool:
-    """Whether ``key`` refers, in the end, to another wrong one; a circle of references is wrong in each of its keys."""
-    seen = {key}
-    while True:
-        target = _REFERENCE.fullmatch(str(_raw(config, key)))
-        wrong = {each for each in blamed if target and f"{target[1]}.".startswith(f"{each}.")}
-        if target is None or not wrong - {key}:
-            return len(seen) > 1
-        key = target[1]
-        if key in seen:
-            return False
-        seen.add(key)
-
-
-_REFERENCE = re.compile(r"\$\{([\w.]+)\}")
-
-
-def _raw(config: DictConfig, key: str) -> Any:
-    """The value under a dotted key as it was written, interpolations included."""
-    value: Any = OmegaConf.to_container(config, resolve=False)
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
-
-
-def in_order(config_class: type[Checked], violations: list[Violation]) -> list[Violation]:
-    """``violations`` in the order of the schema."""
-    return sorted(violations, key=lambda violation: place(config_class, violation.key))
-
-
-def config_class_of(config: DictConfig) -> type[Checked]:
-    """The configuration class that a composed config is for."""
-    kind = OmegaConf.get_type(config)
-    for config_class, mirror in MIRRORS.items():
-        if kind is mirror:
-            return config_class
-    keys = set(_keys(config)) if is_mapping(config) else set()
-    known = [*ROOTS.values(), GPT2Config]
-    return max(known, key=lambda each: len(keys & {field.name for field in fields_of(each)}))
-
-
-def _keys(config: DictConfig) -> list[Any]:
-    return [key for key in config if key != "hydra"]
-
-
-def _resolved(config: DictConfig, key: Any) -> Any:
-    node = config[key]
-    return OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if OmegaConf.is_config(node) else node
-
-
-def _resolve_each(config: DictConfig, key: Any, path: str, root: type[Checked], broken: dict[str, Violation]) -> Any:
-    """The value under ``key`` with every leaf that cannot be had put into ``broken`` instead."""
-    try:
-        node = config[key]
-    except Exception as error:  # resolvers raise what they like
-        broken[path] = _unresolvable(config, key, path, root, error)
-        return ABSENT
-    if isinstance(node, DictConfig):
-        return {str(name): _resolve_each(node, name, f"{path}.{name!s}", root, broken) for name in node}
-    if isinstance(node, ListConfig):
-        try:
-            return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
-        except Exception as error:
-            broken[path] = _unresolvable(config, key, path, root, error)
-            return ABSENT
-    return node
-
-
-def _without_absent(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: _without_absent(value) if isinstance(value, dict) else value
-        for key, value in values.items()
-        if value is not ABSENT
-    }
-
-
-def _unresolvable(config: DictConfig, key: Any, path: str, root: type[Checked], error: Exception) -> Violation:
-    field = field_at(root, path)
-    raw = OmegaConf.to_container(config, resolve=False)[key]  # type: ignore[index]
-    if isinstance(error, MissingMandatoryValue):
-        if field is None:
-            return Violation(path, "???", "must be given")
-        return missing(path, field)
-    if isinstance(error, InterpolationValidationError) and field is not None and "rule" in field.metadata:
-        rule = f"must be {field.metadata['rule']}, which what it refers to is not"
-    elif isinstance(error, InterpolationToMissingValueError):
-        rule = "refers to a value that is not given"
-    elif isinstance(error, InterpolationKeyError):
-        rule = "refers to a key that does not exist"
-    elif isinstance(error, RecursionError) or "Recursive interpolation" in str(error):
-        rule = "refers to itself in the end"
-    elif isinstance(error, InterpolationResolutionError) and "Environment variable" in str(error):
-        rule = "refers to an environment variable that is not set"
-    else:
-        rule = f"cannot be resolved: {_first_line(error)}"
-    return Violation(path, raw, rule)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    register_groups()

@@ -6,11 +6,11 @@ import functools
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Source, Violation
-from gpt2hydra.config.fields import Broken, computed, integer, number, relation
+from gpt2hydra.config.fields import Broken, Relation, computed, integer, number, relation
 from gpt2hydra.config.words import did_you_mean
 
 _BESIDE = Path(__file__).resolve().parent.parent
@@ -71,7 +71,7 @@ class GPT2Config(Checked):
     n_inner: int = computed(inner_width, "4 * n_embd", "n_embd")
     """Hidden channels of each block's MLP."""
 
-    RELATIONS = (_heads_divide_width,)
+    RELATIONS: ClassVar[tuple[Relation, ...]] = (_heads_divide_width,)
 
     @property
     def head_dim(self) -> int:

@@ -6,7 +6,7 @@ Each field says what it is, its unit and its bounds; messages, help and the Hydr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import ClassVar, Optional
 
 from gpt2hydra.config.checked import Checked, section
 from gpt2hydra.config.fields import Broken, Relation, choice, flag, integer, number, relation, text
@@ -66,7 +66,7 @@ class TokenizerConfig(Checked):
         None, "gpt2 only: folder with vocab.json and merges.txt, or a name on the Hugging Face hub", optional=True
     )
 
-    RELATIONS = (_bpe_needs_files,)
+    RELATIONS: ClassVar[tuple[Relation, ...]] = (_bpe_needs_files,)
 
 
 @relation("warmup_steps", "max_steps")
@@ -110,7 +110,7 @@ class TrainingConfig(Checked):
         "auto", "of several processes. ddp: each has all weights (auto); fsdp: each has a shard", STRATEGIES, decides=False
     )
 
-    RELATIONS = (_warmup_ends,)
+    RELATIONS: ClassVar[tuple[Relation, ...]] = (_warmup_ends,)
 
     @property
     def sequences_per_step(self) -> int:
@@ -205,7 +205,7 @@ class TrainConfig(Checked):
         decides=False,
     )
 
-    RELATIONS = (sequence_fits("training.seq_len"), _step_divides, _vocabulary_fits)
+    RELATIONS: ClassVar[tuple[Relation, ...]] = (sequence_fits("training.seq_len"), _step_divides, _vocabulary_fits)
 
 
 @relation("prompt_file", "prompt")
@@ -244,4 +244,4 @@ class GenerateConfig(Checked):
     dry_run: bool = flag(False, "validate, print what would run, start nothing", decides=False)
     preflight: str = choice("strict", "a sweep with invalid points: as in training", PREFLIGHTS, decides=False)
 
-    RELATIONS = (_one_source_of_prompts,)
+    RELATIONS: ClassVar[tuple[Relation, ...]] = (_one_source_of_prompts,)

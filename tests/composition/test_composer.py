@@ -17,7 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 import gpt2hydra
 from gpt2hydra import GPT2Config, TrainConfig
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.schema import instantiate, register_schemas
+from gpt2hydra.composition.gate import instantiate
+from gpt2hydra.composition.schema import register_schemas
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.hydra_api import hydra_in

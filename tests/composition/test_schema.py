@@ -7,7 +7,7 @@ from hydra import compose
 from omegaconf import OmegaConf
 
 from gpt2hydra import ConfigError, GPT2Config, instantiate, register_configs
-from gpt2hydra.composition.schema import MIRRORS
+from gpt2hydra.composition.schema import schema_of
 from tests.hydra_api import hydra_in
 
 
@@ -41,6 +41,6 @@ def test_the_gate_resolves_and_closes() -> None:
 
 
 def test_the_schema_computes_n_inner_from_what_was_composed() -> None:
-    schema = OmegaConf.structured(MIRRORS[GPT2Config])
+    schema = OmegaConf.structured(schema_of(GPT2Config))
     schema.n_embd = 640
     assert schema.n_inner == 2560

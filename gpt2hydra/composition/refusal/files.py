@@ -14,7 +14,6 @@ from gpt2hydra.composition.hydra_internals import Repository, load_default
 from gpt2hydra.composition.refusal.choices import groups_of
 from gpt2hydra.composition.refusal.hydras_own import refused_keys
 from gpt2hydra.composition.refusal.values import cannot_be, leaves_of, merged
-from gpt2hydra.composition.schema import config_class_of
 from gpt2hydra.composition.sources import layers_of
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import Source, Violation
@@ -45,11 +44,11 @@ def merge(composer: Composer, defaults: list[ResultDefault], repository: Reposit
         try:
             config.merge_with(loaded)
         except Exception:
-            root = root or config_class_of(config)
+            root = root or composer.class_of(config)
             raw: Any = OmegaConf.to_container(loaded, resolve=False)
             violations += _merge_by_key(config, raw, root, groups, file)
     OmegaConf.set_struct(config, True)
-    return Merged(config, root or config_class_of(config), violations)
+    return Merged(config, root or composer.class_of(config), violations)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.composer import Composer, hydra_state
+from gpt2hydra.composition.gate import examine, in_order
 from gpt2hydra.composition.hydra_errors import as_it_came, file_error
 from gpt2hydra.composition.provenance import replay
 from gpt2hydra.composition.refusal.choices import as_choice, files_of, groups_of, with_unpackaged_once
@@ -22,7 +23,6 @@ from gpt2hydra.composition.refusal.overrides import sort
 from gpt2hydra.composition.refusal.remedies import Trial, traced
 from gpt2hydra.composition.refusal.values import apply
 from gpt2hydra.composition.refusal.words import told_once
-from gpt2hydra.composition.schema import examine, in_order
 from gpt2hydra.composition.yaml_traps import misread
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 
@@ -32,6 +32,8 @@ def refusal_of(composer: Composer, overrides: Sequence[str], error: Exception) -
     with hydra_state():
         try:
             violations = with_tried_remedies(composer, overrides, _violations(composer, overrides))
+        except ConfigError as obstacle:  # the schema is not in the defaults list: all else would only follow from that
+            violations = [*obstacle.violations]
         except Exception as obstacle:  # a primary config that cannot be read, and what else lets nothing compose
             violations = [file_error(obstacle, composer.config_name)]
     more = error.violations if isinstance(error, ConfigError) and error.violations[0].key.startswith("hydra.") else ()

@@ -9,8 +9,8 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
+from gpt2hydra.composition.gate import CANNOT_BE_DELETED
 from gpt2hydra.composition.hydra_internals import apply_override
-from gpt2hydra.composition.schema import CANNOT_BE_DELETED
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, Violation, command_line
 from gpt2hydra.config.fields import Rule

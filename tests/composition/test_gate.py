@@ -1,0 +1,52 @@
+"""The gate over configs that were composed, and over any others."""
+
+from dataclasses import dataclass
+
+import pytest
+from omegaconf import OmegaConf
+
+from gpt2hydra import ConfigError, GenerateConfig, GPT2Config, TrainConfig, instantiate
+from gpt2hydra.composition.gate import config_class_of
+from gpt2hydra.composition.schema import schema_of
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.fields import computed, number, text
+
+
+@dataclass(frozen=True)
+class Scaled(Checked):
+    alpha: float = number(4.0, "alpha", above=0)
+    half: float = computed(lambda alpha: alpha / 2, "alpha / 2", "alpha")
+    label: str = computed(lambda alpha, half: f"{alpha:g}, {half:g}", "both", "alpha", "half")
+    name: str = text("x", "a name")
+
+
+def test_values_are_computed_of_any_kind_and_of_one_another() -> None:
+    composed = OmegaConf.structured(schema_of(Scaled))
+    composed.alpha = 3
+    assert instantiate(composed) == Scaled(alpha=3.0)
+    assert (Scaled(alpha=3.0).half, Scaled(alpha=3.0).label) == (1.5, "3, 1.5")
+
+
+def test_a_wrong_input_is_told_and_not_what_follows_from_it() -> None:
+    composed = OmegaConf.structured(schema_of(Scaled))
+    composed.alpha, composed.name = -3, "${alpha}"
+    with pytest.raises(ConfigError) as caught:
+        instantiate(composed)
+    assert [violation.key for violation in caught.value.violations] == ["alpha"]
+
+
+def test_a_computed_value_must_agree() -> None:
+    assert Scaled.from_dict({"alpha": 3, "half": 1.5}) == Scaled(alpha=3.0)
+    with pytest.raises(ConfigError, match=r"half = 1\n    is computed \(alpha / 2\): 1.0 for alpha = 2.0; it cannot be set"):
+        Scaled.from_dict({"alpha": 2, "half": 1})
+
+
+@pytest.mark.parametrize("config_class", [GPT2Config, TrainConfig, GenerateConfig, Scaled])
+def test_a_composed_config_knows_its_class(config_class: type[Checked]) -> None:
+    assert config_class_of(OmegaConf.structured(schema_of(config_class))) is config_class
+
+
+def test_the_class_of_any_other_config_is_the_one_most_like_it() -> None:
+    assert config_class_of(OmegaConf.create({"n_embd": 64, "n_head": 4})) is GPT2Config
+    assert config_class_of(OmegaConf.create({"prompt": "To be", "checkpoint": "x"})) is GenerateConfig
+    assert config_class_of(OmegaConf.create({"path": "x", "name": "gpt2"})).__name__ == "TokenizerConfig"
