@@ -134,7 +134,7 @@ class Place:
             if silent or self.step is not None:
                 composed.hydra.output_subdir = None
             if silent:
-                composed.hydra.job_logging = {"version": 1, "disable_existing_loggers": False}
+                composed.hydra.job_logging = {"version": 1, "root": None}  # as hydra/job_logging=none
 
     def words(self, config: Checked) -> str:
         """What is said of it before the run; nothing of a run that just begins."""

@@ -11,6 +11,7 @@ import os
 import shlex
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -147,7 +148,7 @@ def _store() -> Any:
 
 @contextmanager
 def one_voice(process: Process) -> Iterator[None]:
-    """Within, only the first process prints. Of another machine's, the first tells what it refuses, for it may lack a file.
+    """Within, only the first process prints. What another refuses is told only if the first did not refuse it too.
 
     An error that is no refusal leaves with its traceback, whichever process it is in.
     """
@@ -158,7 +159,10 @@ def one_voice(process: Process) -> Iterator[None]:
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
             yield
     except ConfigError:
-        if process.local_rank != 0:
-            raise SystemExit(1) from None
-        sys.stderr.write(f"On {socket.gethostname()}, process {process.rank} of {process.count}:\n")
+        time.sleep(PATIENCE)  # where the first refused too, torchrun ends this process meanwhile
+        sys.stderr.write(f"In process {process.rank} of {process.count}, on {socket.gethostname()}:\n")
         raise
+
+
+PATIENCE = 3.0
+"""Seconds; torchrun looks ten times a second whether a process has failed, and then ends the others of its machine."""

@@ -1,13 +1,18 @@
 """The processes of a run: who is who, what they may share, and who speaks."""
 
+import os
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import gpt2hydra
 from gpt2hydra.config.errors import ConfigError
+from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import GenerateConfig
+from gpt2hydra.training import processes
 from gpt2hydra.training.processes import Process, agree, one_voice, problems, this_process, together
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "SLURM_STEP_NUM_TASKS": "2"}
@@ -95,17 +100,18 @@ def test_only_the_first_process_prints(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr() == ("out 0\n", "err 0")
 
 
-@pytest.mark.parametrize(
-    ("process", "error"),
-    [
-        pytest.param(Process(0, 0, 4), ConfigError, id="the first tells"),
-        pytest.param(Process(1, 1, 4), SystemExit, id="another of its machine does not"),
-        pytest.param(Process(2, 0, 4), ConfigError, id="the first of another machine tells"),
-    ],
-)
-def test_a_refusal_is_told_once_on_each_machine(process: Process, error: type[BaseException]) -> None:
-    with pytest.raises(error), one_voice(process):
+def test_what_another_refuses_is_told_after_the_first_had_its_say(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("gpt2hydra.training.processes.time.sleep", waited.append)
+    with pytest.raises(ConfigError), one_voice(Process(0, 0, 4)):
         raise ConfigError([])
+    assert (waited, capsys.readouterr().err) == ([], "")
+    with pytest.raises(ConfigError), one_voice(Process(2, 0, 4)):
+        raise ConfigError([])
+    assert waited == [processes.PATIENCE]
+    assert capsys.readouterr().err.startswith("In process 2 of 4, on ")
 
 
 def test_a_mistake_of_the_program_is_told_by_any_process() -> None:
@@ -134,3 +140,63 @@ def test_the_place_of_the_others_is_what_the_first_decided(tmp_path: Path, monke
 
 def _refuse() -> str:
     raise ConfigError([])
+
+
+# -------------------------------------------------------------------------------------------------------- under torchrun
+
+PROGRAM = """
+import os, sys
+import gpt2hydra
+from gpt2hydra.cli.main import output_dir
+
+@gpt2hydra.main(config_name="train")
+def train(config):
+    rank = os.environ["RANK"]
+    (output_dir() / f"rank-{rank}").write_text(os.getcwd())
+    print("trained by", rank)
+    if config.training.seed == 7 and rank == "1":
+        raise ZeroDivisionError("of the second process alone")
+
+train()
+"""
+
+
+Torchrun = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def torchrun(tmp_path: Path) -> Torchrun:
+    """Runs the program in two processes: ``torchrun("model=large")``."""
+    pytest.importorskip("torch")
+    (tmp_path / "program.py").write_text(PROGRAM)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "program.py"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(CONF_DIR.parent)}
+
+    def run(*overrides: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([*command, *overrides], cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    return run
+
+
+def test_two_processes_have_one_directory_one_log_and_one_voice(torchrun: Torchrun, tmp_path: Path) -> None:
+    done = torchrun()
+    assert (done.returncode, done.stdout) == (0, "trained by 0\n")
+    (directory,) = tmp_path.glob("outputs/*/*")
+    assert sorted(path.name for path in directory.iterdir()) == [".hydra", "rank-0", "rank-1", "train.log"]
+
+
+@pytest.mark.thorough
+def test_two_processes_refuse_with_one_report(torchrun: Torchrun, tmp_path: Path) -> None:
+    refused = torchrun("hydra.run.dir=program.py")  # a file: what the first process finds when it decides for all
+    assert refused.returncode == 1
+    assert refused.stderr.count("nothing was started") == 1 and "In process" not in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["program.py"]
+
+
+@pytest.mark.thorough
+def test_a_mistake_in_the_second_process_is_seen(
+    torchrun: Torchrun,
+) -> None:
+    failed = torchrun("training.seed=7")
+    assert failed.returncode == 1
+    assert "ZeroDivisionError: of the second process alone" in failed.stderr
