@@ -12,21 +12,22 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from gpt2hydra.config.keys import fields_of, leaves
+
+
+def deciding_keys(config_class: type[Any], prefix: str = "") -> Iterator[str]:
+    """The dotted keys of a ``Checked`` class that decide the result: no device, no interval, nothing computed."""
+    for field in fields_of(config_class):
+        if "section" in field.metadata and field.metadata.get("decides", True):
+            yield from deciding_keys(field.metadata["section"], f"{prefix}{field.name}.")
+        elif field.init and field.metadata.get("decides", True):
+            yield f"{prefix}{field.name}"
+
 
 def decisive(config: Any) -> dict[str, Any]:
-    """Dotted key → value of everything in a ``Checked`` that decides the result: no device, no interval, nothing computed."""
-    return dict(_decisive(config, ""))
-
-
-def _decisive(config: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    for field in dataclasses.fields(config):
-        if not field.init or not field.metadata.get("decides", True):
-            continue
-        value = getattr(config, field.name)
-        if "section" in field.metadata:
-            yield from _decisive(value, f"{prefix}{field.name}.")
-        else:
-            yield f"{prefix}{field.name}", value
+    """The value of each of the :func:`deciding_keys` of a ``Checked``."""
+    values = dict(leaves(config))
+    return {key: values[key] for key in deciding_keys(type(config))}
 
 
 def fingerprint(config: Any) -> str:

@@ -1,0 +1,281 @@
+"""``gpt2hydra diff``: what differs between two runs, checkpoints or override lists, and who set it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gpt2hydra.checkpoint import kept
+from gpt2hydra.checkpoint.huggingface import from_hf
+from gpt2hydra.composition.compose import compose_and_check
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.schema import ROOTS
+from gpt2hydra.composition.yaml_traps import as_typed
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation
+from gpt2hydra.config.fingerprint import deciding_keys, fingerprints
+from gpt2hydra.config.gpt2 import CONF_DIR, GPT2Config
+from gpt2hydra.config.keys import field_at, leaves
+from gpt2hydra.config.run import GenerateConfig, TrainConfig
+from gpt2hydra.config.strict_json import read_json
+from gpt2hydra.config.words import plain, show
+from gpt2hydra.training import record
+
+PARTS = {"model": "the model", "run": "the run", "aside": "without a part in the result"}
+"""What the keys of a difference are about, in the order of the report."""
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to those of ``gpt2hydra``."""
+    parser = commands.add_parser(
+        "diff",
+        help="what differs between two runs, checkpoints or override lists",
+        description="Print the keys that differ, with both values and who set them. Exits with 0 if none does, else with 1.",
+    )
+    for name in ("a", "b"):
+        parser.add_argument(
+            name,
+            metavar=name.upper(),
+            help="a run directory, a checkpoint, or overrides in quotes: 'model=large training.seed=1', '' for none",
+        )
+    parser.add_argument("--config-dir", metavar="DIR", help="one more folder of YAML files for overrides, as for train.py")
+    parser.add_argument("--json", action="store_true", help="print for a program")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print what differs; exit with 1 where anything does."""
+    sides: list[Side] = []
+    refused: list[Violation] = []
+    for each in (options.a, options.b):
+        try:
+            sides.append(side(each, options.config_dir))
+        except ConfigError as error:
+            refused += error.violations
+    if refused:
+        raise ConfigError(dict.fromkeys(refused))
+    a, b = sides
+    found = differences(a, b)
+    print(json.dumps(to_dict(a, b, found), indent=2) if options.json else "\n".join(report(a, b, found)))
+    if found:
+        sys.stdout.flush()
+        sys.exit(1)
+
+
+# ---------------------------------------------------------------------------------------------------- the two sides
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two: its keys that can be set, each with its value and who set it."""
+
+    name: str
+    what: str
+    kind: type[Checked]
+    values: Mapping[str, Any]
+    set_by: Mapping[str, Source] = field(default_factory=dict)
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    results: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.name or 'none'}"
+
+    def model_alone(self) -> Side:
+        """What it says of the model, as if that were all."""
+        values = {key: each for key, each in self.values.items() if key.startswith("model.")}
+        return Side(self.name, self.what, GPT2Config, values, self.set_by, self.fingerprints, self.results)
+
+
+def side(text: str, config_dir: str | None = None) -> Side:
+    """What ``text`` means: a run directory, a checkpoint, or overrides.
+
+    Raises:
+        ConfigError: it is none of them, or its configuration is refused.
+    """
+    path = Path(text).expanduser()
+    if text and path.exists():
+        path = path.parent if path.name == record.FILE else path
+        if (path / record.FILE).is_file():
+            return _of_run(text, path)
+        if (path / "config.json").is_file():
+            return _of_checkpoint(text, path)
+        raise ConfigError([Violation(text, rule=_no_run(path))])
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ConfigError([Violation(text, rule=f"cannot be read as overrides: {error}")]) from None
+    if words and not any("=" in word or word.startswith("~") for word in words) and words not in (["train"], ["generate"]):
+        rule = "there is no such run directory or checkpoint, and overrides are KEY=VALUE, as 'model=large training.seed=1'"
+        raise ConfigError([Violation(text, rule=rule)])
+    return _of_overrides(text, words, config_dir)
+
+
+def _no_run(path: Path) -> str:
+    if path.is_file():
+        return "is a file; must be a run directory, a checkpoint, or overrides"
+    points = [each.relative_to(path).as_posix() for each in record.below(path)]
+    if points:
+        return f"holds several runs, of which one is to be named: {', '.join(points[:5])}{', ...' * (len(points) > 5)}"
+    return f"holds no run ({record.FILE}) and no checkpoint (config.json)"
+
+
+def _of_run(name: str, folder: Path) -> Side:
+    found = record.read(folder)
+    result = {key: each for key, each in found.result.items() if isinstance(each, (int, float))}
+    prints = found.content.get("fingerprints")
+    return Side(
+        name,
+        f"{found.state} run",
+        TrainConfig,
+        dict(_settable(TrainConfig, found.content["config"])),
+        _set_by(found.content),
+        prints if isinstance(prints, Mapping) else {},
+        {"state": found.state, **({} if found.step is None else {"step": found.step}), **result},
+    )
+
+
+def _of_checkpoint(name: str, folder: Path) -> Side:
+    """Of ours the run too, and who set it where the run directory around it tells; of any other the model alone."""
+    own = folder / kept.RUN
+    if not own.is_file():
+        model = from_hf(folder)
+        values = {f"model.{key}": each for key, each in _settable(GPT2Config, model.to_dict())}
+        return Side(name, "checkpoint without a run", GPT2Config, values, fingerprints={"model": model.fingerprint()})
+    content = read_json(own, record.LARGEST)
+    if not isinstance(content.get("config"), Mapping):
+        raise ConfigError([Violation(str(own), rule="has no configuration: an older version of gpt2hydra wrote it")])
+    around = folder.parent.parent
+    set_by = _set_by(read_json(around / record.FILE, record.LARGEST)) if (around / record.FILE).is_file() else {}
+    results = {key: content[key] for key in ("step", "validation_loss") if isinstance(content.get(key), (int, float))}
+    values = dict(_settable(TrainConfig, content["config"]))
+    prints = content.get("fingerprints")
+    return Side(name, "checkpoint", TrainConfig, values, set_by, prints if isinstance(prints, Mapping) else {}, results)
+
+
+def _of_overrides(text: str, words: list[str], config_dir: str | None) -> Side:
+    name = words.pop(0) if words[:1] in (["train"], ["generate"]) else "train"
+    root = ROOTS[f"{name}_schema"]
+    composer = Composer(name, CONF_DIR, config_dir, frozen=True)
+    overrides = as_typed(words, root)
+    config = compose_and_check(composer, overrides)
+    provenance = composer.trace(overrides)
+    values = dict(_settable(root, config.to_dict()))
+    set_by = {key: source for key in values if (source := provenance.source(key)) is not None}
+    return Side(text, f"overrides of {name}", root, values, set_by, fingerprints(config))
+
+
+def _settable(root: type[Checked], values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every key of a config but the computed ones, which follow from others."""
+    for key, value in leaves(values):
+        known = field_at(root, key)
+        if known is None or known.init:
+            yield key, value
+
+
+def _set_by(content: Mapping[str, Any]) -> dict[str, Source]:
+    """Key → who set it, as a record tells; nothing where it does not."""
+    found = {}
+    told = content.get("set_by")
+    for key, chain in (told if isinstance(told, Mapping) else {}).items():
+        try:
+            found[key] = Source(**chain[0]["source"])
+        except (TypeError, LookupError):  # of another version
+            continue
+    return found
+
+
+# -------------------------------------------------------------------------------------------------------- the difference
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A key with two values; ABSENT where one side does not have it."""
+
+    key: str
+    part: str
+    a: Any
+    b: Any
+
+
+def differences(a: Side, b: Side) -> list[Difference]:
+    """Every key that differs, the model's first, in the order of the schema.
+
+    Raises:
+        ConfigError: the two are about different things.
+    """
+    if GPT2Config in (a.kind, b.kind) and GenerateConfig not in (a.kind, b.kind):
+        a, b = a.model_alone(), b.model_alone()
+    if a.kind is not b.kind:
+        rule = "cannot be compared, for they have different keys"
+        raise ConfigError([Violation(f"{a}, and {b}", rule=rule)])
+    deciding = set(deciding_keys(a.kind))
+    found = []
+    for key in dict.fromkeys([*a.values, *b.values]):
+        one, other = a.values.get(key, ABSENT), b.values.get(key, ABSENT)
+        if one is ABSENT or other is ABSENT or one != other or isinstance(one, bool) != isinstance(other, bool):
+            part = "model" if key.startswith("model.") else "run" if key in deciding else "aside"
+            found.append(Difference(key, part, one, other))
+    return sorted(found, key=lambda each: [*PARTS].index(each.part))
+
+
+# ------------------------------------------------------------------------------------------------------------ in words
+
+
+def report(a: Side, b: Side, found: Sequence[Difference]) -> Iterator[str]:
+    """What the two are, each key that differs with who set it, and the results beside each other."""
+    for letter, each in (("A", a), ("B", b)):
+        yield f"{letter}  {each}"
+        if each.fingerprints:
+            yield f"   {', '.join(f'{part} {digits}' for part, digits in each.fingerprints.items())}"
+    if a.kind is not b.kind:
+        yield "only the models are compared, since one of the two tells no more"
+    if not found:
+        yield "\nno key differs"
+    width = max((len(each.key) for each in found), default=0)
+    values = max((len(_shown(value)) for each in found for value in (each.a, each.b)), default=0)
+    for part, title in PARTS.items():
+        rows = [each for each in found if each.part == part]
+        if rows:
+            yield f"\n{title}"
+        for each in rows:
+            yield f"  {each.key:<{width}}  A  {_shown(each.a):<{values}}  {a.set_by.get(each.key, '')}".rstrip()
+            yield f"  {'':<{width}}  B  {_shown(each.b):<{values}}  {b.set_by.get(each.key, '')}".rstrip()
+    results = [key for key in dict.fromkeys([*a.results, *b.results]) if a.results.get(key) != b.results.get(key)]
+    if results:
+        yield "\nresults"
+    names = max(map(len, results), default=0)
+    for key in results:
+        yield f"  {key.replace('_', ' '):<{names}}  A  {_figure(a.results.get(key))}"
+        yield f"  {'':<{names}}  B  {_figure(b.results.get(key))}"
+
+
+def _shown(value: object) -> str:
+    return "(not there)" if value is ABSENT else show(value, 60)
+
+
+def _figure(value: object) -> str:
+    if value is None:
+        return "(none)"
+    return f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def to_dict(a: Side, b: Side, found: Sequence[Difference]) -> dict[str, Any]:
+    """The same for a program."""
+
+    def told(each: Side) -> dict[str, Any]:
+        return {"name": each.name, "what": each.what, "fingerprints": each.fingerprints, "results": each.results}
+
+    def setting(each: Side, key: str, value: object) -> dict[str, Any] | None:
+        if value is ABSENT:
+            return None
+        source = each.set_by.get(key)
+        return {"value": plain(value), "source": source.to_dict() if source else None}
+
+    rows = [{"key": d.key, "part": d.part, "a": setting(a, d.key, d.a), "b": setting(b, d.key, d.b)} for d in found]
+    return {"same": not found, "a": told(a), "b": told(b), "differences": rows}
