@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> None:
     refused: list[Violation] = []
     for each in (options.a, options.b):
         try:
-            sides.append(side(each, options.config_dir))
+            sides.append(side_of(each, options.config_dir))
         except ConfigError as error:
             refused += error.violations
     if refused:
@@ -92,7 +92,7 @@ class Side:
         return Side(self.name, self.what, GPT2Config, values, self.set_by, self.fingerprints, self.results)
 
 
-def side(text: str, config_dir: str | None = None) -> Side:
+def side_of(text: str, config_dir: str | None = None) -> Side:
     """What ``text`` means: a run directory, a checkpoint, or overrides.
 
     Raises:
@@ -229,23 +229,23 @@ def differences(a: Side, b: Side) -> list[Difference]:
 
 def report(a: Side, b: Side, found: Sequence[Difference]) -> Iterator[str]:
     """What the two are, each key that differs with who set it, and the results beside each other."""
-    for letter, each in (("A", a), ("B", b)):
-        yield f"{letter}  {each}"
-        if each.fingerprints:
-            yield f"   {', '.join(f'{part} {digits}' for part, digits in each.fingerprints.items())}"
+    for letter, side in (("A", a), ("B", b)):
+        yield f"{letter}  {side}"
+        if side.fingerprints:
+            yield f"   {', '.join(f'{part} {digits}' for part, digits in side.fingerprints.items())}"
     if a.kind is not b.kind:
         yield "only the models are compared, since one of the two tells no more"
     if not found:
         yield "\nno key differs"
-    width = max((len(each.key) for each in found), default=0)
-    values = max((len(_shown(value)) for each in found for value in (each.a, each.b)), default=0)
+    width = max((len(row.key) for row in found), default=0)
+    values = max((len(_shown(value)) for row in found for value in (row.a, row.b)), default=0)
     for part, title in PARTS.items():
-        rows = [each for each in found if each.part == part]
+        rows = [row for row in found if row.part == part]
         if rows:
             yield f"\n{title}"
-        for each in rows:
-            yield f"  {each.key:<{width}}  A  {_shown(each.a):<{values}}  {a.set_by.get(each.key, '')}".rstrip()
-            yield f"  {'':<{width}}  B  {_shown(each.b):<{values}}  {b.set_by.get(each.key, '')}".rstrip()
+        for row in rows:
+            yield f"  {row.key:<{width}}  A  {_shown(row.a):<{values}}  {a.set_by.get(row.key, '')}".rstrip()
+            yield f"  {'':<{width}}  B  {_shown(row.b):<{values}}  {b.set_by.get(row.key, '')}".rstrip()
     results = [key for key in dict.fromkeys([*a.results, *b.results]) if a.results.get(key) != b.results.get(key)]
     if results:
         yield "\nresults"
@@ -268,14 +268,17 @@ def _figure(value: object) -> str:
 def to_dict(a: Side, b: Side, found: Sequence[Difference]) -> dict[str, Any]:
     """The same for a program."""
 
-    def told(each: Side) -> dict[str, Any]:
-        return {"name": each.name, "what": each.what, "fingerprints": each.fingerprints, "results": each.results}
+    def told(side: Side) -> dict[str, Any]:
+        return {"name": side.name, "what": side.what, "fingerprints": side.fingerprints, "results": side.results}
 
-    def setting(each: Side, key: str, value: object) -> dict[str, Any] | None:
+    def setting(side: Side, key: str, value: object) -> dict[str, Any] | None:
         if value is ABSENT:
             return None
-        source = each.set_by.get(key)
+        source = side.set_by.get(key)
         return {"value": plain(value), "source": source.to_dict() if source else None}
 
-    rows = [{"key": d.key, "part": d.part, "a": setting(a, d.key, d.a), "b": setting(b, d.key, d.b)} for d in found]
+    rows = [
+        {"key": each.key, "part": each.part, "a": setting(a, each.key, each.a), "b": setting(b, each.key, each.b)}
+        for each in found
+    ]
     return {"same": not found, "a": told(a), "b": told(b), "differences": rows}

@@ -38,7 +38,8 @@ class Primary:
 
     def options(self, group: str) -> list[str]:
         """The options of a group, whatever folder of the search path they are in."""
-        return self.composer.loader.get_group_options(group.partition("@")[0])
+        with hydra_state():
+            return self.composer.loader.get_group_options(group.partition("@")[0])
 
     def class_at(self, package: str) -> type[Checked] | None:
         """The class of the keys at a package: the root's own at ``""``."""

@@ -1,0 +1,135 @@
+"""One YAML file of a conf tree, with the line of everything in it: its defaults list, and whether it can be read at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from gpt2hydra.composition.conf_tree import Primary
+from gpt2hydra.composition.hydra_errors import file_error
+from gpt2hydra.composition.hydra_internals import yaml_loader
+from gpt2hydra.composition.sources import displayed
+from gpt2hydra.config.errors import ConfigError, Source, Violation
+from gpt2hydra.config.words import closest, did_you_mean, kind_of
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a defaults list: ``override /model@encoder: xl`` is a group with its options, ``train_schema`` a config.
+
+    ``path`` counts from the root of the search path; ``options`` is None for a config, and empty where none is chosen.
+    """
+
+    line: int
+    text: str
+    word: str
+    path: str
+    package: str
+    options: tuple[str, ...] | None
+
+
+def read_yaml(file: Path) -> yaml.Node | None:
+    """The root of a file's YAML, None of an empty one.
+
+    Raises:
+        ConfigError: it is not UTF-8, not YAML, has a key twice, or is no mapping; the source has the line.
+    """
+    name = displayed(str(file))
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ConfigError([Violation(name, rule=f"cannot be read: {error.strerror}", source=Source("file", name))]) from None
+    try:
+        loader = yaml_loader()(content.decode("utf-8"))
+        root: yaml.Node | None = loader.get_single_node()
+        value = loader.construct_document(root) if root else None
+    except UnicodeDecodeError as error:
+        rule, line = "is not UTF-8", content[: error.start].count(b"\n") + 1
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        rule, line = file_error(error).rule, mark.line + 1 if mark else 1
+    else:
+        if value is None or isinstance(value, dict):
+            return root
+        rule, line = f"must be a YAML file of key: value lines, not {kind_of(value)}", 1
+    raise ConfigError([Violation(name, rule=rule, source=Source("file", name, line))])
+
+
+def defaults_of(file: Path, group: str) -> list[Entry]:
+    """The entries of a file's defaults list; ``group`` is the folder that holds the file, from the root.
+
+    Raises:
+        ConfigError: the file cannot be read, or has a defaults list that is none.
+    """
+    root, name = read_yaml(file), displayed(str(file))
+    found: list[Entry] = []
+    for key, value in root.value if root is not None else ():
+        if key.value != "defaults":
+            continue
+        if not isinstance(value, yaml.SequenceNode):
+            where = Source("file", name, key.start_mark.line + 1)
+            raise ConfigError([Violation("defaults", rule="must be a list: a line '- group: option' each", source=where)])
+        found += (entry for item in value.value for entry in _entries(item, group))
+    return found
+
+
+def _entries(item: yaml.Node, group: str) -> Iterator[Entry]:
+    if isinstance(item, yaml.ScalarNode):
+        yield _entry(item, item.value, None, group)
+    elif isinstance(item, yaml.MappingNode):
+        for key, value in item.value:
+            parts = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            chosen = tuple(part.value for part in parts if part.tag != "tag:yaml.org,2002:null")
+            yield _entry(key, key.value, chosen, group)
+
+
+def _entry(node: yaml.Node, text: str, options: tuple[str, ...] | None, group: str) -> Entry:
+    *words, name = text.split() or [""]
+    path, _, package = name.partition("@")
+    path = path[1:] if path.startswith("/") else f"{group}/{path}".lstrip("/")
+    written = text if options is None else f"{text}: {', '.join(options) or 'null'}"
+    return Entry(node.start_mark.line + 1, written, words[0] if words else "", path, package, options)
+
+
+def wrong_entries(file: Path, group: str, primary: Primary) -> list[Violation]:
+    """What is wrong with a file's defaults list, read below ``primary``. It is asked once Hydra has refused to compose it.
+
+    Raises:
+        ConfigError: the file cannot be read, or has a defaults list that is none.
+    """
+    entries, name = defaults_of(file, group), displayed(str(file))
+    own = {entry.path for entry in entries if entry.word != "override"}
+    found = []
+    for entry in entries:
+        rule = _wrong(entry, primary, own, is_primary=not group)
+        if rule:
+            found.append(Violation(f"defaults: {entry.text}", rule=rule, source=Source("file", name, entry.line)))
+    return found
+
+
+def _wrong(entry: Entry, primary: Primary, own: set[str], *, is_primary: bool) -> str | None:
+    composer = primary.composer
+    if entry.word == "optional" or entry.text == "_self_" or "${" in entry.text:
+        return None
+    if entry.options is None:
+        if composer.repository().config_exists(entry.path):
+            return None
+        folder, _, last = entry.path.rpartition("/")
+        known = composer.loader.get_group_options(folder)
+        schema = "; a program of yours registers it: name it with --app" if last.endswith("_schema") else ""
+        return f"there is no such config{did_you_mean(last, known)}{schema}"
+    group = f"{entry.path}@{entry.package}" if entry.package else entry.path
+    groups = composer.usual_choices()
+    if entry.word == "override" and group not in groups and entry.path not in own:
+        near = closest(group, groups)
+        return "overrides a group that is in no defaults list" + (f"; did you mean /{near}?" if near else "")
+    if not composer.is_group(entry.path):
+        return f"there is no such group{did_you_mean(entry.path, [each for each in groups if '@' not in each])}"
+    if entry.word != "override" and not is_primary and group in groups:
+        return f"chooses a group that {primary.name} has chosen already; write 'override /{group}'"
+    known = composer.loader.get_group_options(entry.path)
+    wrong = [each for each in entry.options if each not in known and each != "???"]
+    return f"must be one of {', '.join(known)}{did_you_mean(wrong[0], known)}" if wrong else None

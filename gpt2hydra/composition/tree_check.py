@@ -1,0 +1,255 @@
+"""Every file of a conf tree through the gate: each primary config, each option of each group on it, each experiment."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.resources
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gpt2hydra.composition.composer import Composer, hydra_state
+from gpt2hydra.composition.conf_file import defaults_of, read_yaml, wrong_entries
+from gpt2hydra.composition.conf_tree import ConfTree, Primary, package_of
+from gpt2hydra.composition.refusal import explain_refusal
+from gpt2hydra.composition.sources import Layer, displayed, layers_of
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation
+from gpt2hydra.config.keys import field_at
+from gpt2hydra.config.unknown_keys import unknown_below
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong, the place that has to change, and the choice with which it was found, if that is another file's."""
+
+    violation: Violation
+    where: Source
+    found_with: str = ""
+
+    def is_not(self, other: Problem) -> bool:
+        """Whether it is about another key, value or rule."""
+        one, two = self.violation, other.violation
+        if one.source is not None and one.source.kind == "file":
+            return (one.key, one.source) != (two.key, two.source)
+        return (one.key, one.rule, self.where) != (two.key, two.rule, other.where)
+
+
+@dataclass
+class Report:
+    """What was looked at, and everything that is wrong with it."""
+
+    files: list[str]
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, problem: Problem) -> None:
+        """Take a problem, unless it is told already: one value may be wrong under many choices."""
+        if all(problem.is_not(other) for other in self.problems):
+            self.problems.append(problem)
+
+
+def check_tree(tree: ConfTree) -> Report:
+    """Everything that is wrong with a conf tree, by file and line."""
+    report = Report([displayed(str(file)) for file in tree.files()])
+    for file in tree.files():
+        try:
+            read_yaml(file)
+        except ConfigError as error:
+            _report(report, error.violations, file)
+    reached: set[Path] = set()
+    for primary in tree.primaries:
+        _PrimaryCheck(tree, primary, report, reached).run()
+    _tell_what_nothing_chooses(tree, report, reached)
+    for primary in tree.primaries:
+        _tell_what_is_hidden(primary.composer, report)
+    report.problems.sort(key=lambda each: (each.where.file or "", each.where.line or 0))
+    return report
+
+
+def _report(report: Report, violations: Sequence[Violation], file: Path, found_with: str = "") -> None:
+    """Put violations at the lines that set them, in ``file`` where there is a choice."""
+    name = displayed(str(file))
+    for violation in violations:
+        told = [each for each in (violation.source, *violation.others.values()) if each is not None and each.kind == "file"]
+        here = next((each for each in told if each.file == name), None)
+        where = here or next(iter(told), None) or Source("file", name, 1)
+        report.add(Problem(violation, where, "" if where.file == name else found_with))
+
+
+@dataclass
+class _PrimaryCheck:
+    """One primary config, with every choice that its defaults lists leave."""
+
+    tree: ConfTree
+    primary: Primary
+    report: Report
+    reached: set[Path]
+
+    def run(self) -> None:
+        file = self.tree.folder / f"{self.primary.name}.yaml"
+        self._reach(file, "")
+        if self.primary.root is None:
+            self.report.notes.append(
+                f"{displayed(str(file))} lists no schema that is known here, so that its values are not checked;"
+                " --app names the program that has it"
+            )
+        if not _readable(file):
+            return
+        self._try([], file, "")
+        for group in self.primary.groups:
+            for option in self.primary.options(group):
+                self.option(group, option)
+
+    def option(self, group: str, option: str, plus: str = "") -> bool:
+        """Check one option of a group; whether nothing is wrong with it."""
+        folder = group.partition("@")[0]
+        file = self._file(folder, option)
+        if file is None:  # a config that Python stored
+            return self._try([f"{plus}{group}={option}"], self.tree.folder / f"{self.primary.name}.yaml", "")
+        self._reach(file, folder)
+        return _readable(file) and self._try([f"{plus}{group}={option}"], file, folder)
+
+    def _try(self, choice: list[str], file: Path, group: str) -> bool:
+        violations = self._violations([*self._open_choices(choice), *choice])
+        placed = [each for each in violations if each.source is not None and each.source.kind == "file"]
+        if len(placed) < len(violations):  # the defaults list of this file, or of one that it takes in, is refused
+            taken = [(one, within) for one, within in self._taken_in(file, group) if _readable(one)]
+            wrong = [each for one, within in taken for each in wrong_entries(one, within, self.primary)]
+            if wrong:
+                violations = [*placed, *wrong, *self._wrong_values(file, group)]
+        _report(self.report, violations, file, " ".join(choice))
+        return not violations
+
+    def _open_choices(self, choice: list[str]) -> list[str]:
+        """An option of each group that is to be chosen on the command line (``model: ???``)."""
+        chosen = {each.partition("=")[0] for each in choice}
+        return [
+            f"{group}={self.primary.options(group)[0]}"
+            for group, option in self.primary.groups.items()
+            if option == "???" and group not in chosen and self.primary.options(group)
+        ]
+
+    def _violations(self, overrides: list[str]) -> list[Violation]:
+        composer, root = self.primary.composer, self.primary.root
+        try:
+            with hydra_state():
+                composer.full(overrides)  # the hydra node too, which the gate leaves aside
+            if root is not None:
+                composer.instantiate(overrides)
+        except Exception as error:
+            found = explain_refusal(composer, overrides, error).violations
+            return [each for each in found if not _is_left_open(each, root)]
+        return []
+
+    def _file(self, group: str, option: str) -> Path | None:
+        """Where Hydra finds an option: the first folder of the search path that has it."""
+        folders = _folders(self.primary.composer)
+        return next((file for folder in folders if (file := folder / group / f"{option}.yaml").is_file()), None)
+
+    def _reach(self, file: Path, group: str) -> None:
+        self.reached.update(one.resolve() for one, _ in self._taken_in(file, group, every_option=True))
+
+    def _taken_in(
+        self, file: Path, group: str, seen: frozenset[Path] = frozenset(), *, every_option: bool = False
+    ) -> Iterator[tuple[Path, str]]:
+        """A file and those that its defaults list takes in, or could take in, with the groups that they are in."""
+        if file in seen:
+            return
+        yield file, group
+        try:
+            entries = defaults_of(file, group)
+        except ConfigError:
+            return
+        for entry in entries:
+            if entry.options is None:
+                within, _, name = entry.path.rpartition("/")
+                names = [name]
+            else:
+                opens = every_option and entry.word != "override"
+                within, names = entry.path, self.primary.options(entry.path) if opens else [*entry.options]
+            for name in names:
+                taken = self._file(within, name)
+                if taken is not None:
+                    yield from self._taken_in(taken, within, seen | {file}, every_option=every_option)
+
+    def _wrong_values(self, file: Path, group: str) -> Iterator[Violation]:
+        """Values of a file that is not composed, for its defaults list is wrong, which no composition could make right."""
+        root = self.primary.root
+        if root is None:
+            return
+        package = package_of(file, group) if group else ""
+        name = f"{group}/{file.stem}" if group else file.stem
+        with hydra_state():
+            layers = [*layers_of(self.primary.composer.repository(), name)]
+        for layer in layers:
+            yield from _wrong_leaves(layer, package, root)
+
+
+def _wrong_leaves(layer: Layer, key: str, root: type[Checked]) -> Iterator[Violation]:
+    if key.partition(".")[0] == "hydra":
+        return
+    known = field_at(root, key) if key else None
+    if isinstance(layer.value, dict):
+        for name, below in layer.value.items():
+            yield from _wrong_leaves(below, f"{key}.{name}".lstrip("."), root)
+    elif known is None:
+        yield dataclasses.replace(unknown_below(root, key, layer.value), source=layer.source)
+    elif "rule" in known.metadata and not (isinstance(layer.value, str) and ("${" in layer.value or layer.value == "???")):
+        rule = known.metadata["rule"].problem(layer.value)
+        if rule:
+            yield Violation(key, layer.value, rule, source=layer.source)
+
+
+def _is_left_open(violation: Violation, root: type[Checked] | None) -> bool:
+    """Whether nothing is wrong but that a value is still to be given."""
+    return root is not None and violation.value in (ABSENT, "???") and field_at(root, violation.key) is not None
+
+
+def _readable(file: Path) -> bool:
+    try:
+        read_yaml(file)
+    except ConfigError:
+        return False
+    return True
+
+
+# --------------------------------------------------------------------------------------- files that are of no use
+
+
+def _folders(composer: Composer) -> list[Path]:
+    """The folders of YAML files that Hydra searches, the first one first; Hydra's own left out."""
+    found = []
+    for source in composer.repository().get_sources():
+        if source.scheme() == "file":
+            found.append(Path(source.path))
+        elif source.scheme() == "pkg" and not source.path.startswith("hydra."):
+            found.append(Path(str(importlib.resources.files(source.path))))
+    return found
+
+
+def _tell_what_nothing_chooses(tree: ConfTree, report: Report, reached: set[Path]) -> None:
+    for file in tree.files():
+        within = file.relative_to(tree.folder)
+        group = within.parent.as_posix()
+        if file.resolve() in reached or within.parts[0] == "hydra" or not _readable(file):
+            continue
+        if file.suffix == ".yml":
+            rule = "is never read: Hydra takes .yaml files only"
+        elif any(_PrimaryCheck(tree, primary, Report([]), set()).option(group, file.stem, "+") for primary in tree.primaries):
+            continue  # +group=option adds it
+        else:
+            rule = f"nothing can choose it: no defaults list names the group {group}"
+        _report(report, [Violation(displayed(str(file)), rule=rule)], file)
+
+
+def _tell_what_is_hidden(composer: Composer, report: Report) -> None:
+    """Tell the files of which another folder of the search path has one of the same name."""
+    folders = _folders(composer)
+    for number, folder in enumerate(folders):
+        for file in sorted(folder.rglob("*.yaml")):
+            name = file.relative_to(folder)
+            first = next((before / name for before in folders[:number] if (before / name).is_file()), None)
+            if first is not None and first.resolve() != file.resolve():
+                rule = f"is never read: {displayed(str(first))} comes before it in the search path"
+                _report(report, [Violation(displayed(str(file)), rule=rule)], file)

@@ -1,0 +1,146 @@
+"""Every planted mistake of a conf tree is found, with its file and line."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gpt2hydra.composition.conf_tree import ConfTree
+from gpt2hydra.composition.tree_check import Report, check_tree
+from gpt2hydra.config.gpt2 import CONF_DIR
+
+GLOBAL = "# @package _global_\n"
+
+MISTAKES = {
+    "model/range.yaml": ("n_layer: 2\nn_embd: 0\n", {2: "must be ≥ 1 and ≤ 1,000,000"}),
+    "model/kind.yaml": ("n_layer: twelve\nn_hed: 3\n", {1: "must be an integer", 2: "unknown key; did you mean model.n_head?"}),
+    "model/computed.yaml": ("n_layer: 2\nn_inner: 5\n", {2: "is computed"}),
+    "model/twice.yaml": ("n_layer: 2\nn_head: 4\nn_layer: 3\n", {3: "found duplicate key n_layer"}),
+    "model/syntax.yaml": ("n_layer: 2\n  n_head: 4\n", {2: "is not YAML"}),
+    "model/octal.yaml": ("\n\nn_layer: 014\n", {3: "in the file, write 14"}),
+    "model/list.yaml": ("- n_layer\n", {1: "must be a YAML file of key: value lines, not a list"}),
+    "model/latin.yaml": ("n_layer: 2\n# gr\udcfcn\n", {2: "is not UTF-8"}),
+    "model/other.yml": ("n_layer: 2\n", {1: "Hydra takes .yaml files only"}),
+    "hardware/text.yaml": ("memory_gb: 3\nname: no\n", {2: "YAML reads it as false"}),
+    "experiment/relation.yaml": (GLOBAL + "model:\n  n_embd: 770\n  n_layer: 3\n", {3: "must divide model.n_embd = 770"}),
+    "experiment/option.yaml": (
+        GLOBAL + "defaults:\n- override /tokenizer: gpt3\ntraining:\n  seed: -1\n  sed: 3\n",
+        {3: "did you mean gpt2?", 5: "must be ≥ 0", 6: "unknown key; did you mean training.seed?"},
+    ),
+    "experiment/group.yaml": (GLOBAL + "defaults:\n  - override /modle: small\n", {3: "did you mean /model?"}),
+    "experiment/again.yaml": (GLOBAL + "defaults:\n  - /model: large\n", {3: "write 'override /model'"}),
+    "experiment/config.yaml": (GLOBAL + "defaults: [quikstart]\n", {2: "did you mean quickstart?"}),
+    "experiment/entry.yaml": (GLOBAL + "defaults: {model: xl}\n", {2: "must be a list"}),
+    "experiment/dotted.yaml": (GLOBAL + "training.seed: 3\n", {2: "must be nested in YAML"}),
+    "experiment/nothing.yaml": (GLOBAL + "training:\n  seq_len: ${model.n_pos}\n", {3: "refers to a key that does not exist"}),
+    "experiment/hydra.yaml": (GLOBAL + "hydra:\n  swep: {dir: x}\n", {3: "is refused by Hydra"}),
+    "experiment/package.yaml": ("training:\n  seed: 3\n", {1: "lacks its first line: # @package _global_"}),
+    "debug/alone.yaml": ("x: 1\n", {1: "no defaults list names the group debug"}),
+}
+"""File → its text, and line → what is said of it."""
+
+RIGHT = {
+    "model/open.yaml": "n_layer: ???\nn_head: ${.n_layer}\n",
+    "experiment/on_another.yaml": GLOBAL + "defaults:\n  - quickstart\n  - override /model: xl\n  - _self_\n",
+    "experiment/part/shared.yaml": "seed: 3\n",
+    "experiment/takes_in.yaml": GLOBAL + "defaults:\n  - part/shared@training\n  - _self_\ndata:\n  path: ???\n",
+    "extra/added.yaml": GLOBAL + "training:\n  seed: 3\n",
+    "hydra/job_logging/mine.yaml": "version: 1\n",
+    "train_long.yaml": "defaults:\n  - train\n  - _self_\n  - override model: ???\ntraining:\n  max_steps: 9000\n",
+}
+"""Nothing is wrong with these."""
+
+
+@pytest.fixture
+def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ConfTree]:
+    """A copy of our own tree with more files, in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(CONF_DIR, "conf")
+
+    def files(**texts: str) -> ConfTree:
+        for name, text in texts.items():
+            file = Path("conf", name)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(text.encode("utf-8", "surrogateescape"))
+        return ConfTree(Path("conf"))
+
+    return files
+
+
+def found(report: Report) -> list[tuple[str, int]]:
+    return [(str(each.where.file), each.where.line or 0) for each in report.problems]
+
+
+def test_our_own_tree_is_right() -> None:
+    report = check_tree(ConfTree(CONF_DIR))
+    assert (report.problems, report.notes, len(report.files)) == ([], [], len([*CONF_DIR.rglob("*.yaml")]))
+
+
+def test_every_mistake_is_found_with_its_line(plant: Callable[..., ConfTree]) -> None:
+    report = check_tree(plant(**{name: text for name, (text, _) in MISTAKES.items()}))
+    assert found(report) == sorted((f"conf/{name}", line) for name, (_, lines) in MISTAKES.items() for line in lines)
+    for problem in report.problems:
+        said = MISTAKES[str(problem.where.file).removeprefix("conf/")][1][problem.where.line or 0]
+        assert said in problem.violation.rule
+        assert problem.found_with == ""
+
+
+def test_what_is_right_is_not_blamed(plant: Callable[..., ConfTree]) -> None:
+    assert check_tree(plant(**RIGHT)).problems == []
+
+
+def test_a_mistake_of_a_primary_config_is_told_once(plant: Callable[..., ConfTree]) -> None:
+    text = (CONF_DIR / "train.yaml").read_text(encoding="utf-8").replace("seq_len: ${model.n_positions}", "seq_len: 0")
+    line = text.splitlines().index("  seq_len: 0") + 1
+    assert found(check_tree(plant(**{"train.yaml": text}))) == [("conf/train.yaml", line)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rule"),
+    [
+        pytest.param("- train_schema", "- train_shema", "there is no such config; did you mean train_schema?", id="schema"),
+        pytest.param("- tokenizer: bytes", "- tokenizer: byte", "must be one of bytes, gpt2; did you mean bytes?", id="option"),
+        pytest.param("- hardware: this", "- hardwar: this", "there is no such group; did you mean hardware?", id="group"),
+    ],
+)
+def test_a_wrong_defaults_list_of_a_primary_config_has_its_line(
+    plant: Callable[..., ConfTree], before: str, after: str, rule: str
+) -> None:
+    text = (CONF_DIR / "train.yaml").read_text(encoding="utf-8").replace(before, after)
+    line = next(number for number, each in enumerate(text.splitlines(), 1) if after in each)
+    report = check_tree(plant(**{"train.yaml": text}))
+    assert ("conf/train.yaml", line) in found(report)
+    assert rule in report.problems[found(report).index(("conf/train.yaml", line))].violation.rule
+
+
+def test_a_file_behind_another_of_its_name_is_told(plant: Callable[..., ConfTree]) -> None:
+    tree = plant()
+    Path("mine/model").mkdir(parents=True)
+    Path("mine/model/small.yaml").write_text("n_layer: 3\n")
+    tree = ConfTree(Path("conf"), extra_dir="mine")
+    (hidden,) = check_tree(tree).problems
+    assert (str(hidden.where), hidden.violation.rule) == (
+        "conf/model/small.yaml:1",
+        "is never read: mine/model/small.yaml comes before it in the search path",
+    )
+
+
+def test_a_folder_of_the_search_path_is_checked_too(plant: Callable[..., ConfTree]) -> None:
+    Path("more/model").mkdir(parents=True)
+    Path("more/model/tiny.yaml").write_text("n_layer: 0\n")
+    train = (CONF_DIR / "train.yaml").read_text(encoding="utf-8").replace("hydra:\n", "hydra:\n  searchpath: [file://more]\n")
+    assert found(check_tree(plant(**{"train.yaml": train}))) == [("more/model/tiny.yaml", 1)]
+
+
+def test_a_combination_that_fails_names_the_choice(plant: Callable[..., ConfTree]) -> None:
+    report = check_tree(
+        plant(
+            **{
+                "train.yaml": "defaults: [train_schema, model: small, _self_]\nmodel:\n  n_head: 6\n",
+                "model/odd.yaml": "n_embd: 770\n",
+            }
+        )
+    )
+    at_fault = [(str(each.where), each.found_with) for each in report.problems if "must divide" in each.violation.rule]
+    assert ("conf/model/odd.yaml:1", "") in at_fault and all(where != "conf/train.yaml:3" or found for where, found in at_fault)
