@@ -95,12 +95,11 @@ def _entry(node: yaml.Node, text: str, options: tuple[str, ...] | None, group: s
 
 
 def wrong_entries(file: Path, group: str, primary: Primary) -> list[Violation]:
-    """What is wrong with a file's defaults list, read below ``primary``. It is asked once Hydra has refused to compose it.
-
-    Raises:
-        ConfigError: the file cannot be read, or has a defaults list that is none.
-    """
-    entries, name = defaults_of(file, group), displayed(str(file))
+    """What is wrong with a file's defaults list, read below ``primary``. It is asked once Hydra has refused to compose it."""
+    try:
+        entries, name = defaults_of(file, group), displayed(str(file))
+    except ConfigError as error:
+        return [*error.violations]
     own = {entry.path for entry in entries if entry.word != "override"}
     found = []
     for entry in entries:
@@ -118,7 +117,7 @@ def _wrong(entry: Entry, primary: Primary, own: set[str], *, is_primary: bool) -
         if composer.repository().config_exists(entry.path):
             return None
         folder, _, last = entry.path.rpartition("/")
-        known = composer.loader.get_group_options(folder)
+        known = primary.options(folder)
         schema = "; a program of yours registers it: name it with --app" if last.endswith("_schema") else ""
         return f"there is no such config{did_you_mean(last, known)}{schema}"
     group = f"{entry.path}@{entry.package}" if entry.package else entry.path
@@ -127,9 +126,9 @@ def _wrong(entry: Entry, primary: Primary, own: set[str], *, is_primary: bool) -
         near = closest(group, groups)
         return "overrides a group that is in no defaults list" + (f"; did you mean /{near}?" if near else "")
     if not composer.is_group(entry.path):
-        return f"there is no such group{did_you_mean(entry.path, [each for each in groups if '@' not in each])}"
+        return f"there is no such group{did_you_mean(entry.path, composer.loader.list_groups(''))}"
     if entry.word != "override" and not is_primary and group in groups:
         return f"chooses a group that {primary.name} has chosen already; write 'override /{group}'"
-    known = composer.loader.get_group_options(entry.path)
+    known = primary.options(entry.path)
     wrong = [each for each in entry.options if each not in known and each != "???"]
     return f"must be one of {', '.join(known)}{did_you_mean(wrong[0], known)}" if wrong else None

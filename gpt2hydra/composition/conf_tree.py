@@ -10,8 +10,10 @@ from functools import cached_property
 from pathlib import Path
 
 import yaml
+from hydra.core.object_type import ObjectType
 
 from gpt2hydra.composition.composer import Composer, hydra_state
+from gpt2hydra.composition.hydra_internals import defaults_list
 from gpt2hydra.composition.schema import ROOTS
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
@@ -33,13 +35,17 @@ class Primary:
     def groups(self) -> Mapping[str, str | None]:
         """Group → its usual option, of every group in the defaults list but Hydra's own. A key may be ``model@encoder``."""
         with hydra_state():
-            usual = self.composer.usual_choices()
+            try:
+                found = defaults_list(self.composer.repository(), self.name, [], prepend_hydra=True, skip_missing=True)
+            except Exception:  # it cannot be read; who composes it is told
+                return {}
+        usual = found.overrides.known_choices
         return {key: option for key, option in usual.items() if not key.startswith("hydra/")}
 
     def options(self, group: str) -> list[str]:
         """The options of a group, whatever folder of the search path they are in."""
         with hydra_state():
-            return self.composer.loader.get_group_options(group.partition("@")[0])
+            return self.composer.repository().get_group_options(group.partition("@")[0], ObjectType.CONFIG)
 
     def class_at(self, package: str) -> type[Checked] | None:
         """The class of the keys at a package: the root's own at ``""``."""
@@ -60,7 +66,7 @@ class ConfTree:
         extra_dir: one more folder to search, before this one (``--config-dir``).
 
         Raises:
-            ConfigError: it is no folder of YAML files, or has no primary config.
+            ConfigError: it is no folder, or holds no primary config.
         """
         self.folder, self._classes, self._extra_dir = folder, classes or {}, extra_dir
         if not folder.is_dir():
@@ -68,9 +74,9 @@ class ConfTree:
             raise ConfigError([Violation(str(folder), rule=f"{what}; must be a folder of YAML files, as conf/ is")])
         if extra_dir is not None and not Path(extra_dir).is_dir():
             raise ConfigError([Violation("--config-dir", extra_dir, "is not a folder")])
-        if not self.primary_names:
-            below = "; its folders have some, but a primary config stands beside them" if next(self.files(), None) else ""
-            raise ConfigError([Violation(str(folder), rule=f"holds no primary config, a YAML file such as train.yaml{below}")])
+        if not any(re.search(rb"^defaults\s*:", file.read_bytes(), re.MULTILINE) for file in folder.glob("*.yaml")):
+            rule = "holds no primary config: no YAML file that stands in it has a defaults list"
+            raise ConfigError([Violation(str(folder), rule=rule)])
 
     @property
     def primary_names(self) -> list[str]:
@@ -85,10 +91,15 @@ class ConfTree:
             for name in self.primary_names
         ]
 
-    def _class_of(self, name: str) -> type[Checked] | None:
-        if name in self._classes:
-            return self._classes[name]
-        return next((ROOTS[each] for each in strings_in_defaults(self.folder / f"{name}.yaml") if each in ROOTS), None)
+    def _class_of(self, name: str, seen: frozenset[str] = frozenset()) -> type[Checked] | None:
+        """By the schema in its defaults list, or in that of a config that the list takes in."""
+        if name in self._classes or name in seen:
+            return self._classes.get(name)
+        for entry in strings_in_defaults(self.folder / f"{name}.yaml"):
+            found = ROOTS.get(entry) or self._class_of(entry.removeprefix("/"), seen | {name})
+            if found is not None:
+                return found
+        return None
 
     def files(self, folder: Path | None = None) -> Iterator[Path]:
         """Every YAML file below the tree's folder, or another, in order; ``.yml`` too, which Hydra does not read."""

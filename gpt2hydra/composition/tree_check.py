@@ -27,13 +27,6 @@ class Problem:
     where: Source
     found_with: str = ""
 
-    def is_not(self, other: Problem) -> bool:
-        """Whether it is about another key, value or rule."""
-        one, two = self.violation, other.violation
-        if one.source is not None and one.source.kind == "file":
-            return (one.key, one.source) != (two.key, two.source)
-        return (one.key, one.rule, self.where) != (two.key, two.rule, other.where)
-
 
 @dataclass
 class Report:
@@ -44,8 +37,12 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def add(self, problem: Problem) -> None:
-        """Take a problem, unless it is told already: one value may be wrong under many choices."""
-        if all(problem.is_not(other) for other in self.problems):
+        """Take a problem, unless it is told already: a file may be taken in by many choices."""
+        one = problem.violation
+        if all(
+            (one.key, one.rule, problem.where) != (each.violation.key, each.violation.rule, each.where)
+            for each in self.problems
+        ):
             self.problems.append(problem)
 
 
@@ -85,6 +82,8 @@ class _PrimaryCheck:
     primary: Primary
     report: Report
     reached: set[Path]
+    always: set[tuple[str, Source | None]] = field(default_factory=set)
+    """What is wrong whatever is chosen."""
 
     def run(self) -> None:
         file = self.tree.folder / f"{self.primary.name}.yaml"
@@ -96,6 +95,7 @@ class _PrimaryCheck:
             )
         if not _readable(file):
             return
+        self.always = {(each.key, each.source) for each in self._violations(self._open_choices([]))}
         self._try([], file, "")
         for group in self.primary.groups:
             for option in self.primary.options(group):
@@ -112,6 +112,8 @@ class _PrimaryCheck:
 
     def _try(self, choice: list[str], file: Path, group: str) -> bool:
         violations = self._violations([*self._open_choices(choice), *choice])
+        if choice:
+            violations = [each for each in violations if (each.key, each.source) not in self.always]
         placed = [each for each in violations if each.source is not None and each.source.kind == "file"]
         if len(placed) < len(violations):  # the defaults list of this file, or of one that it takes in, is refused
             taken = [(one, within) for one, within in self._taken_in(file, group) if _readable(one)]

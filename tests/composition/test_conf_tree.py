@@ -39,14 +39,15 @@ def test_where_the_keys_of_a_file_belong(tmp_path: Path, text: str, package: str
     ("files", "rule"),
     [
         pytest.param(None, "there is no such folder; must be a folder of YAML files", id="nothing"),
-        pytest.param({}, "holds no primary config, a YAML file such as train.yaml", id="empty"),
-        pytest.param({"model/a.yaml": ""}, "a primary config stands beside them", id="groups only"),
+        pytest.param({}, "holds no primary config: no YAML file", id="empty"),
+        pytest.param({"model/a.yaml": "defaults: []"}, "holds no primary config: no YAML file", id="groups only"),
+        pytest.param({"small.yaml": "n_layer: 2"}, "holds no primary config: no YAML file", id="a group"),
     ],
 )
 def test_a_folder_that_is_no_conf_tree_is_refused(tmp_path: Path, files: dict[str, Any] | None, rule: str) -> None:
     folder = tmp_path / "conf"
     for name, text in (files or {}).items():
-        (folder / name).parent.mkdir(parents=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     if files == {}:
         folder.mkdir()
