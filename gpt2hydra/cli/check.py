@@ -13,8 +13,9 @@ import yaml
 from gpt2hydra.composition.conf_tree import ConfTree
 from gpt2hydra.composition.sources import displayed
 from gpt2hydra.composition.tree_check import Problem, Report, check_tree
-from gpt2hydra.config.errors import ABSENT, Blank, ConfigError, Typed
+from gpt2hydra.config.errors import ABSENT, ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.quoting import Blank, Typed
 from gpt2hydra.config.words import show
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gpt2hydra.composition.compose import refused_whole
 from gpt2hydra.composition.composer import Composer, hydra_state
 from gpt2hydra.composition.conf_file import defaults_of, read_yaml, wrong_entries
 from gpt2hydra.composition.conf_tree import ConfTree, Primary, package_of
-from gpt2hydra.composition.refusal import explain_refusal
 from gpt2hydra.composition.sources import Layer, displayed, layers_of
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation
@@ -135,13 +135,13 @@ class _PrimaryCheck:
     def _violations(self, overrides: list[str]) -> list[Violation]:
         composer, root = self.primary.composer, self.primary.root
         try:
-            with hydra_state():
-                composer.full(overrides)  # the hydra node too, which the gate leaves aside
-            if root is not None:
-                composer.instantiate(overrides)
-        except Exception as error:
-            found = explain_refusal(composer, overrides, error).violations
-            return [each for each in found if not _is_left_open(each, root)]
+            with refused_whole(composer, overrides):
+                with hydra_state():
+                    composer.full(overrides)  # the hydra node too, which the gate leaves aside
+                if root is not None:
+                    composer.instantiate(overrides)
+        except ConfigError as error:
+            return [each for each in error.violations if not _is_left_open(each, root)]
         return []
 
     def _file(self, group: str, option: str) -> Path | None:
