@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.schema import ROOTS, register
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
@@ -50,6 +51,10 @@ class Application:
         if config_class is not None:
             register(config_class, config_name)
         return cls(function, config_name, folder, config_class, extra)
+
+    def composer(self, extra_dir: str | None = None) -> Composer:
+        """What composes the configuration; ``extra_dir`` is searched too."""
+        return Composer(self.config_name, self.config_dir, extra_dir, frozen=True, config_class=self.config_class)
 
 
 def annotated_class(function: Job) -> type[Checked] | None:

@@ -11,12 +11,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from gpt2hydra.cli.application import application_at
 from gpt2hydra.composition.compose import compose_and_check, refused_whole
 from gpt2hydra.composition.composer import Composer, hydra_state
-from gpt2hydra.composition.schema import ROOTS
 from gpt2hydra.composition.yaml_traps import as_typed
 from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Setting, Violation, command_line
-from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.words import did_you_mean, plain, show
 
 
@@ -24,6 +24,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Add the command to those of ``gpt2hydra``."""
     parser = commands.add_parser("explain", help="who set each value", description="Print every value and who set it.")
     parser.add_argument("words", nargs="*", metavar="WORD", help="train or generate, OVERRIDES, and a KEY to look at alone")
+    parser.add_argument(
+        "--app", metavar="MODULE:FUNCTION", help="a program of your own under @gpt2hydra.main, in place of train"
+    )
     parser.add_argument("--json", action="store_true", help="print key, value and who set it for a program")
     parser.add_argument("--config-dir", metavar="DIR", help="one more folder of YAML files, as for train.py")
     parser.set_defaults(run=run)
@@ -31,10 +34,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace) -> None:
     """Print what there is to tell; a value that breaks a rule is refused after it."""
-    name = options.words.pop(0) if options.words[:1] in (["train"], ["generate"]) else "train"
+    name = options.words.pop(0) if options.app is None and options.words[:1] in (["train"], ["generate"]) else "train"
+    app = application_at(options.app or f"gpt2hydra.cli.programs:{name}")
     keys = [word for word in options.words if "=" not in word and not word.startswith("~")]
-    overrides = as_typed([word for word in options.words if word not in keys], ROOTS[f"{name}_schema"])
-    composer = Composer(name, CONF_DIR, options.config_dir, frozen=True)
+    overrides = as_typed([word for word in options.words if word not in keys], app.config_class or TrainConfig)
+    composer = app.composer(options.config_dir)
     told = histories(composer, overrides, keys)
     print(json.dumps({each.key: each.to_dict() for each in told}, indent=2) if options.json else "\n".join(map(str, told)))
     try:

@@ -161,6 +161,13 @@ def inherits_groups(config_class: type[Checked] | None) -> bool:
     return config_class is not None and issubclass(config_class, (TrainConfig, GenerateConfig))
 
 
+def file_of_option(config_path: str) -> str | None:
+    """The file that ``gpt2/model/large`` was made of, or another option of ours; None for all else."""
+    top, _, path = config_path.removesuffix(".yaml").partition("/")
+    file = CONF_DIR / f"{path}.yaml"
+    return str(file) if top == "gpt2" and path.partition("/")[0] in GROUPS and file.is_file() else None
+
+
 def register_groups() -> None:
     """Store ``gpt2/model``, ``gpt2/tokenizer`` and ``gpt2/hardware`` in Hydra. A file that cannot be read is no option."""
     for group, config_class in GROUPS.items():

@@ -19,6 +19,7 @@ from hydra.plugins.config_source import ConfigSource
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, UnionNode, ValueNode
 
 from gpt2hydra.composition.hydra_internals import Repository, declared_types, is_mapping, node_at, raw_value, yaml_loader
+from gpt2hydra.composition.schema import file_of_option
 from gpt2hydra.config.errors import DEFAULT, Source
 
 Path = tuple[Any, ...]
@@ -46,7 +47,8 @@ def layers_of(repo: Repository, config_path: str) -> Iterator[Layer]:
     source = next(each for each in repo.get_sources() if each.is_config(config_path))
     if source is not schema and schema.is_config(config_path):  # Hydra still merges a schema of the same name
         yield _read(schema, config_path)
-    yield _read(source, config_path)
+    file = file_of_option(config_path) if source is schema else None
+    yield _read_yaml(file) if file is not None else _read(source, config_path)
 
 
 def _read(source: ConfigSource, config_path: str) -> Layer:

@@ -14,6 +14,7 @@ import pytest
 
 import gpt2hydra
 from gpt2hydra import ConfigError, GPT2Config
+from gpt2hydra.cli import commands
 from gpt2hydra.composition.schema import schema_of
 from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.command_line import CommandLine, Outcome
@@ -124,6 +125,34 @@ def test_any_section_takes_a_size_of_ours(run: CommandLine, probe: ModuleType) -
         "  one.n_head = 7",
         "  label",
     ]
+
+
+def test_an_option_of_ours_is_traced_to_its_file(run: CommandLine, probe: ModuleType, package: Path) -> None:
+    outcome = run_program(run, probe, "label=two", "other.n_head=7", "one=xl")
+    assert f"(was 20, {CONF_DIR}/model/large.yaml:3)\n    try: other.n_head=8\n" in outcome.err
+    assert "  one = xl\n    is a section, chosen by gpt2/model@one\n" in outcome.err
+    assert "    try: gpt2/model@one=xl\n" in outcome.err
+
+
+def test_explain_tells_who_set_its_values(run: CommandLine, finetune: ModuleType, package: Path) -> None:
+    commands.main(["explain", "--app", "own_app.finetune:main", "lora.rank=7", "lora.rank"])
+    file = package / "conf/lora/wide.yaml"
+    assert run.capfd.readouterr().out == (
+        f"lora.rank = 7   the command line: lora.rank=7\n    was 64   {file}:1\n    was 8   the default\n"
+    )
+
+
+def test_a_shell_completes_its_keys_and_options(
+    run: CommandLine, finetune: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for typed, completed in {
+        "lora.s": [],
+        "lora.r": ["lora.rank="],
+        "lora=wi": ["lora=wide"],
+        "model=l": ["model=large"],
+    }.items():
+        monkeypatch.setenv("COMP_LINE", f"finetune.py {typed}")
+        assert run_program(run, finetune, "--shell-completion", "query=bash").out.split() == completed
 
 
 def test_a_value_that_follows_from_others_cannot_be_set(run: CommandLine, finetune: ModuleType) -> None:

@@ -66,6 +66,9 @@ def cannot_be(root: type[Checked], key: str, value: Any, groups: list[str], over
     if "computed" in field.metadata:
         return Violation(key, value, f"is computed ({field.metadata['doc']}); it cannot be set", source)
     if "section" in field.metadata:
+        chosen_by = next((group for group in groups if group.endswith(f"@{key}")), None)
+        if chosen_by and isinstance(value, str):  # one=large, where gpt2/model@one=large is meant
+            return Violation(key, value, f"is a section, chosen by {chosen_by}", source, {chosen_by: value})
         rule = f"is a section; set its keys, for example {key}.{fields_of(field.metadata['section'])[0].name}"
         return Violation(key, value, rule, source)
     obeyed: Rule = field.metadata["rule"]
