@@ -24,6 +24,9 @@ LARGEST_CONFIG = 1_000_000
 GELU = ("gelu_new", "gelu_pytorch_tanh")
 """Two names of one function, GPT-2's tanh approximation; the second is PyTorch's single kernel for it."""
 
+_INNER_WIDTH = next(field.metadata["doc"] for field in fields_of(GPT2Config) if field.name == "n_inner")
+"""The formula in words; it is also what null means to all who read such a file."""
+
 _SHAPE = tuple(field.name for field in fields_of(GPT2Config) if field.init)
 
 _ALIASES = {
@@ -54,7 +57,7 @@ _FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
 def to_hf(config: GPT2Config, end_of_text: int | None = None) -> dict[str, Any]:
     """The content of a ``config.json`` that transformers, and what else reads its files, builds the same model from.
 
-    ``n_ctx`` repeats ``n_positions`` for old readers, ``n_inner: null`` means ``4 * n_embd`` to all of them, and the
+    ``n_ctx`` repeats ``n_positions`` for old readers, ``n_inner: null`` means our formula to all of them, and the
     activation bears its oldest name, ``gelu_new``.
 
     Args:
@@ -112,7 +115,7 @@ def _shape(given: Mapping[str, Any], source: Source | None) -> GPT2Config:
     violations = [*broken, *violations]
     inner = given.get("n_inner")
     if inner is not None and not _same(inner, values.get("n_inner", inner)):
-        violations.append(Violation("n_inner", inner, f"must be null or 4 * n_embd = {values['n_inner']}"))
+        violations.append(Violation("n_inner", inner, f"must be null or {_INNER_WIDTH} = {values['n_inner']}"))
     if violations:
         raise ConfigError(replace(each, source=source) for each in violations)
     return GPT2Config(**shape)

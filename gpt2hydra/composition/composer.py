@@ -233,7 +233,7 @@ class Composer:
         if not self.folders:
             self.folders = self._source_folders()
         if self._suspicious is None:
-            self._suspicious = suspicious(file for file, *_ in yaml_files(self.folders))
+            self._suspicious = suspicious((file for file, *_ in yaml_files(self.folders)), type(config))
         if self._suspicious:
             violations = misread(self.trace(overrides), type(config))
             if violations:

@@ -7,7 +7,6 @@ In YAML ``012`` is 10, ``1:30`` is 90, ``no`` in a text field is ``False``, and 
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,24 +15,23 @@ from typing import TYPE_CHECKING
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import Violation
 from gpt2hydra.config.fields import Rule
+from gpt2hydra.config.flat_yaml import OCTAL, SEXAGESIMAL, decimal, is_misread_number, misread_rule
 from gpt2hydra.config.keys import field_at, fields_of
 from gpt2hydra.config.quoting import Typed, quoted
-from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.config.words import show
 
 if TYPE_CHECKING:
     from gpt2hydra.composition.provenance import Provenance
 
-_OCTAL = r"[-+]?0[0-9_]+"
-_SEXAGESIMAL = r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"
-_MISREAD_NUMBER = re.compile(f"{_OCTAL}|{_SEXAGESIMAL}")  # YAML 1.1, yaml.org/type/int.html and float.html
 
-
-@functools.cache
-def _screen() -> re.Pattern[str]:
-    texts = "|".join(sorted({name for root in (TrainConfig, GenerateConfig) for name in _text_fields(root)}))
-    number, word = f"(?:{_OCTAL}|{_SEXAGESIMAL})", r"(?:[-+.0-9][^\s,}#]*|yes|no|on|off|true|false)"
-    return re.compile(rf":[ \t]+(?:\?\?\?|{number})(?![^\s,}}])|\b(?:{texts})['\"]?:[ \t]+{word}(?![^\s,}}])", re.IGNORECASE)
+def _screen(config_class: type[Checked]) -> re.Pattern[str]:
+    """What a line looks like that may be misread."""
+    found = rf":[ \t]+(?:\?\?\?|{OCTAL}|{SEXAGESIMAL})(?![^\s,}}])"
+    texts = "|".join(sorted(set(_text_fields(config_class))))
+    if texts:
+        word = r"(?:[-+.0-9][^\s,}#]*|yes|no|on|off|true|false)"
+        found += rf"|\b(?:{texts})['\"]?:[ \t]+{word}(?![^\s,}}])"
+    return re.compile(found, re.IGNORECASE)
 
 
 def _text_fields(config_class: type[Checked]) -> Iterable[str]:
@@ -44,9 +42,10 @@ def _text_fields(config_class: type[Checked]) -> Iterable[str]:
             yield field.name
 
 
-def suspicious(files: Iterable[str | Path]) -> bool:
+def suspicious(files: Iterable[str | Path], config_class: type[Checked]) -> bool:
     """Whether one of the YAML files may hold a value that YAML reads otherwise than a person does."""
-    return any(_screen().search(Path(file).read_text(encoding="utf-8", errors="replace")) for file in files)
+    screen = _screen(config_class)
+    return any(screen.search(Path(file).read_text(encoding="utf-8", errors="replace")) for file in files)
 
 
 def misread(provenance: Provenance, root: type[Checked]) -> list[Violation]:
@@ -70,18 +69,8 @@ def _problem(written: str, value: object, rule: Rule) -> str | None:
     if rule.kind is str and not isinstance(value, str) and value is not None and str(value) != written:
         return f"is text, but YAML reads it as {show(value)}; in the file, put it in quotes: '{written}'"
     if rule.kind in (int, float) and is_misread_number(written) and str(value) != decimal(written):
-        return f"YAML reads it as {show(value)}; in the file, write {decimal(written) or value}"
+        return misread_rule(written, value)
     return None
-
-
-def is_misread_number(written: str) -> bool:
-    """Whether YAML 1.1 takes the text for a number of base 8 or 60."""
-    return _MISREAD_NUMBER.fullmatch(written) is not None
-
-
-def decimal(written: str) -> str:
-    """``012`` → ``12``; nothing where no decimal number was meant."""
-    return "" if ":" in written else str(int(written.replace("_", "")))  # int('012') is 12
 
 
 # ------------------------------------------------------------------------------------------------ text as it was typed

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Source, Violation
 from gpt2hydra.config.fields import Broken, Relation, computed, integer, number, relation
+from gpt2hydra.config.flat_yaml import read_flat_yaml
 from gpt2hydra.config.words import did_you_mean
 
 _BESIDE = Path(__file__).resolve().parent.parent
@@ -90,14 +90,21 @@ class GPT2Config(Checked):
             rule = f"is not a size; known: {', '.join(known)}{did_you_mean(str(name), known)}"
             raise ConfigError([Violation("model", name, rule)])
         try:
-            return cls.from_dict(_read_flat_yaml(file))
+            return cls.from_dict(read_flat_yaml(file, cls, "model"))
         except ConfigError as error:
-            raise ConfigError(replace(each, source=Source("file", str(file))) for each in error.violations) from None
+            source = Source("file", str(file))
+            raise ConfigError(replace(each, source=each.source or source) for each in error.violations) from None
 
     @classmethod
     def presets(cls) -> dict[str, GPT2Config]:
-        """Every size in ``conf/model/``, by name, smallest width first."""
-        sizes = {name: cls.preset(name) for name in preset_names()}
+        """Every size in ``conf/model/``, by name, smallest width first.
+
+        A file that is refused is left out; :meth:`preset` says why.
+        """
+        sizes = {}
+        for name in preset_names():
+            with suppress(ConfigError):
+                sizes[name] = cls.preset(name)
         return dict(sorted(sizes.items(), key=lambda item: (item[1].n_embd, item[1].n_layer)))
 
     @classmethod
@@ -127,30 +134,9 @@ def preset_names() -> list[str]:
 
 
 def _sizes_for_hints() -> dict[str, dict[str, Any]]:
-    try:
-        return {name: _read_flat_yaml(MODEL_DIR / f"{name}.yaml") for name in preset_names()}
-    except ConfigError:  # a hint must not fail where the message it decorates would not
-        return {}
-
-
-def _read_flat_yaml(file: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_loader())  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise ConfigError([Violation("model", file.stem, f"cannot be read: {error}", Source("file", str(file)))]) from None
-    if content is not None and not isinstance(content, dict):
-        raise ConfigError([Violation("model", file.stem, "must be a YAML file of key: value lines", Source("file", str(file)))])
-    return content or {}
-
-
-@functools.cache
-def _loader() -> Any:
-    """PyYAML's safe loader, with ``1e-5`` a float, as it is for OmegaConf (YAML 1.1 reads it as text)."""
-    import yaml
-
-    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    loader: Any = type("FlatLoader", (base,), {})
-    loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789"))
-    return loader
+    """What the files say, valid or not; one that cannot be read is left out."""
+    sizes = {}
+    for name in preset_names():
+        with suppress(ConfigError):
+            sizes[name] = read_flat_yaml(MODEL_DIR / f"{name}.yaml", GPT2Config, "model")
+    return sizes

@@ -13,8 +13,11 @@ from gpt2hydra.config.fields import Broken, Relation, choice, flag, integer, num
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.quoting import Blank
 
-VOCABULARIES = {"bytes": 257, "gpt2": 50257}
-"""Tokenizer → its symbols: 256 byte values and end-of-text; OpenAI's vocab.json."""
+BYTES_END_OF_TEXT = 256
+"""End-of-text of the byte tokenizer; its other tokens are the values of the bytes."""
+
+VOCABULARIES = {"bytes": BYTES_END_OF_TEXT + 1, "gpt2": 50257}
+"""Tokenizer → its symbols; gpt2: those of OpenAI's vocab.json."""
 
 LARGEST_BATCH = 1_000_000
 """Sequences. More at once are a mistake, not a setting."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt2hydra.config.run import TokenizerConfig
+from gpt2hydra.config.run import BYTES_END_OF_TEXT, VOCABULARIES, TokenizerConfig
 from gpt2hydra.data import parquet, text, tokenizer
 from gpt2hydra.data.tokens import Array
 
@@ -27,9 +27,9 @@ class Encoder:
 
     def __init__(self, config: TokenizerConfig) -> None:
         self.bpe = None if config.name == "bytes" else tokenizer.load(config)
-        size = 257 if self.bpe is None else self.bpe.size
+        size = VOCABULARIES["bytes"] if self.bpe is None else self.bpe.size
         self.dtype = np.dtype("<u2" if size <= 2**16 else "<u4")
-        end = 256 if self.bpe is None else self.bpe.end_of_text
+        end = BYTES_END_OF_TEXT if self.bpe is None else self.bpe.end_of_text
         self.end_of_text = np.array([] if end is None else [end], self.dtype)
 
     def tokens(self, file: Path, progress: Progress = lambda count: None) -> Iterator[Array]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.quoting import Blank
-from gpt2hydra.config.run import TokenizerConfig
+from gpt2hydra.config.run import BYTES_END_OF_TEXT, TokenizerConfig
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.config.words import show
 
@@ -96,8 +96,8 @@ def load(config: TokenizerConfig) -> Tokenizer:
 
 
 def bytes_tokenizer() -> Tokenizer:
-    """Token = byte, and 256 for end-of-text."""
-    return _byte_level(dict(byte_of()) | {END_OF_TEXT: 256}, [])
+    """A token is a byte; one more is end-of-text."""
+    return _byte_level(dict(byte_of()) | {END_OF_TEXT: BYTES_END_OF_TEXT}, [])
 
 
 def from_files(vocab: Path, merges: Path) -> Tokenizer:
