@@ -14,7 +14,7 @@ from gpt2hydra.checkpoint import kept
 from gpt2hydra.checkpoint import tensors as weights
 from gpt2hydra.checkpoint.huggingface import LARGEST_CONFIG, from_hf, to_hf
 from gpt2hydra.checkpoint.whole import appears, write_json
-from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
 from gpt2hydra.config.fingerprint import fingerprints
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
@@ -165,8 +165,8 @@ def problems(config: GenerateConfig) -> list[Violation]:
     """Everything about a checkpoint that a look at the disk can refuse, without opening the weights themselves."""
     try:
         return _problems(config.checkpoint)
-    except (OSError, RuntimeError) as error:  # no permission, a name that is too long, a home that is not there
-        return [_violation(config.checkpoint, f"cannot be looked at: {getattr(error, 'strerror', None) or error}")]
+    except NO_PATH as error:
+        return [unreadable("checkpoint", config.checkpoint, error)]
 
 
 def _problems(path: str) -> list[Violation]:

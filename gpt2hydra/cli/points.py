@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.composer import Composer, task_overrides
 from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.words import reason_of
 
 MOST_POINTS = 100_000
 """An adaptive sweeper's space larger than this is checked value by value instead of point by point."""
@@ -82,7 +83,7 @@ def _read(key: str, text: str, composer: Composer) -> Override:
     try:
         return OverridesParser.create(config_loader=composer.loader).parse_overrides([text])[0]
     except Exception as error:
-        reason = str(error).partition("\n")[0].partition(" expecting ")[0]
+        reason = reason_of(error).partition(" expecting ")[0]
         rule = f"is nothing that Hydra can sweep over ({reason})"
         raise ConfigError([Violation(key, text.partition("=")[2], rule)]) from None
 

@@ -12,7 +12,7 @@ from gpt2hydra.cli.extras import install_command
 from gpt2hydra.composition.compose import compose_and_check
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.yaml_traps import as_typed
-from gpt2hydra.config.errors import ConfigError, Violation, command_line
+from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, command_line, unreadable
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data.corpus import training_tokens
@@ -90,8 +90,8 @@ def checked_file(path: str) -> Path:
             rule = f"must end in one of {', '.join(FORMATS)}"
         elif file.is_dir() or not file.absolute().parent.is_dir():
             rule = "must be a file in a folder that exists"
-    except (OSError, RuntimeError) as error:  # a name that is too long, a home that is not there
-        rule = f"cannot be written: {getattr(error, 'strerror', None) or error}"
+    except NO_PATH as error:
+        raise ConfigError([unreadable("--plot", path, error, "written")]) from None
     if rule:
         raise ConfigError([Violation("--plot", path, rule)])
     return file

@@ -36,6 +36,7 @@ from gpt2hydra.composition.schema import register_resolvers
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.quoting import Typed
+from gpt2hydra.config.words import reason_of
 from gpt2hydra.training.directory import check_directory
 from gpt2hydra.training.runs import Comparison
 
@@ -173,7 +174,7 @@ def _run(composer: Composer, composed: DictConfig, points: Mapping[int, Point], 
     except ConfigError:
         raise
     except Exception as error:
-        why = str(error.__cause__ or error).strip().partition("\n")[0]
+        why = reason_of(error.__cause__ or error)
         raise ConfigError(
             [Violation("hydra", rule=f"names a launcher, sweeper or callback that cannot be made: {why}")]
         ) from error

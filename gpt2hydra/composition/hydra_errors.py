@@ -11,7 +11,7 @@ from yaml import MarkedYAMLError
 
 from gpt2hydra.composition.sources import displayed
 from gpt2hydra.config.errors import ConfigError, Violation, command_line
-from gpt2hydra.config.words import closest, show
+from gpt2hydra.config.words import closest, reason_of, show
 
 
 def as_it_came(error: Exception) -> Violation:
@@ -26,7 +26,7 @@ def as_it_came(error: Exception) -> Violation:
 def file_error(error: Exception, name: str = "the defaults list") -> Violation:
     """An error in a YAML file, ``name`` where nothing tells which, or in what it refers to."""
     if isinstance(error, MissingConfigException):
-        first = first_line(error)
+        first = reason_of(error)
         options = f"; options: {', '.join(error.options)}" if error.options else ""
         near = closest((error.missing_cfg_file or "").rsplit("/", 1)[-1], error.options or ())
         return Violation(
@@ -70,13 +70,8 @@ def grammar(error: Exception, key: str) -> str:
     if isinstance(error, ValueError) and "digits" in str(error):
         return "has too many digits"
     hint = f"; put it in quotes if it is text: \"{key}='...'\"" if isinstance(error, HydraException) else ""
-    reason = first_line(error).partition(" expecting ")[0]
+    reason = reason_of(error).partition(" expecting ")[0]
     return f"is not an override that Hydra can read ({reason}){hint}"
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its name where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @contextmanager
@@ -85,5 +80,4 @@ def resolving(key: str, written: object) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # resolvers raise what they like
-        reason = str(error).strip().partition("\n")[0]
-        raise ConfigError([Violation(key, written, f"cannot be resolved: {reason}")]) from error
+        raise ConfigError([Violation(key, written, f"cannot be resolved: {reason_of(error)}")]) from error

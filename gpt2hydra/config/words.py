@@ -19,6 +19,12 @@ def show(value: object, width: int = 80) -> str:
     return text if len(text) <= width else f"{text[: width - 20]}... ({len(text):,} characters)"
 
 
+def reason_of(error: BaseException) -> str:
+    """Why somebody else's code failed: the system's word for it, the first line of what it said, or its name."""
+    said = str(getattr(error, "strerror", None) or error).strip()
+    return (said.splitlines() or [type(error).__name__])[0]
+
+
 def plain(value: object) -> Any:
     """A value in JSON's types; what JSON lacks (NaN, an enormous integer, an object) as :func:`show` has it."""
     if isinstance(value, Mapping):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
 from gpt2hydra.config.run import VOCABULARIES, TrainConfig, TrainingConfig
 from gpt2hydra.config.words import show
 from gpt2hydra.data import cache, parquet, shards, text, tokenizer
@@ -101,8 +101,8 @@ def _path_problems(key: str, path: str | None, limit: int) -> list[Violation]:
         )
     try:
         return _file_problems(key, path, limit)
-    except (OSError, RuntimeError) as error:  # no permission, a name that is too long, a home that is not there
-        return [Violation(key, path, f"cannot be looked at: {getattr(error, 'strerror', None) or error}")]
+    except NO_PATH as error:
+        return [unreadable(key, path, error)]
 
 
 def _has_reference() -> bool:
@@ -208,9 +208,8 @@ def _cache_problems(config: TrainConfig) -> list[Violation]:
     large = [file for path in (config.data.path, config.data.validation_path) if path for file in _for_cache(path)]
     try:
         return cache.problems(large, config) if large else []
-    except (OSError, RuntimeError) as error:
-        rule = f"cannot be looked at: {getattr(error, 'strerror', None) or error}"
-        return [Violation("data.cache_dir", config.data.cache_dir, rule)]
+    except NO_PATH as error:
+        return [unreadable("data.cache_dir", config.data.cache_dir, error)]
 
 
 def _for_cache(path: str) -> list[Path]:

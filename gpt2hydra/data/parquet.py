@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from gpt2hydra.config.words import reason_of
+
 SUFFIX = ".parquet"
 COLUMN = "text"
 ROWS = 256
@@ -29,7 +31,7 @@ def problem(file: Path) -> str:
                 return f"must have text in its column '{COLUMN}', not {kind}"
             return "" if table.metadata.num_rows else "has no rows"
     except (pyarrow.ArrowException, OSError) as error:
-        return f"is no parquet file that can be read: {str(error).splitlines()[0]}"
+        return f"is no parquet file that can be read: {reason_of(error)}"
 
 
 def rows(file: Path) -> Iterator[str]:

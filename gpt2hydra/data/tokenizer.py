@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
 from gpt2hydra.config.quoting import Blank
 from gpt2hydra.config.run import BYTES_END_OF_TEXT, TokenizerConfig
 from gpt2hydra.config.strict_json import read_json
-from gpt2hydra.config.words import show
+from gpt2hydra.config.words import reason_of, show
 
 if TYPE_CHECKING:
     import tokenizers
@@ -192,7 +192,7 @@ def files(path: str) -> tuple[Path, Path]:
     try:
         vocab, merges = (Path(hf_hub_download(path, name)) for name in FILES)
     except Exception as error:  # the hub's client raises its own, those of its transport and the system's
-        raise ConfigError([not_fetched(path, str(error).splitlines()[0])]) from None
+        raise ConfigError([not_fetched(path, reason_of(error))]) from None
     return vocab, merges
 
 
@@ -211,9 +211,8 @@ def problems(config: TokenizerConfig, vocab_size: int) -> list[Violation]:
         return []
     try:
         return _path_problems(config.path, vocab_size)
-    except (OSError, RuntimeError) as error:  # no permission, a name that is too long, a home that is not there
-        rule = f"cannot be looked at: {getattr(error, 'strerror', None) or error}"
-        return [Violation("tokenizer.path", config.path, rule)]
+    except NO_PATH as error:
+        return [unreadable("tokenizer.path", config.path, error)]
 
 
 def _path_problems(path: str, vocab_size: int) -> list[Violation]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation
 from gpt2hydra.config.run import GenerateConfig
+from gpt2hydra.config.words import reason_of
 
 LARGEST_FILE = 100_000_000
 """Bytes; far more prompts than anybody waits for."""
@@ -28,8 +29,8 @@ def prompts(config: GenerateConfig) -> list[str]:
         lines = file.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise _refused(config, f"must be UTF-8; byte {error.start:,} is not") from None
-    except (OSError, RuntimeError) as error:  # no permission, a name that is too long, a home that is not there
-        raise _refused(config, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except NO_PATH as error:
+        raise _refused(config, f"cannot be read: {reason_of(error)}") from None
     found = [line.removesuffix("\r") for line in lines if line.strip()]
     if not found:
         raise _refused(config, "holds no prompt; each line is one")

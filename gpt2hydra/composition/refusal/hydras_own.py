@@ -10,12 +10,11 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.hydra_errors import first_line
 from gpt2hydra.composition.refusal.overrides import Overrides
 from gpt2hydra.composition.refusal.values import nested
 from gpt2hydra.config.errors import Violation, command_line
 from gpt2hydra.config.quoting import Typed
-from gpt2hydra.config.words import closest
+from gpt2hydra.config.words import closest, reason_of
 
 
 def refused_overrides(composer: Composer, overrides: Overrides) -> Iterator[Violation]:
@@ -34,7 +33,7 @@ def _refused(override: Override, error: Exception, known: Any) -> Violation:
     for section in sections:
         known = known.get(section) if isinstance(known, DictConfig) and section in known else {}
     if not isinstance(known, DictConfig) or last in known:
-        return Violation(key, value, f"is refused by Hydra: {first_line(error.__cause__ or error).rstrip('.')}", typed)
+        return Violation(key, value, f"is refused by Hydra: {reason_of(error.__cause__ or error).rstrip('.')}", typed)
     near = closest(last, map(str, known))
     meant = ".".join(["hydra", *sections, near or ""])
     rule = f"unknown key of Hydra's own config{f'; did you mean {meant}?' if near else ''}"
@@ -48,4 +47,4 @@ def refused_keys(leaves: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any, 
         try:
             known.merge_with(nested(key, value))
         except Exception as error:
-            yield key, value, f"is refused by Hydra: {first_line(error)}"
+            yield key, value, f"is refused by Hydra: {reason_of(error)}"
