@@ -58,18 +58,9 @@ def _random_override(rng: random.Random) -> str:
 def _random_value(rng: random.Random, rule: Any) -> str:
     if rule.kind is str and not rule.choices:
         return "".join(rng.choice("ab.txt" + SIGNS) for _ in range(rng.randint(1, 10)))
-    numbers = [
-        str(rng.randint(-2, 2000)),
-        f"{rng.random() * 3:.3g}",
-        "1,000",
-        "0,01",
-        "7",
-        "12.0",
-        "nan",
-        "1e9",
-        "${model.n_head}",
-    ]
-    return rng.choice([*numbers, "abc", "true", "yes", "null", *(each[:-1] for each in rule.choices), *rule.choices])
+    numbers = [str(rng.randint(-2, 2000)), f"{rng.random() * 3:.3g}", "1,000", "0,01", "7", "12.0", "nan", "1e9"]
+    words = ["abc", "true", "yes", "null", "${model.n_head}", *(each[:-1] for each in rule.choices), *rule.choices]
+    return str(rng.choice([*numbers, *words]))
 
 
 # ------------------------------------------------------------------------------------------------------- the dry run

@@ -20,6 +20,7 @@ from gpt2hydra.composition.schema import class_of_schema, known_classes
 from gpt2hydra.config.checked import Checked, build, check, missing
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.keys import field_at, fields_of, place
+from gpt2hydra.config.words import reason_of
 
 C = TypeVar("C", bound=Checked)
 
@@ -182,9 +183,5 @@ def _unresolvable(config: DictConfig, key: Any, path: str, root: type[Checked], 
     elif isinstance(error, InterpolationResolutionError) and "Environment variable" in str(error):
         rule = "refers to an environment variable that is not set"
     else:
-        rule = f"cannot be resolved: {_first_line(error)}"
+        rule = f"cannot be resolved: {reason_of(error)}"
     return Violation(path, raw, rule)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
