@@ -2,7 +2,7 @@
 
 Symbols as in :mod:`gpt2hydra.sizing.counts`; E is the bytes of a number that enters a matrix product, R of one in the
 residual stream. :meth:`Step.saved`, :meth:`Step.loss` and :meth:`Step.copies` are exact: byte for byte on the CPU in
-``tests/sizing/test_counts.py``; for CUDA's kernels they were so on 180 random steps, read off PyTorch's autograd and autocast
+``tests/sizing/test_step.py``; for CUDA's kernels they were so on 180 random steps, read off PyTorch's autograd and autocast
 dispatch over tensors without data. :mod:`gpt2hydra.sizing.memory` finds the peak.
 """
 
@@ -98,10 +98,13 @@ class Step(Checked):
         """
         d, tokens = self.model.n_embd, self.tokens
         embedding = 8 * tokens + 8 * self.seq_len + (self._mask(self.stream) * tokens * d if self.model.embd_pdrop else 0)
-        head = self._norm() + self.item * tokens * d
         mask = self.stream * self.batch_size * self.seq_len**2  # of causality, handed to each eager block
         masks = mask if self.gradient_checkpointing and self.attention == "eager" else 0
-        return embedding + self.model.n_layer * self.kept_block() + masks + head
+        return embedding + self.model.n_layer * self.kept_block() + masks + self.head()
+
+    def head(self) -> int:
+        """Bytes of the last layer norm, and of its output for the product with the embedding."""
+        return self._norm() + self.item * self.tokens * self.model.n_embd
 
     def kept_block(self) -> int:
         """Bytes that one block keeps until its turn: with checkpointing its input alone."""

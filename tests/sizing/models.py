@@ -8,6 +8,7 @@ from transformers import GPT2LMHeadModel
 
 from gpt2hydra import GPT2Config
 from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.training.loop import token_loss
 
 
 def shape(seed: int, **dropout: Any) -> GPT2Config:
@@ -35,3 +36,8 @@ def build(
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable({"use_reentrant": False})
     return model.train()
+
+
+def loss_of(model: Any, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The training's loss of ``targets`` (B, T) after ``inputs`` (B, T)."""
+    return token_loss(model, {"inputs": inputs, "targets": targets})

@@ -1,4 +1,4 @@
-"""The predicted memory of a training step, against published figures and common sense. Byte for byte: ``test_counts.py``."""
+"""The predicted memory of a training step, against figures of CUDA and common sense. Real steps: ``test_peak.py``."""
 
 from typing import Any
 
@@ -19,23 +19,17 @@ def memory(config: GPT2Config = SMALL, batch_size: Any = 1, seq_len: Any = 1, **
 
 
 @pytest.mark.parametrize(
-    ("size", "activations", "peak"),
-    [
-        pytest.param("small", 1_023_775_012, 3.28, id="small"),
-        pytest.param("medium", 2_379_452_996, 7.86, id="medium"),
-        pytest.param("large", 4_276_589_412, 15.62, id="large"),
-        pytest.param("xl", 6_986_372_228, 29.30, id="xl"),
-    ],
+    ("size", "activations"),
+    [("small", 1_023_775_012), ("medium", 2_379_452_996), ("large", 4_276_589_412), ("xl", 6_986_372_228)],
 )
-def test_the_four_sizes_as_measured_on_cudas_dispatch(size: str, activations: int, peak: float) -> None:
-    """Saved tensors, loss included, and peak in GB: one sequence of 1,024, bf16 autocast, flash attention, gelu_new.
+def test_the_four_sizes_as_measured_on_cudas_dispatch(size: str, activations: int) -> None:
+    """Saved tensors, loss included: one sequence of 1,024, bf16 autocast, flash attention, gelu_new.
 
     With transformers' own loss, which pads its labels by one, 8 bytes more are saved.
     """
     config = GPT2Config.preset(size)
     step = memory(config, 1, 1024, precision="bf16", attention="flash", fused_gelu=False)
     assert step.activations + step.step.loss() == activations
-    assert round(step.total / 1e9, 2) == peak
 
 
 def test_weights_gradients_and_adamw_are_16_bytes_a_parameter_and_8_in_pure_bf16() -> None:

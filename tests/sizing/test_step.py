@@ -10,8 +10,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from gpt2hydra.sizing.step import Step  # noqa: E402
-from gpt2hydra.training.loop import token_loss  # noqa: E402
-from tests.sizing.models import build, shape  # noqa: E402
+from tests.sizing.models import build, loss_of, shape  # noqa: E402
 
 CASES = [
     (seed, precision, attention, checkpointing)
@@ -37,7 +36,7 @@ def test_saved_activations_are_exact_byte_for_byte(seed: int, precision: str, at
     step = Step(config, batch, seq_len, fused_gelu=fused, device="cpu", **options)
     tokens, targets = (torch.randint(config.vocab_size, (batch, seq_len)) for _ in range(2))
     assert saved(lambda: model(tokens, use_cache=False).logits, model, precision) == step.saved() + step.copies()
-    loss = saved(lambda: token_loss(model, {"inputs": tokens, "targets": targets}), model, precision)
+    loss = saved(lambda: loss_of(model, tokens, targets), model, precision)
     assert loss == step.saved() + step.copies() + step.loss()
 
 
