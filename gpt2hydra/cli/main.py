@@ -26,7 +26,7 @@ from gpt2hydra.cli.application import ATTRIBUTE, Application, Job
 from gpt2hydra.cli.before_start import device_problems, machine_problems, note_overruled, warn_of_memory
 from gpt2hydra.cli.exit import program
 from gpt2hydra.cli.extras import require
-from gpt2hydra.cli.resume import Place, configuration_of_the_run, place_of, resumed_run
+from gpt2hydra.cli.resume import Place, changes, configuration_of_the_run, place_of, resumed_run, run_meant
 from gpt2hydra.composition.compose import compose_and_check, refused_whole
 from gpt2hydra.composition.composer import Composer, parse
 from gpt2hydra.composition.gate import instantiate
@@ -130,7 +130,7 @@ class _CommandLine:
     def run(self) -> None:
         """Do what the command line asks for; a refusal is printed and exits with 1."""
         set_version_base()
-        with program(), self._hydras_origins():
+        with program(), self._better_told():
             if self.arguments.shell_completion and any(each.startswith("query=") for each in self.arguments.overrides):
                 self._complete()
             elif self._only_looks():
@@ -141,8 +141,8 @@ class _CommandLine:
                     self._start()
 
     @contextmanager
-    def _hydras_origins(self) -> Iterator[None]:
-        """Add who set it to a violation of Hydra's own config, which provenance leaves aside."""
+    def _better_told(self) -> Iterator[None]:
+        """Add who set a key of Hydra's own config, which provenance leaves aside, and the key that a run's directory lacks."""
         try:
             yield
         except ConfigError as error:
@@ -151,6 +151,7 @@ class _CommandLine:
                 replace(each, source=typed.get(each.key)) if each.key.startswith("hydra.") and not each.source else each
                 for each in error.violations
             ]
+            told = [run_meant(each, self.config_class or TrainConfig) for each in told]
             raise error if told == list(error.violations) else ConfigError(told) from error
 
     def _only_looks(self) -> bool:
@@ -252,6 +253,8 @@ class _CommandLine:
         self._refuse(composer, [*machine_problems(config), *together(self.process, config)])
         note_overruled(composer, self.arguments.overrides)
         if getattr(config, "dry_run", False):
+            if isinstance(config, TrainConfig) and config.resume is not None:
+                sys.stderr.write(f"{self._place(composer, composed, config).words(config)}.\n\n")
             print_plan(composer, self.arguments.overrides, config)
             return
         require(self.extra)
@@ -340,7 +343,7 @@ class _CommandLine:
 
 def print_plan(composer: Composer, overrides: Sequence[str], config: Checked) -> None:
     """What would run, on standard output: ``dry_run=true``."""
-    changed = composer.trace(overrides).changes(config)
+    changed = changes(composer, overrides, config)
     if isinstance(config, TrainConfig):
         from gpt2hydra.data.corpus import training_tokens
         from gpt2hydra.sizing.plan import Plan

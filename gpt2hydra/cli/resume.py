@@ -14,7 +14,7 @@ from gpt2hydra.composition.composer import Composer, parse
 from gpt2hydra.composition.gate import config_class_of, instantiate
 from gpt2hydra.composition.schema import schema_of
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import ConfigError, Violation, command_line
+from gpt2hydra.config.errors import ConfigError, Setting, Source, Violation, command_line
 from gpt2hydra.config.keys import keys_of
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.training import record, resumable
@@ -55,6 +55,25 @@ def configuration_of_the_run(composer: Composer, composed: DictConfig, overrides
     if problems:
         raise ConfigError(map(composer.trace(overrides).blame, problems))
     return replace(config, resume=str(run.folder))
+
+
+def changes(composer: Composer, overrides: Sequence[str], config: Checked) -> list[Setting]:
+    """Every value that differs from the schema's default, with who set it: the record, of a run that goes on."""
+    found = composer.trace(overrides).changes(config)
+    if not isinstance(config, TrainConfig) or config.resume in (None, AUTO):
+        return found
+    own = Source("file", seen_from_here(Path(config.resume) / record.FILE))
+    typed = set(_set_on_the_command_line(composer, overrides, type(config)))
+    return [each if each.key in typed else replace(each, source=own) for each in found]
+
+
+def run_meant(violation: Violation, config_class: type[Checked]) -> Violation:
+    """The violation of a word that is no override, with the key that is meant where it names a run's directory."""
+    if violation.action != "word" or not (Path(violation.key) / record.FILE).is_file():
+        return violation
+    trains = issubclass(config_class, TrainConfig)
+    rule = f"is a run's directory, which {'goes on' if trains else 'generates'} with a key before it"
+    return replace(violation, rule=rule, remedy={"resume" if trains else "checkpoint": violation.key})
 
 
 def _another_directory(overrides: Sequence[str], folder: Path) -> list[Violation]:

@@ -169,7 +169,8 @@ def _headings(keys: Sequence[str]) -> Iterator[str]:
 
 
 def _shown(value: object) -> str:
-    return show(value, width=40)
+    """A float with six digits: that is enough to tell the points of a sweep."""
+    return f"{value:.6g}" if isinstance(value, float) else show(value, width=40)
 
 
 def compare(folders: Iterable[Path]) -> Comparison:

@@ -9,6 +9,7 @@ import pytest
 import gpt2hydra
 from gpt2hydra import TrainConfig
 from gpt2hydra.cli.main import output_dir
+from gpt2hydra.composition.job import set_by
 from gpt2hydra.training import record
 from gpt2hydra.training.record import recording
 from tests.command_line import CommandLine
@@ -109,15 +110,16 @@ def test_another_directory_is_refused(run: CommandLine, cut: Path) -> None:
     )
 
 
-def test_a_dry_run_shows_the_runs_own_plan(run: CommandLine, cut: Path) -> None:
-    outcome = run(f"resume={cut}", "dry_run=true")
-    assert (outcome.code, outcome.configs) == (0, [])
+def test_a_dry_run_shows_the_runs_own_plan_and_who_set_it(run: CommandLine, cut: Path) -> None:
+    outcome = run(f"resume={cut}", "training.eval_interval=7", "dry_run=true")
+    assert (outcome.code, outcome.configs, outcome.err) == (0, [], "outputs/day/time goes on after step 20 of 50.\n\n")
+    origins = [line.split() for line in outcome.out.partition("Not the default:\n")[2].splitlines()]
+    assert ["model.n_layer", "=", "2", "outputs/day/time/run.json"] in origins
+    assert ["training.eval_interval", "=", "7", "the", "command", "line"] in origins
     assert f"{gpt2hydra.sizing.parameters(own().model).total:,}" in outcome.out
 
 
 def test_the_record_says_what_was_set_beside_it_and_by_whom(run: CommandLine, cut: Path) -> None:
-    from gpt2hydra.composition.job import set_by
-
     def job(config: Any) -> None:
         with recording(config, output_dir(), set_by(config), resumed_from=20):
             pass
@@ -160,6 +162,13 @@ def test_what_is_no_run_is_refused(run: CommandLine, cut: Path, path: str, rule:
 def test_the_run_of_a_checkpoint_is_named(run: CommandLine, cut: Path) -> None:
     remedy = run("resume=outputs/day/time/checkpoints/step-000020").err.partition("try: ")[2].strip()
     assert run(remedy).code == 0
+
+
+def test_a_run_without_a_key_is_understood(run: CommandLine, cut: Path) -> None:
+    outcome = run("outputs/day/time")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert "is a run's directory" in outcome.err and outcome.err.endswith("    try: resume=outputs/day/time\n")
+    assert run("outputs/day/time", config_name="generate").err.endswith("    try: checkpoint=outputs/day/time\n")
 
 
 def test_a_run_that_goes_on_elsewhere_is_refused(run: CommandLine) -> None:
