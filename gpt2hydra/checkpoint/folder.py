@@ -19,7 +19,8 @@ from gpt2hydra.config.fingerprint import fingerprints
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.config.strict_json import read_json
-from gpt2hydra.data.tokenizer import FILES, WHOLE, Tokenizer, from_folder, read_whole
+from gpt2hydra.data.tokenizer import Tokenizer, from_folder
+from gpt2hydra.data.vocabulary import FILES, WHOLE, read_whole
 from gpt2hydra.version import __version__
 
 if TYPE_CHECKING:

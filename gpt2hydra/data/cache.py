@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import DataConfig, TokenizerConfig, TrainConfig
-from gpt2hydra.data import shards, tokenizer
+from gpt2hydra.data import shards, vocabulary
 from gpt2hydra.data.shards import Shard
 
 if TYPE_CHECKING:
@@ -237,6 +237,6 @@ def _tokenizer_digest(config: TokenizerConfig) -> str:
     if config.name == "bytes":
         return ""
     content = hashlib.blake2b(digest_size=8)
-    for file in tokenizer.files(str(config.path)):
+    for file in vocabulary.files(str(config.path)):
         content.update(file.read_bytes())
     return f"-{content.hexdigest()}"

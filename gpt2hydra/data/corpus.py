@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
 from gpt2hydra.config.run import VOCABULARIES, TrainConfig, TrainingConfig
 from gpt2hydra.config.words import show
-from gpt2hydra.data import cache, parquet, shards, text, tokenizer
+from gpt2hydra.data import cache, parquet, shards, text, vocabulary
 
 if TYPE_CHECKING:
     import torch
@@ -78,7 +78,7 @@ def _with_content(files: Iterable[Path]) -> list[Path]:
 
 def problems(config: TrainConfig) -> list[Violation]:
     """Everything about text and tokenizer that a look at the disk can refuse before the run begins."""
-    of_tokenizer = tokenizer.problems(config.tokenizer, config.model.vocab_size)
+    of_tokenizer = vocabulary.problems(config.tokenizer, config.model.vocab_size)
     limit = VOCABULARIES["bytes"] if of_tokenizer else _symbols(config)
     found = [*_path_problems("data.path", config.data.path, limit), *of_tokenizer]
     if config.data.validation_path is not None:
@@ -91,7 +91,7 @@ def _symbols(config: TrainConfig) -> int:
     folder = Path(str(config.tokenizer.path)).expanduser()
     if config.tokenizer.name == "bytes" or not folder.is_dir():
         return VOCABULARIES[config.tokenizer.name]
-    return tokenizer.vocabulary(folder / tokenizer.FILES[0])[0]
+    return vocabulary.symbols(folder)[0]
 
 
 def _path_problems(key: str, path: str | None, limit: int) -> list[Violation]:
@@ -174,11 +174,7 @@ def _exact(path: str | None, config: TrainConfig, enough: float) -> int:
     folder = Path(str(config.tokenizer.path)).expanduser()
     if exact or (config.tokenizer.name == "gpt2" and not folder.is_dir()):
         return count if exact else sum(text.sizes(path))  # no BPE has more tokens than bytes
-    least = (
-        count
-        if config.tokenizer.name == "bytes"
-        else BYTES_PER_BPE_TOKEN * count // tokenizer.vocabulary(folder / "vocab.json")[1]
-    )
+    least = count if config.tokenizer.name == "bytes" else BYTES_PER_BPE_TOKEN * count // vocabulary.symbols(folder)[1]
     if least > enough or (path is not None and _for_cache(path)):
         return least
     try:

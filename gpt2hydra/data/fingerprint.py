@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.data import text, tokenizer
+from gpt2hydra.data import text, vocabulary
 
 BLOCK = 2**20
 BLOCKS = 64
@@ -41,7 +41,8 @@ def _files(config: TrainConfig) -> Iterator[Path]:
         if path is not None:
             yield from text.files(path)
     folder = Path(config.tokenizer.path or "").expanduser()
-    yield from (folder / name for name in tokenizer.FILES if config.tokenizer.path and (folder / name).is_file())
+    if config.tokenizer.path is not None:
+        yield from (file for file in vocabulary.in_folder(folder) if file.is_file())
 
 
 def mark(file: Path) -> Mark:

@@ -165,8 +165,14 @@ def damaged(content: str) -> Callable[[Path], Path]:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda folder: folder, "must hold vocab.json and merges.txt; there is no vocab.json and no merges.txt"),
-        (lambda folder: folder / "absent", "there is no such folder; it must hold vocab.json and merges.txt"),
+        (
+            lambda folder: folder,
+            "must hold vocab.json and merges.txt, or tokenizer.json; there is no vocab.json and no merges.txt",
+        ),
+        (
+            lambda folder: folder / "absent",
+            "there is no such folder; it must hold vocab.json and merges.txt, or tokenizer.json",
+        ),
         (damaged("{"), "vocab.json is not JSON"),
         (damaged('{"a": 0}'), "vocab.json must map text to ids, <|endoftext|> included"),
         (damaged('{"a": "b", "<|endoftext|>": 1}'), "vocab.json must map text to ids, <|endoftext|> included"),

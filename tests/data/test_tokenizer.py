@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.run import TokenizerConfig
-from gpt2hydra.data.tokenizer import Tokenizer, byte_of, bytes_tokenizer, from_files, from_folder, load, vocabulary
+from gpt2hydra.data.tokenizer import Tokenizer, bytes_tokenizer, from_files, from_folder, load
 from tests.checkpoints import write_bpe
 
 pytest.importorskip("tokenizers")
@@ -59,16 +59,6 @@ def test_bytes_that_are_no_text_are_replaced() -> None:
     assert BYTES.decode([195, 104]) == "\N{REPLACEMENT CHARACTER}h"
 
 
-def test_every_byte_has_its_character() -> None:
-    assert sorted(byte_of().values()) == list(range(256))
-    assert (byte_of()["Ġ"], byte_of()["Ċ"], byte_of()["A"]) == (32, 10, 65)
-
-
-def test_vocab_json_says_how_much_it_holds(tmp_path: Path) -> None:
-    write_bpe(tmp_path, *MERGES)
-    assert vocabulary(tmp_path / "vocab.json") == (263, len("<|endoftext|>"), "")
-
-
 def test_a_saved_tokenizer_is_read_again(bpe: Tokenizer, tmp_path: Path) -> None:
     bpe.save(tmp_path, 64)
     text = "the <|endoftext|> élève\n"
@@ -94,3 +84,23 @@ def test_a_whole_file_that_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps({"decoder": {"type": "ByteLevel"}}))
     with pytest.raises(ConfigError, match="must be a byte-level BPE"):
         from_folder(tmp_path)
+
+
+def test_a_folder_may_hold_the_whole_tokenizer_in_one_file(bpe: Tokenizer, tmp_path: Path) -> None:
+    bpe.save(tmp_path, 64)
+    for name in ("vocab.json", "merges.txt"):
+        (tmp_path / name).unlink()
+    assert load(TokenizerConfig("gpt2", str(tmp_path))).encode("you the é") == bpe.encode("you the é")
+
+
+def test_what_the_library_does_not_survive_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):
+        """As pyo3's, which is no ``Exception``."""
+
+    def panics(*_: object, **__: object) -> None:
+        raise PanicException("retry-limit-in-match over")
+
+    monkeypatch.setattr("tokenizers.models.BPE", panics)
+    folder = write_bpe(tmp_path)
+    with pytest.raises(ConfigError, match="holds no byte-level BPE: retry-limit-in-match over"):
+        from_files(folder / "vocab.json", folder / "merges.txt")
