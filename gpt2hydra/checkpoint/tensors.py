@@ -111,13 +111,13 @@ def problems(folder: Path, config: GPT2Config) -> list[str]:
             for key, tensor in _header(file).items():
                 name = canonical(key)
                 if name in found:
-                    damaged.append(f"{file.name} holds {name} twice")
+                    damaged.append(f"{show(file.name)} holds {show(name)} twice")
                 elif name is not None:
                     found[name] = tensor
                 elif key.removeprefix("transformer.") == HEAD:
                     heads.append(tensor)
         except _Damaged as why:
-            damaged.append(f"{file.name} {why}")
+            damaged.append(f"{show(file.name)} {why}")
     return damaged or _misfits(found, shapes(config)) or _untied(heads, found[EMBEDDING])
 
 

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any, Literal
 
 from gpt2hydra.config.quoting import for_bash, override
-from gpt2hydra.config.words import plain, reason_of, show
+from gpt2hydra.config.words import plain, printable, reason_of, show
 
 
 class Absent(Enum):
@@ -177,7 +177,7 @@ class Violation:
             lines.append(f"  {self.origin}")
         if self.remedy:
             lines.append(f"  try: {self.suggestion}")
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
     def below(self, place: str) -> Violation:
         """The same of a part of a larger config: every key stands below ``place``."""

@@ -37,6 +37,11 @@ def plain(value: object) -> Any:
     return value if value is None or fits else show(value)
 
 
+def printable(text: str) -> str:
+    """``text`` with an escape for each character that does not print: a name from a stranger cannot forge a line."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 def show_number(value: float) -> str:
     """``10000`` → ``10,000``; a float without a needless fraction."""
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"

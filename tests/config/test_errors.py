@@ -176,3 +176,8 @@ def test_the_report_reads_as_designed() -> None:
         "    must be given: a folder\n"
         "    try: checkpoint=..."
     )
+
+
+def test_what_does_not_print_is_escaped_so_that_no_name_can_forge_a_line() -> None:
+    forged = Violation("n_head\n  try: rm", rule="has \x1b[2J\nin it")
+    assert str(forged).splitlines() == ["n_head\\n  try: rm", "  has \\x1b[2J\\nin it"]
