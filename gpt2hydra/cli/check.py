@@ -10,11 +10,10 @@ from pathlib import Path
 
 import yaml
 
-from gpt2hydra.composition.conf_tree import ConfTree
+from gpt2hydra.cli.trees import add_options, tree_of
 from gpt2hydra.composition.sources import displayed
 from gpt2hydra.composition.tree_check import Problem, Report, check_tree
 from gpt2hydra.config.errors import ABSENT, ConfigError
-from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.quoting import Blank, Typed
 from gpt2hydra.config.words import show
 
@@ -27,15 +26,15 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         description="Check each primary config, each option of each group and each experiment of a conf tree, as a run would, "
         "and tell every mistake with its file and line. Exits with 1 if there are any.",
     )
-    parser.add_argument("conf_dir", nargs="?", metavar="CONF_DIR", type=Path, default=CONF_DIR, help="by default our own")
-    parser.add_argument("--config-dir", metavar="DIR", help="one more folder of YAML files, as for train.py")
+    parser.add_argument("conf_dir", nargs="?", metavar="CONF_DIR", type=Path, help="by default the program's, or our own")
+    add_options(parser)
     parser.add_argument("--json", action="store_true", help="print for a program")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Print what is wrong; exit with 1 where anything is."""
-    tree = ConfTree(options.conf_dir, extra_dir=options.config_dir)
+    tree = tree_of(options, options.conf_dir)
     report = check_tree(tree)
     name = displayed(str(tree.folder))
     if options.json:

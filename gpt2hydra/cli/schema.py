@@ -9,11 +9,11 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from gpt2hydra.cli.trees import add_options, tree_of
 from gpt2hydra.composition.conf_tree import ConfTree
 from gpt2hydra.composition.editor_schemas import editor_schemas, linked
 from gpt2hydra.composition.sources import displayed
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.json_schema import Schema
 
 
@@ -25,17 +25,15 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         description="Write a JSON Schema (2020-12) for each kind of YAML file: DIR/train.json, model.json, ...",
     )
     parser.add_argument("--output", metavar="DIR", default="schema", help="the folder to write them into (default: schema)")
-    parser.add_argument("--link", action="store_true", help="also write a line into each YAML file that names its schema")
-    parser.add_argument(
-        "--config-dir", metavar="DIR", help="one more folder of YAML files, as for train.py; --link takes its files"
-    )
+    parser.add_argument("--link", action="store_true", help="also write a line that names it into each YAML file")
+    add_options(parser)
     parser.add_argument("--json", action="store_true", help="print all of them as one JSON object, and write nothing")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Print or write the schemas."""
-    tree = ConfTree(CONF_DIR, extra_dir=options.config_dir)
+    tree = tree_of(options)
     schemas = editor_schemas(tree)
     if options.json:
         print(json.dumps(schemas, indent=2))

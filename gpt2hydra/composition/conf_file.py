@@ -15,6 +15,8 @@ from gpt2hydra.composition.sources import displayed
 from gpt2hydra.config.errors import ConfigError, Source, Violation
 from gpt2hydra.config.words import closest, did_you_mean, kind_of
 
+UNKNOWN_SCHEMA = "no program is known that has this schema; name yours: --app module:function"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -106,7 +108,7 @@ def wrong_entries(file: Path, group: str, primary: Primary) -> list[Violation]:
         rule = _wrong(entry, primary, own, is_primary=not group)
         if rule:
             found.append(Violation(f"defaults: {entry.text}", rule=rule, source=Source("file", name, entry.line)))
-    return found
+    return [each for each in found if each.rule == UNKNOWN_SCHEMA] or found  # its groups are not known either
 
 
 def _wrong(entry: Entry, primary: Primary, own: set[str], *, is_primary: bool) -> str | None:
@@ -118,8 +120,9 @@ def _wrong(entry: Entry, primary: Primary, own: set[str], *, is_primary: bool) -
             return None
         folder, _, last = entry.path.rpartition("/")
         known = primary.options(folder)
-        schema = "; a program of yours registers it: name it with --app" if last.endswith("_schema") else ""
-        return f"there is no such config{did_you_mean(last, known)}{schema}"
+        if last.endswith("_schema") and closest(last, known, cutoff=0.85) is None:
+            return UNKNOWN_SCHEMA
+        return f"there is no such config{did_you_mean(last, known)}"
     group = f"{entry.path}@{entry.package}" if entry.package else entry.path
     groups = composer.usual_choices()
     if entry.word == "override" and group not in groups and entry.path not in own:

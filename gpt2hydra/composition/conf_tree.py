@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -47,6 +48,23 @@ class Primary:
         with hydra_state():
             return self.composer.repository().get_group_options(group.partition("@")[0], ObjectType.CONFIG)
 
+    @cached_property
+    def folders(self) -> list[Path]:
+        """The folders of YAML files that Hydra searches, the first one first; Hydra's own left out."""
+        found = []
+        with hydra_state():
+            sources = self.composer.repository().get_sources()
+        for source in sources:
+            if source.scheme() == "file":
+                found.append(Path(source.path))
+            elif source.scheme() == "pkg" and not source.path.startswith("hydra."):
+                found.append(Path(str(importlib.resources.files(source.path))))
+        return found
+
+    def file(self, group: str, option: str) -> Path | None:
+        """The file of an option, in the first folder that has it; None for a config that Python stored."""
+        return next((file for folder in self.folders if (file := folder / group / f"{option}.yaml").is_file()), None)
+
     def class_at(self, package: str) -> type[Checked] | None:
         """The class of the keys at a package: the root's own at ``""``."""
         if not package or self.root is None:
@@ -87,8 +105,8 @@ class ConfTree:
     def primaries(self) -> list[Primary]:
         """Every primary config."""
         return [
-            Primary(name, self._class_of(name), Composer(name, self.folder, self._extra_dir, frozen=True))
-            for name in self.primary_names
+            Primary(name, kind, Composer(name, self.folder, self._extra_dir, frozen=True, config_class=kind))
+            for name, kind in ((name, self._class_of(name)) for name in self.primary_names)
         ]
 
     def _class_of(self, name: str, seen: frozenset[str] = frozenset()) -> type[Checked] | None:

@@ -22,17 +22,19 @@ def editor_schemas(tree: ConfTree) -> dict[str, Schema]:
         if primary.root is not None:
             schemas[primary.name] = _file_schema([("", primary.root)], "", [primary])
     for group, primaries in tree.groups.items():
-        places = dict.fromkeys(place for primary in primaries for place in _places(tree, group, primary))
+        places = dict.fromkeys(place for primary in primaries for place in _places(group, primary))
         if places:
             schemas[group] = _file_schema([*places], group, primaries)
     return schemas
 
 
-def _places(tree: ConfTree, group: str, primary: Primary) -> list[tuple[str, type[Checked]]]:
+def _places(group: str, primary: Primary) -> list[tuple[str, type[Checked]]]:
     """Where the files of a group put their keys, and the class that they find there."""
     elsewhere = [key.partition("@")[2] for key in primary.groups if key.startswith(f"{group}@")]
-    said = [package_of(tree.folder / group / f"{option}.yaml", group) for option in primary.options(group)]
-    found = [(package, primary.class_at(package)) for package in dict.fromkeys([*elsewhere, *said])]
+    said = [package_of(file, group) for option in primary.options(group) if (file := primary.file(group, option))]
+    found = [
+        (package, primary.class_at(package)) for package in dict.fromkeys([*elsewhere, *(said or [group.replace("/", ".")])])
+    ]
     return [(package, config_class) for package, config_class in found if config_class is not None]
 
 

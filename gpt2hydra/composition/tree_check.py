@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.resources
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
+
 from gpt2hydra.composition.compose import refused_whole
-from gpt2hydra.composition.composer import Composer, hydra_state
+from gpt2hydra.composition.composer import hydra_state
 from gpt2hydra.composition.conf_file import defaults_of, read_yaml, wrong_entries
 from gpt2hydra.composition.conf_tree import ConfTree, Primary, package_of
+from gpt2hydra.composition.gate import instantiate
 from gpt2hydra.composition.sources import Layer, displayed, layers_of
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation
+from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.keys import field_at
 from gpt2hydra.config.unknown_keys import unknown_below
 
@@ -59,7 +62,7 @@ def check_tree(tree: ConfTree) -> Report:
         _PrimaryCheck(tree, primary, report, reached).run()
     _tell_what_nothing_chooses(tree, report, reached)
     for primary in tree.primaries:
-        _tell_what_is_hidden(primary.composer, report)
+        _tell_what_is_hidden(primary, report)
     report.problems.sort(key=lambda each: (each.where.file or "", each.where.line or 0))
     return report
 
@@ -88,14 +91,11 @@ class _PrimaryCheck:
     def run(self) -> None:
         file = self.tree.folder / f"{self.primary.name}.yaml"
         self._reach(file, "")
-        if self.primary.root is None:
-            self.report.notes.append(
-                f"{displayed(str(file))} lists no schema that is known here, so that its values are not checked;"
-                " --app names the program that has it"
-            )
         if not _readable(file):
             return
         self.always = {(each.key, each.source) for each in self._violations(self._open_choices([]))}
+        if self.primary.root is None and not self.always:
+            self.report.notes.append(f"{displayed(str(file))} lists no schema, so that its values are not checked")
         self._try([], file, "")
         for group in self.primary.groups:
             for option in self.primary.options(group):
@@ -104,7 +104,7 @@ class _PrimaryCheck:
     def option(self, group: str, option: str, plus: str = "") -> bool:
         """Check one option of a group; whether nothing is wrong with it."""
         folder = group.partition("@")[0]
-        file = self._file(folder, option)
+        file = self.primary.file(folder, option)
         if file is None:  # a config that Python stored
             return self._try([f"{plus}{group}={option}"], self.tree.folder / f"{self.primary.name}.yaml", "")
         self._reach(file, folder)
@@ -135,19 +135,14 @@ class _PrimaryCheck:
     def _violations(self, overrides: list[str]) -> list[Violation]:
         composer, root = self.primary.composer, self.primary.root
         try:
-            with refused_whole(composer, overrides):
-                with hydra_state():
-                    composer.full(overrides)  # the hydra node too, which the gate leaves aside
+            with refused_whole(composer, overrides), hydra_state():
+                composed = composer.full(overrides)
+                HydraConfig.instance().set_config(composed)
                 if root is not None:
-                    composer.instantiate(overrides)
+                    composer.read_right(instantiate(composed, root), overrides)
         except ConfigError as error:
             return [each for each in error.violations if not _is_left_open(each, root)]
         return []
-
-    def _file(self, group: str, option: str) -> Path | None:
-        """Where Hydra finds an option: the first folder of the search path that has it."""
-        folders = _folders(self.primary.composer)
-        return next((file for folder in folders if (file := folder / group / f"{option}.yaml").is_file()), None)
 
     def _reach(self, file: Path, group: str) -> None:
         self.reached.update(one.resolve() for one, _ in self._taken_in(file, group, every_option=True))
@@ -171,7 +166,7 @@ class _PrimaryCheck:
                 opens = every_option and entry.word != "override"
                 within, names = entry.path, self.primary.options(entry.path) if opens else [*entry.options]
             for name in names:
-                taken = self._file(within, name)
+                taken = self.primary.file(within, name)
                 if taken is not None:
                     yield from self._taken_in(taken, within, seen | {file}, every_option=every_option)
 
@@ -219,17 +214,6 @@ def _readable(file: Path) -> bool:
 # --------------------------------------------------------------------------------------- files that are of no use
 
 
-def _folders(composer: Composer) -> list[Path]:
-    """The folders of YAML files that Hydra searches, the first one first; Hydra's own left out."""
-    found = []
-    for source in composer.repository().get_sources():
-        if source.scheme() == "file":
-            found.append(Path(source.path))
-        elif source.scheme() == "pkg" and not source.path.startswith("hydra."):
-            found.append(Path(str(importlib.resources.files(source.path))))
-    return found
-
-
 def _tell_what_nothing_chooses(tree: ConfTree, report: Report, reached: set[Path]) -> None:
     for file in tree.files():
         within = file.relative_to(tree.folder)
@@ -245,13 +229,12 @@ def _tell_what_nothing_chooses(tree: ConfTree, report: Report, reached: set[Path
         _report(report, [Violation(displayed(str(file)), rule=rule)], file)
 
 
-def _tell_what_is_hidden(composer: Composer, report: Report) -> None:
-    """Tell the files of which another folder of the search path has one of the same name."""
-    folders = _folders(composer)
-    for number, folder in enumerate(folders):
-        for file in sorted(folder.rglob("*.yaml")):
+def _tell_what_is_hidden(primary: Primary, report: Report) -> None:
+    """Tell the files of which another folder of the search path has one of the same name; ours may be replaced."""
+    for number, folder in enumerate(primary.folders):
+        for file in sorted(folder.rglob("*.yaml")) if folder != CONF_DIR else ():
             name = file.relative_to(folder)
-            first = next((before / name for before in folders[:number] if (before / name).is_file()), None)
+            first = next((before / name for before in primary.folders[:number] if (before / name).is_file()), None)
             if first is not None and first.resolve() != file.resolve():
                 rule = f"is never read: {displayed(str(first))} comes before it in the search path"
                 _report(report, [Violation(displayed(str(file)), rule=rule)], file)

@@ -6,9 +6,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from omegaconf import OmegaConf
 
+from gpt2hydra.cli.application import application_at
 from gpt2hydra.composition.conf_tree import ConfTree
 from gpt2hydra.composition.editor_schemas import editor_schemas, linked
 from gpt2hydra.config.gpt2 import CONF_DIR
+from tests.own_application import write_application
 
 TREE = ConfTree(CONF_DIR)
 SCHEMAS = editor_schemas(TREE)
@@ -110,6 +112,34 @@ def test_what_hydra_takes_is_valid(name: str, text: str) -> None:
 )
 def test_a_wrong_file_is_not(name: str, text: str, where: str) -> None:
     assert where in wrong_in(name, text)
+
+
+def test_a_class_of_ones_own_has_schemas_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    conf = write_application(tmp_path, "schema_app") / "conf"
+    programs = [application_at(f"schema_app.{name}:main") for name in ("finetune", "probe")]
+    schemas = editor_schemas(ConfTree(conf, {each.config_name: each.config_class for each in programs if each.config_class}))
+    assert {"finetune", "probe", "lora", "model", "experiment"} <= set(schemas)
+
+    def is_valid(name: str, text: str) -> bool:
+        content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+        return bool(Draft202012Validator(schemas[name]).is_valid(content))
+
+    for file in ("finetune.yaml", "probe.yaml", "lora/wide.yaml"):
+        assert is_valid(file.partition("/")[0].removesuffix(".yaml"), (conf / file).read_text())
+    for name, text in (
+        ("lora", "rank: 0"),
+        ("lora", "rnk: 4"),
+        ("lora", "scale: 2"),
+        ("lora", "alpha: 0"),
+        ("finetune", "lora: {rank: 1025}"),
+        ("finetune", "defaults: [lora: wider]"),
+        ("experiment", "lora: {alhpa: 3}"),
+        ("probe", "one: {n_layer: 0}"),
+        ("probe", "training: {seed: 3}"),
+        ("probe", "defaults: [gpt2/model@one: huge]"),
+    ):
+        assert not is_valid(name, text), text
 
 
 # -------------------------------------------------------------------------------------------------------------- links

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from gpt2hydra.cli.application import application_at
 from gpt2hydra.composition.conf_tree import ConfTree
 from gpt2hydra.composition.tree_check import Report, check_tree
 from gpt2hydra.config.gpt2 import CONF_DIR
+from tests.own_application import write_application
 
 GLOBAL = "# @package _global_\n"
 
@@ -54,9 +56,9 @@ RIGHT = {
 
 @pytest.fixture
 def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ConfTree]:
-    """A copy of our own tree with more files, in the current directory."""
+    """A copy of our own tree, but for some options, with more files, in the current directory."""
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(CONF_DIR, "conf")
+    shutil.copytree(CONF_DIR, "conf", ignore=shutil.ignore_patterns("*00*", "rtx*", "gpt2_124m*", "shakespeare*"))
 
     def files(**texts: str) -> ConfTree:
         for name, text in texts.items():
@@ -138,3 +140,62 @@ def test_an_option_that_does_not_go_with_the_primary_config_is_told(plant: Calla
     tree = plant(**{"train.yaml": train, "model/odd.yaml": "n_layer: 2\nn_embd: 770\n"})
     told = [(str(each.where), each.found_with) for each in check_tree(tree).problems if "must divide" in each.violation.rule]
     assert told == [(f"conf/model/{name}.yaml:2", "") for name in ("large", "medium", "odd", "xl")]
+
+
+# --------------------------------------------------------------------------------------- an application of one's own
+
+OWN_MISTAKES = {
+    "lora/kind.yaml": ("rank: eight\nalhpa: 3\n", {1: "must be an integer", 2: "unknown key; did you mean lora.alpha?"}),
+    "lora/sign.yaml": ("rank: 4\nalpha: 0\n", {2: "must be > 0"}),
+    "lora/computed.yaml": ("scale: 3\n", {1: "is computed (alpha / rank)"}),
+    "lora/twice.yaml": ("rank: 4\nrank: 8\n", {2: "found duplicate key rank"}),
+    "lora/syntax.yaml": ("rank: [4\n", {2: "is not YAML"}),
+    "lora/octal.yaml": ("alpha: 2\nrank: 010\n", {2: "in the file, write 10"}),
+    "lora/latin.yaml": ("# \udcfc\n", {1: "is not UTF-8"}),
+    "lora/old.yml": ("rank: 4\n", {1: "Hydra takes .yaml files only"}),
+    "lora/nothing.yaml": ("rank: ${model.n_hed}\n", {1: "refers to a key that does not exist"}),
+    "experiment/rule.yaml": (GLOBAL + "model: {n_embd: 60, n_head: 4}\n", {2: "must be < model.n_embd = 60"}),
+    "experiment/option.yaml": (GLOBAL + "defaults:\n- override /lora: wider\n", {3: "did you mean wide?"}),
+    "experiment/group.yaml": (GLOBAL + "defaults:\n- override /loras: wide\n", {3: "did you mean /lora?"}),
+    "experiment/dotted.yaml": (GLOBAL + "lora.rank: 3\n", {2: "must be nested in YAML"}),
+    "notes/alone.yaml": ("x: 1\n", {1: "no defaults list names the group notes"}),
+}
+
+
+def test_every_mistake_of_another_application_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    conf = write_application(Path(), "checked_app") / "conf"
+    for name in ("lora/wrong.yaml", "lora/typo.yaml"):
+        (conf / name).unlink()
+    for name, (text, _) in OWN_MISTAKES.items():
+        (conf / name).parent.mkdir(exist_ok=True)
+        (conf / name).write_bytes(text.encode("utf-8", "surrogateescape"))
+    programs = [application_at(f"checked_app.{name}:main") for name in ("finetune", "probe")]
+    report = check_tree(ConfTree(conf, {each.config_name: each.config_class for each in programs if each.config_class}))
+    expected = {
+        (f"checked_app/conf/{name}", line): said for name, (_, lines) in OWN_MISTAKES.items() for line, said in lines.items()
+    }
+    assert found(report) == sorted(expected)
+    for problem in report.problems:
+        assert expected[str(problem.where.file), problem.where.line or 0] in problem.violation.rule
+
+
+def test_a_program_that_nobody_named_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("conf").mkdir()
+    Path("conf/mine.yaml").write_text("defaults:\n  - unheard_of_schema\n  - model: small\n  - _self_\n")
+    (problem,) = check_tree(ConfTree(Path("conf"))).problems
+    assert (str(problem.where), problem.violation.rule) == (
+        "conf/mine.yaml:2",
+        "no program is known that has this schema; name yours: --app module:function",
+    )
+
+
+def test_a_tree_without_a_schema_is_composed_and_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("conf/db").mkdir(parents=True)
+    Path("conf/app.yaml").write_text("defaults:\n  - db: one\n  - _self_\nx: 3\n")
+    Path("conf/db/one.yaml").write_text("url: here\n")
+    report = check_tree(ConfTree(Path("conf")))
+    assert (report.problems, report.notes) == ([], ["conf/app.yaml lists no schema, so that its values are not checked"])
