@@ -1,0 +1,152 @@
+"""One run, from what Hydra composed to the function's end; :mod:`gpt2hydra.cli.sweep` has many.
+
+Its order: pass the gate, look at the files and the device that the config names, and only then make a directory and start.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import run_job
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from gpt2hydra.cli.application import Application
+from gpt2hydra.cli.before_start import device_problems, machine_problems, note_overruled, warn_of_memory
+from gpt2hydra.cli.extras import require
+from gpt2hydra.cli.resume import Place, changes, configuration_of_the_run, place_of, resumed_run
+from gpt2hydra.composition.compose import refused_whole
+from gpt2hydra.composition.composer import Composer, parse
+from gpt2hydra.composition.hydra_errors import resolving
+from gpt2hydra.composition.hydra_internals import failure_of, make_callbacks, report_as_hydra
+from gpt2hydra.composition.job import job
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.training.directory import check_directory, remove_fresh, unwritable
+from gpt2hydra.training.processes import Process, agree, together
+
+
+def compose_once(composer: Composer, overrides: Sequence[str]) -> DictConfig:
+    """Hydra's one composition for this run. Sweeps are left out of it, for it may say ``hydra.mode: MULTIRUN``."""
+    with refused_whole(composer, overrides):
+        return composer.full(overrides, lawful=False)
+
+
+@dataclass(frozen=True)
+class Start:
+    """The start of a run with these overrides, in this process of perhaps several."""
+
+    composer: Composer
+    overrides: Sequence[str]
+    application: Application
+    process: Process
+
+    def run(self, composed: DictConfig) -> None:
+        """The gate, the files and the device that the config names, a directory, and then the function."""
+        config = self._pass_gate(composed)
+        self._refuse([*machine_problems(config), *together(self.process, config)])
+        note_overruled(self.composer, self.overrides)
+        if getattr(config, "dry_run", False):
+            if isinstance(config, TrainConfig) and config.resume is not None:
+                sys.stderr.write(f"{self._place(composed, config).words(config)}.\n\n")
+            print_plan(self.composer, self.overrides, config)
+            return
+        require(self.application.extra)
+        if self.application.extra:
+            self._refuse(device_problems(config))
+        place = Place(**agree(self.process, lambda: asdict(self._place(composed, config))))
+        directory, words = Path(place.directory), place.words(config)
+        if place.loss is not None:
+            print(words)
+            return
+        sys.stderr.write(f"{words}.\n" * bool(words))
+        config = place.of(config)
+        place.redirect(composed, silent=not self.process.first)
+        warn_of_memory(config)
+        callbacks, fresh = make_callbacks(composed), not directory.exists()
+        callbacks.on_run_start(config=composed, config_name=self.composer.config_name)
+        try:
+            result = run_job(
+                hydra_context=HydraContext(config_loader=self.composer.loader, callbacks=callbacks),
+                task_function=lambda _: self._run(config),
+                config=composed,
+                job_dir_key="hydra.run.dir",
+                job_subdir_key=None,
+            )
+        except OSError as error:
+            raise ConfigError([unwritable(directory, error.strerror, "hydra.run.dir")]) from error
+        except Exception as error:  # not the function's: those are in the result
+            if fresh:
+                remove_fresh(directory)
+            raise ConfigError([Violation("hydra.job_logging", rule=f"cannot be set up: {error.__cause__ or error}")]) from error
+        callbacks.on_run_end(config=composed, config_name=self.composer.config_name, job_return=result)
+        failure = failure_of(result)
+        if isinstance(failure, (ConfigError, BrokenPipeError)) or (
+            isinstance(failure, BaseException) and not self.process.first
+        ):
+            raise failure
+        report_as_hydra(lambda: result.return_value)
+
+    def _place(self, composed: DictConfig, config: Checked) -> Place:
+        """Where this run writes, seen to be free for it."""
+        directory = Path(composed.hydra.runtime.output_dir)
+        if not isinstance(config, TrainConfig):
+            place = Place(str(directory))
+        else:
+            written: Any = OmegaConf.to_container(composed.hydra, resolve=False)
+            try:
+                place = place_of(config, directory, written["run"]["dir"])
+            except ConfigError as error:
+                raise self._blaming(error.violations) from None
+        if place.step is None and place.loss is None:
+            check_directory(Path(place.directory), "hydra.run.dir")
+        return place
+
+    def _run(self, config: Checked) -> Any:
+        with job(config):
+            return self.application.function(config)
+
+    def _pass_gate(self, composed: DictConfig) -> Checked:
+        """The valid config, or a ConfigError. ``${hydra:...}`` resolves, the output directory included."""
+        written: Any = OmegaConf.to_container(composed.hydra, resolve=False)
+        if composed.hydra.mode is None:
+            composed.hydra.mode = RunMode.RUN
+        with refused_whole(self.composer, self.overrides):
+            if any(parse(text).is_sweep_override() for text in self.overrides):
+                raise ValueError("a sweep without -m")
+            with resolving("hydra.run.dir", written["run"]["dir"]):
+                directory = os.path.abspath(composed.hydra.run.dir)
+            with read_write(composed.hydra.runtime), open_dict(composed.hydra.runtime):
+                composed.hydra.runtime.output_dir = directory
+            HydraConfig.instance().set_config(composed)
+            if resumed_run(composed) is None:
+                return self.composer.gate(composed, self.overrides)
+        return configuration_of_the_run(self.composer, composed, self.overrides)
+
+    def _refuse(self, problems: Sequence[Violation]) -> None:
+        if problems:
+            raise self._blaming(problems)
+
+    def _blaming(self, problems: Sequence[Violation]) -> ConfigError:
+        """``problems`` with who set each."""
+        return ConfigError(map(self.composer.trace(self.overrides).blame, problems))
+
+
+def print_plan(composer: Composer, overrides: Sequence[str], config: Checked) -> None:
+    """What would run, on standard output: ``dry_run=true``."""
+    changed = changes(composer, overrides, config)
+    if isinstance(config, TrainConfig):
+        from gpt2hydra.data.corpus import training_tokens
+        from gpt2hydra.sizing.plan import Plan
+        from gpt2hydra.sizing.report import describe
+
+        print(describe(Plan(config, training_tokens(config), changed)))
+    else:
+        print("\n".join(f"{each}   ({each.source.set_it()})" for each in changed))

@@ -1,0 +1,98 @@
+"""One run: what is looked at before it starts, where it writes, and how it ends."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpt2hydra.cli import extras, start
+from gpt2hydra.cli import main as app
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.gpt2 import CONF_DIR
+from tests.command_line import CommandLine
+
+
+def test_the_job_runs_in_hydras_directory(run: CommandLine) -> None:
+    seen: list[Path] = []
+    run("hydra.run.dir=here", job=lambda config: seen.append(app.output_dir()))
+    assert seen == [run.folder / "here"]
+    recorded = sorted(path.name for path in (run.folder / "here/.hydra").iterdir())
+    assert recorded == ["config.yaml", "hydra.yaml", "overrides.yaml"]
+
+
+def test_a_device_that_is_not_here_is_told_with_who_asked_for_it(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(extras.EXTRAS, "train", ())
+    monkeypatch.setattr(start, "device_problems", lambda config: [Violation("training.device", "cuda", "must be here")])
+    outcome = run("training.device=cuda", extra="train")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
+    assert "  set by the command line: training.device=cuda   (was auto, the default)\n" in outcome.err.replace("    ", "  ")
+
+
+def test_a_finished_run_is_not_overwritten(run: CommandLine) -> None:
+    (run.folder / "done/checkpoint").mkdir(parents=True)
+    outcome = run("hydra.run.dir=done")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert "holds the checkpoints of an earlier run" in outcome.err and "try: hydra.run.dir=" in outcome.err
+    assert "    set by the command line: hydra.run.dir=done\n" in outcome.err
+
+
+@pytest.mark.parametrize("directory", ["file", "file/below"])
+def test_an_output_folder_that_cannot_be_made_is_refused(run: CommandLine, directory: str) -> None:
+    (run.folder / "file").write_text("")
+    outcome = run(f"hydra.run.dir={directory}")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert "must be a folder that can be written" in outcome.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_output_folder_without_permission_is_refused(run: CommandLine) -> None:
+    (run.folder / "locked").mkdir(mode=0o500)
+    assert "no permission to write" in run("hydra.run.dir=locked/here").err
+
+
+def test_an_absent_extra_is_told_after_validation(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(extras.EXTRAS, "train", ("no_such_module",))
+    outcome = run(extra="train")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
+    assert outcome.err == (
+        "The configuration is valid, but no_such_module cannot be imported; nothing was started.\n"
+        f"  try: pip install -e '{CONF_DIR.parent}[train]'\n"
+    )
+    assert "2 problems" in run("model.n_head=7", "+model.n_hed=3", extra="train").err
+
+
+@pytest.mark.parametrize("mode", [[], ["-m"]])
+def test_a_choice_that_an_experiment_replaced_is_told(run: CommandLine, mode: list[str]) -> None:
+    outcome = run(*mode, "experiment=quickstart", "model=large", "training.seed=3")
+    note = "sets model.n_embd, model.n_layer, model.n_head\n"
+    assert outcome.code == 0
+    assert outcome.err.startswith("note: model=large has no effect: ") and outcome.err.endswith(note)
+    assert run(*mode, "experiment=shakespeare_char", "hardware=l4").err == ""
+
+
+def test_a_refusal_inside_the_job_is_a_report_too(run: CommandLine) -> None:
+    def job(config: Any) -> None:
+        raise ConfigError([Violation("training.device", "cuda", "is not here")])
+
+    outcome = run(job=job)
+    assert (outcome.code, outcome.err.splitlines()[2]) == (1, "  training.device = cuda")
+
+
+def test_a_mistake_of_the_program_keeps_its_traceback(run: CommandLine) -> None:
+    outcome = run(job=lambda config: 1 / 0)
+    assert outcome.code == 1 and "ZeroDivisionError" in outcome.err
+
+
+def test_an_interrupted_job_exits_with_130(run: CommandLine) -> None:
+    def job(config: Any) -> None:
+        raise KeyboardInterrupt
+
+    outcome = run(job=job)
+    assert (outcome.code, outcome.err) == (130, "\ninterrupted\n")
+
+
+def test_a_dry_run_prints_the_plan_and_starts_nothing(run: CommandLine) -> None:
+    outcome = run("model=large", "dry_run=true", "training.batch_size=2")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (0, [], [])
+    assert "774,030,080" in outcome.out and "training.batch_size = 2  the command line" in outcome.out
