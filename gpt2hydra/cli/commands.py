@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from gpt2hydra.cli import check, completion, diff, explain, export_hf, import_hf, runs, schema, size
+from gpt2hydra.cli import check, completion, diff, evaluate, explain, export_hf, import_hf, runs, schema, size, tokenize
 from gpt2hydra.cli.exit import program
 from gpt2hydra.version import __version__
 
-COMMANDS = (size, explain, check, diff, runs, import_hf, export_hf, schema, completion)
+COMMANDS = (size, explain, check, diff, runs, tokenize, evaluate, import_hf, export_hf, schema, completion)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -78,12 +78,17 @@ def _with_content(files: Iterable[Path]) -> list[Path]:
 
 def problems(config: TrainConfig) -> list[Violation]:
     """Everything about text and tokenizer that a look at the disk can refuse before the run begins."""
+    return file_problems(config) or _length_problems(config) or _cache_problems(config)
+
+
+def file_problems(config: TrainConfig) -> list[Violation]:
+    """What is wrong with the files of text and tokenizer, each by itself."""
     of_tokenizer = vocabulary.problems(config.tokenizer, config.model.vocab_size)
     limit = VOCABULARIES["bytes"] if of_tokenizer else _symbols(config)
     found = [*_path_problems("data.path", config.data.path, limit), *of_tokenizer]
     if config.data.validation_path is not None:
         found += _path_problems("data.validation_path", config.data.validation_path, limit)
-    return found or _length_problems(config) or _cache_problems(config)
+    return found
 
 
 def _symbols(config: TrainConfig) -> int:
@@ -233,6 +238,17 @@ def tokens(config: TrainConfig) -> tuple[Tokens, Tokens]:
     if violations:
         raise ConfigError(violations)
     return Tokens.split(sources, config.data.validation_fraction, _symbols(config))
+
+
+def whole(config: TrainConfig, limit: int) -> Tokens:
+    """All tokens of ``data.path``; those from ``limit`` on are refused when they are read.
+
+    Raises:
+        ConfigError: as :func:`tokens` does.
+    """
+    from gpt2hydra.data.tokens import Tokens
+
+    return Tokens.whole(_sources(config.data.path, config), limit)
 
 
 def _read(path: str | None, config: TrainConfig) -> Tokens:

@@ -173,5 +173,5 @@ def whole_text(
 
 def read(tokens: Tokens, starts: Integers, seq_len: int) -> Batch:
     """The windows that begin at ``starts`` (B,), and the token after each place."""
-    windows = torch.from_numpy(tokens.windows(starts, seq_len + 1))  # (B, T + 1)
-    return Batch(windows[:, :-1].contiguous(), windows[:, 1:].contiguous())
+    windows = tokens.windows(starts, seq_len + 1)  # (B, T + 1)
+    return Batch(torch.from_numpy(windows[:, :-1].copy()), torch.from_numpy(windows[:, 1:].copy()))

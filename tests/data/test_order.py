@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpt2hydra.data.order import NOT_COUNTED, Batch, Order, _keys, evaluation, shuffled, validation_starts, whole_text
+from gpt2hydra.data.order import NOT_COUNTED, Batch, Order, _keys, evaluation, read, shuffled, validation_starts, whole_text
 from gpt2hydra.data.tokens import Tokens
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -98,6 +98,12 @@ def test_targets_are_the_tokens_after_the_inputs() -> None:
     assert batch.inputs.shape == batch.targets.shape == (4, 8)
     assert batch.inputs.is_contiguous() and batch.targets.is_contiguous()
     assert (batch.targets == batch.inputs + 1).all()
+
+
+def test_inputs_and_targets_share_no_memory() -> None:
+    batch = read(numbers(9), np.array([0]), 8)
+    batch.targets[:] = NOT_COUNTED
+    assert batch.inputs.tolist() == [list(range(8))]
 
 
 # ----------------------------------------------------------------------------------------------------------- validation
