@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.cli.application import ATTRIBUTE, Application, Job
 from gpt2hydra.cli.command_line import CommandLine
-from gpt2hydra.composition.gate import instantiate
+from gpt2hydra.composition.gate import config_class_of, instantiate
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.training.directory import new_directory
 
@@ -51,9 +51,7 @@ def main(
         @functools.wraps(function)
         def wrapper(config: Checked | DictConfig | None = None) -> Any:
             if isinstance(config, DictConfig):
-                return function(
-                    instantiate(config, application.config_class) if application.config_class else instantiate(config)
-                )
+                return function(instantiate(config, application.config_class or config_class_of(config)))
             return CommandLine(application).run() if config is None else function(config)
 
         setattr(wrapper, ATTRIBUTE, application)

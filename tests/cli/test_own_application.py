@@ -18,7 +18,7 @@ from gpt2hydra.cli import commands
 from gpt2hydra.composition.schema import schema_of
 from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.command_line import CommandLine, Outcome
-from tests.own_application import FINETUNE, write_application
+from tests.own_application import FINETUNE, PRIMARY, write_application
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +188,11 @@ def test_two_programs_may_have_one_name(package: Path, finetune: ModuleType) -> 
 
 def test_its_schema_can_be_pickled_as_launchers_do(finetune: ModuleType) -> None:
     assert pickle.loads(pickle.dumps(schema_of(finetune.Finetune))) is schema_of(finetune.Finetune)
+
+
+def test_it_is_the_one_that_the_documents_show() -> None:
+    page = (CONF_DIR.parent / "docs/own-program.md").read_text(encoding="utf-8")
+    assert f"```python{FINETUNE}```" in page and f"```yaml\n{PRIMARY}```" in page
 
 
 # ---------------------------------------------------------------------------------------------------------- processes
