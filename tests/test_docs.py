@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 import gpt2hydra
-from gpt2hydra import GPT2Config, sizing
+from gpt2hydra import GPT2Config, TrainConfig, sizing
+from gpt2hydra.checkpoint import kept
 from gpt2hydra.cli.commands import main
 from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.checkpoints import write_bpe, write_checkpoint
 from tests.command_line import CommandLine
+from tests.runs import make_run
 
 ROOT = CONF_DIR.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,7 +41,8 @@ def furnished(run: CommandLine) -> CommandLine:
     for name in ("my.txt", "text/1.txt"):
         (run.folder / name).write_text("To be, or not to be. " * 300_000)
     write_bpe(run.folder / "gpt2")
-    write_checkpoint(run.folder / "outputs/2026-01-31/12-00-00/checkpoint")
+    folder = make_run(run.folder / "outputs/2026-01-31/12-00-00", TrainConfig(), step=500)
+    write_checkpoint(kept.place(folder, 500))
     return run
 
 

@@ -158,12 +158,14 @@ def _continued(composer: Composer, composed: DictConfig, found: Preflight, direc
     found.look_at_each(composer, problems_of)
     report(found)
     began = {number for number, place in places.items() if place.step is not None or place.loss is not None}
+    finished = {number for number in began if places[number].loss is not None}
     if began:
         sys.stderr.write(f"{summary_of(places)}.\n")
-    if is_basic(composed, "launcher"):  # others start all points at once, for numbers must follow each other; these return
-        found.leave_out([number for number in began if places[number].loss is not None])
-    kept = ["hydra.output_subdir=null"]
-    return {number: found.points[number] + kept * (number in began) for number in found.valid}
+    if is_basic(composed, "launcher"):
+        found.leave_out(sorted(finished))
+    # Other launchers start all points at once, and count on from the first: those that have finished return without a trace.
+    kept, silent = ["hydra.output_subdir=null"], ["hydra/job_logging=none"]
+    return {number: found.points[number] + kept * (number in began) + silent * (number in finished) for number in found.valid}
 
 
 def _run(composer: Composer, composed: DictConfig, points: Mapping[int, Point], job: SweepJob) -> None:

@@ -1,5 +1,6 @@
 """Sweeps as they run: each point as it was checked, in a directory of its own."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ import pytest
 
 import gpt2hydra
 from gpt2hydra.cli.main import output_dir
+from gpt2hydra.training import record
 from gpt2hydra.training.record import recording
+from gpt2hydra.training.runs import Comparison
 from tests.command_line import CommandLine
 from tests.runs import make_run, save
 
@@ -94,16 +97,17 @@ def test_a_sweep_does_not_overwrite_a_finished_run(run: CommandLine) -> None:
 POINTS = ("-m", "model.n_head=4,6,8,12", "training.max_steps=50", "training.warmup_steps=5", "hydra.sweep.dir=s")
 
 
-def job(*, killed: bool = False) -> Callable[[Any], float]:
-    """Trains nothing, and records it. ``killed``: 6 heads are cut after a checkpoint, and at 8 all is over."""
+def job(*, broken: tuple[int, ...] = (), killed: tuple[int, ...] = ()) -> Callable[[Any], float]:
+    """Trains nothing, and records it. With so many heads a point is ``broken`` after a checkpoint, or all is ``killed``."""
 
     def train(config: Any) -> float:
         folder, heads = output_dir(), int(config.model.n_head)
         with recording(config, folder, None, resumed_from=20 if config.resume else None) as recorder:
-            if killed and heads == 6:
+            if heads in broken:
                 save(folder, 20, 3.0)
+                recorder.step = 20
                 raise RuntimeError("the node went away")
-            if killed and heads == 8:
+            if heads in killed:
                 raise KeyboardInterrupt
             recorder.step = config.training.max_steps
             save(folder, recorder.step, 1 / heads)
@@ -120,7 +124,7 @@ def everything(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def test_a_sweep_that_was_killed_goes_on_where_it_was(run: CommandLine) -> None:
-    assert run(*POINTS, job=job(killed=True)).code == 130
+    assert run(*POINTS, job=job(broken=(6,), killed=(8,))).code == 130
     before = {name: everything(run.folder / "s" / name) for name in "0123"}
     assert [bool(files) for files in before.values()] == [True, True, True, False]
 
@@ -146,7 +150,7 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(run: CommandLine) -> None:
 
 
 def test_a_point_that_is_another_run_now_is_refused(run: CommandLine) -> None:
-    assert run(*POINTS, job=job(killed=True)).code == 130
+    assert run(*POINTS, job=job(broken=(6,), killed=(8,))).code == 130
     before = everything(run.folder)
     outcome = run(*POINTS, "resume=auto", "training.seed=1", job=job())
     assert (outcome.code, outcome.configs, everything(run.folder)) == (1, [], before)
@@ -156,7 +160,7 @@ def test_a_point_that_is_another_run_now_is_refused(run: CommandLine) -> None:
 
 
 def test_without_a_word_a_sweep_does_not_go_on(run: CommandLine) -> None:
-    run(*POINTS, job=job(killed=True))
+    run(*POINTS, job=job(broken=(6,), killed=(8,)))
     outcome = run(*POINTS, job=job())
     assert (outcome.code, outcome.configs) == (1, [])
     assert "holds the checkpoints of an earlier run, which resume= would continue" in outcome.err
@@ -172,7 +176,7 @@ def test_points_cannot_all_go_on_in_one_directory(run: CommandLine, preflight: s
 
 def test_points_go_on_without_preflight_and_in_any_directory(run: CommandLine) -> None:
     points = (*POINTS, "hydra.sweep.subdir=heads-${model.n_head}")
-    assert run(*points, job=job(killed=True)).code == 130
+    assert run(*points, job=job(broken=(6,), killed=(8,))).code == 130
     outcome = run(*points, "resume=auto", "preflight=off", job=job())
     assert [config.model.n_head for config in outcome.configs] == [6, 8, 12]
     assert (outcome.code, "s/heads-4 has finished: validation loss 0.2500\n" in outcome.out) == (0, True)
@@ -184,3 +188,41 @@ def test_a_point_that_runs_elsewhere_stops_the_sweep_before_it_begins(run: Comma
         outcome = run(*POINTS, "resume=auto", job=job())
     assert (outcome.code, outcome.configs) == (1, [])
     assert "resume = s/1 is still running (process " in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("launcher", "module"),
+    [
+        pytest.param(["hydra/launcher=joblib", "hydra.launcher.n_jobs=1"], "hydra_joblib_launcher", id="joblib"),
+        pytest.param(
+            ["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5"],
+            "hydra_submitit_launcher",
+            id="submitit",
+            marks=pytest.mark.thorough,
+        ),
+    ],
+)
+def test_launchers_that_start_all_points_at_once_leave_finished_ones_as_they_are(
+    run: CommandLine, launcher: list[str], module: str
+) -> None:
+    pytest.importorskip(f"hydra_plugins.{module}")
+    run(*POINTS, *launcher, job=job(broken=(6,)))
+    assert [row.state for row in Comparison.below(run.folder / "s").rows] == ["finished"] * 3 + ["failed at 20"]
+    before = everything(run.folder / "s/0")
+    outcome = run(*POINTS, *launcher, "resume=auto", job=job())
+    changed = [name for name, file in everything(run.folder / "s/0").items() if file != before.get(name)]
+    assert (outcome.code, changed) == (0, [])
+    assert [row.state for row in Comparison.below(run.folder / "s").rows] == ["finished"] * 4
+    assert len(record.read(run.folder / "s/1").content["resumed"]) == 1
+
+
+def test_an_optuna_sweep_visits_the_same_points_again_and_takes_their_loss(run: CommandLine) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    sweeper = ["hydra/sweeper=optuna", "hydra.sweeper.sampler.seed=1", "hydra.sweeper.n_jobs=1", "resume=auto"]
+    space = ["-m", "model.n_head=choice(4,6,8,12)", "training.max_steps=50", "training.warmup_steps=5", "hydra.sweep.dir=s"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # optuna's own
+        first = run(*space, *sweeper, "hydra.sweeper.n_trials=2", job=job())
+        outcome = run(*space, *sweeper, "hydra.sweeper.n_trials=4", job=job())
+    assert (first.code, outcome.code, len(first.configs), len(outcome.configs)) == (0, 0, 2, 2)
+    assert len(Comparison.below(run.folder / "s").rows) == 4
