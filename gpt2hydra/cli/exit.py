@@ -49,7 +49,8 @@ def refuse(error: ConfigError) -> NoReturn:
     """Print the report and exit with 1. ``HYDRA_FULL_ERROR=1`` raises the error instead."""
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         raise error
-    tell(f"{error}\n", error.to_dict())
+    words = error.told("nothing was started") if type(error) is ConfigError else str(error)
+    tell(f"{words}\n", error.to_dict())
     sys.exit(1)
 
 

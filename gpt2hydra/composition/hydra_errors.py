@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import yaml
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import MissingConfigException
 from yaml import MarkedYAMLError
 
 from gpt2hydra.composition.sources import displayed
@@ -36,6 +37,11 @@ def file_error(error: Exception, name: str = "the defaults list") -> Violation:
         return _no_yaml(error, error.problem_mark.name)
     if isinstance(error, UnicodeDecodeError):
         return Violation(f"{name}.yaml", rule=f"is not UTF-8: byte {error.start:,}")
+    twice = re.match(r"(\S+) appears more than once in the final defaults list", str(error))
+    if twice:
+        return Violation(
+            name, rule=f"chooses {twice[1]} a second time; write 'override /{twice[1]}: OPTION' in its defaults list"
+        )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return Violation(name, rule="; ".join(lines) or type(error).__name__)
 
@@ -65,13 +71,15 @@ def no_override(text: str) -> Violation:
     return Violation(show(text), rule=rule, source=command_line(text), action="word")
 
 
-def grammar(error: Exception, key: str) -> str:
+def grammar(error: Exception) -> str:
     """What Hydra's parser, or Python, could not make of an override."""
     if isinstance(error, ValueError) and "digits" in str(error):
         return "has too many digits"
-    hint = f"; put it in quotes if it is text: \"{key}='...'\"" if isinstance(error, HydraException) else ""
     reason = reason_of(error).partition(" expecting ")[0]
-    return f"is not an override that Hydra can read ({reason}){hint}"
+    sign = re.match(r"token recognition error at: '(.)", reason)
+    if sign:
+        return f"has a sign that Hydra needs in quotes: {sign[1]}"
+    return f"is not an override that Hydra can read ({reason})"
 
 
 @contextmanager

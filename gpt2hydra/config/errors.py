@@ -213,8 +213,12 @@ class ConfigError(ValueError, AssertionError):
         super().__init__(self.violations)
 
     def __str__(self) -> str:
+        return self.told()
+
+    def told(self, outcome: str = "") -> str:
+        """The report; ``outcome`` says what came of it, ``nothing was started``."""
         count = len(self.violations)
-        head = f"{count} problem{'s' * (count != 1)} in the configuration; nothing was started."
+        head = f"{count} problem{'s' * (count != 1)} in the configuration{f'; {outcome}' * bool(outcome)}."
         return "\n\n".join([head, *(_indent(str(violation)) for violation in self.violations)])
 
     def to_dict(self) -> dict[str, Any]:

@@ -10,10 +10,7 @@ import torch
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainingConfig
 
-ABSENT = {
-    "cuda": "this machine has no GPU that PyTorch {version} can use",
-    "mps": "this machine has no Apple GPU that PyTorch {version} can use",
-}
+NEEDS = {"cuda": "a GPU", "mps": "an Apple GPU"}
 
 
 def device_for(wanted: str, key: str) -> torch.device:
@@ -26,7 +23,7 @@ def device_for(wanted: str, key: str) -> torch.device:
     if wanted == "auto":
         return torch.device(next(name for name, usable in there.items() if usable))
     if not there[wanted]:
-        rule = f"must be here: {ABSENT[wanted].format(version=torch.__version__)}"
+        rule = f"is not available: {wanted} needs {NEEDS[wanted]}; PyTorch {torch.__version__} finds none"
         raise ConfigError([Violation(key, wanted, rule, remedy={key: "auto"})])
     return torch.device(wanted)
 

@@ -144,14 +144,14 @@ def test_a_dry_run_with_bad_points_names_them(run: CommandLine) -> None:
 def test_a_point_with_an_absent_device_stops_the_sweep_before_its_first_job(
     run: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    absent = [Violation("training.device", "cuda", "must be here", remedy={"training.device": "auto"})]
+    absent = [Violation("training.device", "cuda", "is not available", remedy={"training.device": "auto"})]
     monkeypatch.setitem(extras.EXTRAS, "train", ())
     monkeypatch.setattr(
         "gpt2hydra.cli.sweep.device_problems", lambda config: absent if config.training.device == "cuda" else []
     )
     outcome = run("-m", "training.device=cpu,cuda", extra="train")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
-    assert "#1  training.device=cuda\n      training.device = cuda must be here; try: training.device=auto\n" in outcome.err
+    assert "#1  training.device=cuda\n      training.device = cuda is not available; try: training.device=auto\n" in outcome.err
     outcome = run("-m", "training.device=cpu,cuda", "preflight=skip_invalid", extra="train")
     assert [config.training.device for config in outcome.configs] == ["cpu"]
 

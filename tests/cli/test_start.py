@@ -23,7 +23,7 @@ def test_the_job_runs_in_hydras_directory(run: CommandLine) -> None:
 
 def test_a_device_that_is_not_here_is_told_with_who_asked_for_it(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(extras.EXTRAS, "train", ())
-    monkeypatch.setattr(start, "device_problems", lambda config: [Violation("training.device", "cuda", "must be here")])
+    monkeypatch.setattr(start, "device_problems", lambda config: [Violation("training.device", "cuda", "is not available")])
     outcome = run("training.device=cuda", extra="train")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
     assert "  set by the command line: training.device=cuda   (was auto, the default)\n" in outcome.err.replace("    ", "  ")

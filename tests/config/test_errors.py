@@ -167,7 +167,7 @@ def test_a_setting_tells_a_deletion_from_a_value() -> None:
 
 def test_the_report_reads_as_designed() -> None:
     assert str(ConfigError([HEADS, MISSING])) == (
-        "2 problems in the configuration; nothing was started.\n\n"
+        "2 problems in the configuration.\n\n"
         "  model.n_head = 7\n"
         "    must divide model.n_embd = 1280\n"
         "    set by the command line: model.n_head=7   (was 20, conf/model/large.yaml:3)\n"

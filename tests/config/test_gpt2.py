@@ -196,7 +196,7 @@ def test_the_report_reads_as_designed() -> None:
     with pytest.raises(ConfigError) as caught:
         GPT2Config(n_embd=1280, n_head=7, resid_pdrop=1.5)
     assert str(caught.value) == (
-        "2 problems in the configuration; nothing was started.\n"
+        "2 problems in the configuration.\n"
         "\n"
         "  n_head = 7\n"
         "    must divide n_embd = 1280 (nearest: 5, 8; or n_embd for 7 heads: 1274, 1281)\n"

@@ -27,11 +27,11 @@ def test_auto_is_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.usefixtures("cpu_alone")
-@pytest.mark.parametrize(("wanted", "what"), [("cuda", "GPU"), ("mps", "Apple GPU")])
+@pytest.mark.parametrize(("wanted", "what"), [("cuda", "a GPU"), ("mps", "an Apple GPU")])
 def test_a_device_that_is_not_there_is_refused(wanted: str, what: str) -> None:
     with pytest.raises(ConfigError) as refused:
         device_for(wanted, "training.device")
-    rule = f"must be here: this machine has no {what} that PyTorch {torch.__version__} can use"
+    rule = f"is not available: {wanted} needs {what}; PyTorch {torch.__version__} finds none"
     assert refused.value.violations == (Violation("training.device", wanted, rule, remedy={"training.device": "auto"}),)
 
 

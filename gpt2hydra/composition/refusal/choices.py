@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.types import Override
@@ -13,10 +14,14 @@ from yaml import YAMLError
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_errors import file_error
 from gpt2hydra.composition.hydra_internals import Repository
+from gpt2hydra.composition.refusal.odd_files import HEADER, file_of, why_no_option, why_not_global
 from gpt2hydra.composition.refusal.overrides import Overrides
+from gpt2hydra.composition.schema import ROOTS
+from gpt2hydra.composition.sources import displayed
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import Violation, command_line
+from gpt2hydra.config.errors import ABSENT, Violation, command_line
 from gpt2hydra.config.keys import field_at
+from gpt2hydra.config.words import did_you_mean
 
 
 def groups_of(composer: Composer) -> list[str]:
@@ -29,6 +34,7 @@ def files_of(composer: Composer, repository: Repository, overrides: Overrides) -
 
     Violations of the others are added to ``overrides``, and to its values what names a folder that is no group here.
     """
+    overrides.violations += _odd_choices(repository, overrides)
     error = None
     for choices in ([*overrides.choices], []):
         for prepend_hydra in (False, True):
@@ -41,8 +47,41 @@ def files_of(composer: Composer, repository: Repository, overrides: Overrides) -
                 _blame_choices(composer, repository, overrides, error)
             return [each for each in found if not _is_hydras(each)]
     assert error is not None  # both tries failed: it is not the command line
-    overrides.violations.append(file_error(error))
+    overrides.violations.append(_no_primary(composer, repository, error) or file_error(error))
     return None
+
+
+def _no_primary(composer: Composer, repository: Repository, error: Exception) -> Violation | None:
+    """The violation of a primary config that is not there."""
+    name = composer.config_name
+    if not isinstance(error, MissingConfigException) or error.missing_cfg_file != name:
+        return None
+    folders = [Path(source.path) for source in repository.get_sources() if source.scheme() == "file"]
+    known = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
+    rule = f"there is no such config; known: {', '.join(known)}{did_you_mean(name, known)}"
+    return Violation("the primary config", name, rule)
+
+
+def self_before_schema(composer: Composer, repository: Repository, files: list[ResultDefault]) -> Violation | None:
+    """The violation of a primary config that stands before its schema, which then overwrites what it sets."""
+    names = [str(each.config_path) for each in files]
+    schema = next((name for name in names if name in ROOTS), None)
+    if schema is None or composer.config_name not in names or names.index(composer.config_name) > names.index(schema):
+        return None
+    file = file_of(repository, composer.config_name)
+    shown = composer.config_name if file is None else displayed(str(file))
+    return Violation(shown, rule=f"_self_ must stand after {schema} in its defaults list")
+
+
+def _odd_choices(repository: Repository, overrides: Overrides) -> Iterator[Violation]:
+    """The choices of files that hold no option; they are left out."""
+    for override in [*overrides.choices]:
+        file = file_of(repository, f"{override.key_or_group}/{override.get_value_element_as_str()}")
+        rule = why_no_option(file) if file is not None else ""
+        if rule:
+            overrides.choices.remove(override)
+            key, value = override.get_key_element(), override.get_value_element_as_str()
+            yield Violation(key, value, rule, command_line(override.input_line))
 
 
 def _blame_choices(composer: Composer, repository: Repository, overrides: Overrides, error: Exception) -> None:
@@ -94,5 +133,7 @@ def with_unpackaged_once(
         elif group not in told:
             told.add(group)
             chosen = next((each.input_line for each in choices if each.key_or_group == group), None)
-            rule = "names a file that is empty, or lacks its first line: # @package _global_"
-            yield Violation(group, rule=rule, source=command_line(chosen) if chosen else None)
+            option = chosen.partition("=")[2] if chosen else composer.usual_choices()[group]
+            file = file_of(composer.loader.repository, f"{group}/{option}")
+            rule = why_not_global(file) if file is not None else f"must begin with the line {HEADER}"
+            yield Violation(group, option or ABSENT, rule, command_line(chosen) if chosen else None)

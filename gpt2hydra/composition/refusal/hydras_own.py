@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hydra.conf import HydraConf
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.composer import Composer
@@ -34,6 +34,8 @@ def _refused(override: Override, error: Exception, known: Any) -> Violation:
         known = known.get(section) if isinstance(known, DictConfig) and section in known else {}
     if not isinstance(known, DictConfig) or last in known:
         return Violation(key, value, f"is refused by Hydra: {reason_of(error.__cause__ or error).rstrip('.')}", typed)
+    if OmegaConf.get_type(known) is dict and override.type is OverrideType.CHANGE:  # it may hold any key
+        return Violation(key, value, "is new there and needs a plus", typed, {f"+{key}": Typed(value)})
     near = closest(last, map(str, known))
     meant = ".".join(["hydra", *sections, near or ""])
     rule = f"unknown key of Hydra's own config{f'; did you mean {meant}?' if near else ''}"

@@ -41,7 +41,7 @@ def sort(composer: Composer, texts: Sequence[str]) -> Overrides:
             override = parse(text)
             override.value()
         except Exception as error:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
-            sorted_.violations.append(Violation(key, value, grammar(error, key), command_line(text)))
+            sorted_.violations.append(Violation(key, value, grammar(error), command_line(text)))
             continue
         if override.is_sweep_override():
             sorted_.violations.append(_sweep(override, key, value))

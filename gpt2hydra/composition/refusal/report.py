@@ -16,7 +16,7 @@ from gpt2hydra.composition.composer import Composer, hydra_state
 from gpt2hydra.composition.gate import examine, in_order
 from gpt2hydra.composition.hydra_errors import as_it_came, file_error
 from gpt2hydra.composition.provenance import replay
-from gpt2hydra.composition.refusal.choices import as_choice, files_of, groups_of, with_unpackaged_once
+from gpt2hydra.composition.refusal.choices import as_choice, files_of, groups_of, self_before_schema, with_unpackaged_once
 from gpt2hydra.composition.refusal.files import merge
 from gpt2hydra.composition.refusal.hydras_own import refused_overrides
 from gpt2hydra.composition.refusal.overrides import sort
@@ -68,6 +68,9 @@ def _violations(composer: Composer, texts: Sequence[str]) -> list[Violation]:
     by_key = {violation.key: violation for violation in [*broken, *misread(provenance, root)]}
     found += (each for key, each in by_key.items() if key not in known)
     found = [as_choice(each, composer) if each.value is ABSENT else each for each in found]
+    early = self_before_schema(composer, repository, files)
+    if early is not None:  # what the files set is overwritten, so that it seems to be missing
+        found = [early, *(each for each in found if each.is_typed)]
     found = [*with_unpackaged_once(found, composer, root, overrides.choices)]
     return in_order(root, [traced(each, provenance, root) for each in found])
 

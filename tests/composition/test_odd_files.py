@@ -1,0 +1,90 @@
+"""What is odd about a file of options is told in words that name it."""
+
+from pathlib import Path
+
+import pytest
+
+import gpt2hydra
+from gpt2hydra.config.errors import ConfigError
+
+GLOBAL = b"# @package _global_\n"
+
+
+def violations(folder: Path, *overrides: str, name: str = "mine", **files: bytes) -> dict[str, str]:
+    """Key → rule, of a ``conf/`` with these files."""
+    primary = b"defaults:\n  - train_schema\n  - model: small\n  - optional experiment: null\n  - _self_\n"
+    for path, content in {"mine": primary, "model__small": b"n_layer: 2\n", **files}.items():
+        file = folder / f"{path.replace('__', '/')}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        gpt2hydra.compose(name, list(overrides), config_dir=folder)
+    return {violation.key: violation.rule for violation in caught.value.violations}
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        pytest.param(b"", "names FILE, which is empty", id="empty"),
+        pytest.param(
+            b"\xef\xbb\xbf" + GLOBAL + b"model: {n_layer: 3}\n",
+            "names FILE, which begins with a byte-order mark; save it as UTF-8 without one",
+            id="byte-order mark",
+        ),
+        pytest.param(
+            b"# mine\n" + GLOBAL + b"model: {n_layer: 3}\n",
+            "names FILE, which has '# @package _global_' on line 2; it must be the first line",
+            id="header on line 2",
+        ),
+        pytest.param(b"seed: 3\n", "names FILE, whose first line must be: # @package _global_", id="no header"),
+        pytest.param(GLOBAL + b"- a\n- b\n", "is a list; FILE must have lines of key: value", id="list"),
+        pytest.param(GLOBAL + b"hello\n", "is one text; FILE must have lines of key: value", id="text"),
+        pytest.param(
+            GLOBAL + b"model: &m\n  n_layer: 3\n  x: *m\n", "contains itself: FILE has *m below &m", id="anchor of itself"
+        ),
+        pytest.param(
+            GLOBAL + b"defaults: [/model: small]\n",
+            "chooses model a second time; write 'override /model: OPTION' in its defaults list",
+            id="no override",
+        ),
+    ],
+)
+def test_an_odd_experiment(content: bytes, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = violations(tmp_path / "conf", "experiment=a", experiment__a=content)
+    assert told == {"experiment": rule.replace("FILE", "conf/experiment/a.yaml")}
+
+
+def test_a_tab_in_the_indentation_is_told_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = violations(tmp_path / "conf", "experiment=a", experiment__a=GLOBAL + b"model:\n\tn_layer: 3\n")
+    assert told == {"conf/experiment/a.yaml:3": "has a tab in its indentation; YAML takes spaces only"}
+
+
+def test_a_primary_config_before_its_schema_is_one_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    primary = b"defaults:\n  - _self_\n  - train_schema\n  - model: small\nmodel: {n_head: 4, n_embd: 64}\n"
+    told = violations(tmp_path / "conf", "training.seed=x", mine=primary)
+    assert told == {
+        "training.seed": "must be an integer ≥ 0 and ≤ 4,294,967,295, not text",
+        "conf/mine.yaml": "_self_ must stand after train_schema in its defaults list",
+    }
+
+
+def test_a_primary_config_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    told = violations(tmp_path, name="mime")
+    assert told == {"the primary config": "there is no such config; known: mine; did you mean mine?"}
+
+
+def test_a_key_that_hydra_lets_anybody_add_needs_a_plus() -> None:
+    with pytest.raises(ConfigError) as caught:
+        gpt2hydra.compose("train", ["hydra.job.env_set.FOO=1"])
+    (violation,) = caught.value.violations
+    assert (violation.rule, violation.suggestion) == ("is new there and needs a plus", "+hydra.job.env_set.FOO=1")
+
+
+def test_a_sign_of_hydras_is_named() -> None:
+    with pytest.raises(ConfigError) as caught:
+        gpt2hydra.compose("train", ["hardware.name=a&b"])
+    (violation,) = caught.value.violations
+    assert violation.rule == "has a sign that Hydra needs in quotes: &"
