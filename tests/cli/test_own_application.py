@@ -214,7 +214,7 @@ def test_it_runs_as_a_module_from_anywhere(package: Path, tmp_path: Path) -> Non
     assert (done.returncode, done.stdout) == (0, "rank 4 of 768, scale 4.0\n")
 
 
-@pytest.mark.skipif(find_spec("hydra_plugins.hydra_joblib_launcher") is None, reason="an optional launcher")
+@pytest.mark.skipif(find_spec("joblib") is None, reason="needs the Hydra plugin hydra_joblib_launcher")
 def test_other_processes_get_a_class_of_the_main_program(package: Path, tmp_path: Path) -> None:
     options = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=out"]
     done = python(package, tmp_path, "-m", "own_app.finetune", "-m", "lora.rank=4,8", *options)

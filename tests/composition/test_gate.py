@@ -22,14 +22,14 @@ class Scaled(Checked):
 
 def test_values_are_computed_of_any_kind_and_of_one_another() -> None:
     composed = OmegaConf.structured(schema_of(Scaled))
-    composed.alpha = 3
+    composed.alpha = 3.0
     assert instantiate(composed) == Scaled(alpha=3.0)
     assert (Scaled(alpha=3.0).half, Scaled(alpha=3.0).label) == (1.5, "3, 1.5")
 
 
 def test_a_wrong_input_is_told_and_not_what_follows_from_it() -> None:
     composed = OmegaConf.structured(schema_of(Scaled))
-    composed.alpha, composed.name = -3, "${alpha}"
+    composed.alpha, composed.name = -3.0, "${alpha}"
     with pytest.raises(ConfigError) as caught:
         instantiate(composed)
     assert [violation.key for violation in caught.value.violations] == ["alpha"]

@@ -14,7 +14,7 @@ from gpt2hydra.composition.hydra_internals import apply_override
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, Violation, command_line
 from gpt2hydra.config.fields import Rule
-from gpt2hydra.config.keys import field_at, fields_of
+from gpt2hydra.config.keys import field_at, keys_of
 from gpt2hydra.config.quoting import Typed
 from gpt2hydra.config.unknown_keys import unknown_below
 
@@ -69,7 +69,7 @@ def cannot_be(root: type[Checked], key: str, value: Any, groups: list[str], over
         chosen_by = next((group for group in groups if group.endswith(f"@{key}")), None)
         if chosen_by and isinstance(value, str):  # one=large, where gpt2/model@one=large is meant
             return Violation(key, value, f"is a section, chosen by {chosen_by}", source, {chosen_by: value})
-        rule = f"is a section; set its keys, for example {key}.{fields_of(field.metadata['section'])[0].name}"
+        rule = f"is a section; set its keys, for example {key}.{next(keys_of(field.metadata['section']))}"
         return Violation(key, value, rule, source)
     obeyed: Rule = field.metadata["rule"]
     problem, nearest = obeyed.problem(value), obeyed.remedy(value)
