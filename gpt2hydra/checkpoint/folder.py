@@ -106,7 +106,7 @@ def load(path: str, device: torch.device | str = "cpu") -> tuple[GPT2LMHeadModel
     """The model, in fp32 and ready to generate, and the tokenizer, from a folder alone.
 
     Raises:
-        ConfigError: config, weights or tokenizer are missing, damaged, or none of ours.
+        ConfigError: config, weights or tokenizer are missing, damaged, or not those of a GPT-2.
     """
     import torch
     from transformers import GPT2LMHeadModel
@@ -192,7 +192,7 @@ def _violation(path: str, rule: str, remedy: Mapping[str, object] | None = None)
 
 def _in_words(violation: Violation) -> str:
     """A violation inside a checkpoint, in one line."""
-    return f"holds what cannot be used: {violation.head} {violation.rule}"
+    return f"cannot be used: {violation.head} {violation.rule}"
 
 
 def _newest_run() -> dict[str, object]:

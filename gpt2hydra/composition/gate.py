@@ -179,7 +179,7 @@ def _unresolvable(config: DictConfig, key: Any, path: str, root: type[Checked], 
     elif isinstance(error, InterpolationKeyError):
         rule = "refers to a key that does not exist"
     elif isinstance(error, RecursionError) or "Recursive interpolation" in str(error):
-        rule = "refers to itself in the end"
+        rule = "refers to itself"
     elif isinstance(error, InterpolationResolutionError) and "Environment variable" in str(error):
         rule = "refers to an environment variable that is not set"
     else:

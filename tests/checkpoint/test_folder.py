@@ -46,14 +46,14 @@ def write(name: str, content: str | bytes) -> Callable[[Path], object]:
     ("damage", "said"),
     [
         pytest.param(remove("config.json"), "holds no checkpoint; there is no config.json", id="no config"),
-        pytest.param(write("config.json", "{"), "holds what cannot be used: {folder}/config.json is not JSON", id="no JSON"),
+        pytest.param(write("config.json", "{"), "cannot be used: {folder}/config.json is not JSON", id="no JSON"),
         pytest.param(remove("model.safetensors"), "must hold model.safetensors; there are no weights", id="no weights"),
         pytest.param(write("model.safetensors", b"?"), "model.safetensors is damaged", id="damaged weights"),
         pytest.param(remove("merges.txt"), "has no tokenizer: must hold tokenizer.json, or vocab.json", id="no tokenizer"),
-        pytest.param(write("tokenizer.json", "{"), "holds what cannot be used: {folder}/tokenizer.json is", id="tokenizer"),
+        pytest.param(write("tokenizer.json", "{"), "cannot be used: {folder}/tokenizer.json is", id="tokenizer"),
         pytest.param(
             write("tokenizer.json", '{"decoder": null}'),
-            "holds what cannot be used: {folder}/tokenizer.json must be a byte-level BPE",
+            "cannot be used: {folder}/tokenizer.json must be a byte-level BPE",
             id="another tokenizer",
         ),
     ],
@@ -66,8 +66,8 @@ def test_what_is_missing_or_damaged(damage: Callable[[Path], object], said: str,
 
 def test_a_config_that_is_no_gpt2(tmp_path: Path) -> None:
     assert problems(write_checkpoint(tmp_path, model_type="llama", n_head=3)) == [
-        "holds what cannot be used: n_head = 3 must divide n_embd = 8 (nearest: 2, 4; or n_embd for 3 heads: 6, 9)",
-        "holds what cannot be used: model_type = llama must be gpt2",
+        "cannot be used: n_head = 3 must divide n_embd = 8 (nearest: 2, 4; or n_embd for 3 heads: 6, 9)",
+        "cannot be used: model_type = llama must be gpt2",
     ]
 
 

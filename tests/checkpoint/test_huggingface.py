@@ -186,7 +186,7 @@ def test_a_refusal_names_the_file(tmp_path: Path) -> None:
         (b" " * (LARGEST_CONFIG + 1), "is larger than 1,000,000 bytes"),
     ],
 )
-def test_json_from_strangers_is_refused_where_it_is_odd(content: bytes, said: str, tmp_path: Path) -> None:
+def test_json_that_is_odd_is_refused(content: bytes, said: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes(content)
     (only,) = refusal(tmp_path)
     assert only.startswith(f"{tmp_path}/config.json: {said}")

@@ -537,7 +537,7 @@ def test_an_experiment_of_ones_own(content: str, expected: str, tmp_path: Path, 
     if expected:
         assert only("experiment=x", name="mine", config_dir=conf) == expected
     else:
-        assert report("experiment=x", name="mine", config_dir=conf).count("refers to itself in the end") == 2
+        assert report("experiment=x", name="mine", config_dir=conf).count("refers to itself") == 2
 
 
 def test_what_a_file_leaves_to_the_command_line_can_be_given_there(tmp_path: Path) -> None:
