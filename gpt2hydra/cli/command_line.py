@@ -49,6 +49,8 @@ class CommandLine:
         if unknown:
             hint = "values are set without dashes, as model=large, and options stand before all of them"
             self.parser.error(f"unrecognized arguments: {' '.join(unknown)}; {hint}")
+        arguments.topics = [word for word in arguments.overrides if arguments.help and "=" not in word and word[:1] != "~"]
+        arguments.overrides = [word for word in arguments.overrides if word not in arguments.topics]
         return arguments
 
     def run(self) -> None:
@@ -118,7 +120,7 @@ class CommandLine:
         config = composer.full(self.arguments.overrides)
         composer.class_of(config)
         HydraConfig.instance().set_config(config)
-        use_our_help(config)
+        use_our_help(config, self.arguments.topics)
         print(help_text(hydra, config, self.parser, self.arguments.resolve))
 
     def _composer(self) -> Composer:

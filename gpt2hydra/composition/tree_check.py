@@ -99,7 +99,14 @@ class _PrimaryCheck:
         self._try([], file, "")
         for group in self.primary.groups:
             for option in self.primary.options(group):
-                self.option(group, option)
+                if not self._is_ours(group, option):
+                    self.option(group, option)
+
+    def _is_ours(self, group: str, option: str) -> bool:
+        """Whether an option of somebody else's program is one that this package ships, which is checked with ours."""
+        file = self.primary.file(group.partition("@")[0], option)
+        ours = group.startswith("gpt2/") if file is None else file.is_relative_to(CONF_DIR)
+        return ours and self.tree.folder.resolve() != CONF_DIR
 
     def option(self, group: str, option: str, plus: str = "") -> bool:
         """Check one option of a group; whether nothing is wrong with it."""

@@ -30,6 +30,8 @@ class Checked:
     """
 
     RELATIONS: ClassVar[tuple[Relation, ...]] = ()
+    OFTEN_SET: ClassVar[tuple[str, ...]] = ()
+    """The keys that ``--help`` tells first; all of them where none is named."""
 
     def __post_init__(self) -> None:
         check_declaration(type(self))

@@ -208,6 +208,10 @@ class TrainConfig(Checked):
         decides=False,
     )
 
+    OFTEN_SET: ClassVar[tuple[str, ...]] = (
+        *("data.path", "model.n_layer", "model.n_head", "model.n_embd", "training.seq_len", "training.batch_size"),
+        *("training.max_steps", "training.learning_rate", "training.device", "training.seed"),
+    )
     RELATIONS: ClassVar[tuple[Relation, ...]] = (sequence_fits("training.seq_len"), _step_divides, _vocabulary_fits)
 
 
@@ -247,4 +251,8 @@ class GenerateConfig(Checked):
     dry_run: bool = flag(False, "validate, print what would run, start nothing", decides=False)
     preflight: str = choice("strict", "a sweep with invalid points: as in training", PREFLIGHTS, decides=False)
 
+    OFTEN_SET: ClassVar[tuple[str, ...]] = (
+        *("checkpoint", "prompt", "prompt_file", "max_new_tokens", "num_samples", "temperature", "top_k", "top_p", "stop"),
+        "device",
+    )
     RELATIONS: ClassVar[tuple[Relation, ...]] = (_one_source_of_prompts,)

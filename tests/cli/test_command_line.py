@@ -21,7 +21,7 @@ def test_output_of_cfg_shows_what_is_composed(run: CommandLine) -> None:
 
 
 def test_help_tells_the_command_the_groups_and_every_key_with_its_value_and_meaning(run: CommandLine) -> None:
-    outcome = run("--help", "model=large", "hardware.name=${model.n_head}")
+    outcome = run("--help", "all", "model=large", "hardware.name=${model.n_head}")
     assert (outcome.code, outcome.err, outcome.configs, run.left_behind()) == (0, "", [], [])
     assert "python train.py model=large" in outcome.out and "model: large, medium, small, xl\n" in outcome.out
     assert "  hardware.name=20  " in outcome.out

@@ -102,6 +102,8 @@ def test_help_tells_its_keys(run: CommandLine, finetune: ModuleType, probe: Modu
     outcome = run_program(run, finetune, "--help")
     assert outcome.out.startswith("Fine-tune GPT-2 with low-rank adapters.\n")
     assert "lora: typo, wide, wrong\n" in outcome.out
+    assert "  data.path=null" in outcome.out and "  lora.alpha=16.0               strength of the update\n" in outcome.out
+    outcome = run_program(run, finetune, "--help", "all")
     assert "  lora.rank=64                                rank of the update; an integer ≥ 1 and ≤ 1,024\n" in outcome.out
     assert "  lora.scale=0.25                             alpha / rank; computed, cannot be set\n" in outcome.out
     assert run_program(run, probe, "--help").out.startswith("Compare two shapes.\n")
