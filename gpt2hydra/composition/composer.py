@@ -32,7 +32,7 @@ from hydra.core.utils import JobRuntime, setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict, read_write
 
-from gpt2hydra.composition.gate import config_class_of, instantiate
+from gpt2hydra.composition.gate import config_class_of, instantiate, set_by_hand
 from gpt2hydra.composition.hydra_internals import (
     DefaultsList,
     Repository,
@@ -227,9 +227,10 @@ class Composer:
         """
         from gpt2hydra.composition.yaml_traps import misread, suspicious
 
-        unclear = self.unclear_choices(map(parse, overrides), type(config))
-        if unclear:
-            raise ConfigError(unclear)
+        parsed = [*map(parse, overrides)]
+        refused = [*self.unclear_choices(parsed, type(config)), *set_by_hand(parsed, type(config))]
+        if refused:
+            raise ConfigError(refused)
         if not self.folders:
             self.folders = self._source_folders()
         if self._suspicious is None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterable
 from typing import Any, TypeVar, overload
 
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import (
     InterpolationKeyError,
@@ -18,7 +20,7 @@ from omegaconf.errors import (
 from gpt2hydra.composition.hydra_internals import full_key, is_mapping, raw_value
 from gpt2hydra.composition.schema import class_of_schema, known_classes
 from gpt2hydra.config.checked import Checked, build, check, missing
-from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
+from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, command_line
 from gpt2hydra.config.keys import field_at, fields_of, place
 from gpt2hydra.config.words import reason_of
 
@@ -72,6 +74,17 @@ def examine(
                 broken[field.name] = Violation(field.name, rule=CANNOT_BE_DELETED)
     values, violations = check(config_class, _without_absent(given), distrusted=distrusted | frozenset(broken))
     return values, in_order(config_class, _causes(config, [*violations, *broken.values()], distrusted))
+
+
+def set_by_hand(overrides: Iterable[Override], config_class: type[Checked]) -> list[Violation]:
+    """Overrides of values that are computed; even the right value is no other than it would be without."""
+    violations = []
+    for override in overrides:
+        field = field_at(config_class, override.key_or_group)
+        if field is not None and "computed" in field.metadata:
+            rule = f"is computed ({field.metadata['doc']}); it cannot be set"
+            violations.append(Violation(override.key_or_group, override.value(), rule, command_line(override.input_line)))
+    return violations
 
 
 def _inputs(field: dataclasses.Field[Any] | None) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 from omegaconf import OmegaConf
 
+import gpt2hydra
 from gpt2hydra import ConfigError, GenerateConfig, GPT2Config, TrainConfig, instantiate
 from gpt2hydra.composition.gate import config_class_of
 from gpt2hydra.composition.schema import schema_of
@@ -50,3 +51,10 @@ def test_the_class_of_any_other_config_is_the_one_most_like_it() -> None:
     assert config_class_of(OmegaConf.create({"n_embd": 64, "n_head": 4})) is GPT2Config
     assert config_class_of(OmegaConf.create({"prompt": "To be", "checkpoint": "x"})) is GenerateConfig
     assert config_class_of(OmegaConf.create({"path": "x", "name": "gpt2"})).__name__ == "TokenizerConfig"
+
+
+@pytest.mark.parametrize("override", ["model.n_inner=3072", "++model.n_inner=3072", "model.n_inner=5"])
+def test_a_computed_value_cannot_be_set_by_hand_be_it_right_or_wrong(override: str) -> None:
+    with pytest.raises(ConfigError, match=r"model\.n_inner = .*\n    is computed \(4 \* n_embd\).*it cannot be set") as caught:
+        gpt2hydra.compose("train", [override])
+    assert len(caught.value.violations) == 1

@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.composer import Composer, hydra_state
-from gpt2hydra.composition.gate import examine, in_order
+from gpt2hydra.composition.gate import examine, in_order, set_by_hand
 from gpt2hydra.composition.hydra_errors import as_it_came, file_error
 from gpt2hydra.composition.provenance import replay
 from gpt2hydra.composition.refusal.choices import as_choice, files_of, groups_of, self_before_schema, with_unpackaged_once
@@ -65,7 +65,8 @@ def _violations(composer: Composer, texts: Sequence[str]) -> list[Violation]:
     known = {violation.key for violation in found}
     _, broken = examine(config, root, frozenset(known))
     provenance = replay(files, repository, overrides.values)
-    by_key = {violation.key: violation for violation in [*broken, *misread(provenance, root)]}
+    by_hand = set_by_hand(overrides.values, root)
+    by_key = {violation.key: violation for violation in [*by_hand, *broken, *misread(provenance, root)]}
     found += (each for key, each in by_key.items() if key not in known)
     found = [as_choice(each, composer) if each.value is ABSENT else each for each in found]
     early = self_before_schema(composer, repository, files)
