@@ -10,7 +10,7 @@ from gpt2hydra import GPT2Config, TrainConfig
 from gpt2hydra.checkpoint import folder as checkpoint
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.data.tokenizer import bytes_tokenizer
-from gpt2hydra.training.loop import build_model
+from gpt2hydra.training.model import build_model
 
 torch.set_num_threads(1)  # what is computed here is too small to share, and tests run beside each other
 

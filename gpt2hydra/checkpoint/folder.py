@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from transformers import GPT2Config as HFConfig
     from transformers import GPT2LMHeadModel
 
-TIED = "lm_head.weight"
-"""The output layer is the token embedding, which is saved once; readers tie it again."""
-
 # -------------------------------------------------------------------------------------------------------------- writing
 
 
@@ -48,13 +45,15 @@ def save(
     validation_loss: float | None = None,
     optimizer: Mapping[str, torch.Tensor] | None = None,
     losses: Sequence[float] = (),
+    gradient_norm: float | None = None,
 ) -> None:
     """Write a checkpoint, whole or not at all: a Hugging Face folder, ``gpt2hydra.json`` (the run), and ``resume/``.
 
     Args:
         tensors: the weights, by their names in transformers' ``GPT2LMHeadModel``.
         optimizer: AdamW's tensors, by name; without them the run cannot go on.
-        losses: of the training passes that no row of ``loss.csv`` has told yet.
+        losses: of the steps that no row of ``loss.csv`` has told yet.
+        gradient_norm: of the last step.
     """
     end_of_text = tokenizer.end_of_text
     run = {
@@ -69,11 +68,11 @@ def save(
         write_json(unfinished / "generation_config.json", {"bos_token_id": end_of_text, "eos_token_id": end_of_text})
         write_json(unfinished / kept.RUN, run)
         tokenizer.save(unfinished, config.model.n_positions)
-        _save_tensors({name: each for name, each in tensors.items() if name != TIED}, unfinished / weights.FILE)
+        _save_tensors({name: each for name, each in tensors.items() if name != weights.HEAD}, unfinished / weights.FILE)
         if optimizer is not None:
             (unfinished / kept.RESUME).mkdir()
             _save_tensors(optimizer, unfinished / kept.RESUME / OPTIMIZER)
-            write_json(unfinished / kept.RESUME / STATE, {"step": step, "losses": list(losses)})
+            write_json(unfinished / kept.RESUME / STATE, {"losses": list(losses), "gradient_norm": gradient_norm})
 
 
 def _save_tensors(tensors: Mapping[str, torch.Tensor], file: Path) -> None:
@@ -116,25 +115,32 @@ def load(path: str, device: torch.device | str = "cpu") -> tuple[GPT2LMHeadModel
         raise ConfigError(violations)
     folder = locate(path)
     tokenizer, config = from_folder(folder), from_hf(folder)
-    known = {f"transformer.{name}" for name in weights.shapes(config)}
-    tensors = {name: each for name, each in _tensors(path, folder).items() if name in known}
+    tensors = read_weights(folder, path)
     with _without_bars():
         model = GPT2LMHeadModel.from_pretrained(None, config=runtime_config(config), state_dict=tensors, dtype=torch.float32)
     return model.eval().to(device), tokenizer  # type: ignore[no-untyped-call]
 
 
-def _tensors(path: str, folder: Path) -> dict[str, torch.Tensor]:
+def read_weights(folder: Path, path: str | None = None) -> dict[str, torch.Tensor]:
+    """The weights of a folder, by their names in transformers' ``GPT2LMHeadModel``; the output layer is the token embedding.
+
+    Args:
+        path: what a refusal calls the folder.
+
+    Raises:
+        ConfigError: they are damaged.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     tensors: dict[str, torch.Tensor] = {}
     for file in weights.files(folder):
         try:
-            loaded = load_file(file)
+            tensors |= load_file(file)
         except (OSError, SafetensorError) as error:
-            raise ConfigError([_violation(path, f"{file.name} is damaged: {error}")]) from None
-        tensors |= {f"transformer.{name}": each for key, each in loaded.items() if (name := weights.canonical(key))}
-    return tensors
+            raise ConfigError([_violation(path or str(folder), f"{file.name} is damaged: {error}")]) from None
+    named = {name: each for key, each in tensors.items() if (name := weights.canonical(key))}
+    return {f"transformer.{name}": named[name] for name in weights.shapes(from_hf(folder))}
 
 
 @contextmanager

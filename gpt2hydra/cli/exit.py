@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from gpt2hydra.config.errors import ConfigError
+from gpt2hydra.training.signals import Interrupted
 
 
 @contextmanager
@@ -33,6 +34,8 @@ def program() -> Iterator[None]:
         sys.stdout.flush()
     except ConfigError as error:
         refuse(error)
+    except Interrupted as stop:  # a run has said how far it came
+        sys.exit(stop.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted\n")
         sys.exit(130)

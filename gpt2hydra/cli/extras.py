@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 
+from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.run import TrainConfig
 
-EXTRAS = {"train": ("torch", "transformers", "accelerate", "safetensors", "matplotlib")}
+EXTRAS = {
+    "train": ("torch", "transformers", "lightning_fabric", "safetensors", "tqdm", "matplotlib", "filelock"),
+    "tensorboard": ("tensorboard",),
+    "wandb": ("wandb",),
+    "mlflow": ("mlflow",),
+}
 """Extra → the modules that it brings: an absent one would stop a run, the last at its very end."""
 
 
-def require(extra: str | None) -> None:
-    """Exit with 1 and the command to type where an extra's modules are not installed."""
-    absent = [module for module in EXTRAS.get(extra or "", ()) if find_spec(module) is None]
+def require(extra: str | None, configs: Iterable[Checked] = ()) -> None:
+    """Exit with 1 and the command to type where modules are not installed: of an extra, and of the trackers of ``configs``."""
+    trackers = {config.training.tracker for config in configs if isinstance(config, TrainConfig)} - {"none"}
+    wanted = [name for name in (extra, *sorted(trackers)) if name in EXTRAS]
+    absent = {name: lacking for name in wanted if (lacking := [each for each in EXTRAS[name] if find_spec(each) is None])}
     if absent:
+        modules = ", ".join(module for lacking in absent.values() for module in lacking)
         sys.stderr.write(
-            f"The configuration is valid, but {', '.join(absent)} cannot be imported; nothing was started.\n"
-            f"  try: {install_command(extra)}\n"
+            f"The configuration is valid, but {modules} cannot be imported; nothing was started.\n"
+            f"  try: {install_command(','.join(absent))}\n"
         )
         sys.exit(1)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from gpt2hydra.cli.main import main, output_dir
 from gpt2hydra.composition.job import set_by
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
@@ -12,7 +14,8 @@ def train(config: TrainConfig) -> float:
     """Train, and return the validation loss, which is what a Hydra sweeper minimises."""
     from gpt2hydra.training.run import train
 
-    return train(config, output_dir(), set_by(config)).validation_loss
+    resume_from = Path(config.resume) if config.resume else None
+    return train(config, output_dir(), set_by(config), resume_from=resume_from).validation_loss
 
 
 @main(config_name="generate", extra="train")

@@ -58,7 +58,7 @@ class Start:
                 sys.stderr.write(f"{self._place(composed, config).words(config)}.\n\n")
             print_plan(self.composer, self.overrides, config)
             return
-        require(self.application.extra)
+        require(self.application.extra, [config])
         if self.application.extra:
             self._refuse(device_problems(config))
         place = Place(**agree(self.process, lambda: asdict(self._place(composed, config))))

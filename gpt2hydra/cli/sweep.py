@@ -130,7 +130,7 @@ def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any]
         if len(dry) == len(found.valid):
             return
         found.leave_out(dry)
-    require(extra)
+    require(extra, found.valid.values())
     remaining = dict(enumerate(points))
     if found.valid:
         if extra and is_basic(composed, "launcher"):  # others may use other machines

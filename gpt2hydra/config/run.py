@@ -25,6 +25,7 @@ LARGEST_BATCH = 1_000_000
 PRECISIONS = ("fp32", "bf16", "bf16_pure")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 STRATEGIES = ("auto", "ddp", "fsdp")
+TRACKERS = ("none", "tensorboard", "wandb", "mlflow")
 PREFLIGHTS = ("strict", "skip_invalid", "off")
 
 # ------------------------------------------------------------------------------------------------------- the sections
@@ -104,14 +105,24 @@ class TrainingConfig(Checked):
         False, "recompute each block in the backward pass: less memory, more time", decides=False
     )
     eval_interval: int = integer(100, "steps between two evaluations", at_most=1_000_000_000, decides=False)
-    eval_batches: int = integer(20, "batches of one evaluation, spread over the validation text", at_most=1_000_000)
+    eval_sequences: int = integer(
+        100, "sequences of one evaluation, spread over the validation text; all of it is measured at the end", at_most=10**9
+    )
     log_interval: int = integer(10, "steps between two rows of the loss table", at_most=1_000_000_000, decides=False)
+    keep_checkpoints: int = integer(
+        2, "last checkpoints that stay, and the best; one is saved at each evaluation", at_most=10**6, decides=False
+    )
     sample_tokens: int = integer(200, "tokens of the sample printed at the end", at_least=0, at_most=100_000, decides=False)
+    sample_interval: int = integer(
+        0, "steps between two more samples, at evaluations; 0 is none", at_least=0, at_most=10**9, decides=False
+    )
+    tracker: str = choice("none", "where losses, samples and configuration go too", TRACKERS, decides=False)
     seed: int = integer(1337, "seed of weights, batches and dropout", at_least=0, at_most=2**32 - 1)
     device: str = choice("auto", "auto: an accelerator if there is one", DEVICES, synonyms={"gpu": "cuda"}, decides=False)
     strategy: str = choice(
         "auto", "of several processes. ddp: each has all weights (auto); fsdp: each has a shard", STRATEGIES, decides=False
     )
+    compile: str = choice("auto", "torch.compile; auto: on a GPU alone", ("auto", "true", "false"), decides=False)
 
     RELATIONS: ClassVar[tuple[Relation, ...]] = (_warmup_ends,)
 

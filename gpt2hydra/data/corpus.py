@@ -5,18 +5,16 @@ Standard library only until tokens are asked for, so that a plan or a refusal ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
-from gpt2hydra.config.run import VOCABULARIES, TrainConfig, TrainingConfig
+from gpt2hydra.config.run import VOCABULARIES, TrainConfig
 from gpt2hydra.config.words import show
 from gpt2hydra.data import cache, parquet, shards, text, vocabulary
 
 if TYPE_CHECKING:
-    import torch
-
     from gpt2hydra.data.tokens import Source, Tokens
 
 BYTES_PER_BPE_TOKEN = 4
@@ -277,30 +275,3 @@ def _sources(path: str | None, config: TrainConfig) -> list[Source]:
         else:
             sources.append(shards.recognise(file))
     return sources
-
-
-class TrainingBatches:
-    """The batches of a run, by number, as :class:`gpt2hydra.data.order.Order` has them."""
-
-    def __init__(self, tokens: Tokens, config: TrainingConfig, kind: str = "shuffled") -> None:
-        self.tokens, self.config, self.kind = tokens, config, kind
-
-    def __len__(self) -> int:
-        return self.config.max_steps * self.config.gradient_accumulation_steps
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        from gpt2hydra.data.order import Order
-
-        config = self.config
-        step, number = divmod(index, config.gradient_accumulation_steps)
-        sequences = config.batch_size * config.gradient_accumulation_steps
-        order = Order(self.tokens, config.seq_len, sequences, config.seed, self.kind)
-        return list(order.passes(step, config.batch_size))[number]._asdict()
-
-
-def validation_batches(tokens: Tokens, config: TrainingConfig) -> Iterator[dict[str, torch.Tensor]]:
-    """At most ``eval_batches`` batches, always the same, spread evenly over ``tokens``; none overlap if there is room."""
-    from gpt2hydra.data.order import evaluation
-
-    for batch in evaluation(tokens, config.seq_len, config.eval_batches * config.batch_size, config.batch_size):
-        yield batch._asdict()

@@ -1,151 +1,263 @@
-"""What is computed: GPT-2 under transformers' Trainer, with our loss, optimizer, schedule and order of batches."""
+"""The loop: batch, forward, backward, clip, step, measure, save. Read :meth:`Loop.run` first.
+
+A step is a step: which sequences it sees follows from the seed and its number, their dropout from the seed, its number and the
+process's rank. So the state of a run is weights, optimizer and step, which is what a checkpoint holds.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
-from transformers import GPT2LMHeadModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from lightning_fabric import Fabric
+from transformers import GPT2LMHeadModel
 
 from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.config.gpt2 import GPT2Config
-from gpt2hydra.config.run import TrainingConfig
-from gpt2hydra.data import corpus as data
+from gpt2hydra.checkpoint import kept, state
+from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.data.order import Batch, Order, evaluation, validation_starts, whole_text
+from gpt2hydra.data.tokenizer import Tokenizer
+from gpt2hydra.data.tokens import Tokens
+from gpt2hydra.training.evaluation import mean_loss, to_device
+from gpt2hydra.training.fabric import StopTogether, accumulating, gradient_norm, seed_dropout
+from gpt2hydra.training.optimizer import learning_rate, set_learning_rate
+from gpt2hydra.training.outcome import Diverged
+from gpt2hydra.training.progress import Progress
+from gpt2hydra.training.signals import Signals
+from gpt2hydra.training.table import Row
 
 
-def build_model(config: GPT2Config, settings: TrainingConfig, end_of_text: int | None = None) -> GPT2LMHeadModel:
-    """An untrained GPT-2: weights from N(0, 0.02), those of residual projections divided by sqrt(2 n_layer)."""
-    model = GPT2LMHeadModel(checkpoint.runtime_config(config, end_of_text, settings.attention))
-    if settings.gradient_checkpointing:  # transformers renamed it in the middle of its fifth major version
-        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
-        enable({"use_reentrant": False})
-    if settings.precision == "bf16_pure":
-        torch.nn.Module.to(model, torch.bfloat16)
-    return model
+class Cut(Exception):
+    """The run was told to stop, and every process knows it."""
 
 
-def token_loss(model: torch.nn.Module, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """The mean cross-entropy of ``targets`` (B, T) after ``inputs`` (B, T), in nats; a scalar, in fp32."""
-    logits = model(input_ids=batch["inputs"], use_cache=False).logits  # (B, T, V)
-    return cross_entropy(logits.flatten(0, 1).float(), batch["targets"].flatten())
+@dataclass
+class Loop:
+    """One training run, in one of its processes."""
 
+    config: TrainConfig
+    folder: Path
+    fabric: Fabric
+    gpt2: GPT2LMHeadModel
+    model: Any
+    """:class:`gpt2hydra.training.model.WithLoss` around ``gpt2``, as Fabric set it up."""
+    adamw: torch.optim.Optimizer
+    optimizer: Any
+    """``adamw``, as Fabric set it up."""
+    tokenizer: Tokenizer
+    training: Tokens
+    validation: Tokens
+    progress: Progress
+    signals: Signals
+    measured: Callable[[Row], None]
+    """Called with each row of the loss table."""
+    evaluated: Callable[[Loop], None]
+    """Called after each evaluation and its checkpoint."""
+    step: int = 0
+    """Steps done."""
+    saved: kept.Kept | None = None
+    """The last checkpoint."""
+    losses: list[float] = field(default_factory=list)
+    """Of the steps since the last row, as far as they were fetched from the device."""
+    norm: float | None = None
+    """Of the last step's gradients, if it was fetched."""
 
-@torch.no_grad()
-def evaluate(model: GPT2LMHeadModel, batches: Iterable[Mapping[str, torch.Tensor]]) -> float:
-    """The mean loss over all sequences of ``batches``, without dropout."""
-    model.train(False)
-    losses, sequences = 0.0, 0
-    for batch in batches:
-        on_device = {name: each.to(model.device) for name, each in batch.items()}
-        losses += token_loss(model, on_device).item() * len(batch["inputs"])
-        sequences += len(batch["inputs"])
-    model.train()
-    return losses / sequences
+    def __post_init__(self) -> None:
+        settings = self.config.training
+        self.settings = settings
+        self.order = Order(self.training, settings.seq_len, settings.sequences_per_step, settings.seed, self.config.data.order)
+        self._stop = StopTogether(self.fabric)
+        self._on_device: list[torch.Tensor] = []
+        self._norm: torch.Tensor | None = None
 
+    # ----------------------------------------------------------------------------------------------------------- the loop
 
-def learning_rate(config: TrainingConfig, step: int) -> float:
-    """The learning rate of a step, counted from 0: a linear rise to the peak, then the schedule.
+    def run(self) -> None:
+        """Train from the step that comes next to the last one.
 
-    The rise begins above 0, so that no step is wasted; the minimum is reached at the last step, if the warm-up leaves any.
-    """
-    peak, least = config.learning_rate, config.min_learning_rate_ratio * config.learning_rate
-    if step < config.warmup_steps:
-        return peak * (step + 1) / (config.warmup_steps + 1)
-    if config.schedule == "constant":
-        return peak
-    done = min(1.0, (step - config.warmup_steps) / max(1, config.max_steps - 1 - config.warmup_steps))
-    left = 1 - done if config.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
-    return least + left * (peak - least)
+        Raises:
+            Cut: the run was told to stop. It is saved.
+            Diverged: a loss is not finite.
+        """
+        settings, fabric = self.settings, self.fabric
+        if self._has_row(self.step):
+            self.losses.clear()
+        elif self._due(self.step):  # the untrained model, or a measurement that was cut short
+            self._measure()
+        while self.step < settings.max_steps:
+            self._stop.ask(self.signals.told is not None)
+            seed_dropout(settings.seed, self.step, fabric.global_rank)
+            set_learning_rate(self.adamw, learning_rate(settings, self.step))
+            self._on_device.append(self._forward_and_backward())
+            due = self._due(self.step + 1)
+            if settings.max_grad_norm or due:
+                self._norm = gradient_norm(fabric, self.model, self.optimizer, settings.max_grad_norm or math.inf)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            self.step += 1
+            self.progress.bar.update()
+            stops = self._stop.answer(self.signals.told is not None)
+            if due:
+                self._measure()
+            if stops:
+                self._cut()
 
+    def _forward_and_backward(self) -> torch.Tensor:
+        """Add up this process's gradients of a step; its part of the step's loss, still on the device."""
+        settings, fabric = self.settings, self.fabric
+        mine = settings.sequences_per_step // fabric.world_size
+        passes = math.ceil(mine / settings.batch_size)
+        total = torch.zeros((), device=fabric.device)
+        batches = self.order.passes(self.step, settings.batch_size, fabric.global_rank, fabric.world_size)
+        for number, batch in enumerate(batches, 1):
+            inputs, targets = to_device(batch, fabric.device)
+            with accumulating(fabric, self.model, more=number < passes):
+                loss = self.model(inputs, targets) * (len(inputs) / mine)
+                fabric.backward(loss)
+            total += loss.detach()
+        return total
 
-def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices, embeddings included, decay; biases and layer norms do not."""
-    trained = [each for each in model.parameters() if each.requires_grad]
-    return [
-        {"params": [each for each in trained if each.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [each for each in trained if each.ndim < 2], "weight_decay": 0.0},
-    ]
+    # -------------------------------------------------------------------------------------------------------- measurements
 
+    def _due(self, step: int) -> bool:
+        return self._evaluates(step) or step % self.settings.log_interval == 0
 
-def arguments(config: TrainingConfig, device: torch.device, output_dir: Path) -> TrainingArguments:
-    """The Trainer's settings, for what it does itself: loop, accumulation, clipping, autocast."""
-    result = TrainingArguments(
-        output_dir=str(output_dir),
-        max_steps=config.max_steps,
-        per_device_train_batch_size=1,  # an item of the dataset is a whole batch
-        gradient_accumulation_steps=config.gradient_accumulation_steps,
-        max_grad_norm=config.max_grad_norm,
-        bf16=config.precision == "bf16",
-        use_cpu=device.type == "cpu",
-        seed=config.seed,
-        dataloader_pin_memory=device.type == "cuda",
-        remove_unused_columns=False,
-        logging_nan_inf_filter=False,  # would wait for the device at every step, and hide what it finds
-        logging_strategy="no",
-        eval_strategy="no",
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-    )
-    result._n_gpu = min(result.n_gpu, 1)  # or it would split a batch over all GPUs with DataParallel
-    return result
+    def _evaluates(self, step: int) -> bool:
+        return step % self.settings.eval_interval == 0 or step == self.settings.max_steps
 
+    def _has_row(self, step: int) -> bool:
+        return self._row_before() == step
 
-class GPT2Trainer(Trainer):
-    """The Trainer, with our loss, optimizer, schedule, and batches in the order of their numbers."""
+    def _row_before(self) -> int:
+        """The step of the last row, -1 without one: the first process's, which alone has the table."""
+        table = self.progress.table
+        return int(self.fabric.broadcast(table.rows[-1].step if table is not None and table.rows else -1))
 
-    def __init__(
-        self,
-        config: TrainingConfig,
-        model: GPT2LMHeadModel,
-        args: TrainingArguments,
-        batches: data.TrainingBatches,
-        run: TrainerCallback,
-    ) -> None:
-        super().__init__(model, args, data_collator=lambda items: items[0], train_dataset=batches, callbacks=[run])
-        self.config, self.built, self.batches = config, model, batches
-        self.losses: list[torch.Tensor] = []
-        """Of every pass since they were last cleared, still on the device."""
-        self.remove_callback(PrinterCallback)
+    def _measure(self) -> None:
+        """A row of the loss table; at an evaluation, a checkpoint with it."""
+        training = self._training_loss()
+        rate = learning_rate(self.settings, self.step - 1) if self.step else None
+        with self.progress.pause():
+            validation = self._validation_loss() if self._evaluates(self.step) else None
+        self.measured(self.progress.add(self.step, training, validation, rate, self.norm))
+        if validation is not None:
+            with self.progress.pause():
+                if self.step:
+                    self.save(validation)
+                self.progress.picture()
+                self.evaluated(self)
+        self.losses.clear()
 
-    def compute_loss(
-        self,
-        model: torch.nn.Module,
-        inputs: Mapping[str, torch.Tensor],
-        return_outputs: bool = False,
-        num_items_in_batch: Any = None,
-    ) -> torch.Tensor:
-        """The mean over the batch; the Trainer divides it by the passes of a step."""
-        loss = token_loss(model, inputs)
-        self.losses.append(loss.detach())
+    def _training_loss(self) -> float | None:
+        """The mean since the last row, fetched from the device at once, over the parts of all processes."""
+        self._fetch()
+        return math.fsum(self.losses) / len(self.losses) if self.losses else None
+
+    def _fetch(self) -> None:
+        """Get losses and gradient norm from the device, which waits for it.
+
+        Raises:
+            Diverged: one of them is not finite.
+        """
+        if self._on_device:
+            part: Any = torch.stack(self._on_device)
+            self._on_device.clear()
+            mean: Any = self.fabric.all_reduce(part, reduce_op="mean")
+            self.losses += mean.tolist()
+        if self._norm is not None:
+            self.norm, self._norm = self._norm.item(), None
+        first = self.step - len(self.losses) + 1
+        for step, loss in enumerate(self.losses, first):
+            self._see_that_finite(loss, step)
+
+    def _validation_loss(self) -> float:
+        """On ``eval_sequences`` of the validation text, always the same.
+
+        Raises:
+            Cut: the run was told to stop. It is saved as it was before.
+        """
+        settings, fabric, sequences = self.settings, self.fabric, self.eval_sequences
+        batches = evaluation(
+            self.validation, settings.seq_len, sequences, settings.batch_size, fabric.global_rank, fabric.world_size
+        )
+        return self._mean_loss(batches, f"evaluating on {sequences:,} sequences", sequences)
+
+    @property
+    def eval_sequences(self) -> int:
+        """Of one evaluation: as many as are wanted, or as the validation text has room for."""
+        return len(validation_starts(len(self.validation), self.settings.seq_len, self.settings.eval_sequences))
+
+    def whole_validation_loss(self) -> float:
+        """On every token of the validation text but the first, each once.
+
+        Raises:
+            Cut: the run was told to stop.
+        """
+        settings, fabric = self.settings, self.fabric
+        batches = whole_text(
+            self.validation,
+            settings.seq_len,
+            settings.batch_size,
+            rank=fabric.global_rank,
+            processes=fabric.world_size,
+        )
+        return self._mean_loss(batches, "measuring the whole validation text", len(self.validation) // settings.seq_len)
+
+    def _mean_loss(self, batches: Iterator[Batch], what: str, sequences: int) -> float:
+        passes = math.ceil(sequences / (self.settings.batch_size * self.fabric.world_size))
+        waiting = self.progress.waiting(what, passes)
+
+        def passed() -> None:
+            waiting.passed()
+            if self.signals.told is not None and self.fabric.world_size == 1:
+                self._cut()
+
+        loss = mean_loss(self.fabric, self.model, batches, self.settings.batch_size, self.settings.seq_len, passed)
+        self._see_that_finite(loss, self.step)
         return loss
 
-    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW as one kernel."""
-        betas = (self.config.adam_beta1, self.config.adam_beta2)
-        groups = parameter_groups(model or self.built, self.config.weight_decay)
-        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
-            groups, lr=self.config.learning_rate, betas=betas, eps=self.config.adam_epsilon, fused=True
-        )
-        return self.optimizer
+    def _see_that_finite(self, loss: float, step: int) -> None:
+        if not math.isfinite(loss):
+            raise Diverged.at(self.settings, step, loss, self.saved_in_words())
 
-    def create_scheduler(
-        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
-    ) -> torch.optim.lr_scheduler.LambdaLR:
-        """:func:`learning_rate`, as PyTorch wants it: a factor of the peak."""
-        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer or self.optimizer, lambda step: learning_rate(self.config, step) / self.config.learning_rate
-        )
-        return self.lr_scheduler
+    # -------------------------------------------------------------------------------------------------------------- saving
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
-        """Batches shuffle by themselves."""
-        return torch.utils.data.SequentialSampler(self.batches)
+    def _cut(self) -> None:
+        """Save what was not saved at this step, and stop."""
+        self._fetch()
+        unsaved = self.saved is None or self.saved.step != self.step
+        if self.step and unsaved and (self.norm is None or math.isfinite(self.norm)):
+            self.save(None)
+        raise Cut
 
-    def floating_point_ops(self, inputs: Any) -> int:
-        """Not counted: it would walk through all parameters at every pass."""
-        return 0
+    def save(self, validation_loss: float | None) -> None:
+        """A checkpoint of this step; of several processes, the first writes it, and all wait."""
+        first = self.fabric.is_global_zero
+        weights = state.weights_of(self.gpt2, keep=first)
+        optimizer = state.optimizer_of(self.gpt2, self.adamw, keep=first)
+        folder = kept.place(self.folder, self.step)
+        if first:
+            checkpoint.save(
+                folder,
+                weights,
+                self.tokenizer,
+                self.config,
+                self.step,
+                validation_loss=validation_loss,
+                optimizer=optimizer,
+                losses=self.losses,
+                gradient_norm=self.norm,
+            )
+            kept.retire(self.folder, self.settings.keep_checkpoints)
+        self.fabric.barrier()
+        self.saved = kept.Kept(folder, self.step, validation_loss)
+
+    def saved_in_words(self) -> str:
+        """Whether there is a checkpoint."""
+        if self.saved is None:
+            return "there is no checkpoint yet"
+        return f"the checkpoint of step {self.saved.step:,} is in {self.saved.folder}"

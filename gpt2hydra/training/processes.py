@@ -81,6 +81,9 @@ def _torchrun(count: str) -> str:
 def problems(config: TrainConfig, count: int) -> list[Violation]:
     """What is wrong with sharing the steps of ``config`` among ``count`` processes: each must get as many sequences."""
     training = config.training
+    if count == 1 and training.strategy == "fsdp" and not config.dry_run:  # a plan may be for many
+        key, rule = "training.strategy", "shares a model among processes, and this is one; several are started by "
+        return [Violation(key, training.strategy, rule + _torchrun("N"), remedy={key: "auto"})]
     if training.sequences_per_step % count == 0:
         return []
     unit = count // math.gcd(count, training.gradient_accumulation_steps)

@@ -1,95 +1,160 @@
-"""What a person sees of a training run: a bar, a line at each evaluation, loss.csv and loss.png."""
+"""What a person sees of a training run while it goes on: a bar, a line at each evaluation, the same lines in the log."""
 
 from __future__ import annotations
 
-import csv
+import logging
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from gpt2hydra.config.run import TrainingConfig
+from gpt2hydra.training.loss_plot import LossPlot
+from gpt2hydra.training.table import LossTable, Row
 
+log = logging.getLogger("gpt2hydra")
+"""Its lines go where Hydra's ``job_logging`` sends them: into ``train.log`` of the run directory."""
 
-@dataclass(frozen=True)
-class Row:
-    """One row of loss.csv. Losses are means, in nats per token; None where nothing was measured."""
-
-    step: int
-    tokens: int
-    """Seen in training so far."""
-    training_loss: float | None
-    """Over the steps since the row before."""
-    validation_loss: float | None
-    learning_rate: float | None
-    """Of the step just done."""
-    tokens_per_second: float | None
-    """Over the steps since the row before, evaluations and checkpoints not counted."""
+LONG = 10.0
+"""Seconds. What is expected to take longer is said to take long."""
 
 
 class Progress:
-    """Keeps the rows, writes each to ``loss.csv`` at once, and draws the bar where a terminal shows it."""
+    """Takes the measurements of a run, keeps table and picture, and tells the terminal."""
 
-    def __init__(self, config: TrainingConfig, folder: Path) -> None:
-        self.rows: list[Row] = []
-        self.config, self.folder = config, folder
-        self.tokens_per_step = config.tokens_per_step
-        self.table = (folder / "loss.csv").open("w", newline="", encoding="utf-8")
-        self.writer = csv.writer(self.table)
-        self.writer.writerow(field.name for field in fields(Row))
+    def __init__(
+        self, config: TrainingConfig, table: LossTable | None, plot: LossPlot | None = None, first_step: int = 0
+    ) -> None:
+        """Without a table, as in all processes but the first, nothing is kept or told."""
+        self.config, self.table, self.plot, self.first_step = config, table, plot, first_step
         self.bar = tqdm(
             total=config.max_steps,
+            initial=first_step,
             unit="step",
             file=sys.stderr,
-            disable=not sys.stderr.isatty(),
+            disable=table is None or not sys.stderr.isatty(),
             dynamic_ncols=True,
             leave=False,
         )
         self.started = time.perf_counter()
-        self.clock = self.started
+        self.speeds: list[tuple[int, float]] = []
+        """Steps between two rows, and the seconds that they took."""
+        self._clock = self.started
+        self._row_before = first_step
 
-    def restart_clock(self) -> None:
-        """Leave out of tokens/s what happened since the last row."""
-        self.clock = time.perf_counter()
+    # ------------------------------------------------------------------------------------------------------ measurements
 
-    def add(self, step: int, training: float | None, validation: float | None, learning_rate: float | None) -> None:
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Leave out of tokens/s what happens within."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._clock += time.perf_counter() - began
+
+    def add(
+        self,
+        step: int,
+        training: float | None,
+        validation: float | None,
+        learning_rate: float | None,
+        gradient_norm: float | None = None,
+    ) -> Row:
         """Take the measurements of a step."""
-        before = self.rows[-1].step if self.rows else 0
-        seconds = time.perf_counter() - self.clock
-        speed = (step - before) * self.tokens_per_step / seconds if step > before else None
-        row = Row(step, step * self.tokens_per_step, training, validation, learning_rate, speed)
-        self.rows.append(row)
-        self.writer.writerow("" if value is None else value for value in astuple(row))
-        self.table.flush()
-        self.restart_clock()
-        if training is not None and speed is not None:
-            self.bar.set_postfix_str(f"loss {training:.3f}, lr {learning_rate:.1e}, {speed:,.0f} tokens/s", refresh=False)
-        if validation is not None:
-            tqdm.write(self._line(row), file=sys.stderr)
+        now = time.perf_counter()
+        steps, seconds = step - self._row_before, now - self._clock
+        if steps > 0:
+            self.speeds.append((steps, seconds))
+        speed = steps * self.config.tokens_per_step / seconds if steps > 0 else None
+        row = Row(step, step * self.config.tokens_per_step, training, validation, learning_rate, gradient_norm, speed)
+        self._clock, self._row_before = now, step
+        if self.table is not None:
+            self._warn(self.table.add(row), "loss.csv", "tried again with the next row")
+            if training is not None and speed is not None:
+                self.bar.set_postfix_str(f"loss {training:.3f}, lr {learning_rate:.1e}, {speed:,.0f} tokens/s", refresh=False)
+            if validation is not None:
+                self.say(self._line(row))
+        return row
+
+    def picture(self, *, last: bool = False) -> None:
+        """Keep loss.png up to date."""
+        if self.plot is not None and self.table is not None:
+            self._warn(self.plot.update(self.table.rows, last=last), "loss.png", "the run goes on")
+
+    def _warn(self, reason: str | None, file: str, then: str) -> None:
+        if reason is not None:
+            self.say(f"note: {file} could not be written ({reason}); {then}")
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """The median of the rows since the start. The first, which warms up, counts only where it stands alone."""
+        speeds = sorted(steps * self.config.tokens_per_step / seconds for steps, seconds in self.speeds[1:] or self.speeds)
+        return speeds[len(speeds) // 2] if speeds else None
+
+    @property
+    def seconds(self) -> float:
+        """Since this process began to train."""
+        return time.perf_counter() - self.started
+
+    # ------------------------------------------------------------------------------------------------------ what is said
+
+    def say(self, line: str) -> None:
+        """A line for the terminal, if this is the process that speaks."""
+        if self.table is not None:
+            say(line)
+
+    def waiting(self, what: str, passes: int) -> Waiting:
+        """Something that takes ``passes`` passes, said to take long if the first ones tell so."""
+        return Waiting(self, what, passes)
 
     def _line(self, row: Row) -> str:
         width = len(f"{self.config.max_steps:,}")
         head = f"step {row.step:>{width},} of {self.config.max_steps:,}   validation loss {row.validation_loss:.4f}"
         if row.training_loss is None or row.learning_rate is None or row.tokens_per_second is None:
             return f"{head}   (untrained)"
-        elapsed = time.perf_counter() - self.started
-        left = elapsed / row.step * (self.config.max_steps - row.step)
+        done = row.step - self.first_step
+        left = self.seconds / done * (self.config.max_steps - row.step)
         return (
             f"{head}   training {row.training_loss:.4f}   lr {row.learning_rate:.2e}   "
             f"{row.tokens_per_second:,.0f} tokens/s   {duration(left)} left"
         )
 
-    def validation(self) -> list[tuple[int, float]]:
-        """``(step, loss)`` of every evaluation."""
-        return [(row.step, row.validation_loss) for row in self.rows if row.validation_loss is not None]
-
     def close(self) -> None:
-        """End the bar and the table."""
+        """End the bar."""
         self.bar.close()
-        self.table.close()
+
+
+class Waiting:
+    """Counts passes, and says once how long the rest takes, if that is long."""
+
+    def __init__(self, progress: Progress, what: str, passes: int) -> None:
+        self.progress, self.what, self.passes = progress, what, passes
+        self.done, self.began, self.told = 0, time.perf_counter(), False
+
+    def passed(self) -> None:
+        """One pass is done."""
+        self.done += 1
+        elapsed = time.perf_counter() - self.began
+        if not self.told and self.done > 1 and elapsed > 1:
+            self.told = True
+            left = elapsed / self.done * (self.passes - self.done)
+            if left > LONG:
+                self.progress.say(f"{self.what}: about {duration(left)} more")
+
+
+def say(line: str) -> None:
+    """A line for the terminal, above the bar, and for the log."""
+    tqdm.write(line, file=sys.stderr)
+    log.info(line)
+
+
+def tell(text: str) -> None:
+    """What a run was for: on standard output, and in the log."""
+    print(text, flush=True)
+    log.info(text)
 
 
 def duration(seconds: float) -> str:
@@ -99,27 +164,3 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02} min"
     return f"{minutes} min {whole % 60:02} s" if minutes else f"{whole} s"
-
-
-def draw(rows: Sequence[Row], title: str, file: Path) -> None:
-    """The losses over the steps, as a picture."""
-    from matplotlib.figure import Figure  # without pyplot: no window, no state of the process
-    from matplotlib.ticker import MaxNLocator
-
-    training = [(row.step, row.training_loss) for row in rows if row.training_loss is not None]
-    validation = [(row.step, row.validation_loss) for row in rows if row.validation_loss is not None]
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    if training:
-        axes.plot(*zip(*training, strict=True), color="#3b7ea1", linewidth=1.4, label="training")
-    axes.plot(*zip(*validation, strict=True), color="#c4501b", linewidth=0.8, marker="o", markersize=4, label="validation")
-    axes.annotate(f"{validation[-1][1]:.3f}", validation[-1], xytext=(0, 8), textcoords="offset points", ha="right")
-    axes.set_xlabel("step")
-    axes.set_ylabel("loss (nats per token)")
-    axes.set_title(title, loc="left")
-    axes.set_xlim(left=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(color="#dddddd", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    figure.savefig(file, dpi=150)

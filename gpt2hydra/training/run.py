@@ -1,4 +1,4 @@
-"""Training: transformers' GPT-2 under transformers' Trainer, with our data, schedule, progress and checkpoints."""
+"""A training run from start to end: check, build, train, measure, tell."""
 
 from __future__ import annotations
 
@@ -9,254 +9,285 @@ if "OMP_WAIT_POLICY" not in os.environ:  # before PyTorch is imported, whose Ope
     # 3,000 a small model trains 1.7 times as fast on cores that it shares, and as fast as before on cores of its own.
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
-import math
-import shlex
-import sys
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from safetensors import SafetensorError
-from transformers import GPT2LMHeadModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 
-from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.checkpoint import kept
+from gpt2hydra.checkpoint import kept, state
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.config.run import GenerateConfig, TrainConfig, TrainingConfig
-from gpt2hydra.data import corpus as data
-from gpt2hydra.data import tokenizer
-from gpt2hydra.data.text import sizes
+from gpt2hydra.config.fingerprint import decisive
+from gpt2hydra.config.keys import leaves
+from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.config.words import show
+from gpt2hydra.data import corpus, tokenizer
 from gpt2hydra.inference.device import for_training, keep_freed_memory
-from gpt2hydra.inference.sampling import Sample, grow
-from gpt2hydra.training import record
-from gpt2hydra.training.directory import check_directory, new_directory
-from gpt2hydra.training.loop import GPT2Trainer, arguments, build_model, evaluate, learning_rate
-from gpt2hydra.training.progress import Progress, draw, duration
+from gpt2hydra.inference.sampling import Sample
+from gpt2hydra.training import fabric as processes
+from gpt2hydra.training import record, report, tracker
+from gpt2hydra.training.directory import check_directory, check_space, new_directory, seen_from_here
+from gpt2hydra.training.loop import Cut, Loop
+from gpt2hydra.training.loss_plot import LossPlot
+from gpt2hydra.training.model import WithLoss, build_model
+from gpt2hydra.training.optimizer import adamw
+from gpt2hydra.training.outcome import Diverged, Result, Stopped
+from gpt2hydra.training.processes import this_process, together
+from gpt2hydra.training.progress import Progress, duration, say, tell
+from gpt2hydra.training.sample import headed, sample
+from gpt2hydra.training.signals import Interrupted, Signals
+from gpt2hydra.training.table import LossTable, rows_until
+from gpt2hydra.training.usage import Watch
+
+__all__ = ["Diverged", "Interrupted", "Result", "Stopped", "train"]
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a run leaves."""
-
-    untrained_loss: float
-    validation_loss: float
-    checkpoint: Path
-    sample: str
-
-
-class Stopped(ConfigError):
-    """The run could not go on. The violation says why, and what there is of it."""
-
-    WHAT = "was stopped"
-
-    def __str__(self) -> str:
-        return f"Training {self.WHAT}.\n\n{self.violations[0]}"
-
-
-class Diverged(Stopped):
-    """The loss became infinite or NaN: the settings do not train this model."""
-
-    WHAT = "diverged and was stopped"
-
-    @classmethod
-    def at(cls, config: TrainingConfig, step: int, loss: float, saved: str) -> Diverged:
-        """The loss of a step was not finite."""
-        key, rate = "training.learning_rate", config.learning_rate
-        rule = f"made the loss {loss} at step {step:,} of {config.max_steps:,}; {saved}"
-        return cls([Violation(key, rate, rule, remedy={key: float(f"{rate / 3:.1g}")})])
-
-
-def train(config: TrainConfig, output_dir: Path | None = None, set_by: Mapping[str, Any] | None = None) -> Result:
+def train(
+    config: TrainConfig,
+    output_dir: Path | None = None,
+    set_by: Mapping[str, Any] | None = None,
+    *,
+    resume_from: Path | None = None,
+) -> Result:
     """Train a model and leave ``checkpoints/``, ``run.json``, ``loss.csv`` and ``loss.png`` in ``output_dir``.
 
     Args:
         output_dir: by default a new folder below ``outputs/``.
         set_by: who set each value, for the record.
+        resume_from: the directory of a run, which goes on there, from its newest whole checkpoint.
 
     Raises:
-        ConfigError: text, tokenizer or device will not do, or ``output_dir`` holds a finished run; :class:`Diverged` if the
+        ConfigError: text, tokenizer or device will not do, or ``output_dir`` holds a run; :class:`Diverged` if the
             loss became NaN, :class:`Stopped` if nothing more could be written.
-        KeyboardInterrupt: after a line that says what was saved.
+        Interrupted: the run was told to stop, by Ctrl-C or another signal, and saved.
     """
-    output_dir = output_dir or new_directory()
-    run = Run(config, output_dir, set_by)
-    try:
-        return run()
-    except KeyboardInterrupt:
-        print(f"\nStopped after step {run.step:,} of {config.training.max_steps:,}; {run.saved()}.", file=sys.stderr)
-        raise
-    except BrokenPipeError:  # whoever read the output has gone
-        raise
-    except (OSError, SafetensorError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        rule = f"could not be written at step {run.step:,} of {config.training.max_steps:,} ({reason}); {run.saved()}"
-        raise Stopped([Violation("the run directory", str(output_dir), rule)]) from error
+    violations = [*together(this_process(), config), *corpus.problems(config)]
+    if violations:
+        raise ConfigError(violations)
+    device = for_training(config.training)
+    folder = resume_from or output_dir or new_directory()
+    if resume_from is None:
+        check_directory(folder, "output_dir")
+    check_space(config, folder, "output_dir")
+    fabric = processes.start(config.training, device)
+    folder = Path(fabric.broadcast(str(folder)))
+    _see_that_processes_agree(fabric, config)
+    with Signals(quiet=not fabric.is_global_zero) as signals:
+        return Run(config, folder, set_by, fabric, signals, resumes=resume_from is not None)()
 
 
-class Run(TrainerCallback):
-    """One training run. As a callback of the Trainer it measures, reports and saves."""
+def _see_that_processes_agree(fabric: Fabric, config: TrainConfig) -> None:
+    """Before anything is computed together, which would hang or mix two runs.
 
-    def __init__(self, config: TrainConfig, output_dir: Path, set_by: Mapping[str, Any] | None) -> None:
-        self.config, self.settings = config, config.training
-        self.set_by = set_by
-        self.output_dir, self.folder = output_dir, kept.place(output_dir, 0)
-        self.step, self.saved_step = 0, 0
+    Raises:
+        ConfigError: a process has another value of a key.
+    """
+    if fabric.world_size == 1:
+        return
+    mine = decisive(config) | {f"training.{key}": value for key, value in leaves(config.training)}
+    of_all: list[Any] = [None] * fabric.world_size
+    torch.distributed.all_gather_object(of_all, mine)
+    for key, value in of_all[0].items():
+        for rank, theirs in enumerate(of_all):
+            if theirs[key] != value:
+                rule = (
+                    f"is {show(value)} in process 0 and {show(theirs[key])} in process {rank}; all must run one configuration"
+                )
+                raise ConfigError([Violation(key, mine[key], rule)])
+
+
+class Run:
+    """One training run, in one of its processes. The first of them writes and speaks."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: Path,
+        set_by: Mapping[str, Any] | None,
+        fabric: Fabric,
+        signals: Signals,
+        resumes: bool,
+    ) -> None:
+        self.config, self.settings, self.folder, self.set_by = config, config.training, folder, set_by
+        self.fabric, self.signals, self.resumes = fabric, signals, resumes
+        self.first = fabric.is_global_zero
+        self.tracker = tracker.Told(None, say)
 
     def __call__(self) -> Result:
-        """Train from the beginning to the end."""
-        violations = data.problems(self.config)
-        if violations:
-            raise ConfigError(violations)
-        check_directory(self.output_dir, "output_dir")
-        device = for_training(self.settings)
+        """Train to the end."""
         keep_freed_memory()
-        self.tokenizer = tokenizer.load(self.config.tokenizer)
-        training, self.validation = data.tokens(self.config)
-        set_seed(self.settings.seed)
-        model = build_model(self.config.model, self.settings, self.tokenizer.end_of_text)
-        with record.recording(self.config, self.output_dir, self.set_by, device=device.type) as recorder:
-            self.trainer = GPT2Trainer(
-                self.settings,
-                model,
-                arguments(self.settings, device, self.output_dir),
-                data.TrainingBatches(training, self.settings, self.config.data.order),
-                self,
-            )
-            self._announce(model, device, len(training))
-            self.progress = Progress(self.settings, self.output_dir)
+        watch = Watch(self.fabric.device)
+        found = self._checkpoint_to_go_on_from()
+        loop = self._build(found)
+        with self._recording(found) as recorder, self._told_how_it_stopped(loop):
+            if self.first:
+                kept.put_right(self.folder)
+            loop.progress = self._progress(found, loop.gpt2)
             try:
-                self.trainer.train()
+                self.tracker = self._start_tracker(loop.step, recorder)
+                self._announce(loop)
+                loop.run()
+                final = loop.whole_validation_loss()
+                return self._conclude(loop, final, watch, recorder)
             finally:
-                self.progress.close()
-                recorder.step = self.step
-            result = self._conclude(model)
-            recorder.finish(result.validation_loss, time.perf_counter() - self.progress.started)
-        return result
+                loop.progress.close()
+                loop.progress.picture(last=True)
+                self.tracker.close()
+                if recorder:
+                    recorder.step = loop.step
 
-    # ------------------------------------------------------------------------------------- called by the Trainer
+    # ------------------------------------------------------------------------------------------------------------- building
 
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Measure the untrained model."""
-        self.progress.add(0, None, self._evaluate(kwargs["model"]), None)
+    def _checkpoint_to_go_on_from(self) -> kept.Kept | None:
+        """The newest whole checkpoint of the run that goes on, seen by the first process; damaged ones are told."""
+        found: kept.Kept | None = None
+        if self.first and self.resumes:
+            found, damaged = kept.undamaged(self.folder)
+            for each in damaged:
+                say(f"note: {each}; the checkpoint before it is taken")
+        return self.fabric.broadcast(found)
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Count the step; measure, and at an evaluation save, where the settings say so."""
-        self.step = state.global_step
-        self.progress.bar.update()
-        evaluates = self.step % self.settings.eval_interval == 0 or self.step == self.settings.max_steps
-        if not evaluates and self.step % self.settings.log_interval:
+    @contextmanager
+    def _recording(self, found: kept.Kept | None) -> Iterator[record.Recorder | None]:
+        if not self.first:
+            yield None
             return
-        loss = self._training_loss()
-        rate = learning_rate(self.settings, self.step - 1)
-        if not evaluates:
-            self.progress.add(self.step, loss, None, rate)
+        facts = {"device": self._device_name(), "processes": self.fabric.world_size}
+        step = None if not self.resumes else found.step if found else 0
+        with record.recording(self.config, self.folder, self.set_by, resumed_from=step, **facts) as recorder:
+            yield recorder
+
+    def _device_name(self) -> str:
+        device = self.fabric.device
+        return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+    def _build(self, found: kept.Kept | None) -> Loop:
+        """Text, model, optimizer, and what was saved of them."""
+        own_tokenizer = tokenizer.load(self.config.tokenizer)
+        training, validation = corpus.tokens(self.config)
+        torch.manual_seed(self.settings.seed)
+        gpt2 = build_model(self.config.model, self.settings, own_tokenizer.end_of_text)
+        model: Any = WithLoss(gpt2)
+        if self._compiles():
+            model = torch.compile(model, dynamic=False)
+        model = self.fabric.setup_module(model)
+        optimizer = adamw(gpt2, self.settings)
+        loop = Loop(
+            self.config,
+            self.folder,
+            self.fabric,
+            gpt2,
+            model,
+            optimizer,
+            self.fabric.setup_optimizers(optimizer),
+            own_tokenizer,
+            training,
+            validation,
+            Progress(self.settings, None),
+            self.signals,
+            measured=lambda row: self.tracker.numbers(row),
+            evaluated=self._sample_now_and_then,
+        )
+        if found:
+            loop.step, loop.saved = found.step, found
+            loop.losses, loop.norm = state.restore(found.folder, gpt2, optimizer)
+        return loop
+
+    def _compiles(self) -> bool:
+        return self.settings.compile == "true" or (self.settings.compile == "auto" and self.fabric.device.type == "cuda")
+
+    def _progress(self, found: kept.Kept | None, gpt2: Any) -> Progress:
+        step = found.step if found else 0
+        if not self.first:
+            return Progress(self.settings, None, first_step=step)
+        model = f"GPT-2, {gpt2.num_parameters() / 1e6:,.1f}M parameters"
+        title = f"{model}, on {report.text_name(self.config)}   ({report.run_name(self.folder)})"
+        plot = LossPlot(self.folder / "loss.png", title)
+        return Progress(self.settings, LossTable(self.folder, rows_until(self.folder, step) if found else ()), plot, step)
+
+    # ---------------------------------------------------------------------------------------------------- while it goes on
+
+    def _start_tracker(self, step: int, recorder: record.Recorder | None) -> tracker.Told:
+        if recorder is None:
+            return tracker.Told(None, say)
+        kind = self.settings.tracker
+        known = recorder.content.get("tracker", {}).get(kind) if step else None
+        try:
+            started = tracker.start(self.config, self.folder, self.set_by, known, step)
+        except Exception as error:  # a library of somebody else, and often a server behind it
+            rule = f"cannot be started: {tracker.first_line(error)}"
+            raise Stopped([Violation("training.tracker", kind, rule)]) from error
+        if started is not None and started.run_id is not None:
+            recorder.add(tracker={kind: started.run_id})
+        return tracker.Told(started, say)
+
+    def _sample_now_and_then(self, loop: Loop) -> None:
+        """A sample at an evaluation, if a multiple of ``sample_interval`` was passed since the evaluation before."""
+        interval, step = self.settings.sample_interval, loop.step
+        before = max(0, step - self.settings.eval_interval)
+        if interval and step and step < self.settings.max_steps and step // interval > before // interval:
+            drawn = self._sample(loop)
+            if drawn:
+                say(f"\n{headed(drawn, f' at step {step:,}')}\n")
+                self.tracker.sample(step, drawn.text)
+
+    def _sample(self, loop: Loop) -> Sample | None:
+        """None in all processes but the first."""
+        if not self.first or not self.settings.sample_tokens or loop.saved is None:
+            return None
+        shared = self.settings.strategy == "fsdp"  # no process has the whole model, so the saved one is asked
+        return sample(self.config, loop.tokenizer, loop.saved.folder, None if shared else loop.gpt2)
+
+    # ---------------------------------------------------------------------------------------------------------- at its ends
+
+    def _announce(self, loop: Loop) -> None:
+        if not self.first:
             return
-        elapsed = time.perf_counter()
-        validation = self._evaluate(kwargs["model"])
-        self.progress.clock += time.perf_counter() - elapsed
-        self.progress.add(self.step, loss, validation, rate)
-        self.folder = kept.place(self.output_dir, self.step)
-        weights = kwargs["model"].state_dict()
-        checkpoint.save(self.folder, weights, self.tokenizer, self.config, self.step, validation_loss=validation)
-        kept.retire(self.output_dir, 2)
-        self.saved_step = self.step
-        self.progress.restart_clock()
+        parameters, device = loop.gpt2.num_parameters(), self.fabric.device.type
+        tokens = len(loop.training), len(loop.validation)
+        say(report.opening(self.config, parameters, device, self.fabric.world_size, tokens))
+        say(report.what_comes(self.config, loop.step, self.folder, loop.eval_sequences, self._compiles()))
 
-    def _training_loss(self) -> float:
-        """The mean loss since this was asked before, all of it fetched from the device at once."""
-        losses = torch.stack(self.trainer.losses).tolist()
-        self.trainer.losses.clear()
-        passes = self.settings.gradient_accumulation_steps
-        first = self.step - len(losses) // passes + 1
-        for index, loss in enumerate(losses):
-            self._see_that_finite(loss, first + index // passes)
-        return math.fsum(losses) / len(losses)
+    def _conclude(self, loop: Loop, final: float, watch: Watch, recorder: record.Recorder | None) -> Result:
+        """Sample, result, and where everything is."""
+        assert loop.saved is not None
+        progress = loop.progress
+        if recorder is None or progress.table is None:
+            return Result(None, final, loop.saved.folder, "")
+        usage = watch.usage(self.config, progress.tokens_per_second, self.fabric.world_size)
+        best = kept.best(self.folder) or loop.saved
+        recorder.step, tokens = loop.step, loop.step * self.settings.tokens_per_step
+        recorder.finish(final, progress.seconds, steps=loop.step, tokens=tokens, best_step=best.step, **usage.to_dict())
+        untrained = dict(progress.table.validation()).get(0)
+        drawn = self._sample(loop)
+        if drawn:
+            tell(headed(drawn))
+            self.tracker.sample(loop.step, drawn.text)
+        if untrained is not None and final >= untrained:
+            remedy = Violation("", remedy={"training.learning_rate": float(f"{self.settings.learning_rate / 3:.1g}")})
+            say(f"note: the model is no better than an untrained one; try: {remedy.suggestion}")
+        took = duration(progress.seconds)
+        tell(report.summary(self.config, self.folder, took, (untrained, final), best, str(usage)))
+        return Result(untrained, final, loop.saved.folder, drawn.text if drawn else "")
 
-    def _evaluate(self, model: GPT2LMHeadModel) -> float:
-        loss = evaluate(model, data.validation_batches(self.validation, self.settings))
-        self._see_that_finite(loss, self.step)
-        return loss
-
-    def _see_that_finite(self, loss: float, step: int) -> None:
-        if not math.isfinite(loss):
-            raise Diverged.at(self.settings, step, loss, self.saved())
-
-    # ------------------------------------------------------------------------------------------- said to the user
-
-    def saved(self) -> str:
-        """Whether there is a checkpoint, in words."""
-        return (
-            f"the checkpoint of step {self.saved_step:,} is in {self.folder}"
-            if self.saved_step
-            else "there is no checkpoint yet"
-        )
-
-    def _announce(self, model: GPT2LMHeadModel, device: torch.device, training: int) -> None:
-        text = "the Python language reference" if self.config.data.path is None else self.config.data.path
-        print(
-            f"GPT-2, {model.num_parameters():,} parameters, {self.settings.precision} on {device.type}\n"
-            f"{text}: {training:,} tokens for training, {len(self.validation):,} for validation\n",
-            file=sys.stderr,
-        )
-
-    def _conclude(self, model: GPT2LMHeadModel) -> Result:
-        """Picture, sample, and where everything is."""
-        losses = self.progress.validation()
-        untrained, final = losses[0][1], losses[-1][1]
-        millions = model.num_parameters() / 1e6
-        draw(self.progress.rows, f"GPT-2, {millions:.1f}M parameters: loss during training", self.output_dir / "loss.png")
-        tokens, seconds = self.progress.rows[-1].tokens, time.perf_counter() - self.progress.started
-        print(
-            f"\nTrained {self.step:,} steps on {tokens:,} tokens in {duration(seconds)}.\n\n"
-            f"  validation loss  {untrained:.3f} untrained → {final:.3f} trained (nats per token)\n"
-            f"  checkpoint       {_as_seen_from_here(self.folder)}\n"
-            f"  losses           {_as_seen_from_here(self.output_dir / 'loss.png')}, loss.csv beside it\n"
-            f"  sample from it   {sampling_command(self.output_dir)}"
-        )
-        if final >= untrained:
-            remedy = f"training.learning_rate={self.settings.learning_rate / 3:.1g}"
-            print(f"note: the model is no better than an untrained one; try: {remedy}", file=sys.stderr)
-        sample = self._sample(model)
-        if sample:
-            print(f"\nA sample of {self.settings.sample_tokens} tokens:\n{sample}")
-        return Result(untrained, final, self.folder, sample)
-
-    def _sample(self, model: GPT2LMHeadModel) -> str:
-        """Text as between two documents, or where there is one only, as on a new line."""
-        if self.settings.sample_tokens == 0:
-            return ""
-        end, alone = self.tokenizer.end_of_text, len(sizes(self.config.data.path)) == 1
-        start = self.tokenizer.encode("\n") if alone or end is None else [end]
-        model.train(False)
-        seed = self.settings.seed
-        settings = GenerateConfig(checkpoint=str(self.folder), max_new_tokens=self.settings.sample_tokens, seed=seed)
-        sample = Sample(start, settings, self.tokenizer, frozenset() if end is None else frozenset([end]))
-        grow(model, [sample])
-        return sample.text
-
-
-def sampling_command(output_dir: Path) -> str:
-    """What to type, in this directory, to sample from a run: quoted for the shell, and for Hydra where a path needs it."""
-    path = _as_seen_from_here(output_dir)
-    if all(character.isalnum() or character in "/._-" for character in path):
-        override = f"checkpoint={path}"
-    else:
-        override = "checkpoint='" + path.replace("'", "\\'") + "'"
-        override = shlex.quote(override) if set(override) & set('"$`\\!') else f'"{override}"'
-    return f'{_generator()} {override} prompt="The "'
-
-
-def _generator() -> str:
-    """``generate.py`` beside the ``train.py`` that runs, or else the command that is installed with this package."""
-    script = Path(sys.argv[0]).with_name("generate.py")
-    if Path(sys.argv[0]).name != "train.py" or not script.is_file():
-        return "gpt2hydra-generate"
-    return f"{shlex.quote(Path(sys.executable).name)} {shlex.quote(_as_seen_from_here(script))}"
-
-
-def _as_seen_from_here(path: Path) -> str:
-    absolute, here = path.absolute(), Path.cwd()
-    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
+    @contextmanager
+    def _told_how_it_stopped(self, loop: Loop) -> Iterator[None]:
+        """Around the training: its last line tells how far it came, what was saved, and how it goes on."""
+        try:
+            yield
+        except Cut:
+            assert self.signals.told is not None
+            took = duration(loop.progress.seconds)
+            loop.progress.say(report.how_far(self.config, loop.step, took, loop.saved_in_words(), self.folder))
+            raise Interrupted(self.signals.told) from None
+        except BrokenPipeError:  # whoever read the output has gone
+            raise
+        except (OSError, SafetensorError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            steps, where = self.settings.max_steps, seen_from_here(self.folder)
+            rule = f"could not be written at step {loop.step:,} of {steps:,} ({reason}); {loop.saved_in_words()}"
+            remedy = {"resume": where} if loop.saved else {}
+            raise Stopped([Violation("the run directory", where, rule, remedy=remedy)]) from error

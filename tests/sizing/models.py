@@ -8,7 +8,7 @@ from transformers import GPT2LMHeadModel
 
 from gpt2hydra import GPT2Config
 from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.training.loop import token_loss
+from gpt2hydra.training.model import WithLoss
 
 
 def shape(seed: int, **dropout: Any) -> GPT2Config:
@@ -40,4 +40,5 @@ def build(
 
 def loss_of(model: Any, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """The training's loss of ``targets`` (B, T) after ``inputs`` (B, T)."""
-    return token_loss(model, {"inputs": inputs, "targets": targets})
+    loss: torch.Tensor = WithLoss(model)(inputs, targets)
+    return loss

@@ -1,5 +1,6 @@
-"""What a person sees of a run."""
+"""What a person sees of a run while it goes on."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -8,9 +9,17 @@ import pytest
 pytest.importorskip("tqdm")
 
 from gpt2hydra.config.run import TrainingConfig
-from gpt2hydra.training.progress import Progress, Row, draw, duration
+from gpt2hydra.training.progress import Progress, duration
+from gpt2hydra.training.table import LossTable, Row
 
 CONFIG = TrainingConfig(seq_len=8, batch_size=2, gradient_accumulation_steps=3, max_steps=1000)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    return now
 
 
 @pytest.mark.parametrize(
@@ -21,22 +30,11 @@ def test_durations_are_said_in_two_units_at_most(seconds: float, said: str) -> N
     assert duration(seconds) == said
 
 
-def test_each_row_is_on_the_disk_at_once(tmp_path: Path) -> None:
-    progress = Progress(CONFIG, tmp_path)
-    progress.add(0, None, 5.5, None)
-    progress.add(10, 4.25, None, 0.001)
-    header, first, second = (tmp_path / "loss.csv").read_text().splitlines()
-    progress.close()
-    assert header == "step,tokens,training_loss,validation_loss,learning_rate,tokens_per_second"
-    assert (first, second.rsplit(",", 1)[0]) == ("0,0,,5.5,,", "10,480,4.25,,0.001")
-    assert progress.validation() == [(0, 5.5)]
-
-
 def test_a_terminal_shows_loss_learning_rate_speed_and_time_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    progress = Progress(CONFIG, tmp_path)
+    progress = Progress(CONFIG, LossTable(tmp_path))
     progress.add(0, None, 5.5, None)
     progress.bar.update(10)
     progress.add(10, 4.25, None, 0.001)
@@ -47,39 +45,82 @@ def test_a_terminal_shows_loss_learning_rate_speed_and_time_left(
     assert any("step     0 of 1,000   validation loss 5.5000   (untrained)\n" in each for each in shown)
 
 
-def test_elsewhere_there_is_a_line_for_each_evaluation_and_no_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress(CONFIG, tmp_path)
+def test_elsewhere_there_is_a_line_for_each_evaluation_and_no_bar(
+    tmp_path: Path, clock: list[float], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    progress = Progress(CONFIG, LossTable(tmp_path))
     progress.add(0, None, 5.5, None)
     progress.bar.update(10)
-    progress.add(10, 4.25, None, 0.001)
-    progress.add(20, 4.0, 4.125, 0.002)
+    for step in (10, 20):
+        clock[0] += 2
+        progress.add(step, 4.25, 4.125 if step == 20 else None, 0.002, 0.75)
     progress.close()
-    first, second = capsys.readouterr().err.splitlines()
-    assert first == "step     0 of 1,000   validation loss 5.5000   (untrained)"
-    assert second.startswith("step    20 of 1,000   validation loss 4.1250   training 4.0000   lr 2.00e-03   ")
-    assert second.endswith(" left")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "step     0 of 1,000   validation loss 5.5000   (untrained)",
+        "step    20 of 1,000   validation loss 4.1250   training 4.2500   lr 2.00e-03   240 tokens/s   3 min 16 s left",
+    ]
+    assert [record.getMessage() for record in caplog.records] == lines  # the log has them too
 
 
-def test_speed_leaves_out_what_the_clock_did_not_run_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr("time.perf_counter", lambda: now[0])
-    progress = Progress(CONFIG, tmp_path)
-    now[0] += 50
-    progress.restart_clock()
-    now[0] += 2
-    progress.add(10, 4.25, None, 0.001)
+def test_a_run_that_goes_on_reckons_from_where_it_began(tmp_path: Path, clock: list[float]) -> None:
+    progress = Progress(CONFIG, LossTable(tmp_path), first_step=500)
+    clock[0] += 5
+    row = progress.add(510, 4.25, 4.0, 0.002, 0.75)
+    assert (row.tokens, row.tokens_per_second) == (510 * 48, 96.0)
+    assert progress.bar.n == 500
+
+
+def test_speed_leaves_out_what_the_clock_did_not_run_for(tmp_path: Path, clock: list[float]) -> None:
+    progress = Progress(CONFIG, LossTable(tmp_path))
+    with progress.pause():
+        clock[0] += 50
+    clock[0] += 2
+    assert progress.add(10, 4.25, None, 0.001, 0.75) == Row(10, 480, 4.25, None, 0.001, 0.75, 240.0)
+
+
+def test_the_speed_of_a_run_is_the_median_without_the_first_row(tmp_path: Path, clock: list[float]) -> None:
+    progress = Progress(CONFIG, LossTable(tmp_path))
+    assert progress.tokens_per_second is None
+    for step, seconds in ((10, 48), (20, 2), (30, 1), (40, 4)):
+        clock[0] += seconds
+        progress.add(step, 4.25, None, 0.001)
+    assert progress.tokens_per_second == 240
+    assert progress.seconds == 55
+
+
+def test_a_process_that_does_not_speak_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(CONFIG, None)
+    progress.add(10, 4.25, 4.0, 0.002)
+    progress.say("something")
+    progress.picture()
     progress.close()
-    assert progress.rows == [Row(10, 480, 4.25, None, 0.001, 240.0)]
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
-    "rows",
+    ("seconds", "said"),
     [
-        pytest.param([Row(0, 0, None, 5.5, None, None)], id="untrained only"),
-        pytest.param([Row(0, 0, None, 5.5, None, None), Row(1, 8, 5.0, 4.5, 0.1, 9.0)], id="one step"),
+        pytest.param(4, ["evaluating: about 3 min 12 s more"], id="long"),
+        pytest.param(0.1, [], id="short"),
     ],
 )
-def test_a_picture_is_drawn_of_any_run(rows: list[Row], tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    draw(rows, "GPT-2", tmp_path / "loss.png")
-    assert (tmp_path / "loss.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+def test_what_takes_long_is_said_to_take_long(
+    seconds: float, said: list[str], tmp_path: Path, clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    waiting = Progress(CONFIG, LossTable(tmp_path)).waiting("evaluating", 50)
+    for _ in range(50):
+        clock[0] += seconds
+        waiting.passed()
+    assert capsys.readouterr().err.splitlines() == said
+
+
+def test_a_row_that_cannot_be_written_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress = Progress(CONFIG, LossTable(tmp_path))
+    monkeypatch.setattr(LossTable, "add", lambda *_: "No space left on device")
+    progress.add(10, 4.25, None, 0.002)
+    said = "note: loss.csv could not be written (No space left on device); tried again with the next row\n"
+    assert capsys.readouterr().err == said

@@ -1,12 +1,15 @@
-"""Training, from a config to a checkpoint, and what it says on the way."""
+"""Training, from a config to checkpoints, and what it says on the way."""
 
-import csv
 import errno
 import json
-import pickle
+import os
 import re
-import shlex
+import shutil
+import signal
+import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +22,24 @@ import torch
 import gpt2hydra
 from gpt2hydra import TrainConfig
 from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.checkpoint import kept
 from gpt2hydra.cli.main import output_dir
 from gpt2hydra.config.errors import ConfigError
-from gpt2hydra.data import corpus as data
-from gpt2hydra.training.run import Diverged, Result, Stopped, sampling_command, train
+from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.data import corpus
+from gpt2hydra.data.order import whole_text
+from gpt2hydra.training import loop, loss_plot
+from gpt2hydra.training.evaluation import mean_loss
+from gpt2hydra.training.fabric import start
+from gpt2hydra.training.model import WithLoss
+from gpt2hydra.training.report import resuming_command, sampling_command
+from gpt2hydra.training.run import Diverged, Interrupted, Result, Stopped, train
+from gpt2hydra.training.table import COLUMNS
 from tests.checkpoints import write_bpe
 from tests.command_line import CommandLine
+from tests.training.tiny import TINY, WITHOUT_DROPOUT, curve, outcome, table, tiny
 
 torch.set_num_threads(1)  # what is computed here is too small to share
-
-TINY = (
-    *("model.vocab_size=257", "model.n_positions=16", "model.n_embd=16", "model.n_layer=1", "model.n_head=2"),
-    *("model.resid_pdrop=0.1", "training.batch_size=8", "training.learning_rate=0.01", "training.warmup_steps=2"),
-    *("training.max_steps=20", "training.eval_interval=10", "training.log_interval=5", "training.eval_batches=2"),
-    *("training.sample_tokens=30", "training.device=cpu"),
-)
-
-
-def tiny(*overrides: str) -> TrainConfig:
-    return gpt2hydra.compose("train", [*TINY, *overrides])  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="module")
@@ -45,29 +47,37 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     return train(tiny(), tmp_path_factory.mktemp("run"))
 
 
-def table(folder: Path) -> list[dict[str, str]]:
-    with (folder / "loss.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+def folder_of(result: Result) -> Path:
+    return result.checkpoint.parent.parent
+
+
+def record(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "run.json").read_text())  # type: ignore[no-any-return]
 
 
 # ---------------------------------------------------------------------------------------------------------- what it leaves
 
 
 def test_it_learns(result: Result) -> None:
+    assert result.untrained_loss is not None
     assert result.validation_loss < result.untrained_loss - 1
     assert 5 < result.untrained_loss < 6
 
 
-def test_a_run_leaves_a_checkpoint_and_the_losses(result: Result) -> None:
-    run = result.checkpoint.parent.parent
+def test_a_run_leaves_checkpoints_and_the_losses(result: Result) -> None:
+    run = folder_of(result)
     assert sorted(path.name for path in run.iterdir()) == [".lock", "checkpoints", "loss.csv", "loss.png", "run.json"]
-    assert sorted(path.name for path in result.checkpoint.iterdir()) == [
+    assert [path.name for path in sorted((run / "checkpoints").iterdir())] == ["step-000010", "step-000020"]
+    assert sorted(path.relative_to(result.checkpoint).as_posix() for path in result.checkpoint.rglob("*")) == [
         "config.json",
         "generation_config.json",
         "gpt2hydra.json",
         "manifest.json",
         "merges.txt",
         "model.safetensors",
+        "resume",
+        "resume/optimizer.safetensors",
+        "resume/state.json",
         "tokenizer.json",
         "tokenizer_config.json",
         "vocab.json",
@@ -76,32 +86,57 @@ def test_a_run_leaves_a_checkpoint_and_the_losses(result: Result) -> None:
 
 
 def test_the_table_has_a_row_for_each_measurement(result: Result) -> None:
-    rows = table(result.checkpoint.parent.parent)
+    rows = table(folder_of(result))
+    assert tuple(rows[0]) == COLUMNS
     assert [(row["step"], row["tokens"]) for row in rows] == [(str(step), str(step * 128)) for step in (0, 5, 10, 15, 20)]
     assert [bool(row["validation_loss"]) for row in rows] == [True, False, True, False, True]
-    assert [bool(row["training_loss"]) for row in rows] == [False, True, True, True, True]
-    assert float(rows[-1]["validation_loss"]) == result.validation_loss
-    assert float(rows[-1]["learning_rate"]) == 6e-5
+    assert [bool(row["training_loss"]) and bool(row["gradient_norm"]) for row in rows] == [False, True, True, True, True]
+    assert float(rows[-1]["learning_rate"]) == pytest.approx(0.001)
+
+
+def test_the_record_tells_the_result(result: Result) -> None:
+    told = record(folder_of(result))
+    assert (told["state"], told["device"], told["processes"], told["step"], told["resumed"]) == ("finished", "cpu", 1, 20, [])
+    assert told["result"]["validation_loss"] == result.validation_loss
+    assert {key: told["result"][key] for key in ("steps", "tokens", "best_step")} == {
+        "steps": 20,
+        "tokens": 2560,
+        "best_step": 20,
+    }
+    assert told["result"]["tokens_per_second"] > 0 and told["result"]["predicted_memory_bytes"] > 0
 
 
 def test_the_checkpoint_carries_the_run(result: Result) -> None:
-    record = json.loads((result.checkpoint / "gpt2hydra.json").read_text())
-    assert (record["version"], record["step"]) == (gpt2hydra.__version__, 20)
-    assert TrainConfig.from_dict(record["config"]) == tiny()
+    told = json.loads((result.checkpoint / "gpt2hydra.json").read_text())
+    assert (told["version"], told["step"]) == (gpt2hydra.__version__, 20)
+    assert str(told["validation_loss"]) == table(folder_of(result))[-1]["validation_loss"]
+    assert TrainConfig.from_dict(told["config"]) == tiny()
 
 
-def test_the_checkpoint_is_the_trained_model(result: Result) -> None:
-    model, tokenizer = checkpoint.load(str(result.checkpoint.parent.parent))
-    from gpt2hydra.training.loop import evaluate
-
-    _, validation = data.tokens(tiny())
-    assert evaluate(model, data.validation_batches(validation, tiny().training)) == pytest.approx(result.validation_loss)
+def test_the_result_is_the_loss_of_the_saved_model_on_the_whole_validation_text(result: Result) -> None:
+    gpt2, tokenizer = checkpoint.load(str(folder_of(result)))
+    _, validation = corpus.tokens(tiny())
+    fabric = start(tiny().training, torch.device("cpu"))
+    batches = list(whole_text(validation, 16, 8))
+    assert sum(batch.counted for batch in batches) == len(validation) - 1
+    measured = mean_loss(fabric, fabric.setup_module(WithLoss(gpt2)), iter(batches), 8, 16)
+    assert measured == pytest.approx(result.validation_loss)
     assert tokenizer.end_of_text == 256
 
 
 def test_others_may_read_the_weights_as_they_may_the_config(result: Result) -> None:
     modes = {(result.checkpoint / name).stat().st_mode for name in ("model.safetensors", "config.json")}
     assert len(modes) == 1
+
+
+def test_the_last_checkpoints_and_the_best_stay(tmp_path: Path) -> None:
+    train(tiny("training.eval_interval=4", "training.keep_checkpoints=1", "training.schedule=constant"), tmp_path)
+    found = kept.checkpoints(tmp_path)
+    best = kept.best(tmp_path)
+    assert best is not None
+    assert {each.step for each in found} == {best.step, 20}
+    losses = [float(row["validation_loss"]) for row in table(tmp_path)[1:] if row["validation_loss"]]
+    assert best.validation_loss == min(losses)
 
 
 # --------------------------------------------------------------------------------------------------------- the same again
@@ -111,11 +146,26 @@ def test_the_same_seed_gives_the_same_losses(result: Result, tmp_path: Path) -> 
     again = train(tiny(), tmp_path / "again")
     other = train(tiny("training.seed=1"), tmp_path / "other")
     assert again.validation_loss == result.validation_loss != other.validation_loss
-    columns = ("step", "training_loss", "validation_loss", "learning_rate")
-    runs = (result.checkpoint.parent.parent, tmp_path / "again")
-    first, second = ([[row[column] for column in columns] for row in table(run)] for run in runs)
-    assert first == second
+    assert outcome(tmp_path / "again", 20) == outcome(folder_of(result), 20)
     assert again.sample == result.sample
+
+
+def test_neither_the_interval_of_evaluations_nor_that_of_samples_changes_a_run(result: Result, tmp_path: Path) -> None:
+    other = ("training.eval_interval=3", "training.sample_interval=1", "training.log_interval=7", "training.sample_tokens=5")
+    train(tiny(*other), tmp_path)
+    assert (tmp_path / "checkpoints/step-000020/model.safetensors").read_bytes() == (
+        result.checkpoint / "model.safetensors"
+    ).read_bytes()
+
+
+def test_validation_is_the_same_whatever_the_batch(tmp_path: Path) -> None:
+    losses = []
+    for batch, passes in ((8, 1), (2, 4)):
+        sizes = (f"training.batch_size={batch}", f"training.gradient_accumulation_steps={passes}")
+        losses.append(train(tiny(*WITHOUT_DROPOUT, *sizes), tmp_path / str(batch)).untrained_loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    rows = [[float(row["training_loss"]) for row in table(tmp_path / each)[1:]] for each in ("8", "2")]
+    assert rows[0] == pytest.approx(rows[1], rel=1e-5)  # a step is a step
 
 
 @pytest.mark.parametrize(
@@ -125,12 +175,26 @@ def test_the_same_seed_gives_the_same_losses(result: Result, tmp_path: Path) -> 
         (["training.gradient_checkpointing=true"], 0.02),
         (["training.precision=bf16"], 0.1),
         (["training.precision=bf16_pure"], 0.3),
+        (["training.max_grad_norm=0"], 0.3),
     ],
 )
 def test_other_ways_to_compute_learn_the_same(overrides: list[str], near: float, tmp_path: Path) -> None:
-    plain = train(tiny("model.resid_pdrop=0", "model.attn_pdrop=0", "model.embd_pdrop=0"), tmp_path / "plain")
-    other = train(tiny("model.resid_pdrop=0", "model.attn_pdrop=0", "model.embd_pdrop=0", *overrides), tmp_path / "other")
+    plain = train(tiny(*WITHOUT_DROPOUT), tmp_path / "plain")
+    other = train(tiny(*WITHOUT_DROPOUT, *overrides), tmp_path / "other")
     assert other.validation_loss == pytest.approx(plain.validation_loss, abs=near)
+    assert all(row["gradient_norm"] for row in table(tmp_path / "other")[1:])
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a compiler")
+def test_a_compiled_model_learns_the_same(tmp_path: Path) -> None:
+    plain = train(tiny(*WITHOUT_DROPOUT), tmp_path / "plain")
+    script = (
+        "import sys; from pathlib import Path; from tests.training.tiny import *; from gpt2hydra.training.run import train\n"
+    )
+    script += "train(tiny(*WITHOUT_DROPOUT, 'training.compile=true'), Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "compiled")], cwd=CONF_DIR.parent, check=True)
+    assert record(tmp_path / "compiled")["result"]["validation_loss"] == pytest.approx(plain.validation_loss, abs=1e-4)
 
 
 def test_bpe_and_several_files(tmp_path: Path) -> None:
@@ -139,7 +203,7 @@ def test_bpe_and_several_files(tmp_path: Path) -> None:
     folder = write_bpe(tmp_path / "bpe", "t h", "th e", "Ġ the", "a t")
     overrides = ("tokenizer=gpt2", f"tokenizer.path='{folder}'", f"data.path='{tmp_path}/*.txt'", "model.vocab_size=50257")
     result = train(tiny(*overrides, "training.max_steps=10"), tmp_path / "run")
-    assert result.validation_loss < result.untrained_loss
+    assert result.untrained_loss is not None and result.validation_loss < result.untrained_loss
     _, tokenizer = checkpoint.load(str(tmp_path / "run"))
     assert tokenizer.encode(" the cat") == [258, 32, 99, 259]
 
@@ -148,18 +212,27 @@ def test_bpe_and_several_files(tmp_path: Path) -> None:
 
 
 def test_the_report_and_a_quiet_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    train(tiny(), tmp_path / "run")
+    result = train(tiny(), tmp_path / "run")
     out, err = capfd.readouterr()
-    losses = [float(row["validation_loss"]) for row in table(tmp_path / "run") if row["validation_loss"]]
-    assert re.match(r"\nTrained 20 steps on 2,560 tokens in \d+ s\.\n\n", out)
-    assert f"  validation loss  {losses[0]:.3f} untrained → {losses[-1]:.3f} trained (nats per token)\n" in out
-    assert f"  checkpoint       {tmp_path}/run/checkpoints/step-000020\n" in out
-    assert f"  losses           {tmp_path}/run/loss.png, loss.csv beside it\n" in out
-    assert f"  sample from it   {sampling_command(tmp_path / 'run')}\n\nA sample of 30 tokens:\n" in out
-    training, validation = map(len, data.tokens(tiny()))
+    assert out.startswith("A sample, 30 tokens:\n")
+    assert re.search(r"\n\nTrained 20 steps on 2,560 tokens in \d+ s\.\n\n", out)
+    losses = f"{result.untrained_loss:.3f} untrained → {result.validation_loss:.3f} trained"
+    assert f"  validation loss  {losses} (nats per token, on the whole validation text)\n" in out
+    assert re.search(
+        r"  speed            [\d,]+ tokens/s(, [\d.]+% of .*\(MFU\))?; [\d.]+ [kMG]?B of memory, predicted [\d.]+ [kMG]?B\n",
+        out,
+    )
+    assert out.endswith(
+        f"  checkpoints      {tmp_path}/run/checkpoints\n"
+        f"  losses           {tmp_path}/run/loss.png, loss.csv beside it\n"
+        f"  sample from it   {sampling_command(tmp_path / 'run')}\n"
+        f"  train it longer  {resuming_command(tmp_path / 'run', 'training.max_steps=40')}\n"
+    )
+    training, validation = map(len, corpus.tokens(tiny()))
     assert [line.split("   ")[0] for line in err.splitlines()] == [
         "GPT-2, 7,680 parameters, fp32 on cpu",
         f"the Python language reference: {training:,} tokens for training, {validation:,} for validation",
+        "first the untrained model on 16 sequences of 16 tokens, then 20 steps of 128 tokens",
         "",
         "step  0 of 20",
         "step 10 of 20",
@@ -173,70 +246,161 @@ def test_no_sample_where_none_is_wanted(tmp_path: Path, capfd: pytest.CaptureFix
     assert "A sample" not in capfd.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["run", "my runs/1", "it's (a) run", "a=b", "100%", "tab\there"])
-def test_the_command_to_sample_works_when_it_is_pasted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/gpt2hydra-train"])
-    program, *overrides = shlex.split(sampling_command(tmp_path / name))
-    config = gpt2hydra.compose("generate", overrides)
-    assert (program, config.checkpoint, config.prompt) == ("gpt2hydra-generate", name, "The ")
+def test_samples_come_at_the_evaluations_that_the_interval_asks_for(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    train(tiny("training.eval_interval=3", "training.sample_interval=6", "training.sample_tokens=5"), tmp_path)
+    assert re.findall(r"A sample at step (\d+), 5 tokens:", capfd.readouterr().err) == ["6", "12", "18"]
 
 
-def test_the_command_to_sample_names_the_script_beside_the_one_that_ran(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_tracker_gets_rows_samples_and_the_configuration(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    train(tiny("training.tracker=tensorboard", "training.max_steps=10"), tmp_path)
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    content = events.read_bytes()
+    assert all(name in content for name in (b"validation_loss", b"gradient_norm", b"sample", b'"max_steps": 10'))
+
+
+# -------------------------------------------------------------------------------------------------------------- going on
+
+
+def test_a_finished_run_goes_on_to_more_steps_as_if_it_had_been_longer(tmp_path: Path) -> None:
+    constant = "training.schedule=constant"
+    train(tiny(constant), tmp_path / "run")
+    train(tiny(constant, "training.max_steps=30"), resume_from=tmp_path / "run")
+    train(tiny(constant, "training.max_steps=30"), tmp_path / "whole")
+    assert outcome(tmp_path / "run", 30) == outcome(tmp_path / "whole", 30)
+    told = record(tmp_path / "run")
+    assert [(each["step"], each["changed"]["training.max_steps"]["now"]) for each in told["resumed"]] == [(20, 30)]
+
+
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
+    result: Result, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "generate.py").touch()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["train.py"])
-    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
-    assert sampling_command(Path("outputs/x")) == 'python3 generate.py checkpoint=outputs/x prompt="The "'
+    shutil.copytree(folder_of(result), tmp_path / "run")
+    weights = tmp_path / "run/checkpoints/step-000020/model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    train(tiny(), resume_from=tmp_path / "run")
+    err = capfd.readouterr().err
+    assert f"note: {weights.parent} has a model.safetensors that is not what was written: its SHA-256 differs; " in err
+    assert "goes on after step 10 of 20" in err
+    assert outcome(tmp_path / "run", 20) == outcome(folder_of(result), 20)
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_again(result: Result, tmp_path: Path) -> None:
+    shutil.copytree(folder_of(result), tmp_path / "run")
+    shutil.rmtree(tmp_path / "run/checkpoints")
+    train(tiny(), resume_from=tmp_path / "run")
+    assert outcome(tmp_path / "run", 20) == outcome(folder_of(result), 20)
+
+
+def test_lost_rows_are_measured_again(result: Result, tmp_path: Path) -> None:
+    shutil.copytree(folder_of(result), tmp_path / "run")
+    shutil.rmtree(tmp_path / "run/checkpoints/step-000020")
+    lines = (tmp_path / "run/loss.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "run/loss.csv").write_text("".join(lines[:3]))  # up to step 5; the checkpoint is of step 10
+    train(tiny(), resume_from=tmp_path / "run")
+    assert curve(tmp_path / "run") == curve(folder_of(result))
+
+
+# ------------------------------------------------------------------------------------------------------- told to stop
+
+
+@pytest.fixture
+def told_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """``told_at(7, signal.SIGTERM)``: this process gets the signal in the middle of step 7."""
+    forward = loop.Loop._forward_and_backward
+
+    def tell(step: int, signum: signal.Signals) -> None:
+        def told(self: loop.Loop) -> torch.Tensor:
+            if self.step == step - 1:
+                os.kill(os.getpid(), signum)
+            return forward(self)
+
+        monkeypatch.setattr(loop.Loop, "_forward_and_backward", told)
+
+    yield tell
+    monkeypatch.setattr(loop.Loop, "_forward_and_backward", forward)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1], ids=lambda each: each.name)
+@pytest.mark.parametrize("step", [7, 10], ids=["between two rows", "at an evaluation"])
+def test_a_run_that_is_told_to_stop_saves_and_goes_on_exactly(
+    step: int, signum: signal.Signals, result: Result, told_at: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told_at(step, signum)
+    with pytest.raises(Interrupted) as stopped:
+        train(tiny(), tmp_path)
+    assert stopped.value.exit_code == 128 + signum
+    err = capfd.readouterr().err
+    where = f"the checkpoint of step {step} is in {tmp_path}/checkpoints/step-{step:06d}"
+    said = rf"Stopped after step {step} of 20, \d+ s after the start; {re.escape(where)}\.\n  go on: (.*)\n"
+    assert re.search(said + r"\Z", err), err
+    assert f"  go on: {resuming_command(tmp_path)}\n" in err
+    assert record(tmp_path)["state"] == "cut"
+    train(tiny(), resume_from=tmp_path)
+    assert outcome(tmp_path, 20) == outcome(folder_of(result), 20)
+    assert record(tmp_path)["state"] == "finished"
+
+
+def test_an_evaluation_that_was_cut_short_is_made_when_the_run_goes_on(
+    result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure = loop.Loop._validation_loss
+
+    def told(self: loop.Loop) -> float:
+        if self.step == 10:
+            os.kill(os.getpid(), signal.SIGINT)
+        return measure(self)
+
+    monkeypatch.setattr(loop.Loop, "_validation_loss", told)
+    with pytest.raises(Interrupted):
+        train(tiny(), tmp_path)
+    assert [row["step"] for row in table(tmp_path)] == ["0", "5"]
+    monkeypatch.undo()
+    train(tiny(), resume_from=tmp_path)
+    assert outcome(tmp_path, 20) == outcome(folder_of(result), 20)
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
+def test_the_command_exits_as_a_shell_expects(run: CommandLine, told_at: Any, signum: signal.Signals, code: int) -> None:
+    told_at(3, signum)
+    outcome = run(*TINY, "hydra.run.dir=here", job=lambda config: train(config, output_dir()))
+    assert outcome.code == code
+    assert outcome.err.count("finishing the step, then saving") == 1
+    assert outcome.err.endswith("go on: gpt2hydra-train resume=here\n") or "resume=here\n" in outcome.err
+
+
+def test_a_second_ctrl_c_ends_the_program_at_once(tmp_path: Path) -> None:
+    endless = ("training.max_steps=1000000", "training.eval_interval=1000000", "training.log_interval=1000000")
+    command = [sys.executable, "train.py", *TINY, *endless, f"hydra.run.dir={tmp_path}/run", "training.eval_sequences=1"]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=CONF_DIR.parent, **pipes, text=True) as process:
+        assert process.stderr is not None
+        assert any("(untrained)" in line for line in iter(process.stderr.readline, ""))
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        code, err = process.wait(60), process.stderr.read()
+    assert code == 130
+    assert "Traceback" not in err
 
 
 # ------------------------------------------------------------------------------------------------------- when it goes wrong
 
 
-def stop_at(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
-    item = data.TrainingBatches.__getitem__
-
-    def stops(self: data.TrainingBatches, index: int) -> dict[str, torch.Tensor]:
-        if index == batch:
-            raise KeyboardInterrupt
-        return item(self, index)
-
-    monkeypatch.setattr(data.TrainingBatches, "__getitem__", stops)
-
-
-@pytest.mark.parametrize(("batch", "step", "saved"), [(14, 10, True), (3, 0, False)])
-def test_an_interrupted_run_says_what_was_saved(
-    batch: int, step: int, saved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    stop_at(monkeypatch, batch)
-    with pytest.raises(KeyboardInterrupt):
-        train(tiny(), tmp_path)
-    where = f"the checkpoint of step 10 is in {tmp_path}/checkpoints/step-000010" if saved else "there is no checkpoint yet"
-    assert re.search(rf"Stopped after step \d+ of 20; {re.escape(where)}\.\n$", capfd.readouterr().err)
-    assert checkpoint.locate(str(tmp_path)).joinpath("config.json").exists() == saved
-
-
-def test_an_interrupted_command_exits_with_130(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    stop_at(monkeypatch, 3)
-    outcome = run(*TINY, "hydra.run.dir=here", job=lambda config: train(config, output_dir()))
-    assert outcome.code == 130
-    assert "Stopped after step" in outcome.err
-
-
 def lose(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
-    """From pass ``first`` on, the loss is NaN."""
-    import gpt2hydra.training.loop as trainer
+    """From step ``first`` on, the loss is NaN."""
+    computed = WithLoss.forward
+    passes = 0
 
-    computed, passes = trainer.token_loss, 0
-
-    def loses(model: torch.nn.Module, batch: Any) -> torch.Tensor:
+    def loses(self: WithLoss, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         nonlocal passes
-        passes += model.training
-        return computed(model, batch) * (torch.nan if model.training and passes >= first else 1)
+        passes += self.training
+        return computed(self, inputs, targets) * (torch.nan if self.training and passes >= first else 1)
 
-    monkeypatch.setattr(trainer, "token_loss", loses)
+    monkeypatch.setattr(WithLoss, "forward", loses)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,44 +413,71 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pyt
         f"  made the loss nan at step 13 of 20; the checkpoint of step 10 is in {tmp_path}/checkpoints/step-000010\n"
         "  try: training.learning_rate=0.003"
     )
-    assert json.loads((tmp_path / "checkpoints/step-000010/gpt2hydra.json").read_text())["step"] == 10
+    assert [each.step for each in kept.checkpoints(tmp_path)] == [10]
+    assert record(tmp_path)["state"] == "failed"
 
 
-def test_a_divergence_survives_the_way_between_processes() -> None:
-    error = Diverged.at(tiny().training, 3, float("nan"), "there is no checkpoint yet")
-    assert str(pickle.loads(pickle.dumps(error))) == str(error)
-
-
-def test_a_full_disk_ends_a_run_with_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(checkpoint, "save", full)
-    with pytest.raises(Stopped) as stopped:
+def test_broken_weights_are_not_saved_when_the_run_is_told_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told_at: Any
+) -> None:
+    lose(monkeypatch, first=12)
+    told_at(13, signal.SIGTERM)
+    with pytest.raises(Diverged, match="made the loss nan at step 12"):
         train(tiny(), tmp_path)
-    assert str(stopped.value) == (
-        f"Training was stopped.\n\nthe run directory = {tmp_path}\n"
-        "  could not be written at step 10 of 20 (No space left on device); there is no checkpoint yet"
-    )
-
-
-def test_a_finished_run_is_not_overwritten_from_python_either(result: Result) -> None:
-    with pytest.raises(ConfigError, match="holds the checkpoints of an earlier run"):
-        train(tiny(), result.checkpoint.parent.parent)
+    assert [each.step for each in kept.checkpoints(tmp_path)] == [10]
 
 
 def test_a_run_that_broke_its_weights_does_not_save_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import gpt2hydra.training.run as train_module
-
     losses = iter([5.0, 4.0, float("inf")])
-    monkeypatch.setattr(train_module, "evaluate", lambda model, batches: next(losses))
+    monkeypatch.setattr(loop, "mean_loss", lambda *_: next(losses))
     with pytest.raises(Diverged, match="made the loss inf at step 20 of 20; the checkpoint of step 10 is in"):
         train(tiny(), tmp_path)
 
 
+def full(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_ends_a_run_with_a_word_and_keeps_its_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, saves = checkpoint._save_tensors, []
+
+    def fills(*arguments: Any) -> None:
+        saves.append(arguments)
+        if len(saves) == 4:  # the optimizer of the second checkpoint
+            full()
+        save(*arguments)
+
+    monkeypatch.setattr(checkpoint, "_save_tensors", fills)
+    with pytest.raises(Stopped) as stopped:
+        train(tiny(), tmp_path)
+    where = f"the checkpoint of step 10 is in {tmp_path}/checkpoints/step-000010"
+    assert str(stopped.value) == (
+        f"Training was stopped.\n\nthe run directory = {tmp_path}\n"
+        f"  could not be written at step 20 of 20 (No space left on device); {where}\n"
+        f"  try: resume={tmp_path}"
+    )
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000010"]
+
+
+def test_a_picture_that_cannot_be_written_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(loss_plot, "draw", full)
+    train(tiny(), tmp_path)
+    assert "note: loss.png could not be written (No space left on device); the run goes on\n" in capfd.readouterr().err
+    assert record(tmp_path)["state"] == "finished"
+
+
+def test_a_finished_run_is_not_overwritten_from_python_either(result: Result) -> None:
+    with pytest.raises(ConfigError, match="holds the checkpoints of an earlier run"):
+        train(tiny(), folder_of(result))
+
+
 def test_a_run_that_only_made_things_worse_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     train(tiny("training.learning_rate=10", "training.max_grad_norm=0"), tmp_path)
-    assert "note: the model is no better than an untrained one; try: training.learning_rate=3\n" in capfd.readouterr().err
+    assert "note: the model is no better than an untrained one; try: training.learning_rate=3.0\n" in capfd.readouterr().err
 
 
 def test_nothing_is_made_where_the_text_will_not_do(tmp_path: Path) -> None:
@@ -295,11 +486,20 @@ def test_nothing_is_made_where_the_text_will_not_do(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_fsdp_alone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"training\.strategy = fsdp\n    shares a model among processes"):
+        train(tiny("training.strategy=fsdp"), tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_command_line(run: CommandLine) -> None:
     outcome = run(*TINY, "hydra.run.dir=here", job=lambda config: train(config, output_dir()))
     assert outcome.code == 0
     assert "sample from it" in outcome.out
     assert {path.name for path in (run.folder / "here").iterdir()} >= {".hydra", "checkpoints", "loss.csv", "loss.png"}
+    log = (run.folder / "here/train.log").read_text()
+    assert "step 20 of 20   validation loss" in log and "Trained 20 steps" in log
+    assert "][gpt2hydra]" not in outcome.out + outcome.err  # the terminal is told once
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -1,0 +1,121 @@
+"""Lightning Fabric as this package uses it: device, precision, and the processes of a run."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
+from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
+from lightning_fabric.strategies.strategy import Strategy
+from torch.distributed.fsdp import fully_shard
+
+from gpt2hydra.config.run import TrainingConfig
+from gpt2hydra.training.model import WithLoss
+
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "bf16_pure": "bf16-true"}
+"""Our name → Fabric's."""
+
+
+def start(config: TrainingConfig, device: torch.device) -> Fabric:
+    """This process's Fabric, joined with those of the others that torchrun started."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    precision: Any = PRECISIONS[config.precision]
+    if count == 1:
+        return Fabric(accelerator=device.type, devices=1, precision=precision, plugins=LightningEnvironment())
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", str(count)))
+    fabric = Fabric(
+        accelerator=device.type,
+        devices=here,
+        num_nodes=count // here,
+        strategy=_strategy(config.strategy, count, "nccl" if device.type == "cuda" else "gloo"),
+        precision=precision,
+        plugins=TorchElasticEnvironment(),
+    )
+    fabric.launch()
+    return fabric
+
+
+def _strategy(name: str, count: int, backend: str) -> Strategy:
+    if name == "fsdp":
+        return ModelParallelStrategy(_shard, data_parallel_size=count, tensor_parallel_size=1, process_group_backend=backend)
+    return DDPStrategy(process_group_backend=backend, gradient_as_bucket_view=True)
+
+
+def _shard(model: Any, mesh: Any) -> WithLoss:
+    """Share the parameters of each block, and of what is around the blocks, among all processes (FSDP2)."""
+    assert isinstance(model, WithLoss)
+    for block in model.gpt2.transformer.h:
+        fully_shard(block, mesh=mesh["data_parallel"])
+    fully_shard(model, mesh=mesh["data_parallel"], reshard_after_forward=True)  # an evaluation, too, leaves it as it was
+    return model
+
+
+def accumulating(fabric: Fabric, model: Any, more: bool) -> AbstractContextManager[None]:
+    """Around a pass after which ``more`` of the step follow: the processes add up their gradients after the last only."""
+    if more and fabric.world_size > 1:
+        return fabric.no_backward_sync(model)
+    return nullcontext()
+
+
+def gradient_norm(fabric: Fabric, model: Any, optimizer: Any, limit: float) -> torch.Tensor:
+    """The norm of all gradients together, which are scaled down to ``limit`` where it is larger; still on the device."""
+    norm: Any = fabric.clip_gradients(model, optimizer, max_norm=limit, error_if_nonfinite=False)
+    whole: torch.Tensor = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+    return whole
+
+
+def seed_dropout(seed: int, step: int, rank: int) -> None:
+    """Dropout follows from the seed, the step and the process, so that no random state is kept."""
+    torch.manual_seed(int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0]))
+
+
+class StopTogether:
+    """Whether one of the processes was told to stop, known to all of them after the same step.
+
+    The question goes around while a step is computed, over a group of its own on the CPU, so no device is waited for.
+    """
+
+    def __init__(self, fabric: Fabric) -> None:
+        self.alone = fabric.world_size == 1
+        self.group: Any = None if self.alone else torch.distributed.new_group(backend="gloo")
+        self._flag = torch.zeros(1, dtype=torch.int32)
+        self._work: Any = None
+
+    def ask(self, told: bool) -> None:
+        """Begin to ask all processes, at the start of a step."""
+        self._flag.fill_(told)
+        if not self.alone:
+            self._work = torch.distributed.all_reduce(self._flag, group=self.group, async_op=True)
+
+    def answer(self, told: bool) -> bool:
+        """At the end of the step: whether all stop now."""
+        if self.alone:
+            return told
+        self._work.wait()
+        return bool(self._flag.item())
+
+
+def in_step(fabric: Fabric, batches: Iterator[Any], empty: Any) -> Iterator[tuple[Any, bool]]:
+    """The batches of this process, each with True; then ``empty``, with False, while another process still has some.
+
+    FSDP computes together or not at all.
+    """
+    if fabric.world_size == 1:
+        yield from ((batch, True) for batch in batches)
+        return
+    while True:
+        batch = next(batches, None)
+        left: Any = fabric.all_reduce(torch.tensor(0 if batch is None else 1, device=fabric.device), reduce_op="sum")
+        if not int(left):
+            return
+        yield (empty, False) if batch is None else (batch, True)

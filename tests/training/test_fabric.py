@@ -1,0 +1,118 @@
+"""Several processes that share a run, as torchrun starts them, over gloo on the CPU."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.training.fabric import seed_dropout
+from gpt2hydra.training.run import train
+from tests.training.tiny import WITHOUT_DROPOUT, table, tiny
+
+LONGER = "training.max_steps=30"
+
+
+def torchrun(
+    folder: Path, how: str, *overrides: str, processes: int = 2, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return subprocess.run(
+        [*command, "-m", "tests.training.shared", str(folder), how, *overrides],
+        cwd=CONF_DIR.parent,
+        env=os.environ | {"OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def losses(folder: Path) -> list[float]:
+    """Training, then validation."""
+    return [float(row[kind]) for kind in ("training_loss", "validation_loss") for row in table(folder) if row[kind]]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one process, of 20 steps."""
+    folder = tmp_path_factory.mktemp("alone")
+    train(tiny(*WITHOUT_DROPOUT, "training.sample_tokens=0"), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def longer(alone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run after 10 more steps."""
+    folder = tmp_path_factory.mktemp("longer") / "run"
+    shutil.copytree(alone, folder)
+    train(tiny(*WITHOUT_DROPOUT, LONGER), resume_from=folder)
+    return folder
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_processes_agree_with_one_and_their_checkpoint_goes_on_alone(
+    strategy: str, alone: Path, longer: Path, tmp_path: Path
+) -> None:
+    done = torchrun(tmp_path / "run", "new", f"training.strategy={strategy}")
+    assert done.returncode == 0, done.stderr
+    assert losses(tmp_path / "run") == pytest.approx(losses(alone), abs=1e-5)
+    assert done.stdout.count("Trained 20 steps") == 1
+    assert done.stderr.count("step 20 of 20") == 1
+    assert f"fp32 on cpu, 2 processes ({strategy})\n" in done.stderr
+    assert json.loads((tmp_path / "run/run.json").read_text())["processes"] == 2
+    train(tiny(*WITHOUT_DROPOUT, LONGER), resume_from=tmp_path / "run")
+    assert losses(tmp_path / "run") == pytest.approx(losses(longer), abs=1e-4)
+    model, _ = checkpoint.load(str(tmp_path / "run"))
+    assert model.num_parameters() == 7680
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+@pytest.mark.parametrize("before", ["alone", "ddp", "fsdp"])
+def test_a_checkpoint_goes_from_any_processes_to_any_others(
+    before: str, strategy: str, alone: Path, longer: Path, tmp_path: Path
+) -> None:
+    if before == "alone":
+        shutil.copytree(alone, tmp_path / "run")
+    else:
+        assert torchrun(tmp_path / "run", "new", f"training.strategy={before}", processes=4).returncode == 0
+    done = torchrun(tmp_path / "run", "resume", LONGER, f"training.strategy={strategy}")
+    assert done.returncode == 0, done.stderr
+    assert losses(tmp_path / "run") == pytest.approx(losses(longer), abs=1e-4)
+
+
+def test_processes_that_differ_stop_before_the_first_step(tmp_path: Path) -> None:
+    done = torchrun(tmp_path / "run", "different")
+    assert done.returncode == 1
+    assert "is 0 in process 0 and 1 in process 1; all must run one configuration" in done.stderr
+    assert "training.seed = " in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp", marks=pytest.mark.thorough)])
+def test_a_process_that_dies_ends_the_run(strategy: str, tmp_path: Path) -> None:
+    began = time.monotonic()
+    endless = ("training.max_steps=1000000", "training.eval_interval=1000000", f"training.strategy={strategy}")
+    done = torchrun(tmp_path / "run", "new", *endless, DYING_RANK="1")
+    assert done.returncode == 1
+    assert time.monotonic() - began < 60
+
+
+def test_dropout_differs_from_step_to_step_and_from_process_to_process() -> None:
+    drawn = set()
+    for seed, step, rank in [(1, 0, 0), (1, 0, 1), (1, 1, 0), (1, 1, 1), (2, 0, 0), (2, 1, 0), (0, 2, 0)]:
+        seed_dropout(seed, step, rank)
+        drawn.add(torch.rand(1).item())
+    assert len(drawn) == 7
+    seed_dropout(1, 0, 0)
+    assert torch.rand(1).item() in drawn

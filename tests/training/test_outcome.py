@@ -1,0 +1,18 @@
+"""How a run ends."""
+
+import pickle
+
+from gpt2hydra.config.run import TrainingConfig
+from gpt2hydra.training.outcome import Diverged
+
+
+def test_a_divergence_names_step_rate_and_checkpoint_and_survives_the_way_between_processes() -> None:
+    error = Diverged.at(
+        TrainingConfig(learning_rate=0.01, max_steps=20, warmup_steps=2), 3, float("nan"), "there is no checkpoint yet"
+    )
+    assert str(pickle.loads(pickle.dumps(error))) == (
+        "Training diverged and was stopped.\n\n"
+        "training.learning_rate = 0.01\n"
+        "  made the loss nan at step 3 of 20; there is no checkpoint yet\n"
+        "  try: training.learning_rate=0.003"
+    )

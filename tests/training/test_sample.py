@@ -1,0 +1,34 @@
+"""A sample of the model in training."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+import dataclasses
+
+from gpt2hydra import GenerateConfig, TrainConfig
+from gpt2hydra.config.run import TrainingConfig
+from gpt2hydra.data.tokenizer import bytes_tokenizer
+from gpt2hydra.inference.sampling import Sample
+from gpt2hydra.training.sample import headed, sample
+from tests.models import TINY, save_tiny, tiny_model
+
+
+def test_a_sample_is_of_the_model_or_of_its_checkpoint(tmp_path: Path) -> None:
+    config = TrainConfig(model=TINY, training=TrainingConfig(seq_len=16, sample_tokens=12))
+    folder, model = save_tiny(tmp_path / "step"), tiny_model().train()
+    drawn = sample(config, bytes_tokenizer(), folder, model)
+    assert (drawn.tokens, drawn.finish, model.training) == (12, "length", True)
+    assert sample(config, bytes_tokenizer(), folder, None).text == drawn.text
+    longer = dataclasses.replace(config, training=TrainingConfig(seq_len=16, sample_tokens=24))
+    assert sample(longer, bytes_tokenizer(), folder, model).text.startswith(drawn.text.rstrip("\ufffd"))
+
+
+def test_a_sample_says_how_long_it_is_and_whether_the_model_ended_it() -> None:
+    drawn = Sample([1], GenerateConfig(checkpoint="x"), bytes_tokenizer())
+    drawn.text, drawn.tokens = "To be", 5
+    assert headed(drawn, " at step 1,000") == "A sample at step 1,000, 5 tokens:\nTo be"
+    drawn.tokens, drawn.finish = 1, "end_of_text"
+    assert headed(drawn) == "A sample, 1 token, where the model ended it:\nTo be"

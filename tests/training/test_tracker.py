@@ -1,0 +1,92 @@
+"""Trackers, through their own libraries; nothing leaves this machine."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+import dataclasses
+
+from gpt2hydra import TrainConfig
+from gpt2hydra.config.run import TrainingConfig
+from gpt2hydra.training import tracker
+from gpt2hydra.training.table import Row
+
+ROW = Row(10, 480, 4.25, 4.125, 0.001, 0.75, 1000.5)
+SET_BY = {"training.seed": [{"value": 7, "source": {"kind": "command line", "override": "training.seed=7"}}]}
+
+
+def config(kind: str) -> TrainConfig:
+    return TrainConfig(training=TrainingConfig(tracker=kind, seed=7))
+
+
+def followed(kind: str, folder: Path, run_id: str | None = None, step: int = 0) -> tracker.Tracker:
+    """A run with two rows and a sample."""
+    started = tracker.start(config(kind), folder, SET_BY, run_id, step)
+    assert started is not None
+    started.numbers(step + 10, tracker.measurements(ROW))
+    started.text(step + 10, "sample", "To be, or\nnot")
+    started.close()
+    return started
+
+
+def test_no_tracker_is_none(tmp_path: Path) -> None:
+    assert tracker.start(config("none"), tmp_path, None, None, 0) is None
+
+
+def test_what_was_not_measured_is_not_told() -> None:
+    assert tracker.measurements(dataclasses.replace(ROW, training_loss=None, gradient_norm=None)) == {
+        "tokens": 480,
+        "validation_loss": 4.125,
+        "learning_rate": 0.001,
+        "tokens_per_second": 1000.5,
+    }
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tensorboard(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    followed("tensorboard", tmp_path)
+    library: Any = import_module("tensorboard.backend.event_processing.event_accumulator")
+    events: Any = library.EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [(each.step, each.value) for each in events.Scalars("validation_loss")] == [(10, 4.125)]
+    texts = {tag: events.Tensors(tag)[0].tensor_proto.string_val[0].decode() for tag in events.Tags()["tensors"]}
+    assert '"seed": 7' in texts["config/text_summary"] and "training.seed=7" in texts["set_by/text_summary"]
+    assert texts["sample/text_summary"] == "    To be, or\n    not"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    started = followed("wandb", tmp_path)
+    (folder,) = (tmp_path / "wandb").glob("offline-run-*")
+    assert started.run_id is not None and folder.name.endswith(started.run_id)
+    again = followed("wandb", tmp_path, started.run_id, 10)
+    assert again.run_id == started.run_id
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    started = followed("mlflow", tmp_path / "run")
+    again = followed("mlflow", tmp_path / "run", started.run_id, 10)
+    assert again.run_id == started.run_id
+    client = mlflow.MlflowClient()
+    run = client.get_run(started.run_id)
+    assert (run.data.params["training.seed"], run.info.status) == ("7", "FINISHED")
+    assert [(each.step, each.value) for each in client.get_metric_history(started.run_id, "validation_loss")] == [
+        (10, 4.125),
+        (20, 4.125),
+    ]
+    artifacts = {path.name: path for path in tmp_path.rglob("artifacts/**/*") if path.is_file()}
+    assert json.loads(artifacts["set_by.json"].read_text()) == SET_BY
+    assert artifacts["00000010.txt"].read_text() == "To be, or\nnot"
