@@ -66,7 +66,8 @@ class Start:
         if place.loss is not None:
             print(words)
             return
-        sys.stderr.write(f"{words}.\n" * bool(words))
+        if words and place.step is None:  # where it goes on, the run itself says so
+            sys.stderr.write(f"{words}.\n")
         config = place.of(config)
         place.redirect(composed, silent=not self.process.first)
         warn_of_memory(config)

@@ -35,7 +35,7 @@ def cut(run: CommandLine) -> Path:
 def test_the_configuration_is_the_runs_own_and_it_goes_on_in_its_directory(run: CommandLine, cut: Path) -> None:
     seen: list[Path] = []
     outcome = run(f"resume={cut}", job=lambda config: seen.append(output_dir()))
-    assert (outcome.code, outcome.err) == (0, "outputs/day/time goes on after step 20 of 50.\n")
+    assert (outcome.code, outcome.err) == (0, "")
     assert outcome.configs == [own(f"resume={cut}")]
     assert seen == [cut]
     assert list(run.folder.glob("outputs/*/*")) == [cut]
@@ -242,7 +242,6 @@ def test_auto_takes_the_newest_unfinished_run_of_the_same_fingerprint(run: Comma
     outcome = run(*OWN, "resume=auto", "training.eval_interval=5")
     found = run.folder / "outputs/day/2"
     assert (outcome.code, outcome.configs) == (0, [own(f"resume={found}", "training.eval_interval=5")])
-    assert outcome.err == "outputs/day/2 goes on after step 20 of 50.\n"
 
 
 def test_auto_begins_a_new_run_where_there_is_none(run: CommandLine) -> None:
@@ -273,4 +272,4 @@ def test_auto_refuses_another_configuration_in_the_directory_that_is_named(run: 
 def test_what_a_killed_save_left_is_finished_before_a_run_goes_on(run: CommandLine, cut: Path) -> None:
     save(cut, 30)
     (cut / "checkpoints/step-000030").rename(cut / "checkpoints/.step-000030-unfinished")
-    assert run(f"resume={cut}").err == "outputs/day/time goes on after step 30 of 50.\n"
+    assert run(f"resume={cut}", "dry_run=true").err == "outputs/day/time goes on after step 30 of 50.\n\n"
