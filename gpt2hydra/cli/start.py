@@ -5,6 +5,7 @@ Its order: pass the gate, look at the files and the device that the config names
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -29,8 +30,10 @@ from gpt2hydra.composition.job import job
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.training import record
 from gpt2hydra.training.directory import check_directory, remove_fresh, unwritable
 from gpt2hydra.training.processes import Process, agree, together
+from gpt2hydra.training.resumable import alike
 
 
 def compose_once(composer: Composer, overrides: Sequence[str]) -> DictConfig:
@@ -149,5 +152,17 @@ def print_plan(composer: Composer, overrides: Sequence[str], config: Checked) ->
         from gpt2hydra.sizing.report import describe
 
         print(describe(Plan(config, training_tokens(config), changed)))
+        print("".join(f"\n{each}\n" for each in done_before(config)), end="")
     else:
         print("\n".join(f"{each}   ({each.source.set_it()})" for each in changed))
+
+
+def done_before(config: TrainConfig) -> list[str]:
+    """What finished runs with this fingerprint there are below ``outputs/`` and ``multirun/``: the latest one."""
+    folders = (each for name in ("outputs", "multirun") for each in record.below(Path(name)))
+    finished = [run for run in alike(folders, config.fingerprint()) if run.state == record.FINISHED]
+    return [
+        f"Finished already: {run.folder}, validation loss {run.result.get('validation_loss', math.nan):.4f}; "
+        f"all that decides the result is the same ({run.fingerprint})."
+        for run in finished[:1]
+    ]

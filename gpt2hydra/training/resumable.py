@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -144,14 +144,19 @@ def _near(folder: Path) -> dict[str, object]:
     return {"resume": seen_from_here(run)} if run is not None else {}
 
 
-def newest_unfinished(folders: Iterator[Path], fingerprint: str) -> record.Run | None:
+def newest_unfinished(folders: Iterable[Path], fingerprint: str) -> record.Run | None:
     """Of the runs in ``folders`` with this fingerprint that have not finished, the one that wrote its record last."""
+    return next((run for run in alike(folders, fingerprint) if run.state != record.FINISHED), None)
+
+
+def alike(folders: Iterable[Path], fingerprint: str) -> list[record.Run]:
+    """The runs in ``folders`` with this fingerprint, that which wrote its record last comes first."""
     found = []
     for folder in folders:
         try:
             run = record.read(folder)
         except ConfigError:  # of another version
             continue
-        if run.fingerprint == fingerprint and run.state != record.FINISHED:
+        if run.fingerprint == fingerprint:
             found.append(run)
-    return max(found, key=lambda run: (run.folder / record.FILE).stat().st_mtime_ns, default=None)
+    return sorted(found, key=lambda run: (run.folder / record.FILE).stat().st_mtime_ns, reverse=True)

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+import gpt2hydra
 from gpt2hydra.cli import extras, start
 from gpt2hydra.cli import main as app
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.command_line import CommandLine
+from tests.runs import make_run
 
 
 def test_the_job_runs_in_hydras_directory(run: CommandLine) -> None:
@@ -96,3 +98,13 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(run: CommandLine) -> None:
     outcome = run("model=large", "dry_run=true", "training.batch_size=2")
     assert (outcome.code, outcome.configs, run.left_behind()) == (0, [], [])
     assert "774,030,080" in outcome.out and "training.batch_size = 2  the command line" in outcome.out
+
+
+def test_a_dry_run_tells_a_finished_run_with_the_same_fingerprint(run: CommandLine) -> None:
+    config = gpt2hydra.compose("train", ["model=large", "training.max_steps=200"])
+    for name, step, loss in (("a", 200, 3.25), ("b", 200, 3.125), ("cut", 40, None)):
+        make_run(run.folder / "outputs/2026-01-31" / name, config, step, loss)
+    outcome = run("model=large", "training.max_steps=200", "training.log_interval=7", "dry_run=true")
+    told = "Finished already: outputs/2026-01-31/b, validation loss 3.1250; all that decides the result is the same"
+    assert f"{told} ({config.fingerprint()})." in outcome.out
+    assert "Finished already" not in run("model=large", "training.max_steps=201", "dry_run=true").out
