@@ -247,6 +247,8 @@ def report(a: Side, b: Side, found: Sequence[Difference]) -> Iterator[str]:
             yield f"  {row.key:<{width}}  A  {_shown(row.a):<{values}}  {a.set_by.get(row.key, '')}".rstrip()
             yield f"  {'':<{width}}  B  {_shown(row.b):<{values}}  {b.set_by.get(row.key, '')}".rstrip()
     results = [key for key in dict.fromkeys([*a.results, *b.results]) if a.results.get(key) != b.results.get(key)]
+    if not (a.results and b.results):
+        return
     if results:
         yield "\nresults"
     names = max(map(len, results), default=0)
