@@ -15,7 +15,7 @@ from gpt2hydra.composition.sources import displayed
 from gpt2hydra.composition.tree_check import Problem, Report, check_tree
 from gpt2hydra.config.errors import ABSENT, ConfigError
 from gpt2hydra.config.quoting import Blank, Typed
-from gpt2hydra.config.words import show
+from gpt2hydra.config.words import counted, show
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -56,7 +56,7 @@ class WrongTree(ConfigError):
 
     def __str__(self) -> str:
         problems, files = len(self.report.problems), len({each.where.file for each in self.report.problems})
-        head = f"{problems} problem{'s' * (problems != 1)} in {files} of the {len(self.report.files)} files in {self.name}"
+        head = f"{counted(problems, 'problem')} in {files} of the {len(self.report.files)} files in {self.name}"
         return "\n".join([head, *(line for each in self.report.problems for line in _told(each))])
 
 

@@ -121,7 +121,7 @@ def _no_run(path: Path) -> str:
         return "is a file; must be a run directory, a checkpoint, or overrides"
     points = [each.relative_to(path).as_posix() for each in record.below(path)]
     if points:
-        return f"holds several runs, of which one is to be named: {', '.join(points[:5])}{', ...' * (len(points) > 5)}"
+        return f"holds several runs, of which one is to be named: {', '.join(points[:5])}{', ...' if len(points) > 5 else ''}"
     return f"holds no run ({record.FILE}) and no checkpoint (config.json)"
 
 

@@ -131,8 +131,8 @@ def warn_of_memory(found: Preflight) -> None:
 
     large = [f"#{number}" for number, config in configs.items() if Plan(on_this_machine(config)).fits is False]
     if large:
-        shown = ", ".join(large[:10]) + ", ..." * (len(large) > 10)
-        exceed = f"{len(large)} of {len(found.points)} points exceed{'s' * (len(large) == 1)} the memory"
+        shown = ", ".join([*large[:10], "..."] if len(large) > 10 else large)
+        exceed = f"{len(large)} of {len(found.points)} points {'exceeds' if len(large) == 1 else 'exceed'} the memory"
         sys.stderr.write(f"warning: by prediction {exceed}: {shown}; dry_run=true shows by how much.\n\n")
 
 

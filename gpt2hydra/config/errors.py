@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any, Literal
 
 from gpt2hydra.config.quoting import for_bash, override
-from gpt2hydra.config.words import plain, printable, reason_of, show
+from gpt2hydra.config.words import counted, plain, printable, reason_of, show
 
 
 class Absent(Enum):
@@ -217,8 +217,7 @@ class ConfigError(ValueError, AssertionError):
 
     def told(self, outcome: str = "") -> str:
         """The report; ``outcome`` says what came of it, ``nothing was started``."""
-        count = len(self.violations)
-        head = f"{count} problem{'s' * (count != 1)} in the configuration{f'; {outcome}' * bool(outcome)}."
+        head = f"{counted(len(self.violations), 'problem')} in the configuration{'; ' if outcome else ''}{outcome}."
         return "\n\n".join([head, *(_indent(str(violation)) for violation in self.violations)])
 
     def to_dict(self) -> dict[str, Any]:

@@ -34,9 +34,9 @@ def with_reference(schema: Schema, rule: str) -> Schema:
 
 def schema_of_rule(rule: Rule) -> Schema:
     """The values that obey ``rule``, and references."""
-    null = ["null"] * rule.optional
+    null = ["null"] if rule.optional else []
     if rule.choices:
-        values: list[Any] = [*rule.choices, *([None] * rule.optional)]
+        values: list[Any] = [*rule.choices, *([None] if rule.optional else [])]
         return {"anyOf": [{"enum": values}, {"type": "string", "pattern": REFERENCE}]}
     if rule.kind is str:
         return {"type": ["string", *null] if null else "string"}

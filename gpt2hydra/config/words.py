@@ -47,6 +47,11 @@ def show_number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 problem``, ``2 problems``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def kind_of(value: object) -> str:
     """The type of a value, in a user's words."""
     if value is None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpt2hydra.config.words import closest, did_you_mean, kind_of, show, show_number
+from gpt2hydra.config.words import closest, counted, did_you_mean, kind_of, show, show_number
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,7 @@ def test_the_type_of_a_value_in_a_users_words(value: object, kind: str) -> None:
 @pytest.mark.parametrize(("value", "shown"), [(10_000, "10,000"), (0.5, "0.5"), (1e6, "1e+06"), (2.0, "2")])
 def test_a_limit_is_shown_without_a_needless_fraction(value: float, shown: str) -> None:
     assert show_number(value) == shown
+
+
+def test_a_number_of_things_is_singular_or_plural() -> None:
+    assert (counted(0, "point"), counted(1, "point"), counted(1200, "point")) == ("0 points", "1 point", "1,200 points")
