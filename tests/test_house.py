@@ -76,6 +76,8 @@ def private_names(module: str) -> Iterator[str]:
     """``line N: name`` of each private name that is not the room's own."""
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
     own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)]
+    own |= {node.attr for node in attributes if isinstance(node.value, ast.Name) and node.value.id == "self"}
     for node in ast.walk(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             start = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""

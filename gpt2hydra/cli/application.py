@@ -54,7 +54,7 @@ class Application:
 
     def composer(self, extra_dir: str | None = None) -> Composer:
         """What composes the configuration; ``extra_dir`` is searched too."""
-        return Composer(self.config_name, self.config_dir, extra_dir, frozen=True, config_class=self.config_class)
+        return Composer(self.config_name, self.config_dir, extra_dir, once=True, config_class=self.config_class)
 
 
 def annotated_class(function: Job) -> type[Checked] | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 
-from gpt2hydra.composition.composer import Composer, parse
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
@@ -35,7 +36,9 @@ def note_overruled(composer: Composer, overrides: Sequence[str]) -> None:
 
 def _overruled(composer: Composer, overrides: Sequence[str]) -> Iterator[str]:
     """A note for each option chosen on the command line of which nothing is left: an experiment replaced it all."""
-    choices = [each for each in map(parse, overrides) if composer.is_group(each.key_or_group) and isinstance(each.value(), str)]
+    choices = [
+        each for each in map(parse, overrides) if composer.options.is_group(each.key_or_group) and isinstance(each.value(), str)
+    ]
     chains = composer.trace(overrides).settings.values() if len(choices) > 1 else ()
     for choice in choices:
         file = f"/{choice.key_or_group}/{choice.value()}.yaml"

@@ -125,9 +125,7 @@ class CommandLine:
 
     def _composer(self) -> Composer:
         self._check_options()
-        return Composer(
-            self.config_name, self.config_dir, self.arguments.config_dir, frozen=True, config_class=self.config_class
-        )
+        return Composer(self.config_name, self.config_dir, self.arguments.config_dir, once=True, config_class=self.config_class)
 
     def _check_options(self) -> None:
         if self.arguments.experimental_rerun is not None:

@@ -99,11 +99,11 @@ def overrides(composer: Composer, config_class: type[Checked], word: str) -> Ite
 def _groups(composer: Composer, key: str) -> list[str]:
     if key.startswith("hydra/"):
         return [f"hydra/{group}" for group in composer.loader.list_groups("hydra")]
-    return [group for group in composer.usual_choices() if not group.startswith("hydra/")]
+    return [group for group in composer.options.usual() if not group.startswith("hydra/")]
 
 
 def _values(composer: Composer, config_class: type[Checked], key: str) -> list[str]:
-    options = composer.loader.get_group_options(key.partition("@")[0])
+    options = composer.options.of(key.partition("@")[0])
     field = field_at(config_class, key)
     rule: Rule | None = field.metadata.get("rule") if field is not None else None
     if options or rule is None:

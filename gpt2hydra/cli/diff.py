@@ -161,7 +161,7 @@ def _of_checkpoint(name: str, folder: Path) -> Side:
 def _of_overrides(text: str, words: list[str], config_dir: str | None) -> Side:
     name = words.pop(0) if words[:1] in (["train"], ["generate"]) else "train"
     root = ROOTS[f"{name}_schema"]
-    composer = Composer(name, CONF_DIR, config_dir, frozen=True)
+    composer = Composer(name, CONF_DIR, config_dir, once=True)
     overrides = as_typed(words, root)
     config = compose_and_check(composer, overrides)
     provenance = composer.trace(overrides)

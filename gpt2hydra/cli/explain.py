@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.cli.application import application_at
 from gpt2hydra.composition.compose import compose_and_check, refused_whole
-from gpt2hydra.composition.composer import Composer, hydra_state
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.composition.yaml_traps import as_typed
 from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Setting, Violation, command_line
 from gpt2hydra.config.run import TrainConfig

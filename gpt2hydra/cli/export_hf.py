@@ -28,6 +28,6 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace) -> None:
     """Print the model's config.json."""
-    composer = Composer("train", CONF_DIR, options.config_dir, frozen=True)
+    composer = Composer("train", CONF_DIR, options.config_dir, once=True)
     config: TrainConfig = compose_and_check(composer, as_typed(options.overrides, TrainConfig))
     print(json.dumps(to_hf(config.model), indent=2))

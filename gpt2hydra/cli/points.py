@@ -13,7 +13,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.composition.composer import Composer, task_overrides
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.hydra_state import task_overrides
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.words import reason_of
 

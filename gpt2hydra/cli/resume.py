@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from gpt2hydra.checkpoint import kept
-from gpt2hydra.composition.composer import Composer, parse
+from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.gate import config_class_of, instantiate
+from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.schema import schema_of
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Setting, Source, Violation, command_line
@@ -97,7 +98,7 @@ def _with_overrides(composer: Composer, composed: DictConfig, overrides: Sequenc
 def _set_on_the_command_line(composer: Composer, overrides: Sequence[str], config_class: type[TrainConfig]) -> Iterator[str]:
     """The keys that an override sets, or an option that was chosen there."""
     typed, usual = composer.trace(overrides).settings, composer.trace(()).settings
-    chosen = tuple(f"{each.key_or_group}." for each in map(parse, overrides) if composer.is_group(each.key_or_group))
+    chosen = tuple(f"{each.key_or_group}." for each in map(parse, overrides) if composer.options.is_group(each.key_or_group))
     for key in keys_of(config_class):
         if typed.get(key) != usual.get(key) or key.startswith(chosen):
             yield key

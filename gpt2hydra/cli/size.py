@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
     if options.plot is not None:
         print(f"wrote {plot(options.overrides, options.plot, options.config_dir)}")
         return
-    composer = Composer("train", CONF_DIR, options.config_dir, frozen=True)
+    composer = Composer("train", CONF_DIR, options.config_dir, once=True)
     overrides = as_typed(options.overrides, TrainConfig)
     config: TrainConfig = compose_and_check(composer, overrides)
     plan = Plan(config, training_tokens(config), composer.trace(overrides).changes(config))
@@ -63,8 +63,8 @@ def plot(overrides: Sequence[str], path: str, config_dir: str | None = None) -> 
     if chosen is not None:
         rule = "is drawn beside all others: leave it out"
         raise ConfigError([Violation("model", chosen.partition("=")[2], rule, command_line(chosen))])
-    composer = Composer("train", CONF_DIR, config_dir, frozen=True)
-    sizes = composer.loader.get_group_options("model")
+    composer = Composer("train", CONF_DIR, config_dir, once=True)
+    sizes = composer.options.of("model")
     configs = {name: compose_and_check(composer, as_typed([*overrides, f"model={name}"], TrainConfig)) for name in sizes}
     plans = {name: Plan(config) for name, config in configs.items()}
     plans = dict(sorted(plans.items(), key=lambda item: parameters(item[1].config.model).total))

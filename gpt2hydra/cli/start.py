@@ -23,9 +23,10 @@ from gpt2hydra.cli.before_start import device_problems, machine_problems, note_o
 from gpt2hydra.cli.extras import require
 from gpt2hydra.cli.resume import Place, changes, configuration_of_the_run, place_of, resumed_run
 from gpt2hydra.composition.compose import refused_whole
-from gpt2hydra.composition.composer import Composer, parse
+from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_errors import resolving
 from gpt2hydra.composition.hydra_internals import failure_of, make_callbacks, report_as_hydra
+from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.job import job
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
@@ -39,7 +40,7 @@ from gpt2hydra.training.resumable import alike
 def compose_once(composer: Composer, overrides: Sequence[str]) -> DictConfig:
     """Hydra's one composition for this run. Sweeps are left out of it, for it may say ``hydra.mode: MULTIRUN``."""
     with refused_whole(composer, overrides):
-        return composer.full(overrides, lawful=False)
+        return composer.full(overrides, leave_sweeps_out=True)
 
 
 @dataclass(frozen=True)

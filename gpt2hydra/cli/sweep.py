@@ -27,10 +27,11 @@ from gpt2hydra.cli.preflight import Preflight, print_points, report, summary, wa
 from gpt2hydra.cli.resume import Place, point, summary_of, sweep_problems
 from gpt2hydra.cli.runs import print_table
 from gpt2hydra.composition.compose import refused_whole
-from gpt2hydra.composition.composer import Composer, parse, task_overrides
+from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.gate import config_class_of, instantiate
 from gpt2hydra.composition.hydra_errors import resolving
 from gpt2hydra.composition.hydra_internals import make_callbacks, report_as_hydra
+from gpt2hydra.composition.hydra_state import parse, task_overrides
 from gpt2hydra.composition.job import job as running_job
 from gpt2hydra.composition.schema import register_resolvers
 from gpt2hydra.config.checked import Checked
@@ -90,7 +91,7 @@ class SweepJob:
         try:
             config: Checked = instantiate(composed, config_class)
             if not self.checked:
-                Composer.of_running_job().read_right(config, overrides)
+                Composer.of_running_job().read_as_meant(config, overrides)
             if getattr(config, "dry_run", False):
                 print(f"job #{job.num} was not started: dry_run=true")
                 return None

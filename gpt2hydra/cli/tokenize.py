@@ -39,7 +39,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace) -> None:
     """Write the token files, and print what they hold."""
-    composer = Composer("train", CONF_DIR, options.config_dir, frozen=True)
+    composer = Composer("train", CONF_DIR, options.config_dir, once=True)
     config: TrainConfig = compose_and_check(composer, as_typed(options.overrides, TrainConfig))
     files, folder = _texts(config), Path(options.output).expanduser()
     targets = {folder / name: file for name, file in zip(_names(files), files, strict=True)}

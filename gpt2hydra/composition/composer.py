@@ -2,110 +2,70 @@
 
 A composed config depends on the chosen group options, which is the slow part, and on the values set over them. So
 :class:`Composer` lets Hydra compose each choice of options once, without its own ``hydra/*`` node, and applies plain value
-overrides to that through OmegaConf's typed update, which is what Hydra does too. Whatever is not provably the same
-(deletions, additions, lists, ``${hydra:...}``, an override that fails) goes through Hydra's full composition.
-
-What is called there is private to Hydra: :mod:`gpt2hydra.composition.hydra_internals`.
+overrides to that through OmegaConf's typed update, which is what Hydra does too (:mod:`gpt2hydra.composition.composed`).
+Whatever is not provably the same (deletions, additions, lists, ``${hydra:...}``, an override that fails) goes through Hydra's
+full composition.
 """
 
 from __future__ import annotations
 
+import copy
+import functools
 import os
 import re
-import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hydra import version
+from hydra.conf import HydraConf
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.default_element import ResultDefault
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
-from hydra.core.utils import JobRuntime, setup_globals
+from hydra.core.utils import setup_globals
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, flag_override, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 
+from gpt2hydra.composition.composed import Composed
 from gpt2hydra.composition.gate import config_class_of, instantiate, set_by_hand
 from gpt2hydra.composition.hydra_internals import (
+    ConfigLoader,
     DefaultsList,
     Repository,
     defaults_list,
     load_default,
-    make_loader,
     open_repository,
     search_path_from,
     search_path_of,
-    set_version_base,
 )
-from gpt2hydra.composition.schema import class_of_schema, inherits_groups, register_groups, register_schemas, schema_names
+from gpt2hydra.composition.hydra_state import as_job, hydra_overrides, hydra_state, parse
+from gpt2hydra.composition.options import Options
+from gpt2hydra.composition.schema import (
+    class_of_schema,
+    file_of_option,
+    inherits_groups,
+    register_groups,
+    register_schemas,
+    schema_names,
+)
+from gpt2hydra.composition.watch import surroundings
+from gpt2hydra.composition.yaml_traps import may_be_misread, misread
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, command_line
+from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
-from gpt2hydra.config.keys import field_at
-from gpt2hydra.config.quoting import Typed
 
 if TYPE_CHECKING:
     from gpt2hydra.composition.provenance import Provenance
 
 C = TypeVar("C", bound=Checked)
 
-_BASES_KEPT = 64
+_KEPT = 64
+"""Choices of options of which a composition is kept."""
+
 _SCHEMAS = SearchPathQuery(provider="schema")
 """What Hydra searches last, and wants to stay there."""
-_LOCK = threading.RLock()  # Hydra's version base, job name and HydraConfig belong to the process
-
-# A resolver whose value may differ from one composition to the next; ours and OmegaConf's own do not.
-_UNSTABLE = re.compile(r"\$\{(?!gpt2\.|oc\.)[^${}:.]+:")
-
-
-@contextmanager
-def hydra_state(job_name: str = "gpt2hydra") -> Iterator[None]:
-    """Set Hydra's process-wide state for one composition and give the caller's back, whatever happens."""
-    with _LOCK:
-        base, runtime, config = version.VersionBase.instance(), JobRuntime.instance(), HydraConfig.instance()
-        before = base.version_base, runtime.get("name"), config.cfg
-        set_version_base()
-        runtime.set("name", job_name)
-        try:
-            yield
-        finally:
-            base.version_base, config.cfg = before[0], before[2]
-            runtime.set("name", before[1])
-
-
-@lru_cache(maxsize=4096)
-def parse(override: str) -> Override:
-    """Hydra's own parser, remembering what it parsed; the result must not be changed."""
-    return OverridesParser.create().parse_override(override)
-
-
-def task_overrides(hydra: Any) -> list[str]:
-    """The overrides in a ``hydra`` node as they were typed: ``${...}`` stays what it is."""
-    overrides: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
-    return list(overrides)
-
-
-def hydra_overrides(hydra: Any) -> list[str]:
-    """Those of Hydra's own config, as they were typed."""
-    overrides: Any = OmegaConf.to_container(hydra.overrides.hydra, resolve=False)
-    return list(overrides)
-
-
-def as_job(config: DictConfig, number: int) -> DictConfig:
-    """``config``, composed for a sweep, with what Hydra's launchers add for job ``number``."""
-    with read_write(config.hydra), open_dict(config.hydra):
-        config.hydra.job.num, config.hydra.job.id = number, f"job_id_for_{number}"
-    HydraConfig.instance().set_config(config)
-    with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
-        config.hydra.runtime.output_dir = os.path.abspath(os.path.join(config.hydra.sweep.dir, config.hydra.sweep.subdir))
-    return config
 
 
 class Composer:
@@ -116,14 +76,15 @@ class Composer:
         config_name: str,
         config_dir: str | Path | ConfigSearchPath,
         extra_dir: str | None = None,
-        frozen: bool = False,
+        *,
+        once: bool = False,
         config_class: type[Checked] | None = None,
     ) -> None:
         """Args:
         config_name: the primary config, without ``.yaml``.
         config_dir: the folder that holds it, or all that Hydra searches.
         extra_dir: one more folder to search, before the others (``--config-dir``).
-        frozen: the YAML files do not change while this composer lives, so they are not looked at again.
+        once: for one command, during which YAML files do not change, so that they are not looked at again.
         config_class: what the config becomes; by default told by the schema in its defaults list.
         """
         setup_globals()
@@ -141,57 +102,85 @@ class Composer:
                 search_path.prepend("gpt2hydra", f"file://{CONF_DIR}", _SCHEMAS)
         self.config_name, self.config_class = config_name, config_class
         register_schemas(config_class, config_name)
-        self.loader = make_loader(search_path)
-        self.frozen = frozen
-        self._bases: OrderedDict[tuple[Any, ...], _Base] = OrderedDict()
-        self._stamp: tuple[Any, ...] | None = None
-        self._suspicious: bool | None = None
-        self._usual: dict[str, str | None] | None = None
-        self.folders: tuple[str, ...] = ()
+        self.loader = ConfigLoader(search_path)
+        self.options = Options(self.loader, config_name)
+        self.once = once
         self.sweep: DictConfig | None = None
         """What Hydra composed for a sweep as a whole: its points share Hydra's own overrides with it, and its clock."""
+        self._kept: OrderedDict[tuple[str, ...], Composed] = OrderedDict()
+        self._surroundings: tuple[Any, ...] | None = None
+        self._files: frozenset[str] = frozenset()
 
     @classmethod
     def of_running_job(cls) -> Composer:
         """The composer of the Hydra job that runs here, by what Hydra knows of it, in whatever process a launcher runs it."""
         hydra = HydraConfig.get()
-        sources = ((source.provider, f"{source.schema}://{source.path}") for source in hydra.runtime.config_sources)
-        return cls(str(hydra.job.config_name), search_path_from(sources), frozen=True)
+        sources = ((each.provider, each.schema, each.path) for each in hydra.runtime.config_sources)
+        absolute = (
+            (provider, f"{schema}://{os.path.join(hydra.runtime.cwd, path) if schema == 'file' else path}")
+            for provider, schema, path in sources
+        )
+        return cls(str(hydra.job.config_name), search_path_from(absolute), once=True)
+
+    def searching(self, overrides: Iterable[str]) -> Composer:
+        """The same composer, or one that knows the folders which ``hydra.searchpath`` on the command line adds."""
+        texts = [text for text in overrides if re.match(r"\+{0,2}hydra\.searchpath=", text)]
+        try:
+            searchpath = [parse(text) for text in texts]
+        except Exception:  # it is reported as an override that cannot be read
+            return self
+        if not searchpath:
+            return self
+        found = copy.copy(self)
+        found.options, found._kept = Options(self.loader, self.config_name, searchpath), OrderedDict()
+        return found
 
     # ---------------------------------------------------------------------------------------------- whole configs
 
-    def full(self, overrides: Sequence[str], run_mode: RunMode = RunMode.RUN, *, lawful: bool = True) -> DictConfig:
-        """What Hydra composes, ``hydra`` node included. ``lawful=False`` tolerates sweeps, leaving them out."""
+    def full(self, overrides: Sequence[str], run_mode: RunMode = RunMode.RUN, *, leave_sweeps_out: bool = False) -> DictConfig:
+        """What Hydra composes, ``hydra`` node included. Overrides that sweep are refused, or left out."""
         register_schemas(self.config_class, self.config_name)
-        config = self.loader.load_configuration(self.config_name, list(overrides), run_mode, validate_sweep_overrides=lawful)
-        self.folders = tuple(source.path for source in config.hydra.runtime.config_sources if source.schema == "file")
+        self.loader.merged.clear()
+        config = self.loader.load_configuration(
+            self.config_name, list(overrides), run_mode, validate_sweep_overrides=not leave_sweeps_out
+        )
+        self._files = self._merged_files()
         return config
 
+    def point(self, overrides: Sequence[str], number: int) -> DictConfig:
+        """A point of the sweep as Hydra's launchers compose it for its job: ``${now:...}`` is the sweep's, the same in each."""
+        shared = [] if self.sweep is None else hydra_overrides(self.sweep.hydra)
+        config = self.full([*overrides, *shared])
+        if self.sweep is not None:
+            OmegaConf.copy_cache(self.sweep, config)
+        return as_job(config, number)
+
     def instantiate(self, overrides: Sequence[str], job: int | None = None) -> Checked:
-        """Compose, for a job of a sweep by its number, and pass the gate.
+        """Compose, for a job of a sweep by its number, and pass the gate. ``${hydra:...}`` is that of a job that runs here.
 
         What is refused is refused by the gate or by Hydra, with their errors.
         """
         with hydra_state():
             self._refresh()
             choices, values = self._split(overrides)
-            if values is not None:
-                base = self._base(choices)
-                if base is not None:
-                    with base.overridden(values) as config:
-                        if config is not None:
-                            return self.gate(config, overrides)
+            kept = self._composed(choices) if values is not None else None
+            if kept is not None and values is not None:
+                with kept.overridden(values) as config:
+                    if config is not None:
+                        self._files = kept.files
+                        return self.gate(config, overrides)
             config = self.full(overrides) if job is None else self.point(overrides, job)
-            HydraConfig.instance().set_config(config)
+            if job is not None or not HydraConfig.initialized():
+                HydraConfig.instance().set_config(config)
             return self.gate(config, overrides)
 
     def gate(self, config: DictConfig, overrides: Sequence[str]) -> Checked:
-        """What was composed from ``overrides`` as an object of its class.
+        """What was composed last, from ``overrides``, as an object of its class.
 
         Raises:
             ConfigError: with every violation that the gate finds, or what else stands in the way.
         """
-        return self.read_right(instantiate(config, self.class_of(config)), overrides)
+        return self.read_as_meant(instantiate(config, self.class_of(config)), overrides)
 
     def class_of(self, config: DictConfig) -> type[Checked]:
         """What a composed config becomes.
@@ -211,31 +200,17 @@ class Composer:
         with hydra_state():
             return str(self.point(overrides, number).hydra.runtime.output_dir)
 
-    def point(self, overrides: Sequence[str], number: int) -> DictConfig:
-        """A point of the sweep as Hydra's launchers compose it for its job: ``${now:...}`` is the sweep's, the same in each."""
-        shared = [] if self.sweep is None else hydra_overrides(self.sweep.hydra)
-        config = self.full([*overrides, *shared])
-        if self.sweep is not None:
-            OmegaConf.copy_cache(self.sweep, config)
-        return as_job(config, number)
-
-    def read_right(self, config: C, overrides: Sequence[str]) -> C:
-        """``config``, if every section has one choice, and YAML read every value as it was meant.
+    def read_as_meant(self, config: C, overrides: Sequence[str]) -> C:
+        """``config``, composed last, if every section has one choice, and YAML read every value as it was meant.
 
         Raises:
             ConfigError: it did not; see :mod:`gpt2hydra.composition.yaml_traps`.
         """
-        from gpt2hydra.composition.yaml_traps import misread, suspicious
-
         parsed = [*map(parse, overrides)]
-        refused = [*self.unclear_choices(parsed, type(config)), *set_by_hand(parsed, type(config))]
+        refused = [*self.options.unclear(parsed, type(config)), *set_by_hand(parsed, type(config))]
         if refused:
             raise ConfigError(refused)
-        if not self.folders:
-            self.folders = self._source_folders()
-        if self._suspicious is None:
-            self._suspicious = suspicious((file for file, *_ in yaml_files(self.folders)), type(config))
-        if self._suspicious:
+        if may_be_misread(self._files, type(config)):
             violations = misread(self.trace(overrides), type(config))
             if violations:
                 raise ConfigError(violations)
@@ -250,65 +225,23 @@ class Composer:
 
     # --------------------------------------------------------------------------------------------------- the parts
 
-    def repository(self, overrides: Iterable[Override] = ()) -> Repository:
+    def repository(self) -> Repository:
         """The YAML files and schemas to compose from, each read once."""
         register_schemas(self.config_class, self.config_name)
-        return open_repository(self.loader, self.config_name, list(overrides))
+        return open_repository(self.loader, self.config_name, self.options.searchpath)
 
     def defaults(self, repository: Repository, choices: list[Override], *, prepend_hydra: bool) -> DefaultsList:
         """The configs that make up the result, in order."""
         return defaults_list(repository, self.config_name, choices, prepend_hydra=prepend_hydra)
 
     def merge(self, defaults: Iterable[ResultDefault], repository: Repository) -> DictConfig:
-        """Merge what the defaults list names, as Hydra does, but for its own node."""
-        config = OmegaConf.create({"hydra": {}})  # primary configs may set hydra.*; it is dropped below
+        """Merge what the defaults list names, as Hydra does. Of its own node there is what the files say, and no more."""
+        config = OmegaConf.create({"hydra": {}})
         with flag_override(config, "no_deepcopy_set_nodes", True):
             for default in defaults:
                 config.merge_with(load_default(self.loader, default, repository))
         OmegaConf.set_struct(config, True)
-        with open_dict(config):
-            del config["hydra"]
         return config
-
-    def is_group(self, key: str) -> bool:
-        """Whether ``key`` names a config group (a folder) rather than a value."""
-        return any(source.is_group(key) for source in self.loader.repository.get_sources())
-
-    def unclear_choices(self, overrides: Iterable[Override], config_class: type[Checked]) -> list[Violation]:
-        """What leaves a section of ``config_class`` without the one option that it is to have of its group.
-
-        Hydra lets ``~tokenizer`` fall back to the schema's defaults, and ``model=[small,large]`` lay one over the other.
-        """
-        violations = []
-        for override in overrides:
-            if not (override.is_delete() or isinstance(override.value(), list)):
-                continue
-            key, typed = override.key_or_group, command_line(override.input_line)
-            field = field_at(config_class, key)
-            if field is None or "section" not in field.metadata or not self.is_group(key):
-                continue
-            rule = f"must be one of {', '.join(self.loader.get_group_options(key))}"
-            if override.is_delete():
-                violations.append(Violation(key, ABSENT, rule, typed, self.usual_choice(key), action="deleted"))
-            else:
-                several = Typed(",".join(map(str, override.value())))  # type: ignore[arg-type]  # a list
-                rule = f"{rule}; a sweep tries several"
-                violations.append(Violation(key, f"[{several}]", rule, typed, {key: several}, multirun=True))
-        return violations
-
-    def usual_choices(self) -> dict[str, str | None]:
-        """Group → option, as the defaults list has it; nothing where it cannot be read."""
-        if self._usual is None:
-            try:
-                self._usual = self.defaults(self.repository(), [], prepend_hydra=True).overrides.known_choices
-            except Exception:
-                self._usual = {}
-        return self._usual
-
-    def usual_choice(self, group: str) -> dict[str, object]:
-        """A remedy that chooses what the defaults list does, if it chooses any."""
-        choice = self.usual_choices().get(group)
-        return {group: choice} if choice else {}
 
     def _split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override] | None]:
         """Group choices, and value overrides if all of them are plain ones; None where Hydra must decide."""
@@ -318,7 +251,7 @@ class Composer:
             key, value = override.key_or_group, override.value()
             if override.is_sweep_override() or override.is_hydra_override() or override.package is not None:
                 return (), None
-            if self.is_group(key) and not isinstance(value, dict):
+            if self.options.is_group(key) and not isinstance(value, dict):
                 choices.append(text)
             elif override.type is OverrideType.CHANGE and (value is None or isinstance(value, (int, float, str))):
                 values.append(override)
@@ -326,98 +259,66 @@ class Composer:
                 return (), None
         return tuple(choices), values
 
-    def _base(self, choices: tuple[str, ...]) -> _Base | None:
-        if choices not in self._bases:
-            self._bases[choices] = self._compose_base(choices)
-            if len(self._bases) > _BASES_KEPT:
-                self._bases.popitem(last=False)
-        self._bases.move_to_end(choices)
-        base = self._bases[choices]
-        return None if base.unstable else base
+    def _composed(self, choices: tuple[str, ...]) -> Composed | None:
+        """What these choices make, or None where it may be otherwise the next time."""
+        if choices not in self._kept:
+            self._kept[choices] = self._compose(choices)
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(choices)
+        composed = self._kept[choices]
+        return None if composed.unstable else composed
 
-    def _compose_base(self, choices: tuple[str, ...]) -> _Base:
+    def _compose(self, choices: tuple[str, ...]) -> Composed:
         try:
             repository = self.repository()
+            self.loader.merged.clear()
             defaults = self.defaults(repository, [parse(text) for text in choices], prepend_hydra=False)
-            config = self.merge(defaults.defaults, repository)
+            config, files = self.merge(defaults.defaults, repository), self._merged_files()
+            if not _hydra_takes(OmegaConf.to_container(config.hydra, resolve=False)):
+                config, files = self.full(choices), self._files
         except Exception:  # the choice touches Hydra's own groups, or it is wrong: Hydra composes it, or says so
-            config = self.full(choices)
-            with open_dict(config):
-                del config["hydra"]
-        return _Base.of(config)
+            config, files = self.full(choices), self._files
+        with open_dict(config):
+            del config["hydra"]
+        return Composed.of(config, files)
+
+    def _merged_files(self) -> frozenset[str]:
+        """The YAML files that the last composition was made of."""
+        files = (file or file_of_option(config_path) for config_path, file in self.loader.merged)
+        return frozenset(file for file in files if file is not None)
 
     def _refresh(self) -> None:
-        """Forget what was composed when a YAML file or the environment changed."""
-        if self.frozen and self._stamp is not None:
+        """Forget what was composed when something changed that it depends on."""
+        if self.once and self._surroundings is not None:
             return
-        if not self.folders:
-            self.folders = self._source_folders()
-        stamp = tuple(yaml_files(self.folders)), hash(frozenset(os.environ.items()))
-        if stamp != self._stamp:
-            if self._stamp is not None:
-                self.folders = self._source_folders()  # the primary config may name other folders now
-            self._bases.clear()
-            self._suspicious = self._usual = None
-            self._stamp = stamp
-
-    def _source_folders(self) -> tuple[str, ...]:
-        return tuple(source.path for source in self.repository().get_sources() if source.scheme() == "file")
+        folders = [source.path for source in self.options.repository.get_sources() if source.scheme() == "file"]
+        now = surroundings(folders)
+        if now != self._surroundings:
+            self._kept.clear()
+            self.options = Options(self.loader, self.config_name, self.options.searchpath)  # there may be other folders now
+            self._surroundings = now
 
 
-@dataclass(frozen=True)
-class _Base:
-    """A composed choice of options, to apply plain values to and take them back from."""
+def _hydra_takes(section: Any) -> bool:
+    """Whether the ``hydra:`` section of a file is fine without a look at plugins; where not, Hydra itself decides."""
+    return isinstance(section, Mapping) and not {"launcher", "sweeper"} & section.keys() and _fits(repr(section), section)
 
-    config: DictConfig
-    raw: dict[str, Any]
-    unstable: bool
 
-    @classmethod
-    def of(cls, config: DictConfig) -> _Base:
-        raw: Any = OmegaConf.to_container(config, resolve=False)
-        return cls(config, raw, bool(_UNSTABLE.search(repr(raw))))
+_FITTING: dict[str, bool] = {}
 
-    @contextmanager
-    def overridden(self, values: list[Override]) -> Iterator[DictConfig | None]:
-        """The config with ``values`` applied, or None where one of them is not a plain change of a plain value."""
-        undo: list[tuple[str, Any]] = []
+
+def _fits(key: str, section: Mapping[str, Any]) -> bool:
+    if key not in _FITTING:
         try:
-            yield self.config if self._apply(values, undo) else None
-        finally:
-            for key, value in reversed(undo):
-                OmegaConf.update(self.config, key, value)
-
-    def _apply(self, values: list[Override], undo: list[tuple[str, Any]]) -> bool:
-        for override in values:
-            key, value = override.key_or_group, override.value()
-            before = _lookup(self.raw, key)
-            if isinstance(before, (dict, list)) or (isinstance(value, str) and _UNSTABLE.search(value)):
-                return False
-            try:
-                undo.append((key, before))
-                OmegaConf.update(self.config, key, value)
-            except Exception:  # Hydra will say what is wrong with it
-                undo.pop()
-                return False
-        return True
+            OmegaConf.merge(_hydras_schema(), section)
+            _FITTING[key] = True
+        except Exception:
+            _FITTING[key] = False
+    return _FITTING[key]
 
 
-def _lookup(raw: dict[str, Any], key: str) -> Any:
-    """The raw value under a dotted key; a dict where there is none, which is no plain value either."""
-    value: Any = raw
-    for part in key.split("."):
-        if not isinstance(value, dict) or part not in value:
-            return {}
-        value = value[part]
-    return value
-
-
-def yaml_files(folders: Iterable[str]) -> Iterator[tuple[str, int, int]]:
-    """``(path, modification time, size)`` of every YAML file below ``folders``."""
-    for each in folders:
-        for folder, _, names in os.walk(each):
-            for name in sorted(names):
-                if name.endswith(".yaml"):
-                    path = os.path.join(folder, name)
-                    status = os.stat(path)
-                    yield path, status.st_mtime_ns, status.st_size
+@functools.cache
+def _hydras_schema() -> DictConfig:
+    schema: DictConfig = OmegaConf.structured(HydraConf)
+    return schema

@@ -10,10 +10,10 @@ import yaml
 
 from gpt2hydra.composition.conf_tree import Primary
 from gpt2hydra.composition.hydra_errors import file_error
-from gpt2hydra.composition.hydra_internals import yaml_loader
 from gpt2hydra.composition.sources import displayed
 from gpt2hydra.config.errors import ConfigError, Source, Violation
 from gpt2hydra.config.words import closest, did_you_mean, kind_of
+from gpt2hydra.config.yaml_reader import check_yaml, yaml_loader
 
 UNKNOWN_SCHEMA = "no program is known that has this schema; name yours: --app module:function"
 
@@ -45,8 +45,10 @@ def read_yaml(file: Path) -> yaml.Node | None:
     except OSError as error:
         raise ConfigError([Violation(name, rule=f"cannot be read: {error.strerror}", source=Source("file", name))]) from None
     try:
-        loader = yaml_loader()(content.decode("utf-8"))
-        root: yaml.Node | None = loader.get_single_node()
+        check_yaml(str(file))
+        with file.open(encoding="utf-8") as text:
+            loader = yaml_loader()(text)  # which names the file in its errors
+            root: yaml.Node | None = loader.get_single_node()
         value = loader.construct_document(root) if root else None
     except UnicodeDecodeError as error:
         rule, line = "is not UTF-8", content[: error.start].count(b"\n") + 1
@@ -124,11 +126,11 @@ def _wrong(entry: Entry, primary: Primary, own: set[str], *, is_primary: bool) -
             return UNKNOWN_SCHEMA
         return f"there is no such config{did_you_mean(last, known)}"
     group = f"{entry.path}@{entry.package}" if entry.package else entry.path
-    groups = composer.usual_choices()
+    groups = composer.options.usual()
     if entry.word == "override" and group not in groups and entry.path not in own:
         near = closest(group, groups)
         return "overrides a group that is in no defaults list" + (f"; did you mean /{near}?" if near else "")
-    if not composer.is_group(entry.path):
+    if not composer.options.is_group(entry.path):
         return f"there is no such group{did_you_mean(entry.path, composer.loader.list_groups(''))}"
     if entry.word != "override" and not is_primary and group in groups:
         return f"chooses a group that {primary.name} has chosen already; write 'override /{group}'"

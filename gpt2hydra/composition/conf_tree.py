@@ -13,8 +13,9 @@ from pathlib import Path
 import yaml
 from hydra.core.object_type import ObjectType
 
-from gpt2hydra.composition.composer import Composer, hydra_state
+from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_internals import defaults_list
+from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.composition.schema import ROOTS
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
@@ -105,7 +106,7 @@ class ConfTree:
     def primaries(self) -> list[Primary]:
         """Every primary config."""
         return [
-            Primary(name, kind, Composer(name, self.folder, self._extra_dir, frozen=True, config_class=kind))
+            Primary(name, kind, Composer(name, self.folder, self._extra_dir, once=True, config_class=kind))
             for name, kind in ((name, self._class_of(name)) for name in self.primary_names)
         ]
 

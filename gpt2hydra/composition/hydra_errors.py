@@ -50,18 +50,18 @@ def _no_yaml(error: MarkedYAMLError, path: str) -> Violation:
     """The violation of a file that is not YAML, in the words of PyYAML's parser in Python, not of the one in C that some
     versions of OmegaConf read with.
     """
+    rule = str(error.problem)  # of what is YAML, but cannot be a config: a key stands there twice
     try:
         with open(path, encoding="utf-8") as file:
             yaml.compose(file, Loader=yaml.SafeLoader)
     except MarkedYAMLError as told:
-        error = told
+        error, rule = told, f"is not YAML: {told.problem}"
+        if "'\\t'" in rule:
+            rule = "has a tab in its indentation; YAML takes spaces only"
     except OSError:  # it is gone since
         pass
-    assert error.problem_mark is not None
-    rule = f"is not YAML: {error.problem}"
-    if "'\\t'" in str(error.problem):
-        rule = "has a tab in its indentation; YAML takes spaces only"
-    return Violation(f"{displayed(path)}:{error.problem_mark.line + 1}", rule=rule)
+    line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
+    return Violation(f"{displayed(path)}:{line}", rule=rule)
 
 
 def no_override(text: str) -> Violation:

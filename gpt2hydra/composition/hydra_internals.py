@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
+import importlib.resources
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
 from typing import Any, TypeAlias, cast
@@ -17,7 +20,7 @@ import hydra.utils
 from hydra import version
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
+from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository, IConfigRepository
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra._internal.defaults_list import DefaultsList as DefaultsList
 from hydra._internal.defaults_list import create_defaults_list
@@ -35,12 +38,8 @@ from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, Node, OmegaConf
 
-try:
-    from omegaconf._yaml import get_yaml_loader  # type: ignore[import-not-found,unused-ignore]  # 2.4
-except ImportError:
-    from omegaconf._utils import get_yaml_loader  # 2.0 to 2.3
+from gpt2hydra.config.yaml_reader import check_yaml
 
-ConfigLoader: TypeAlias = ConfigLoaderImpl
 Repository: TypeAlias = IConfigRepository
 
 HYDRA = tuple(int(part) for part in hydra.__version__.split(".")[:2])
@@ -95,12 +94,47 @@ def search_path_from(sources: Iterable[tuple[str, str]]) -> ConfigSearchPath:
     return search_path
 
 
-def make_loader(search_path: ConfigSearchPath) -> ConfigLoader:
-    """What composes. ``ConfigLoaderImpl``, since 1.0.
+class _CheckedFiles(ConfigRepository):
+    """Looks at the nodes of a file before Hydra makes values of them. ``ConfigRepository``, since 1.1. Public: none."""
+
+    def __deepcopy__(self, memo: Any) -> _CheckedFiles:
+        """Hydra copies it for every composition, to change the list of sources: these themselves do not change."""
+        return copy.copy(self)
+
+    def load_config(self, config_path: str) -> Any:
+        file = file_of(self, config_path)
+        if file is not None:
+            check_yaml(file)
+        return super().load_config(config_path)
+
+
+class ConfigLoader(ConfigLoaderImpl):
+    """What composes, and remembers which files it did it from. ``ConfigLoaderImpl``, since 1.0.
 
     Public: ``GlobalHydra.instance().config_loader()`` after ``initialize_config_dir``, which changes the process's Hydra.
     """
-    return ConfigLoader(search_path)
+
+    def __init__(self, search_path: ConfigSearchPath) -> None:
+        super().__init__(search_path)
+        self.repository = _CheckedFiles(search_path)
+        self.merged: list[tuple[str, str | None]] = []
+        """``("model/large", its YAML file if it has one)`` of what was merged since somebody emptied this."""
+
+    def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> Any:
+        self.merged.append((str(default.config_path), file_of(repo, str(default.config_path))))
+        return super()._load_single_config(default, repo)
+
+
+def file_of(repository: Repository, config_path: str) -> str | None:
+    """The user's YAML file that Hydra takes for ``model/large``; None for what is not in a folder, or is Hydra's own."""
+    source = next((each for each in repository.get_sources() if each.is_config(config_path)), None)
+    if source is None or source.scheme() not in ("file", "pkg") or source.path == "hydra.conf":
+        return None
+    name = config_path if config_path.endswith(".yaml") else f"{config_path}.yaml"
+    if source.scheme() == "file":
+        return os.path.join(source.path, name)
+    path = str(importlib.resources.files(source.path).joinpath(name))
+    return path if os.path.isfile(path) else None  # of a package in a zip file
 
 
 def open_repository(loader: ConfigLoader, config_name: str | None, overrides: Sequence[Override] = ()) -> Repository:
@@ -241,10 +275,3 @@ def full_key(config: DictConfig) -> str:
 def declared_types(config: DictConfig) -> tuple[Any, Any]:
     """The class that a mapping is declared to be, and the class of its values. ``Node._metadata``, since 2.1. Public: none."""
     return config._metadata.ref_type, config._metadata.element_type
-
-
-def yaml_loader() -> Any:
-    """The PyYAML loader class with which OmegaConf reads files. ``get_yaml_loader``, since 2.0. Public: ``OmegaConf.load``,
-    which keeps no line numbers.
-    """
-    return get_yaml_loader()

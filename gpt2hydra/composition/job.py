@@ -9,7 +9,8 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from gpt2hydra.composition.composer import Composer, task_overrides
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.hydra_state import task_overrides
 from gpt2hydra.config.checked import Checked
 
 JOB: ContextVar[Checked | None] = ContextVar("gpt2hydra_job", default=None)

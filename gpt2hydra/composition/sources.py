@@ -18,9 +18,11 @@ import yaml
 from hydra.plugins.config_source import ConfigSource
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, UnionNode, ValueNode
 
-from gpt2hydra.composition.hydra_internals import Repository, declared_types, is_mapping, node_at, raw_value, yaml_loader
+from gpt2hydra.composition.hydra_internals import Repository, declared_types, is_mapping, node_at, raw_value
+from gpt2hydra.composition.hydra_state import start_folder
 from gpt2hydra.composition.schema import file_of_option
 from gpt2hydra.config.errors import DEFAULT, Source
+from gpt2hydra.config.yaml_reader import yaml_loader
 
 Path = tuple[Any, ...]
 """The keys from the root of a config to a node."""
@@ -70,19 +72,14 @@ def _read(source: ConfigSource, config_path: str) -> Layer:
 
 def _read_yaml(path: str) -> Layer:
     with open(path, encoding="utf-8") as file:
-        loader = _yaml_loader()(file)
+        loader = yaml_loader()(file)
         root = loader.get_single_node()
     return _layer_of_yaml(loader, root, loader.construct_document(root) if root else {}, displayed(path), 1)
 
 
-@functools.cache
-def _yaml_loader() -> Any:
-    return yaml_loader()
-
-
 def displayed(path: str) -> str:
-    """A path as a user reads it: relative to the current directory where it lies below."""
-    path, here = os.path.abspath(path), os.path.join(os.getcwd(), "")
+    """A path as a user reads it: relative to where the program was started, if it lies below."""
+    path, here = os.path.abspath(path), os.path.join(start_folder(), "")
     return path[len(here) :] if path.startswith(here) else path
 
 
@@ -93,7 +90,7 @@ def _layer_of_yaml(loader: Any, node: yaml.Node | None, value: Any, file: str, l
             key = loader.construct_object(key_node, deep=True)
             layers[key] = _layer_of_yaml(loader, value_node, value[key], file, key_node.start_mark.line + 1)
         return Layer(layers, Source("file", file, line))
-    plain = isinstance(node, yaml.ScalarNode) and not node.style  # None, or '' by the loader of OmegaConf 2.4
+    plain = isinstance(node, yaml.ScalarNode) and not (node.style and node.tag.endswith(":str"))  # '12', but !!int '12' is
     return Layer(value, Source("file", file, line), node.value if node and plain else None)
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 
 from gpt2hydra.composition.compose import refused_whole
-from gpt2hydra.composition.composer import hydra_state
 from gpt2hydra.composition.conf_file import defaults_of, read_yaml, wrong_entries
 from gpt2hydra.composition.conf_tree import ConfTree, Primary, package_of
 from gpt2hydra.composition.gate import instantiate
+from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.composition.sources import Layer, displayed, layers_of
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation
@@ -146,7 +146,7 @@ class _PrimaryCheck:
                 composed = composer.full(overrides)
                 HydraConfig.instance().set_config(composed)
                 if root is not None:
-                    composer.read_right(instantiate(composed, root), overrides)
+                    composer.read_as_meant(instantiate(composed, root), overrides)
         except ConfigError as error:
             return [each for each in error.violations if not _is_left_open(each, root)]
         return []

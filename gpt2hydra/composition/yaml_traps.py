@@ -1,51 +1,43 @@
 """Values that are read otherwise than they were meant.
 
 In YAML ``012`` is 10, ``1:30`` is 90, ``no`` in a text field is ``False``, and Hydra sees what YAML made of them. So
-:func:`suspicious` looks at the files' text, which takes no time, and only where something looks like such a value does
-:func:`misread` ask who wrote what. On the command line a comma makes a sweep; :func:`as_typed` sees that text stays text.
+:func:`may_be_misread` looks at the nodes of the files that took part, each scalar of them, and only where one is such a value
+does :func:`misread` ask whose it is and whether it is in force. On the command line a comma makes a sweep; :func:`as_typed`
+sees that text stays text.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import Violation
 from gpt2hydra.config.fields import Rule
-from gpt2hydra.config.flat_yaml import OCTAL, SEXAGESIMAL, decimal, is_misread_number, misread_rule
-from gpt2hydra.config.keys import field_at, fields_of
+from gpt2hydra.config.flat_yaml import decimal, is_misread_number, misread_rule
+from gpt2hydra.config.keys import field_at, keys_of
 from gpt2hydra.config.quoting import Typed, quoted
 from gpt2hydra.config.words import show
+from gpt2hydra.config.yaml_reader import check_yaml
 
 if TYPE_CHECKING:
     from gpt2hydra.composition.provenance import Provenance
 
 
-def _screen(config_class: type[Checked]) -> re.Pattern[str]:
-    """What a line looks like that may be misread."""
-    found = rf":[ \t]+(?:\?\?\?|{OCTAL}|{SEXAGESIMAL})(?![^\s,}}])"
-    texts = "|".join(sorted(set(_text_fields(config_class))))
-    if texts:
-        word = r"(?:[-+.0-9][^\s,}#]*|yes|no|on|off|true|false)"
-        found += rf"|\b(?:{texts})['\"]?:[ \t]+{word}(?![^\s,}}])"
-    return re.compile(found, re.IGNORECASE)
+def may_be_misread(files: Iterable[str], root: type[Checked]) -> bool:
+    """Whether one of the files holds a value that YAML reads otherwise than a person does, wherever ``root`` would put it."""
+    hashable: Any = root  # a class is, whatever its instances are
+    texts, looks = _text_fields(hashable), [check_yaml(file) for file in files]
+    return any(look.odd_number or look.no_text & texts for look in looks)
 
 
-def _text_fields(config_class: type[Checked]) -> Iterable[str]:
-    for field in fields_of(config_class):
-        if "section" in field.metadata:
-            yield from _text_fields(field.metadata["section"])
-        elif "rule" in field.metadata and field.metadata["rule"].kind is str:
-            yield field.name
-
-
-def suspicious(files: Iterable[str | Path], config_class: type[Checked]) -> bool:
-    """Whether one of the YAML files may hold a value that YAML reads otherwise than a person does."""
-    screen = _screen(config_class)
-    return any(screen.search(Path(file).read_text(encoding="utf-8", errors="replace")) for file in files)
+@functools.cache
+def _text_fields(root: Any) -> frozenset[str]:
+    """The names of the fields of text, in sections too."""
+    rules = {key: getattr(field_at(root, key), "metadata", {}).get("rule") for key in keys_of(root)}
+    return frozenset(key.rpartition(".")[2] for key, rule in rules.items() if rule is not None and rule.kind is str)
 
 
 def misread(provenance: Provenance, root: type[Checked]) -> list[Violation]:

@@ -73,7 +73,7 @@ def main() -> None:
         few = POINTS[::50]
         ours, hydras = _timed(lambda: _by_us(few)), _timed(lambda: _by_hydra(few))
         compare("20 configs with compose() / hydra.compose + to_object", ours, hydras, 0.35, rounds)
-        ours = _timed(lambda: preflight(Composer("train", CONF_DIR, frozen=True), points))
+        ours = _timed(lambda: preflight(Composer("train", CONF_DIR, once=True), points))
         hydras = _timed(lambda: _by_hydra(points))
         compare(f"preflight of {len(points):,} points / composing them", ours, hydras, 0.05, 1)
     with tempfile.TemporaryDirectory() as name:

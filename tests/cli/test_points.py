@@ -25,7 +25,7 @@ class AdaptiveConf:
 
 
 def composed(*overrides: str) -> tuple[DictConfig, Composer]:
-    composer = Composer("train", CONF_DIR, frozen=True)
+    composer = Composer("train", CONF_DIR, once=True)
     return composer.full([*overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN), composer
 
 

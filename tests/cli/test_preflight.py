@@ -200,7 +200,7 @@ def test_the_optuna_sweepers_space_is_checked_as_far_as_it_is_known(run: Command
 
 
 def space(*overrides: str) -> tuple[Composer, list[list[str]]]:
-    composer = Composer("train", CONF_DIR, frozen=True)
+    composer = Composer("train", CONF_DIR, once=True)
     return composer, expand(composer.full([*overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN), composer)[0]
 
 

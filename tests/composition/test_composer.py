@@ -61,7 +61,7 @@ OVERRIDES = st.one_of(
 
 @pytest.fixture(scope="module")
 def composer() -> Composer:
-    return Composer("train", CONF_DIR, frozen=True)
+    return Composer("train", CONF_DIR, once=True)
 
 
 REFUSALS = (ConfigError, HydraException, OmegaConfBaseException)

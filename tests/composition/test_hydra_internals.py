@@ -57,7 +57,7 @@ def test_one_config_after_the_other_is_what_hydra_composes(tmp_path: Path) -> No
     (tmp_path / "app.yaml").write_text(
         f"defaults: [{{model: tiny}}, _self_]\nhydra: {{searchpath: [file://{tmp_path}/more]}}\n"
     )
-    loader = internals.make_loader(internals.search_path_of(str(tmp_path)))
+    loader = internals.ConfigLoader(internals.search_path_of(str(tmp_path)))
     repository = internals.open_repository(loader, "app")
     found = internals.defaults_list(repository, "app", [], prepend_hydra=False).defaults
     configs = {str(each.config_path): internals.load_default(loader, each, repository) for each in found}
@@ -119,11 +119,3 @@ def test_what_a_job_raised_is_told_without_a_word(capsys: pytest.CaptureFixture[
     assert internals.failure_of(JobReturn(_return_value=error, status=JobStatus.FAILED)) is error
     assert internals.failure_of(JobReturn(_return_value=3, status=JobStatus.COMPLETED)) is None
     assert capsys.readouterr() == ("", "")
-
-
-def test_the_yaml_loader_is_omegaconfs_own(tmp_path: Path) -> None:
-    import yaml
-
-    text = "a: 1e3\nb: 012\nc: 2001-01-01\nd: 1_0\n"
-    (tmp_path / "a.yaml").write_text(text)
-    assert yaml.load(text, Loader=internals.yaml_loader()) == OmegaConf.load(tmp_path / "a.yaml")

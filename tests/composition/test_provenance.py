@@ -22,7 +22,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from gpt2hydra.composition.hydra_internals import ConfigLoader, make_loader, search_path_of, set_version_base
+from gpt2hydra.composition.hydra_internals import ConfigLoader, search_path_of, set_version_base
 from gpt2hydra.composition.provenance import Provenance, trace
 from gpt2hydra.config.errors import DELETED
 
@@ -189,7 +189,7 @@ def loader(conf: str = "conf", config_dir: str | None = None) -> ConfigLoader:
     search_path = search_path_of(conf if "://" in conf else str(Path(conf).absolute()))
     if config_dir is not None:
         search_path.prepend("command-line", f"file://{Path(config_dir).absolute()}", SearchPathQuery(provider="schema"))
-    return make_loader(search_path)
+    return ConfigLoader(search_path)
 
 
 def compose(overrides: list[str], conf: str = "conf", config_dir: str | None = None) -> DictConfig:

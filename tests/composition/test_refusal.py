@@ -515,7 +515,7 @@ EXPERIMENT = "defaults:\n  - train_schema\n  - model: mine\n  - _self_\n  - expe
         ),
         pytest.param(
             "# @package _global_\nmodel: {n_layer: 6}\nmodel: {n_layer: 7}\n",
-            "conf/experiment/x.yaml:3\n  is not YAML: found duplicate key model\n  chosen by the command line: experiment=x",
+            "conf/experiment/x.yaml:3\n  has the key model twice\n  chosen by the command line: experiment=x",
             id="key twice",
         ),
         pytest.param(

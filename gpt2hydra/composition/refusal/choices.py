@@ -26,7 +26,7 @@ from gpt2hydra.config.words import did_you_mean
 
 def groups_of(composer: Composer) -> list[str]:
     """The groups that the primary config's defaults list names, but for Hydra's own."""
-    return [group for group in composer.usual_choices() if not group.startswith("hydra/")]
+    return [group for group in composer.options.usual() if not group.startswith("hydra/")]
 
 
 def files_of(composer: Composer, repository: Repository, overrides: Overrides) -> list[ResultDefault] | None:
@@ -90,7 +90,7 @@ def _blame_choices(composer: Composer, repository: Repository, overrides: Overri
             composer.defaults(repository, [override], prepend_hydra=True)
         except Exception as each:
             error = each
-            if override.key_or_group in composer.usual_choices():
+            if override.key_or_group in composer.options.usual():
                 overrides.violations.append(_blame(override, each))
             else:  # a folder, but no group of this config
                 overrides.values.append(override)
@@ -114,10 +114,10 @@ def _is_hydras(default: ResultDefault) -> bool:
 
 def as_choice(violation: Violation, composer: Composer) -> Violation:
     """The violation of a section that has no value since no option was chosen, in the words of a choice; others as they are."""
-    options = composer.loader.get_group_options(violation.key)
+    options = composer.options.of(violation.key)
     if not options:
         return violation
-    rule, remedy = f"must be one of {', '.join(options)}", composer.usual_choice(violation.key)
+    rule, remedy = f"must be one of {', '.join(options)}", composer.options.remedy(violation.key)
     return dataclasses.replace(violation, rule=rule, remedy=remedy)
 
 
@@ -133,7 +133,7 @@ def with_unpackaged_once(
         elif group not in told:
             told.add(group)
             chosen = next((each.input_line for each in choices if each.key_or_group == group), None)
-            option = chosen.partition("=")[2] if chosen else composer.usual_choices()[group]
+            option = chosen.partition("=")[2] if chosen else composer.options.usual()[group]
             file = file_of(composer.loader.repository, f"{group}/{option}")
             rule = why_not_global(file) if file is not None else f"must begin with the line {HEADER}"
             yield Violation(group, option or ABSENT, rule, command_line(chosen) if chosen else None)

@@ -22,7 +22,7 @@ def refused_overrides(composer: Composer, overrides: Overrides) -> Iterator[Viol
     plugins = [each.input_line or "" for each in overrides.choices if each.key_or_group.startswith("hydra/")]
     for override in overrides.hydra:
         try:
-            composer.full([*plugins, override.input_line or ""], lawful=False)
+            composer.full([*plugins, override.input_line or ""], leave_sweeps_out=True)
         except Exception as error:
             yield _refused(override, error, composer.full(plugins).hydra)
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from hydra.core.override_parser.types import Override, OverrideType
 
-from gpt2hydra.composition.composer import Composer, parse
+from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_errors import grammar, no_override
+from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.config.errors import ABSENT, Violation, command_line
 from gpt2hydra.config.quoting import Typed
 from gpt2hydra.config.words import closest
@@ -54,9 +55,9 @@ def sort(composer: Composer, texts: Sequence[str]) -> Overrides:
 
 def _is_choice(composer: Composer, override: Override) -> bool:
     """Whether it chooses an option: of a group of this config, or of another that it adds."""
-    if isinstance(override.value(), dict) or not composer.is_group(override.key_or_group):
+    if isinstance(override.value(), dict) or not composer.options.is_group(override.key_or_group):
         return False
-    usual = composer.usual_choices()
+    usual = composer.options.usual()
     return override.is_add() or override.package is not None or not usual or override.key_or_group in usual
 
 
@@ -72,16 +73,16 @@ def _sweep(override: Override, key: str, value: str) -> Violation:
 def _sort_choice(composer: Composer, override: Override, sorted_: Overrides) -> None:
     key, _, value = (override.input_line or "").partition("=")
     key, chosen, typed = key.lstrip("+~").strip(), override.value(), command_line(override.input_line)
-    options = composer.loader.get_group_options(override.key_or_group)
+    options = composer.options.of(override.key_or_group)
     names = [chosen] if isinstance(chosen, str) else chosen if isinstance(chosen, list) else []
     wrong = [name for name in names if name not in options and "/" not in str(name)]
     if wrong or (not names and not override.is_delete()):
         near = closest(str(chosen), options)
-        rule, remedy = f"must be one of {', '.join(options)}", {key: near} if near else composer.usual_choice(key)
+        rule, remedy = f"must be one of {', '.join(options)}", {key: near} if near else composer.options.remedy(key)
         if chosen is None and not remedy:
             rule, remedy = f"{rule}, or left out", {key: ABSENT}
         sorted_.violations.append(Violation(key, value, rule, typed, remedy))
-    elif override.is_add() and override.package is None and key in composer.usual_choices():
+    elif override.is_add() and override.package is None and key in composer.options.usual():
         rule = "is chosen already; leave out the plus"
         sorted_.violations.append(Violation(key, value, rule, typed, {key: Typed(value)}))
         sorted_.choices.append(dataclasses.replace(override, type=OverrideType.CHANGE))

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gpt2hydra.composition.composer import Composer, parse
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.provenance import Provenance
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Violation

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.composition.composer import Composer, hydra_state
+from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.gate import examine, in_order, set_by_hand
 from gpt2hydra.composition.hydra_errors import as_it_came, file_error
+from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.composition.provenance import replay
 from gpt2hydra.composition.refusal.choices import as_choice, files_of, groups_of, self_before_schema, with_unpackaged_once
 from gpt2hydra.composition.refusal.files import merge
@@ -30,6 +31,7 @@ from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 def refusal_of(composer: Composer, overrides: Sequence[str], error: Exception) -> ConfigError:
     """Everything that is wrong with ``overrides`` over the composer's config, of which ``error`` is the first sign."""
     with hydra_state():
+        composer = composer.searching(overrides)
         try:
             violations = with_tried_remedies(composer, overrides, _violations(composer, overrides))
         except ConfigError as obstacle:  # the schema is not in the defaults list: all else would only follow from that
@@ -56,7 +58,7 @@ def _violations(composer: Composer, texts: Sequence[str]) -> list[Violation]:
     merged, groups = merge(composer, files, repository), groups_of(composer)
     config, root = merged.config, merged.root
     overrides.violations = told_once(texts, overrides.violations, composer, root)
-    found = [*overrides.violations, *merged.violations, *composer.unclear_choices(overrides.choices, root)]
+    found = [*overrides.violations, *merged.violations, *composer.options.unclear(overrides.choices, root)]
     unclear = {violation.key for violation in found}
     for override in overrides.values:
         if override.key_or_group.partition(".")[0] not in unclear:

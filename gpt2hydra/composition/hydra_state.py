@@ -1,0 +1,71 @@
+"""Hydra's process-wide state, and what the ``hydra`` node of a composed config tells."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+from hydra import version
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobRuntime
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from gpt2hydra.composition.hydra_internals import set_version_base
+
+_LOCK = threading.RLock()  # Hydra's version base, job name and HydraConfig belong to the process
+
+
+@contextmanager
+def hydra_state(job_name: str = "gpt2hydra") -> Iterator[None]:
+    """Set Hydra's process-wide state for one composition and give the caller's back, whatever happens."""
+    with _LOCK:
+        base, runtime, config = version.VersionBase.instance(), JobRuntime.instance(), HydraConfig.instance()
+        before = base.version_base, runtime.get("name"), config.cfg
+        set_version_base()
+        runtime.set("name", job_name)
+        try:
+            yield
+        finally:
+            base.version_base, config.cfg = before[0], before[2]
+            runtime.set("name", before[1])
+
+
+@lru_cache(maxsize=4096)
+def parse(override: str) -> Override:
+    """Hydra's own parser, remembering what it parsed; the result must not be changed."""
+    return OverridesParser.create().parse_override(override)
+
+
+def task_overrides(hydra: Any) -> list[str]:
+    """The overrides in a ``hydra`` node as they were typed, but for those of Hydra's own; ``${...}`` stays what it is."""
+    overrides: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    return list(overrides)
+
+
+def hydra_overrides(hydra: Any) -> list[str]:
+    """The overrides of Hydra's own config in a ``hydra`` node, as they were typed."""
+    overrides: Any = OmegaConf.to_container(hydra.overrides.hydra, resolve=False)
+    return list(overrides)
+
+
+def as_job(config: DictConfig, number: int) -> DictConfig:
+    """``config``, composed for a sweep, with what Hydra's launchers add for job ``number``."""
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.job.num, config.hydra.job.id = number, f"job_id_for_{number}"
+    HydraConfig.instance().set_config(config)
+    with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+        config.hydra.runtime.output_dir = os.path.abspath(os.path.join(config.hydra.sweep.dir, config.hydra.sweep.subdir))
+    return config
+
+
+def start_folder() -> str:
+    """Where the program was started: a job may have changed the current directory since (``hydra.job.chdir``)."""
+    if HydraConfig.initialized() and HydraConfig.get().job.chdir:
+        return str(HydraConfig.get().runtime.cwd)
+    return os.getcwd()

@@ -1,0 +1,77 @@
+"""Groups and their options, as Hydra finds them on its search path, ``hydra.searchpath`` included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hydra.core.override_parser.types import Override
+
+from gpt2hydra.composition.hydra_internals import ConfigLoader, Repository, defaults_list, open_repository
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.errors import ABSENT, Violation, command_line
+from gpt2hydra.config.keys import field_at
+from gpt2hydra.config.quoting import Typed
+
+
+class Options:
+    """The groups of one primary config. Each file is read once while this lives."""
+
+    def __init__(self, loader: ConfigLoader, config_name: str, searchpath: Iterable[Override] = ()) -> None:
+        self.loader, self.config_name, self.searchpath = loader, config_name, tuple(searchpath)
+        self._repository: Repository | None = None
+        self._usual: dict[str, str | None] | None = None
+
+    @property
+    def repository(self) -> Repository:
+        """The YAML files and schemas to compose from."""
+        if self._repository is None:
+            try:
+                self._repository = open_repository(self.loader, self.config_name, self.searchpath)
+            except Exception:  # a primary config that cannot be read: composing says why
+                self._repository = self.loader.repository
+        return self._repository
+
+    def is_group(self, key: str) -> bool:
+        """Whether ``key`` names a config group (a folder) rather than a value."""
+        return any(source.is_group(key) for source in self.repository.get_sources())
+
+    def of(self, group: str) -> list[str]:
+        """The options of a group, in whatever folder they are."""
+        return self.repository.get_group_options(group)
+
+    def usual(self) -> dict[str, str | None]:
+        """Group → option, as the defaults list has it; nothing where it cannot be read."""
+        if self._usual is None:
+            try:
+                found = defaults_list(self.repository, self.config_name, [], prepend_hydra=True)
+                self._usual = found.overrides.known_choices
+            except Exception:
+                self._usual = {}
+        return self._usual
+
+    def remedy(self, group: str) -> dict[str, object]:
+        """A remedy that chooses what the defaults list does, if it chooses any."""
+        choice = self.usual().get(group)
+        return {group: choice} if choice else {}
+
+    def unclear(self, overrides: Iterable[Override], config_class: type[Checked]) -> list[Violation]:
+        """What leaves a section of ``config_class`` without the one option that it is to have of its group.
+
+        Hydra lets ``~tokenizer`` fall back to the schema's defaults, and ``model=[small,large]`` lay one over the other.
+        """
+        violations = []
+        for override in overrides:
+            if not (override.is_delete() or isinstance(override.value(), list)):
+                continue
+            key, typed = override.key_or_group, command_line(override.input_line)
+            field = field_at(config_class, key)
+            if field is None or "section" not in field.metadata or not self.is_group(key):
+                continue
+            rule = f"must be one of {', '.join(self.of(key))}"
+            if override.is_delete():
+                violations.append(Violation(key, ABSENT, rule, typed, self.remedy(key), action="deleted"))
+            else:
+                several = Typed(",".join(map(str, override.value())))  # type: ignore[arg-type]  # a list
+                rule = f"{rule}; a sweep tries several"
+                violations.append(Violation(key, f"[{several}]", rule, typed, {key: several}, multirun=True))
+        return violations

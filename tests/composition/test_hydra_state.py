@@ -1,0 +1,48 @@
+"""Hydra's process-wide state is lent, and given back."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobRuntime
+
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.hydra_state import as_job, hydra_overrides, hydra_state, parse, start_folder, task_overrides
+from gpt2hydra.config.gpt2 import CONF_DIR
+
+
+def test_what_the_caller_had_comes_back_after_an_error_too() -> None:
+    before = JobRuntime.instance().get("name"), HydraConfig.instance().cfg
+    with pytest.raises(RuntimeError), hydra_state("mine"):
+        assert JobRuntime.instance().get("name") == "mine"
+        HydraConfig.instance().set_config(Composer("train", CONF_DIR, once=True).full([]))
+        raise RuntimeError
+    assert (JobRuntime.instance().get("name"), HydraConfig.instance().cfg) == before
+
+
+def test_an_override_is_parsed_once() -> None:
+    assert parse("model.n_head=7") is parse("model.n_head=7")
+
+
+def test_overrides_are_told_as_they_were_typed() -> None:
+    with hydra_state():
+        config = Composer("train", CONF_DIR, once=True).full(["data.path=${oc.env:HOME}", "hydra.run.dir=${now:%Y}"])
+    assert task_overrides(config.hydra) == ["data.path=${oc.env:HOME}"]
+    assert hydra_overrides(config.hydra) == ["hydra.run.dir=${now:%Y}"]
+
+
+def test_a_job_of_a_sweep_has_its_number_and_directory() -> None:
+    with hydra_state():
+        composed = Composer("train", CONF_DIR, once=True).full(["hydra.sweep.dir=out"])
+        hydra = as_job(composed, 3).hydra
+    assert (hydra.job.num, hydra.runtime.output_dir) == (3, os.path.abspath("out/3"))
+
+
+def test_a_job_that_changed_its_directory_knows_where_it_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = os.getcwd()
+    assert start_folder() == start
+    with hydra_state():
+        HydraConfig.instance().set_config(Composer("train", CONF_DIR, once=True).full(["hydra.job.chdir=true"]))
+        monkeypatch.chdir(tmp_path)
+        assert start_folder() == start
