@@ -65,7 +65,9 @@ def as_job(config: DictConfig, number: int) -> DictConfig:
 
 
 def start_folder() -> str:
-    """Where the program was started: a job may have changed the current directory since (``hydra.job.chdir``)."""
-    if HydraConfig.initialized() and HydraConfig.get().job.chdir:
-        return str(HydraConfig.get().runtime.cwd)
-    return os.getcwd()
+    """Where the program was started, while a job runs in its own directory (``hydra.job.chdir``); else the current directory."""
+    here = os.getcwd()
+    if HydraConfig.initialized() and not OmegaConf.is_missing(HydraConfig.get().runtime, "output_dir"):
+        runtime = HydraConfig.get().runtime
+        return str(runtime.cwd) if os.path.realpath(here) == os.path.realpath(runtime.output_dir) else here
+    return here

@@ -43,6 +43,9 @@ def test_a_job_that_changed_its_directory_knows_where_it_was_started(tmp_path: P
     start = os.getcwd()
     assert start_folder() == start
     with hydra_state():
-        HydraConfig.instance().set_config(Composer("train", CONF_DIR, once=True).full(["hydra.job.chdir=true"]))
-        monkeypatch.chdir(tmp_path)
+        as_job(Composer("train", CONF_DIR, once=True).full([f"hydra.sweep.dir={tmp_path}"]), 3)
+        (tmp_path / "3").mkdir()
+        monkeypatch.chdir(tmp_path / "3")
         assert start_folder() == start
+        monkeypatch.chdir(tmp_path)
+        assert start_folder() == str(tmp_path)
