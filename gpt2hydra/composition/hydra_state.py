@@ -65,7 +65,7 @@ def as_job(config: DictConfig, number: int) -> DictConfig:
 
 
 def start_folder() -> str:
-    """Where the program was started, while a job runs in its own directory (``hydra.job.chdir``); else the current directory."""
+    """Where the program was started, while a job runs in its own directory (``hydra.job.chdir``); else where we are."""
     here = os.getcwd()
     if HydraConfig.initialized() and not OmegaConf.is_missing(HydraConfig.get().runtime, "output_dir"):
         runtime = HydraConfig.get().runtime

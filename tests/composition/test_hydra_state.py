@@ -43,7 +43,8 @@ def test_a_job_that_changed_its_directory_knows_where_it_was_started(tmp_path: P
     start = os.getcwd()
     assert start_folder() == start
     with hydra_state():
-        as_job(Composer("train", CONF_DIR, once=True).full([f"hydra.sweep.dir={tmp_path}"]), 3)
+        job = as_job(Composer("train", CONF_DIR, once=True).full([f"hydra.sweep.dir={tmp_path}"]), 3)
+        HydraConfig.instance().set_config(job)
         (tmp_path / "3").mkdir()
         monkeypatch.chdir(tmp_path / "3")
         assert start_folder() == start

@@ -37,7 +37,7 @@ MISTAKES = {
     "experiment/dotted.yaml": (GLOBAL + "training.seed: 3\n", {2: "must be nested in YAML"}),
     "experiment/nothing.yaml": (GLOBAL + "training:\n  seq_len: ${model.n_pos}\n", {3: "refers to a key that does not exist"}),
     "experiment/hydra.yaml": (GLOBAL + "hydra:\n  swep: {dir: x}\n", {3: "is refused by Hydra"}),
-    "experiment/package.yaml": ("training:\n  seed: 3\n", {1: "lacks its first line: # @package _global_"}),
+    "experiment/package.yaml": ("training:\n  seed: 3\n", {1: "whose first line must be: # @package _global_"}),
     "debug/alone.yaml": ("x: 1\n", {1: "no defaults list names the group debug"}),
 }
 """File → its text, and line → what is said of it."""
