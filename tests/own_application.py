@@ -1,5 +1,9 @@
-"""An application of somebody's own, as the README shows one: a package with a program, a section, a rule, and a ``conf/``."""
+"""An application of somebody's own, as docs/own-program.md shows one: a package with a program, a section, a rule, a ``conf/``.
 
+``python -m tests.own_application FOLDER`` writes it into a folder.
+"""
+
+import sys
 from pathlib import Path
 
 FINETUNE = '''
@@ -94,3 +98,7 @@ def write_application(folder: Path, name: str = "own_app") -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content, encoding="utf-8")
     return folder / name
+
+
+if __name__ == "__main__":
+    write_application(Path(sys.argv[1]))

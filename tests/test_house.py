@@ -1,6 +1,7 @@
 """The house: a folder for each question, imports in one direction. Read off the syntax trees, so nothing is imported."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,12 @@ def floor(module: str) -> int | None:
 def test_each_folder_answers_a_question_of_this_list() -> None:
     folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and (path / "__init__.py").exists()}
     assert folders == set(FLOORS)
+
+
+def test_every_folder_is_in_the_wheel() -> None:
+    listed = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8").partition("packages = [")[2].partition("]")[0]
+    folders = {".".join(file.parent.relative_to(PACKAGE.parent).parts) for file in PACKAGE.rglob("__init__.py")}
+    assert set(re.findall(r'"([\w.]+)"', listed)) == folders | {"gpt2hydra.conf"}
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
