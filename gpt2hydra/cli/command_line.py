@@ -17,8 +17,6 @@ from hydra.types import RunMode
 
 from gpt2hydra.cli.application import Application
 from gpt2hydra.cli.exit import program
-from gpt2hydra.cli.resume import run_meant
-from gpt2hydra.cli.start import Start, compose_once
 from gpt2hydra.composition.compose import compose_and_check, refused_whole
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_internals import arguments_parser, help_text, hydra_of, look, set_version_base
@@ -77,6 +75,8 @@ class CommandLine:
                 replace(each, source=typed.get(each.key)) if each.key.startswith("hydra.") and not each.source else each
                 for each in error.violations
             ]
+            from gpt2hydra.cli.resume import run_meant
+
             told = [run_meant(each, self.config_class or TrainConfig) for each in told]
             raise error if told == list(error.violations) else ConfigError(told) from error
 
@@ -143,6 +143,11 @@ class CommandLine:
     def _start(self) -> None:
         if self.arguments.resolve:
             self.parser.error("--resolve goes with --cfg or --help")
+        from gpt2hydra.cli.start import (
+            Start,
+            compose_once,
+        )  # with all of training's rooms, which help and completion do without
+
         composer = self._composer()
         overrides = self.arguments.overrides
         with self._global_hydra(composer):
