@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import Violation
 from gpt2hydra.config.fields import Rule
-from gpt2hydra.config.flat_yaml import decimal, is_misread_number, misread_rule
 from gpt2hydra.config.keys import field_at, keys_of
 from gpt2hydra.config.quoting import Typed, quoted
 from gpt2hydra.config.words import show
-from gpt2hydra.config.yaml_reader import check_yaml
+from gpt2hydra.config.yaml_reader import check_yaml, decimal, is_misread_number, misread_rule
 
 if TYPE_CHECKING:
     from gpt2hydra.composition.provenance import Provenance

@@ -6,36 +6,17 @@ Standard library, and PyYAML, which OmegaConf brings.
 from __future__ import annotations
 
 import contextlib
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpt2hydra.config.errors import ConfigError, Source, Violation
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.keys import field_at
-from gpt2hydra.config.words import show
+from gpt2hydra.config.words import reason_of, show
+from gpt2hydra.config.yaml_reader import check_yaml, decimal, is_misread_number, misread_rule, yaml_loader
 
 if TYPE_CHECKING:
     from yaml import Node
-
-OCTAL = r"[-+]?0[0-9_]+"
-SEXAGESIMAL = r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"
-_MISREAD_NUMBER = re.compile(f"{OCTAL}|{SEXAGESIMAL}")  # YAML 1.1, yaml.org/type/int.html and float.html
-
-
-def is_misread_number(written: str) -> bool:
-    """Whether YAML 1.1 takes the text for a number of base 8 or 60."""
-    return _MISREAD_NUMBER.fullmatch(written) is not None
-
-
-def decimal(written: str) -> str:
-    """``012`` → ``12``; nothing where no decimal number was meant."""
-    return "" if ":" in written else str(int(written.replace("_", "")))  # int('012') is 12
-
-
-def misread_rule(written: str, value: object) -> str:
-    """What is said of a number that YAML reads otherwise than it was meant."""
-    return f"YAML reads it as {show(value)}; in the file, write {decimal(written) or value}"
 
 
 def read_flat_yaml(file: Path, config_class: type[Any], key: str) -> dict[str, Any]:
@@ -45,15 +26,16 @@ def read_flat_yaml(file: Path, config_class: type[Any], key: str) -> dict[str, A
     file is wrong.
 
     Raises:
-        ConfigError: it cannot be read, holds more than lines of ``key: value``, a key twice, a number that YAML misreads, or
-            what only Hydra can make something of: ``defaults``, ``${...}``.
+        ConfigError: it cannot be read, holds more than lines of ``key: value``, a key twice, a number that YAML reads
+            otherwise than a person does, or what only Hydra can make something of: ``defaults``, ``${...}``.
     """
     import yaml
+    from yaml.constructor import ConstructorError
 
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     problem, line = "", None
     try:
-        reader = loader(file.read_text(encoding="utf-8"))
+        check_yaml(str(file))
+        reader = yaml_loader()(file.read_text(encoding="utf-8"))
         root = reader.get_single_node()
         if root is None:
             return {}
@@ -62,9 +44,10 @@ def read_flat_yaml(file: Path, config_class: type[Any], key: str) -> dict[str, A
         problem = "must be a YAML file of key: value lines"
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem, line = f"is not YAML: {error.problem}", mark.line + 1 if mark else None
+        problem = f"{'' if isinstance(error, ConstructorError) else 'is not YAML: '}{error.problem}"
+        line = mark.line + 1 if mark else None
     except yaml.YAMLError as error:
-        problem = "is not YAML: " + str(error).partition("\n")[0]
+        problem = f"is not YAML: {reason_of(error)}"
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8: byte {error.start:,}"
     except OSError as error:
@@ -74,15 +57,13 @@ def read_flat_yaml(file: Path, config_class: type[Any], key: str) -> dict[str, A
 
 def _values(reader: Any, root: Any, config_class: type[Any], file: Path) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    lines: dict[str, int] = {}
     violations = []
+    reader.flatten_mapping(root)  # '<<' is gone, and its keys stand before the mapping's own
     for key_node, value_node in root.value:
-        key, line = str(reader.construct_object(key_node)), key_node.start_mark.line + 1
-        value = reader.construct_object(value_node, deep=True)
-        problem = f"stands twice, first in line {lines[key]}" if key in lines else _problem(key, value_node, value)
+        key, value = str(reader.construct_object(key_node)), reader.construct_object(value_node, deep=True)
+        problem = _problem(key, value_node, value)
         if problem:
-            violations.append(Violation(key, value, problem, Source("file", str(file), line)))
-        lines.setdefault(key, line)
+            violations.append(Violation(key, value, problem, Source("file", str(file), key_node.start_mark.line + 1)))
         values[key] = _as_number(config_class, key, value)
     if violations:
         raise ConfigError(violations)

@@ -11,7 +11,13 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from gpt2hydra.config.flat_yaml import OCTAL, SEXAGESIMAL
+from gpt2hydra.config.words import show
+
+OCTAL = r"[-+]?0[0-9_]+"
+SEXAGESIMAL = r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"
+"""What YAML 1.1 takes for numbers of base 8 and 60 (yaml.org/type/int.html, float.html)."""
+
+_MISREAD_NUMBER = re.compile(f"{OCTAL}|{SEXAGESIMAL}")
 
 _FLOAT = r"[-+]?\d+(?:_\d+)*(?:\.[\d_]*)?[eE][-+]?\d+"
 """What OmegaConf takes for a number beside that: exponents without a point or a sign."""
@@ -47,6 +53,21 @@ def yaml_loader() -> Any:
         for first, resolvers in loader.yaml_implicit_resolvers.items()
     }
     return loader
+
+
+def is_misread_number(written: str) -> bool:
+    """Whether YAML 1.1 takes the text for a number of base 8 or 60."""
+    return _MISREAD_NUMBER.fullmatch(written) is not None
+
+
+def decimal(written: str) -> str:
+    """``012`` → ``12``; nothing where no decimal number was meant."""
+    return "" if ":" in written else str(int(written.replace("_", "")))  # int('012') is 12
+
+
+def misread_rule(written: str, value: object) -> str:
+    """What is said of a number that YAML reads otherwise than it was meant."""
+    return f"YAML reads it as {show(value)}; in the file, write {decimal(written) or value}"
 
 
 def check_yaml(path: str) -> FileNodes:

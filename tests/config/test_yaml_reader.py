@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from gpt2hydra.config.yaml_reader import check_yaml, yaml_loader
+from gpt2hydra.config.yaml_reader import check_yaml, decimal, is_misread_number, yaml_loader
 
 
 def ours(text: str) -> Any:
@@ -86,3 +86,10 @@ def test_what_no_config_can_be_is_told_with_its_line(text: str, line: int, probl
 def test_the_nodes_tell_what_may_be_misread(text: str, odd: bool, no_text: set[str], tmp_path: Path) -> None:
     found = check_yaml(a_file(tmp_path, text))
     assert (found.odd_number, found.no_text) == (odd, no_text)
+
+
+@pytest.mark.parametrize(("written", "meant"), [("012", "12"), ("-0_7", "-7"), ("1:30", ""), ("12", None), ("0x10", None)])
+def test_numbers_of_other_bases_are_told(written: str, meant: Any) -> None:
+    assert is_misread_number(written) == (meant is not None)
+    if meant is not None:
+        assert decimal(written) == meant
