@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -59,6 +60,10 @@ class WrongTree(ConfigError):
         head = f"{counted(problems, 'problem')} in {files} of the {len(self.report.files)} files in {self.name}"
         return "\n".join([head, *(line for each in self.report.problems for line in _told(each))])
 
+    def to_dict(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return to_dict(self.report)
+
 
 def _told(problem: Problem) -> Iterator[str]:
     violation = problem.violation
@@ -95,7 +100,7 @@ def _in_yaml(value: object) -> str:
     return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=1000).partition("\n")[0]
 
 
-def to_dict(report: Report) -> dict[str, object]:
+def to_dict(report: Report) -> dict[str, Any]:
     """The same for a program."""
     problems = [
         {

@@ -13,14 +13,13 @@ from typing import Any
 
 from gpt2hydra.checkpoint import kept
 from gpt2hydra.checkpoint.huggingface import from_hf
+from gpt2hydra.cli.application import application_at
 from gpt2hydra.composition.compose import compose_and_check
-from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.schema import ROOTS
 from gpt2hydra.composition.yaml_traps import as_typed
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation
 from gpt2hydra.config.fingerprint import deciding_keys, fingerprints
-from gpt2hydra.config.gpt2 import CONF_DIR, GPT2Config
+from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.keys import field_at, leaves
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.config.strict_json import read_json
@@ -44,6 +43,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
             metavar=name.upper(),
             help="a run directory, a checkpoint, or overrides in quotes: 'model=large training.seed=1', '' for none",
         )
+    parser.add_argument("--app", metavar="MODULE:FUNCTION", help="a program of yours under @gpt2hydra.main, in place of train")
     parser.add_argument("--config-dir", metavar="DIR", help="one more folder of YAML files for overrides, as for train.py")
     parser.add_argument("--json", action="store_true", help="print for a program")
     parser.set_defaults(run=run)
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> None:
     refused: list[Violation] = []
     for each in (options.a, options.b):
         try:
-            sides.append(side_of(each, options.config_dir))
+            sides.append(side_of(each, options.app, options.config_dir))
         except ConfigError as error:
             refused += error.violations
     if refused:
@@ -92,19 +92,20 @@ class Side:
         return Side(self.name, self.what, GPT2Config, values, self.set_by, self.fingerprints, self.results)
 
 
-def side_of(text: str, config_dir: str | None = None) -> Side:
-    """What ``text`` means: a run directory, a checkpoint, or overrides.
+def side_of(text: str, app: str | None = None, config_dir: str | None = None) -> Side:
+    """What ``text`` means: a run directory, a checkpoint, or overrides, of the program ``app`` (module:function) or of ours.
 
     Raises:
         ConfigError: it is none of them, or its configuration is refused.
     """
     path = Path(text).expanduser()
+    kind = (application_at(app).config_class if app else None) or TrainConfig
     if text and path.exists():
         path = path.parent if path.name == record.FILE else path
         if (path / record.FILE).is_file():
-            return _of_run(text, path)
+            return _of_run(text, path, kind)
         if (path / "config.json").is_file():
-            return _of_checkpoint(text, path)
+            return _of_checkpoint(text, path, kind)
         raise ConfigError([Violation(text, rule=_no_run(path))])
     try:
         words = shlex.split(text)
@@ -113,7 +114,7 @@ def side_of(text: str, config_dir: str | None = None) -> Side:
     if words and not any("=" in word or word.startswith("~") for word in words) and words not in (["train"], ["generate"]):
         rule = "there is no such run directory or checkpoint, and overrides are KEY=VALUE, as 'model=large training.seed=1'"
         raise ConfigError([Violation(text, rule=rule)])
-    return _of_overrides(text, words, config_dir)
+    return _of_overrides(text, words, app, config_dir)
 
 
 def _no_run(path: Path) -> str:
@@ -125,22 +126,22 @@ def _no_run(path: Path) -> str:
     return f"holds no run ({record.FILE}) and no checkpoint (config.json)"
 
 
-def _of_run(name: str, folder: Path) -> Side:
+def _of_run(name: str, folder: Path, kind: type[Checked]) -> Side:
     found = record.read(folder)
     result = {key: each for key, each in found.result.items() if isinstance(each, (int, float))}
     prints = found.content.get("fingerprints")
     return Side(
         name,
         f"{found.state} run",
-        TrainConfig,
-        dict(_settable(TrainConfig, found.content["config"])),
+        kind,
+        dict(_settable(kind, found.content["config"])),
         _set_by(found.content),
         prints if isinstance(prints, Mapping) else {},
         {"state": found.state, **({} if found.step is None else {"step": found.step}), **result},
     )
 
 
-def _of_checkpoint(name: str, folder: Path) -> Side:
+def _of_checkpoint(name: str, folder: Path, kind: type[Checked]) -> Side:
     """Of ours the run too, and who set it where the run directory around it tells; of any other the model alone."""
     own = folder / kept.RUN
     if not own.is_file():
@@ -153,21 +154,21 @@ def _of_checkpoint(name: str, folder: Path) -> Side:
     around = folder.parent.parent
     set_by = _set_by(read_json(around / record.FILE, record.LARGEST)) if (around / record.FILE).is_file() else {}
     results = {key: content[key] for key in ("step", "validation_loss") if isinstance(content.get(key), (int, float))}
-    values = dict(_settable(TrainConfig, content["config"]))
+    values = dict(_settable(kind, content["config"]))
     prints = content.get("fingerprints")
-    return Side(name, "checkpoint", TrainConfig, values, set_by, prints if isinstance(prints, Mapping) else {}, results)
+    return Side(name, "checkpoint", kind, values, set_by, prints if isinstance(prints, Mapping) else {}, results)
 
 
-def _of_overrides(text: str, words: list[str], config_dir: str | None) -> Side:
-    name = words.pop(0) if words[:1] in (["train"], ["generate"]) else "train"
-    root = ROOTS[f"{name}_schema"]
-    composer = Composer(name, CONF_DIR, config_dir, once=True)
+def _of_overrides(text: str, words: list[str], app: str | None, config_dir: str | None) -> Side:
+    ours = words.pop(0) if app is None and words[:1] in (["train"], ["generate"]) else "train"
+    program = application_at(app or f"gpt2hydra.cli.programs:{ours}")
+    root, composer = program.config_class or TrainConfig, program.composer(config_dir)
     overrides = as_typed(words, root)
     config = compose_and_check(composer, overrides)
     provenance = composer.trace(overrides)
     values = dict(_settable(root, config.to_dict()))
     set_by = {key: source for key in values if (source := provenance.source(key)) is not None}
-    return Side(text, f"overrides of {name}", root, values, set_by, fingerprints(config))
+    return Side(text, f"overrides of {program.config_name}", root, values, set_by, fingerprints(config))
 
 
 def _settable(root: type[Checked], values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -52,7 +52,7 @@ conf/hardware/mine.yaml:2
     )
 
 
-def test_the_same_for_a_program(conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_for_a_program(conf: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, err = said(capsys, "check", "conf", "--json")
     told = json.loads(out)
     assert (code, err, len(told["files"]), told["notes"]) == (1, "", 21, [])
@@ -63,6 +63,8 @@ def test_the_same_for_a_program(conf: Path, capsys: pytest.CaptureFixture[str]) 
         ("conf/hardware/mine.yaml", 2, "hardware.name"),
     ]
     assert said(capsys, "check", "--json")[0] == 0
+    monkeypatch.setenv("GPT2HYDRA_ERRORS", "json")
+    assert json.loads(said(capsys, "check", "conf")[2]) == told
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "conf/model", "conf/train.yaml"])

@@ -11,6 +11,7 @@ from gpt2hydra import GPT2Config, TrainConfig, huggingface
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.training import record
 from tests.cli.test_commands import said
+from tests.own_application import write_application
 
 
 @pytest.fixture(autouse=True)
@@ -149,6 +150,14 @@ def test_a_key_of_another_version_is_told(capsys: pytest.CaptureFixture[str]) ->
     assert code == 1
     assert "training.momentum  A  0.9\n                     B  (not there)\n" in out
     assert "training.seed      A  (not there)\n                     B  1337         the default\n" in out
+
+
+def test_a_program_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    write_application(tmp_path, "diff_app")
+    code, out, err = said(capsys, "diff", "--app", "diff_app.finetune:main", "lora.rank=4", "lora.rank=8")
+    assert (code, err) == (1, "") and "A  overrides of finetune: lora.rank=4\n" in out
+    assert "\nthe run\n  lora.rank  A  4  the command line: lora.rank=4\n" in out and "lora.scale" not in out
 
 
 @pytest.mark.parametrize(
