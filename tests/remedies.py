@@ -137,12 +137,12 @@ def failures(lists: int, seed: int) -> Iterator[str]:
     answers = read_by_bash([command for *_, command in tried])
     for (words, before, violation, _), answer in zip(tried, answers, strict=True):
         after = dry_run(answer)
-        cured = (violation["key"], str(violation.get("value")))
-        if cured in after.facts or after.facts - before.facts or (after.code and not after.violations):
+        same = any(each["key"] == violation["key"] and each["rule"] == violation["rule"] for each in after.violations)
+        if same or after.facts - before.facts or (after.code and not after.violations):
             new = sorted(after.facts - before.facts)
             yield (
                 f"{shlex.join(words)}\n  {violation['key']}: {violation['rule']}\n  try: {show(violation['suggestion'], 200)}\n"
-                f"  pasted: {shlex.join(answer)}\n  {'is not cured' if cured in after.facts else f'brings {new}'}"
+                f"  pasted: {shlex.join(answer)}\n  {'is not cured' if same else f'brings {new}'}"
                 f" (exit code {after.code})"
             )
     print(f"{lists} command lines, {len(tried)} remedies", file=sys.stderr)

@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from gpt2hydra.cli.application import Application
+from gpt2hydra.cli.before_start import machine_problems
 from gpt2hydra.cli.exit import program
 from gpt2hydra.composition.compose import compose_and_check, refused_whole
 from gpt2hydra.composition.composer import Composer
@@ -125,7 +126,11 @@ class CommandLine:
 
     def _composer(self) -> Composer:
         self._check_options()
-        return Composer(self.config_name, self.config_dir, self.arguments.config_dir, once=True, config_class=self.config_class)
+        composer = Composer(
+            self.config_name, self.config_dir, self.arguments.config_dir, once=True, config_class=self.config_class
+        )
+        composer.look = machine_problems
+        return composer
 
     def _check_options(self) -> None:
         if self.arguments.experimental_rerun is not None:

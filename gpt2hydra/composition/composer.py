@@ -14,7 +14,7 @@ import functools
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -105,6 +105,8 @@ class Composer:
         self.loader = ConfigLoader(search_path)
         self.options = Options(self.loader, config_name)
         self.once = once
+        self.look: Callable[[Checked], Sequence[Violation]] = lambda config: ()
+        """What a valid config names that is not there, such as a file: a refusal tells it too, and no remedy brings it."""
         self.sweep: DictConfig | None = None
         """What Hydra composed for a sweep as a whole: its points share Hydra's own overrides with it, and its clock."""
         self._kept: OrderedDict[tuple[str, ...], Composed] = OrderedDict()

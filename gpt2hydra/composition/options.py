@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from hydra.core.override_parser.types import Override
 
@@ -40,13 +41,14 @@ class Options:
         return self.repository.get_group_options(group)
 
     def usual(self) -> dict[str, str | None]:
-        """Group → option, as the defaults list has it; nothing where it cannot be read."""
+        """Group → option, as the defaults list has it, with or without Hydra's own; nothing where it cannot be read."""
         if self._usual is None:
-            try:
-                found = defaults_list(self.repository, self.config_name, [], prepend_hydra=True)
-                self._usual = found.overrides.known_choices
-            except Exception:
-                self._usual = {}
+            self._usual = {}
+            for prepend_hydra in (False, True):  # 'override hydra/launcher: joblib' needs Hydra's own, which are slow
+                with suppress(Exception):
+                    found = defaults_list(self.repository, self.config_name, [], prepend_hydra=prepend_hydra)
+                    self._usual = found.overrides.known_choices
+                    break
         return self._usual
 
     def remedy(self, group: str) -> dict[str, object]:

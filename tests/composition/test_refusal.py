@@ -550,7 +550,7 @@ def test_what_a_file_leaves_to_the_command_line_can_be_given_there(tmp_path: Pat
     [
         pytest.param("a: [\n", "mine.yaml:2\n    is not YAML", id="no YAML"),
         pytest.param("- a\n", "mine\n    ", id="a list"),
-        pytest.param("hydra:\n  searchpath: 5\n", "mine\n    hydra.searchpath must be a list of strings", id="search path"),
+        pytest.param("hydra:\n  searchpath: 5\n", "hydra.searchpath = 5\n    is refused by Hydra", id="search path"),
         pytest.param("defaults: 5\n", "mine\n    Invalid defaults list in 'mine', defaults must be a list", id="defaults"),
     ],
 )

@@ -6,6 +6,7 @@ import pytest
 
 import gpt2hydra
 from gpt2hydra.config.errors import ConfigError
+from tests.command_line import CommandLine
 from tests.remedies import failures
 
 
@@ -102,3 +103,13 @@ def test_an_override_does_not_cure_a_key_that_stands_in_a_file(tmp_path: Path) -
 def test_random_remedies_pasted_into_bash_cure_what_they_name(lists: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPT2HYDRA_ERRORS", "json")
     assert list(failures(lists, seed=0)) == []
+
+
+def test_the_command_line_tells_a_file_that_is_not_there_beside_a_broken_rule(run: CommandLine) -> None:
+    outcome = run("model.n_head=7", "data.path=nowhere.txt", "training.seed=3")
+    assert outcome.err.startswith("2 problems in the configuration; nothing was started.\n\n  model.n_head = 7\n")
+    assert "\n  data.path = nowhere.txt\n    there is no such file\n" in outcome.err
+
+
+def test_a_remedy_that_needs_a_file_which_is_not_there_is_none(run: CommandLine) -> None:
+    assert "try:" not in run("experiment=gpt2").err  # gpt2_124m, which needs the files of a tokenizer

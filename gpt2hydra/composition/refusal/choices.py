@@ -47,7 +47,7 @@ def files_of(composer: Composer, repository: Repository, overrides: Overrides) -
                 _blame_choices(composer, repository, overrides, error)
             return [each for each in found if not _is_hydras(each)]
     assert error is not None  # both tries failed: it is not the command line
-    overrides.violations.append(_no_primary(composer, repository, error) or file_error(error))
+    overrides.violations.append(_no_primary(composer, repository, error) or file_error(error, composer.config_name))
     return None
 
 
@@ -90,7 +90,7 @@ def _blame_choices(composer: Composer, repository: Repository, overrides: Overri
             composer.defaults(repository, [override], prepend_hydra=True)
         except Exception as each:
             error = each
-            if override.key_or_group in composer.options.usual():
+            if override.is_hydra_override() or override.key_or_group in composer.options.usual():
                 overrides.violations.append(_blame(override, each))
             else:  # a folder, but no group of this config
                 overrides.values.append(override)

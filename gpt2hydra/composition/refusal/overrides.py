@@ -58,6 +58,8 @@ def _is_choice(composer: Composer, override: Override) -> bool:
     if isinstance(override.value(), dict) or not composer.options.is_group(override.key_or_group):
         return False
     usual = composer.options.usual()
+    if override.is_hydra_override():
+        return True
     return override.is_add() or override.package is not None or not usual or override.key_or_group in usual
 
 

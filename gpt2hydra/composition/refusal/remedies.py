@@ -103,24 +103,26 @@ class Trial:
         """The violation with a remedy that works: its own, or that with more keys; without one where neither does."""
         if violation.multirun:
             return self._tried_sweep(violation)
-        remedy = violation.remedy if any(isinstance(value, Blank) for value in violation.remedy.values()) else {}
-        candidate = {} if remedy else violation.remedy
+        if any(isinstance(value, Blank) for value in violation.remedy.values()):
+            return violation  # only the user knows
+        candidate = violation.remedy
         for _ in range(FURTHER):
-            new = self._new(violation, candidate) if candidate else None
-            if new == []:
-                remedy = candidate
-            further = {key: value for each in new or () for key, value in each.remedy.items()}
-            meant = violation.key in violation.remedy  # of a misspelt key, the value is all that is known
-            if not further or not meant or not all(each.remedy for each in new or ()):
-                break
-            if not self._free(further.keys() - {violation.key}):
+            new = self._new(violation, candidate) if candidate else []
+            if not new:
+                return dataclasses.replace(violation, remedy=candidate)
+            further = {key: value for each in new for key, value in each.remedy.items()}
+            if not all(each.remedy for each in new) or not self._may_add(violation, {*further}):
                 break
             candidate = {**candidate, **further}
-        return violation if remedy == violation.remedy else dataclasses.replace(violation, remedy=remedy)
+        return dataclasses.replace(violation, remedy={})
 
-    def _free(self, keys: set[str]) -> bool:
-        """Whether the command line sets none of ``keys``, so that a remedy may."""
-        return not any(text.partition("=")[0].lstrip("+") in keys for text in self.texts)
+    def _may_add(self, violation: Violation, keys: set[str]) -> bool:
+        """Whether the remedy may have other values, of these keys, than it first had.
+
+        Not for a misspelt key or an option, of which what was typed is all that is known, nor for what the command line sets.
+        """
+        typed = {text.partition("=")[0].lstrip("+") for text in self.texts} - {violation.key}
+        return violation.key in violation.remedy and not self.composer.options.is_group(violation.key) and not typed & keys
 
     def _new(self, violation: Violation, remedy: Any) -> list[Violation]:
         """What is wrong once ``remedy`` stands in place of the violation, but for what was wrong before, elsewhere."""
@@ -133,33 +135,39 @@ class Trial:
 
     def _left(self, texts: list[str]) -> list[Violation]:
         try:
-            self.composer.instantiate(texts)
+            config = self.composer.instantiate(texts)
         except ConfigError as error:
             return list(error.violations)
         except Exception:  # Hydra refuses it
             return self.find(texts)
-        return []
+        return list(self.composer.look(config))
 
     def _others(self, violation: Violation) -> list[str]:
         """The overrides but those with a violation, and, to be quick, but Hydra's own."""
-        wrong = {text for each in self.violations for text in typed_words(each, self.texts)}
-        hydras_own = violation.key.startswith("hydra")
-        return [text for text in self.texts if text not in wrong and (hydras_own or not text.lstrip("+~").startswith("hydra"))]
+        others, hydras_own = right_words(self.violations, self.texts), violation.key.startswith("hydra")
+        return [text for text in others if hydras_own or not text.lstrip("+~").startswith("hydra")]
 
     def _tried_sweep(self, violation: Violation) -> Violation:
-        """The whole command line as a sweep, if each of its points is valid."""
+        """The whole command line as a sweep, if each of its points is valid and nothing else in it is wrong."""
         ((key, value),) = violation.remedy.items()
         try:
             values = [*itertools.islice(parse(f"{key}={value}").sweep_string_iterator(), MOST_POINTS + 1)]
         except Exception:  # a sweep that only another sweeper reads, interval(1,12)
             values = []
         others = self._others(violation)
-        works = all(not self._beyond_known(violation, [*others, f"{key}={each}"]) for each in values)
+        alone = not any(each.is_typed for each in self.violations if each is not violation)
+        works = alone and all(not self._beyond_known(violation, [*others, f"{key}={each}"]) for each in values)
         if not values or len(values) > MOST_POINTS or not works:
             return dataclasses.replace(violation, remedy={}, multirun=False)
         wrong = typed_words(violation, self.texts)
         remedy = dict(_facts(text) for text in self.texts if text not in wrong)
         return dataclasses.replace(violation, remedy={**remedy, key: value})
+
+
+def right_words(violations: Sequence[Violation], texts: Sequence[str]) -> list[str]:
+    """The words of the command line without those that the violations are about."""
+    wrong = {text for each in violations for text in typed_words(each, texts)}
+    return [text for text in texts if text not in wrong]
 
 
 def typed_words(violation: Violation, texts: Sequence[str]) -> list[str]:

@@ -21,7 +21,7 @@ from gpt2hydra.composition.refusal.choices import as_choice, files_of, groups_of
 from gpt2hydra.composition.refusal.files import merge
 from gpt2hydra.composition.refusal.hydras_own import refused_overrides
 from gpt2hydra.composition.refusal.overrides import sort
-from gpt2hydra.composition.refusal.remedies import Trial, traced
+from gpt2hydra.composition.refusal.remedies import Trial, right_words, traced
 from gpt2hydra.composition.refusal.values import apply
 from gpt2hydra.composition.refusal.words import told_once
 from gpt2hydra.composition.yaml_traps import misread
@@ -33,7 +33,8 @@ def refusal_of(composer: Composer, overrides: Sequence[str], error: Exception) -
     with hydra_state():
         composer = composer.searching(overrides)
         try:
-            violations = with_tried_remedies(composer, overrides, _violations(composer, overrides))
+            found = _violations(composer, overrides)
+            violations = with_tried_remedies(composer, overrides, [*found, *_of_the_rest(composer, overrides, found)])
         except ConfigError as obstacle:  # the schema is not in the defaults list: all else would only follow from that
             violations = [*obstacle.violations]
         except Exception as obstacle:  # a primary config that cannot be read, and what else lets nothing compose
@@ -48,10 +49,24 @@ def with_tried_remedies(composer: Composer, overrides: Sequence[str], violations
     return [trial.tried(each) for each in violations]
 
 
+def _of_the_rest(composer: Composer, texts: Sequence[str], violations: Sequence[Violation]) -> list[Violation]:
+    """What the rest of the command line names that is not there, such as a file, with all that is wrong taken back."""
+    rest = right_words(violations, texts)
+    if not any(text for text in rest if not composer.options.is_group(text.partition("=")[0])):
+        return []
+    try:
+        config = composer.instantiate(rest)
+    except Exception:  # what is wrong stands in a file
+        return []
+    provenance, known = composer.trace(rest), {violation.key for violation in violations}
+    told = map(provenance.blame, composer.look(config))
+    return [each for each in told if each.is_typed and each.key not in known]
+
+
 def _violations(composer: Composer, texts: Sequence[str]) -> list[Violation]:
     overrides = sort(composer, texts)
     overrides.violations += refused_overrides(composer, overrides)
-    repository = composer.repository()
+    repository = composer.options.repository
     files = files_of(composer, repository, overrides)
     if files is None:
         return overrides.violations
