@@ -93,7 +93,7 @@ class ConfTree:
             raise ConfigError([Violation(str(folder), rule=f"{what}; must be a folder of YAML files, as conf/ is")])
         if extra_dir is not None and not Path(extra_dir).is_dir():
             raise ConfigError([Violation("--config-dir", extra_dir, "is not a folder")])
-        if not any(re.search(rb"^defaults\s*:", file.read_bytes(), re.MULTILINE) for file in folder.glob("*.yaml")):
+        if not any(_has_defaults(file) for file in folder.glob("*.yaml")):
             rule = "holds no primary config: no YAML file that stands in it has a defaults list"
             raise ConfigError([Violation(str(folder), rule=rule)])
 
@@ -122,9 +122,16 @@ class ConfTree:
 
     def files(self, folder: Path | None = None) -> Iterator[Path]:
         """Every YAML file below the tree's folder, or another, in order; ``.yml`` too, which Hydra does not read."""
+        seen = set()
         for where, folders, names in os.walk(folder or self.folder, followlinks=True):
+            real = os.path.realpath(where)
+            if real in seen:  # a link to a folder above
+                folders.clear()
+                continue
+            seen.add(real)
             folders.sort()
-            yield from (Path(where, name) for name in sorted(names) if name.endswith((".yaml", ".yml")))
+            files = (Path(where, name) for name in sorted(names) if name.endswith((".yaml", ".yml")))
+            yield from (file for file in files if file.is_file())
 
     @property
     def groups(self) -> dict[str, list[Primary]]:
@@ -136,6 +143,13 @@ class ConfTree:
                 if primary not in found[key.partition("@")[0]]:
                     found[key.partition("@")[0]].append(primary)
         return found
+
+
+def _has_defaults(file: Path) -> bool:
+    try:
+        return file.is_file() and re.search(rb"^defaults\s*:", file.read_bytes(), re.MULTILINE) is not None
+    except OSError:
+        return False
 
 
 def strings_in_defaults(file: Path) -> list[str]:

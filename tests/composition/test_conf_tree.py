@@ -1,5 +1,6 @@
 """A folder of YAML files as Hydra sees it."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,16 @@ def test_a_folder_that_is_no_conf_tree_is_refused(tmp_path: Path, files: dict[st
     with pytest.raises(ConfigError) as refused:
         ConfTree(folder)
     assert refused.value.violations[0].key == str(folder) and rule in refused.value.violations[0].rule
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_only_files_that_hydra_reads_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    for name in ("train.yaml", "model/a.yaml", "model/b.yml", "model/notes.txt"):
+        (tmp_path / name).write_text("defaults: []\n")
+    (tmp_path / "model/above").symlink_to(tmp_path)
+    (tmp_path / "model/.#a.yaml").symlink_to("user@host.1234")
+    os.mkfifo(tmp_path / "pipe.yaml")
+    tree = ConfTree(tmp_path)
+    assert [file.relative_to(tmp_path).as_posix() for file in tree.files()] == ["train.yaml", "model/a.yaml", "model/b.yml"]
+    assert tree.primary_names == ["train"]
