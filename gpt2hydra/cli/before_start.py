@@ -49,6 +49,14 @@ def _overruled(composer: Composer, overrides: Sequence[str]) -> Iterator[str]:
             yield f"note: {choice.input_line} has no effect: {', '.join(winners)} sets {', '.join(keys)}"
 
 
+def note_fine_tuning(config: Checked) -> None:
+    """Say on standard error where the weights come from, and what else comes with them."""
+    if isinstance(config, TrainConfig) and config.init_from is not None:
+        from gpt2hydra.checkpoint import initial
+
+        sys.stderr.write(f"{initial.note(config)}\n")
+
+
 def warn_of_memory(config: Checked) -> None:
     """Say on standard error where the predicted peak exceeds the device, and what would fit."""
     if isinstance(config, TrainConfig):
@@ -60,9 +68,10 @@ def warn_of_memory(config: Checked) -> None:
 def machine_problems(config: Checked) -> list[Violation]:
     """What is wrong with the files that a valid config names: the text, the tokenizer, the checkpoint."""
     if isinstance(config, TrainConfig):
-        from gpt2hydra.data import corpus as data
+        from gpt2hydra.checkpoint import initial
+        from gpt2hydra.data import corpus
 
-        return data.problems(config)
+        return initial.problems(config) or corpus.problems(config)
     if isinstance(config, GenerateConfig):
         from gpt2hydra.checkpoint import folder as checkpoint
         from gpt2hydra.inference import prompts

@@ -15,6 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from gpt2hydra.checkpoint import initial
 from gpt2hydra.cli.application import Application
 from gpt2hydra.cli.before_start import machine_problems
 from gpt2hydra.cli.exit import program
@@ -42,6 +43,8 @@ class CommandLine:
             self.config_class or TrainConfig,
             sweep=bool(self.arguments.multirun or self.arguments.shell_completion),
         )
+        if any(text.startswith(f"{initial.KEY}=") for text in self.arguments.overrides):
+            self.arguments.overrides = initial.with_folder(self.arguments.overrides)
 
     def _parse(self) -> Namespace:
         arguments, unknown = self.parser.parse_known_args()

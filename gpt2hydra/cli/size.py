@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from gpt2hydra.checkpoint import initial
 from gpt2hydra.cli.extras import install_command
 from gpt2hydra.composition.compose import compose_and_check
 from gpt2hydra.composition.composer import Composer
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
         print(f"wrote {plot(options.overrides, options.plot, options.config_dir)}")
         return
     composer = Composer("train", CONF_DIR, options.config_dir, once=True)
-    overrides = as_typed(options.overrides, TrainConfig)
+    overrides = initial.with_folder(as_typed(options.overrides, TrainConfig))
     config: TrainConfig = compose_and_check(composer, overrides)
     plan = Plan(config, training_tokens(config), composer.trace(overrides).changes(config))
     print(json.dumps(plan.to_dict(), indent=2) if options.json else describe(plan))

@@ -19,7 +19,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from gpt2hydra.cli.application import Application
-from gpt2hydra.cli.before_start import device_problems, machine_problems, note_overruled, warn_of_memory
+from gpt2hydra.cli.before_start import device_problems, machine_problems, note_fine_tuning, note_overruled, warn_of_memory
 from gpt2hydra.cli.extras import require
 from gpt2hydra.cli.resume import Place, changes, configuration_of_the_run, place_of, resumed_run
 from gpt2hydra.composition.compose import refused_whole
@@ -57,6 +57,7 @@ class Start:
         config = self._pass_gate(composed)
         self._refuse([*machine_problems(config), *together(self.process, config)])
         note_overruled(self.composer, self.overrides)
+        note_fine_tuning(config)
         if getattr(config, "dry_run", False):
             if isinstance(config, TrainConfig) and config.resume is not None:
                 sys.stderr.write(f"{self._place(composed, config).words(config)}.\n\n")

@@ -205,6 +205,11 @@ class TrainConfig(Checked):
     tokenizer: TokenizerConfig = section(TokenizerConfig, "how text becomes tokens: conf/tokenizer/")
     training: TrainingConfig = section(TrainingConfig, "how to train")
     hardware: HardwareConfig = section(HardwareConfig, "what the plan reckons with: conf/hardware/", decides=False)
+    init_from: Optional[str] = text(
+        None,
+        "fine-tune: a run, or a Hugging Face folder of a GPT-2, whose weights, shape and tokenizer are taken",
+        optional=True,
+    )
     resume: Optional[str] = text(
         None,
         "directory of a run, which goes on; auto: the newest unfinished run of the same fingerprint, else a new one",

@@ -18,7 +18,8 @@ import torch
 from lightning_fabric import Fabric
 from safetensors import SafetensorError
 
-from gpt2hydra.checkpoint import kept, state
+from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.checkpoint import initial, kept, state
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.fingerprint import decisive
 from gpt2hydra.config.keys import leaves
@@ -64,7 +65,7 @@ def train(
             loss became NaN, :class:`Stopped` if nothing more could be written.
         Interrupted: the run was told to stop, by Ctrl-C or another signal, and saved.
     """
-    violations = [*together(this_process(), config), *corpus.problems(config)]
+    violations = [*together(this_process(), config), *initial.problems(config), *corpus.problems(config)]
     if violations:
         raise ConfigError(violations)
     device = for_training(config.training)
@@ -169,7 +170,8 @@ class Run:
         own_tokenizer = tokenizer.load(self.config.tokenizer)
         training, validation = corpus.tokens(self.config)
         torch.manual_seed(self.settings.seed)
-        gpt2 = build_model(self.config.model, self.settings, own_tokenizer.end_of_text)
+        start_from = None if found or self.config.init_from is None else checkpoint.locate(self.config.init_from)
+        gpt2 = build_model(self.config.model, self.settings, own_tokenizer.end_of_text, start_from)
         model: Any = WithLoss(gpt2)
         if self._compiles():
             model = torch.compile(model, dynamic=False)

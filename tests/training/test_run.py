@@ -55,6 +55,18 @@ def record(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "run.json").read_text())  # type: ignore[no-any-return]
 
 
+def test_fine_tuning_begins_with_the_weights_of_the_folder(result: Result, tmp_path: Path) -> None:
+    begun = train(tiny(f"init_from='{result.checkpoint}'", "training.max_steps=1", "training.warmup_steps=0"), tmp_path / "run")
+    before = float(table(folder_of(result))[-1]["validation_loss"])
+    assert float(table(folder_of(begun))[0]["validation_loss"]) == pytest.approx(before, rel=1e-5)
+
+
+def test_another_shape_than_the_folders_is_refused_from_python_too(result: Result, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"model\.n_layer = 2\n    must be 1, as in init_from = "):
+        train(tiny(f"init_from='{result.checkpoint}'", "model.n_layer=2"), tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
 # ---------------------------------------------------------------------------------------------------------- what it leaves
 
 
