@@ -150,7 +150,7 @@ class HardwareConfig(Checked):
     )
     reserve_gb: Optional[float] = number(
         None,
-        "memory that no tensor may have; null: 0.6 GB and 3 % of a GPU, 0.45 GB and 5 % of a machine",
+        "memory that no tensor may have; null: 0.6 GB and 3 % of a GPU, 0.5 GB and 23 % of a machine",
         at_least=0,
         at_most=1e6,
         optional=True,
