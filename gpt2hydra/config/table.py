@@ -44,3 +44,23 @@ def wrapped(text: str, width: int = WIDTH, indent: str = "") -> list[str]:
     return textwrap.wrap(
         text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
+
+
+def headings(keys: Sequence[str]) -> list[str]:
+    """The last part of each dotted key, or all of it where others end alike."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return [name if last.count(name) == 1 else key for key, name in zip(keys, last, strict=True)]
+
+
+def figures(rows: Sequence[Sequence[str]]) -> list[int]:
+    """The numbers of the columns that hold numbers alone, below a head."""
+    columns = zip(*rows, strict=True)
+    return [number for number, (_, *cells) in enumerate(columns) if all(_is_number(cell) for cell in cells if cell)]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.replace(",", ""))
+    except ValueError:
+        return False
+    return True

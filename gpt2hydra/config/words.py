@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -84,22 +84,3 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
     """``"; did you mean model.n_head?"`` or nothing, to be put behind 'unknown key'."""
     near = closest(word, known)
     return f"; did you mean {prefix}{near}?" if near else ""
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The lines of a table whose first row is its head: a column of numbers stands right, any other left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    right = [all(_is_number(cell) for cell in column[1:] if cell) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (
-            f"{cell:>{width}}" if number else f"{cell:<{width}}" for cell, width, number in zip(row, widths, right, strict=True)
-        )
-        yield "  ".join(cells).rstrip()
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text.replace(",", ""))
-    except ValueError:
-        return False
-    return True

@@ -78,8 +78,8 @@ def _with(config: TrainConfig, **changes: Any) -> TrainConfig:
 
 
 def on_this_machine(config: TrainConfig) -> TrainConfig:
-    """The same run, reckoned with the memory that is here, where that is known."""
-    here = replace(config, hardware=HardwareConfig(devices=config.hardware.devices))
+    """The same run, reckoned with the memory and the processes that are here, where that memory is known."""
+    here = replace(config, hardware=HardwareConfig())
     return config if Device.of(here.hardware, here.training).memory is None else here
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from gpt2hydra.config.errors import Setting
-from gpt2hydra.config.table import table, wrapped
+from gpt2hydra.config.table import headings, table, wrapped
 from gpt2hydra.sizing.counts import parameters
 from gpt2hydra.sizing.fit import gigabytes, peak_of_batch, warnings
 from gpt2hydra.sizing.memory import PARTS
@@ -156,9 +156,7 @@ def compare(points: Sequence[tuple[int, Sequence[str], Plan]]) -> str:
     settings = [dict(text.partition("=")[::2] for text in overrides) for _, overrides, _ in points]
     keys = list(dict.fromkeys(key for each in settings for key in each))
     swept = [key for key in keys if len({each.get(key) for each in settings}) > 1]
-    last = [key.rpartition(".")[2] for key in swept]
-    names = [key if last.count(name) > 1 else name for key, name in zip(swept, last, strict=True)]
-    rows = [("", *names, "parameters", "memory", "fits", "FLOPs", "time")]
+    rows = [("", *headings(swept), "parameters", "memory", "fits", "FLOPs", "time")]
     for (number, _, plan), each in zip(points, settings, strict=True):
         fits = {True: "yes", False: "no", None: "unknown"}[plan.fits]
         time = "unknown" if plan.seconds is None else duration(plan.seconds)

@@ -12,7 +12,8 @@ from gpt2hydra.checkpoint import kept
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.keys import field_at, keys_of, leaves
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.config.words import aligned, show
+from gpt2hydra.config.table import figures, headings, table
+from gpt2hydra.config.words import show
 from gpt2hydra.training import record
 
 LOSSES = "loss.csv"
@@ -105,12 +106,13 @@ class Comparison:
         return "\n".join(lines + [""] * bool(reasons) + reasons)
 
     def _lines(self, keys: Sequence[str]) -> Iterator[str]:
-        head = ("run", *_headings(keys), "state", "validation loss")
+        head = ("run", *headings(keys), "state", "validation loss")
         body = (
             (row.name, *(_shown(row.values.get(key)) for key in keys), row.state, "" if row.loss is None else f"{row.loss:.4f}")
             for row in self.rows
         )
-        return aligned([head, *body])
+        rows = [head, *body]
+        return table(rows, right=figures(rows))
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Each run flat, for a spreadsheet: directory, the keys that differ, state, step, validation loss."""
@@ -160,12 +162,6 @@ def _measured(file: Path) -> tuple[int | None, float | None]:
     except (OSError, ValueError, KeyError, TypeError):  # not there yet, or its last line is not whole
         pass
     return step, loss
-
-
-def _headings(keys: Sequence[str]) -> Iterator[str]:
-    """The last part of each key, or as much of it as tells it from the others."""
-    last = [key.rpartition(".")[2] for key in keys]
-    return (name if last.count(name) == 1 else key for key, name in zip(keys, last, strict=True))
 
 
 def _shown(value: object) -> str:

@@ -51,7 +51,7 @@ class Watch:
 
     def usage(self, config: TrainConfig, tokens_per_second: float | None, processes: int) -> Usage:
         """What was used until now."""
-        rate, mfu = Plan(config).device.flops, None
+        rate, mfu = Plan(config).device.published, None
         if rate is not None and tokens_per_second is not None:
             mfu = tokens_per_second * flops_per_token(config.model, config.training.seq_len) / (rate * processes)
         return Usage(tokens_per_second, mfu, self._peak(), Plan(on_this_machine(config)).memory.total)
