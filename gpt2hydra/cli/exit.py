@@ -23,9 +23,10 @@ from gpt2hydra.training.signals import Interrupted
 def program() -> Iterator[None]:
     """Around everything that a command does: a refusal is printed and exits with 1, an interruption exits with 130.
 
-    A reader that has seen enough (``| head``) ends it quietly, a full disk behind standard output with a word, and what
-    the output's encoding lacks is written as its code.
+    A reader that has seen enough (``| head``) ends it quietly, a full disk behind standard output with a word, what the
+    output's encoding lacks is written as its code, and where an output is closed (``>&-``), nothing is written.
     """
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
             stream.reconfigure(errors="backslashreplace")

@@ -16,7 +16,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
 from gpt2hydra.cli.application import Application
 from gpt2hydra.cli.before_start import device_problems, machine_problems, note_fine_tuning, note_overruled, warn_of_memory
@@ -24,17 +24,26 @@ from gpt2hydra.cli.extras import require
 from gpt2hydra.cli.resume import Place, changes, configuration_of_the_run, place_of, resumed_run
 from gpt2hydra.composition.compose import refused_whole
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.hydra_errors import resolving
+from gpt2hydra.composition.hydra_errors import making, resolving
 from gpt2hydra.composition.hydra_internals import failure_of, make_callbacks, report_as_hydra
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.job import job
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.config.words import reason_of
 from gpt2hydra.training import record
-from gpt2hydra.training.directory import check_directory, remove_fresh, unwritable
+from gpt2hydra.training.directory import check_directory, nearest_existing, remove_new, unwritable
 from gpt2hydra.training.processes import Process, agree, together
 from gpt2hydra.training.resumable import alike
+
+
+def log_problem(composed: DictConfig, error: Exception) -> Violation:
+    """Why Hydra could not set up its log."""
+    verbose = composed.hydra.verbose
+    if not isinstance(verbose, (bool, str, ListConfig)):
+        return Violation("hydra.verbose", verbose, "must be true, false, or the names of loggers")
+    return Violation("hydra.job_logging", rule=f"cannot be set up: {reason_of(error.__cause__ or error)}")
 
 
 def compose_once(composer: Composer, overrides: Sequence[str]) -> DictConfig:
@@ -76,7 +85,9 @@ class Start:
         config = place.of(config)
         place.redirect(composed, silent=not self.process.first)
         warn_of_memory(config)
-        callbacks, fresh = make_callbacks(composed), not directory.exists()
+        with making("hydra.callbacks", "names a callback that cannot be made"):
+            callbacks = make_callbacks(composed)
+        existing = nearest_existing(directory)
         callbacks.on_run_start(config=composed, config_name=self.composer.config_name)
         try:
             result = run_job(
@@ -89,9 +100,8 @@ class Start:
         except OSError as error:
             raise ConfigError([unwritable(directory, error.strerror, "hydra.run.dir")]) from error
         except Exception as error:  # not the function's: those are in the result
-            if fresh:
-                remove_fresh(directory)
-            raise ConfigError([Violation("hydra.job_logging", rule=f"cannot be set up: {error.__cause__ or error}")]) from error
+            remove_new(directory, existing)
+            raise ConfigError([log_problem(composed, error)]) from error
         callbacks.on_run_end(config=composed, config_name=self.composer.config_name, job_return=result)
         failure = failure_of(result)
         if isinstance(failure, (ConfigError, BrokenPipeError)) or (

@@ -7,9 +7,11 @@ full composition that it would make itself.
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,8 @@ from gpt2hydra.cli.runs import print_table
 from gpt2hydra.composition.compose import refused_whole
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.gate import config_class_of, instantiate
-from gpt2hydra.composition.hydra_errors import resolving
-from gpt2hydra.composition.hydra_internals import make_callbacks, report_as_hydra
+from gpt2hydra.composition.hydra_errors import making, resolving
+from gpt2hydra.composition.hydra_internals import make_callbacks
 from gpt2hydra.composition.hydra_state import parse, task_overrides
 from gpt2hydra.composition.job import job as running_job
 from gpt2hydra.composition.schema import register_resolvers
@@ -38,7 +40,7 @@ from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.quoting import Typed
 from gpt2hydra.config.words import reason_of
-from gpt2hydra.training.directory import check_directory
+from gpt2hydra.training.directory import check_directory, unwritable
 from gpt2hydra.training.runs import Comparison
 
 
@@ -62,8 +64,11 @@ class PointSweeper(Sweeper):
         """Launch the points, batch by batch. A failed job does not stop the others."""
         assert self.config is not None and self.launcher is not None
         directory = Path(self.config.hydra.sweep.dir)
-        directory.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, directory / "multirun.yaml")
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            OmegaConf.save(self.config, directory / "multirun.yaml")
+        except OSError as error:
+            raise ConfigError([unwritable(directory, reason_of(error), "hydra.sweep.dir")]) from error
         returns: list[JobReturn] = []
         for numbers in self._batches():
             returns += self.launcher.launch([self.points[number] for number in numbers], initial_job_idx=numbers[0])
@@ -82,6 +87,8 @@ class SweepJob:
 
     def __init__(self, function: Callable[[Any], Any], config_class: type[Checked] | None, checked: bool) -> None:
         self.function, self.config_class, self.checked = function, config_class, checked
+        self.failures: list[Exception] = []
+        """Of jobs in this process; each has been told."""
 
     def __call__(self, composed: DictConfig) -> Any:
         """Run one point, in the process and the directory that the launcher chose."""
@@ -102,6 +109,7 @@ class SweepJob:
             with running_job(place.of(config)) as config:
                 return self.function(config)
         except Exception as error:
+            self.failures.append(error)
             if isinstance(error, ConfigError):
                 reason = "; ".join(summary(violation) for violation in error.violations)
             else:
@@ -165,27 +173,36 @@ def _continued(composer: Composer, composed: DictConfig, found: Preflight, direc
     if is_basic(composed, "launcher"):
         found.leave_out(sorted(finished))
     # Other launchers start all points at once, and count on from the first: those that have finished return without a trace.
-    kept, silent = ["hydra.output_subdir=null"], ["hydra/job_logging=none"]
+    kept, silent = ["hydra.output_subdir=null"], ["++hydra.job_logging.root=null"]
     return {number: found.points[number] + kept * (number in began) + silent * (number in finished) for number in found.valid}
 
 
 def _run(composer: Composer, composed: DictConfig, points: Mapping[int, Point], job: SweepJob) -> None:
-    try:
+    with making("hydra", "names a launcher, sweeper or callback that cannot be made"):
         callbacks = make_callbacks(composed)
         context = HydraContext(config_loader=composer.loader, callbacks=callbacks)
         sweeper = _sweeper(composed, context, job, points)
-    except ConfigError:
-        raise
-    except Exception as error:
-        why = reason_of(error.__cause__ or error)
-        raise ConfigError(
-            [Violation("hydra", rule=f"names a launcher, sweeper or callback that cannot be made: {why}")]
-        ) from error
     callbacks.on_multirun_start(config=composed, config_name=composer.config_name)
-    returns = report_as_hydra(lambda: sweeper.sweep(arguments=task_overrides(composed.hydra)))
+    with _told_how_it_ended(sweeper, job):
+        returns = sweeper.sweep(arguments=task_overrides(composed.hydra))
     callbacks.on_multirun_end(config=composed, config_name=composer.config_name)
     _print_table(composed)
     _report_failures(dict(zip(sorted(points), returns, strict=True)) if isinstance(sweeper, PointSweeper) else {})
+
+
+@contextmanager
+def _told_how_it_ended(sweeper: Sweeper, job: SweepJob) -> Iterator[None]:
+    """Within, an error of a sweeper or launcher is told in a line, unless it is a job's, which has been told."""
+    try:
+        yield
+    except (ConfigError, BrokenPipeError):
+        raise
+    except Exception as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        if error not in job.failures:
+            sys.stderr.write(f"The sweep was ended by {type(sweeper).__name__}: {reason_of(error.__cause__ or error)}\n")
+        sys.exit(1)
 
 
 def _print_table(composed: DictConfig) -> None:

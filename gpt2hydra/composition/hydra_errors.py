@@ -89,3 +89,14 @@ def resolving(key: str, written: object) -> Iterator[None]:
         yield
     except Exception as error:  # resolvers raise what they like
         raise ConfigError([Violation(key, written, f"cannot be resolved: {reason_of(error)}")]) from error
+
+
+@contextmanager
+def making(key: str, what: str) -> Iterator[None]:
+    """Within, what Hydra cannot make of its own section ``key`` is a violation of it: a callback, a launcher, a log."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:  # classes that a user names raise what they like
+        raise ConfigError([Violation(key, rule=f"{what}: {reason_of(error.__cause__ or error)}")]) from error

@@ -30,7 +30,7 @@ def check_directory(directory: Path, key: str, parent: Path | None = None) -> No
     """Refuse an output directory, which ``key`` gives or its ``parent``, that cannot be written or holds a run."""
     try:
         taken = has_checkpoints(directory)
-        existing = next(folder for folder in (directory, *directory.parents) if folder.exists())
+        existing = nearest_existing(directory)
     except OSError as error:  # a name that is too long
         raise ConfigError([unwritable(directory, error.strerror, key)]) from None
     if taken:
@@ -53,22 +53,18 @@ def unwritable(directory: Path, reason: object, key: str) -> Violation:
     return Violation(key, str(directory), rule, remedy={key: "outputs/mine" if key.endswith("dir") else "mine"})
 
 
-def remove_fresh(directory: Path) -> None:
-    """Remove a run directory that was made just now, and the folders above it that were made for it."""
-    shutil.rmtree(directory, ignore_errors=True)
-    with contextlib.suppress(OSError):  # what is not empty stays
-        os.removedirs(directory.parent)
+def nearest_existing(directory: Path) -> Path:
+    """``directory`` itself, or of the folders above it the first that is there."""
+    return next(folder for folder in (directory, *directory.parents) if folder.exists())
 
 
-def check_space(config: TrainConfig, directory: Path, key: str) -> None:
-    """Refuse an output directory without room for two checkpoints: the one to keep, and the one being written."""
-    item = "bfloat16" if config.training.precision == "bf16_pure" else "float32"
-    needed = 2 * checkpoint_bytes(config.model, item, optimizer=True)
-    try:
-        existing = next(folder for folder in (directory.absolute(), *directory.absolute().parents) if folder.exists())
-        free = shutil.disk_usage(existing).free
-    except OSError:  # a file system that does not tell
+def remove_new(directory: Path, existing: Path) -> None:
+    """Remove a run directory that was made just now, and what was made for it above, up to what was ``existing`` before."""
+    if directory == existing:
         return
-    if free < needed:
-        rule = f"has {gigabytes(free)} free; two checkpoints with the optimizer's state take {gigabytes(needed)}"
-        raise ConfigError([Violation(key, str(directory), rule)])
+    shutil.rmtree(directory, ignore_errors=True)
+    for parent in directory.parents:
+        if parent == existing:
+            return
+        with contextlib.suppress(OSError):  # what is not empty stays
+            parent.rmdir()

@@ -11,7 +11,7 @@ from gpt2hydra.checkpoint import kept
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.fingerprint import decisive
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.config.words import show
+from gpt2hydra.config.words import reason_of, show
 from gpt2hydra.data.fingerprint import marks
 from gpt2hydra.training import record
 from gpt2hydra.training.directory import has_checkpoints, seen_from_here
@@ -112,21 +112,26 @@ def open_run(path: str) -> record.Run:
     Raises:
         ConfigError: there is none.
     """
-    folder = Path(path).expanduser().absolute()
-    rule = ""
-    if not folder.exists():
-        rule = "there is no such folder"
-    elif not folder.is_dir():
-        rule = "is a file; must be a run directory"
-    elif not (folder / record.FILE).is_file():
+    remedy: dict[str, object] = {}
+    try:
+        folder = Path(path).expanduser().absolute()
         rule = _why_not(folder)
+        remedy = _near(folder) if rule else {}
+    except (OSError, RuntimeError) as error:  # a name that is too long, no permission, a home that is not there
+        rule = f"cannot be looked at: {reason_of(error)}"
     if rule:
-        raise ConfigError([Violation("resume", path, rule, remedy=_near(folder))])
+        raise ConfigError([Violation("resume", path, rule, remedy=remedy)])
     return record.read(folder)
 
 
 def _why_not(folder: Path) -> str:
-    """What a folder without ``run.json`` is instead of a run directory."""
+    """What a folder is instead of a run directory; nothing if it is one."""
+    if not folder.exists():
+        return "there is no such folder"
+    if not folder.is_dir():
+        return "is a file; must be a run directory"
+    if (folder / record.FILE).is_file():
+        return ""
     run = next((each for each in folder.parents[:3] if (each / record.FILE).is_file()), None)
     if run is not None:
         return f"is a part of the run in {seen_from_here(run)}"

@@ -1,11 +1,15 @@
 """How a program ends, in words and for other programs."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from gpt2hydra.cli.exit import program
 from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.command_line import CommandLine
 
 
@@ -56,3 +60,10 @@ def test_an_end_has_a_word_and_a_code(capsys: pytest.CaptureFixture[str], error:
         raise error
     assert stop.value.code == code
     assert capsys.readouterr().err.endswith(said)
+
+
+def test_a_closed_output_is_no_traceback(tmp_path: Path) -> None:
+    program = f"'{sys.executable}' '{CONF_DIR.parent}/train.py'"
+    command = f"{program} dry_run=true hardware=h200 >&- && {program} model.n_head=7 2>&-"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")

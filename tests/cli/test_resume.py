@@ -10,6 +10,7 @@ import gpt2hydra
 from gpt2hydra import TrainConfig
 from gpt2hydra.cli.main import output_dir
 from gpt2hydra.composition.job import set_by
+from gpt2hydra.config.words import show
 from gpt2hydra.training import record
 from gpt2hydra.training.record import recording
 from tests.command_line import CommandLine
@@ -140,6 +141,7 @@ def test_the_record_says_what_was_set_beside_it_and_by_whom(run: CommandLine, cu
     ("path", "rule"),
     [
         pytest.param("nowhere", "there is no such folder", id="nothing"),
+        pytest.param("a" * 300, "cannot be looked at: File name too long", id="long name"),
         pytest.param("file", "is a file; must be a run directory", id="file"),
         pytest.param("foreign", "holds no run.json, so it is no run directory", id="foreign folder"),
         pytest.param("sweep", "is a sweep of 2 runs; it goes on with -m", id="sweep"),
@@ -155,8 +157,10 @@ def test_what_is_no_run_is_refused(run: CommandLine, cut: Path, path: str, rule:
     (run.folder / "sweep/multirun.yaml").write_text("")
     outcome = run(f"resume={path}")
     assert (outcome.code, outcome.configs) == (1, [])
-    assert outcome.err.startswith(f"1 problem in the configuration; nothing was started.\n\n  resume = {path}\n    {rule}")
-    assert f"    set by the command line: resume={path}" in outcome.err
+    assert outcome.err.startswith(
+        f"1 problem in the configuration; nothing was started.\n\n  resume = {show(path)}\n    {rule}"
+    )
+    assert f"    set by the command line: resume={path[:50]}" in outcome.err
 
 
 def test_the_run_of_a_checkpoint_is_named(run: CommandLine, cut: Path) -> None:

@@ -108,3 +108,20 @@ def test_a_dry_run_tells_a_finished_run_with_the_same_fingerprint(run: CommandLi
     told = "Finished already: outputs/2026-01-31/b, validation loss 3.1250; all that decides the result is the same"
     assert f"{told} ({config.fingerprint()})." in outcome.out
     assert "Finished already" not in run("model=large", "training.max_steps=201", "dry_run=true").out
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        pytest.param(
+            "+hydra.callbacks.x._target_=nosuch.T", "hydra.callbacks\n    names a callback that cannot be made: ", id="callback"
+        ),
+        pytest.param("hydra.verbose=5", "hydra.verbose = 5\n    must be true, false, or the names of loggers", id="verbose"),
+    ],
+)
+def test_what_hydra_cannot_make_of_its_own_keys_is_refused(run: CommandLine, override: str, said: str) -> None:
+    (run.folder / "empty").mkdir()
+    outcome = run(override, "hydra.run.dir=empty/new/run")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], ["empty"])
+    assert list((run.folder / "empty").iterdir()) == []
+    assert outcome.err.startswith(f"1 problem in the configuration; nothing was started.\n\n  {said}")

@@ -211,7 +211,7 @@ def test_launchers_that_start_all_points_at_once_leave_finished_ones_as_they_are
     before = everything(run.folder / "s/0")
     outcome = run(*POINTS, *launcher, "resume=auto", job=job())
     changed = [name for name, file in everything(run.folder / "s/0").items() if file != before.get(name)]
-    assert (outcome.code, changed) == (0, [])
+    assert (outcome.code, changed) == (0, []), outcome.err
     assert [row.state for row in Comparison.below(run.folder / "s").rows] == ["finished"] * 4
     assert len(record.read(run.folder / "s/1").content["resumed"]) == 1
 
@@ -226,3 +226,54 @@ def test_an_optuna_sweep_visits_the_same_points_again_and_takes_their_loss(run: 
         outcome = run(*space, *sweeper, "hydra.sweeper.n_trials=4", job=job())
     assert (first.code, outcome.code, len(first.configs), len(outcome.configs)) == (0, 0, 2, 2)
     assert len(Comparison.below(run.folder / "s").rows) == 4
+
+
+# ------------------------------------------------------------------------------------------------------ what ends a sweep
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        pytest.param(
+            ["hydra.job_logging.version=7"], "The sweep was ended by PointSweeper: Unsupported version: 7\n", id="log"
+        ),
+        pytest.param(
+            ["hydra/sweeper=optuna", "hydra.sweeper.direction=up"],
+            "The sweep was ended by OptunaSweeper: ",
+            id="optuna's words",
+        ),
+        pytest.param(
+            ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=0"],
+            "The sweep was ended by OptunaSweeper: No trials are completed yet.\n",
+            id="no trials",
+        ),
+    ],
+)
+def test_what_ends_a_sweep_is_told_in_a_line(run: CommandLine, overrides: list[str], said: str) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # optuna's own
+        outcome = run("-m", "training.seed=1,2", *overrides, "hydra.sweep.dir=s")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert f"{outcome.err.splitlines()[-1]}\n".startswith(said)
+
+
+def test_a_job_that_fails_under_optuna_is_told_once(run: CommandLine) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # optuna's own
+        outcome = run(
+            *("-m", "model.n_head=6", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=1", "hydra.sweeper.n_jobs=1"),
+            *("hydra.sweep.dir=s", "training.max_steps=50", "training.warmup_steps=5"),
+            job=job(broken=(6,)),
+        )
+    assert outcome.code == 1
+    assert outcome.err.count("RuntimeError: the node went away\n") == 2 and "The sweep was ended" not in outcome.err
+
+
+def test_a_sweep_that_cannot_be_written_is_refused(run: CommandLine) -> None:
+    if not Path("/proc").is_dir():
+        pytest.skip("needs /proc")
+    outcome = run("-m", "training.seed=1,2", "hydra.sweep.dir=/proc/nope")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert "hydra.sweep.dir = /proc/nope\n    must be a folder that can be written" in outcome.err
