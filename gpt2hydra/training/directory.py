@@ -10,9 +10,6 @@ from pathlib import Path
 
 from gpt2hydra.checkpoint import kept
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.sizing.counts import checkpoint_bytes
-from gpt2hydra.sizing.fit import gigabytes
 
 
 def new_directory() -> Path:
