@@ -10,6 +10,9 @@ from pathlib import Path
 
 from gpt2hydra.checkpoint import kept
 from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.sizing.counts import checkpoint_bytes
+from gpt2hydra.sizing.fit import gigabytes
 
 
 def new_directory() -> Path:
@@ -65,3 +68,16 @@ def remove_new(directory: Path, existing: Path) -> None:
             return
         with contextlib.suppress(OSError):  # what is not empty stays
             parent.rmdir()
+
+
+def check_space(config: TrainConfig, directory: Path, key: str) -> None:
+    """Refuse an output directory without room for two checkpoints: the one to keep, and the one being written."""
+    item = "bfloat16" if config.training.precision == "bf16_pure" else "float32"
+    needed = 2 * checkpoint_bytes(config.model, item, optimizer=True)
+    try:
+        free = shutil.disk_usage(nearest_existing(directory.absolute())).free
+    except OSError:  # a file system that does not tell
+        return
+    if free < needed:
+        rule = f"has {gigabytes(free)} free; two checkpoints with the optimizer's state take {gigabytes(needed)}"
+        raise ConfigError([Violation(key, str(directory), rule)])
