@@ -158,35 +158,3 @@ def test_a_program_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     code, out, err = said(capsys, "diff", "--app", "diff_app.finetune:main", "lora.rank=4", "lora.rank=8")
     assert (code, err) == (1, "") and "A  overrides of finetune: lora.rank=4\n" in out
     assert "\nthe run\n  lora.rank  A  4  the command line: lora.rank=4\n" in out and "lora.scale" not in out
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "expected"),
-    [
-        pytest.param("nowhere", "", "nowhere\n    there is no such run directory or checkpoint", id="nothing there"),
-        pytest.param("empty", "", "empty\n    holds no run (run.json) and no checkpoint (config.json)", id="empty folder"),
-        pytest.param("notes.txt", "", "notes.txt\n    is a file; must be a run directory", id="a file"),
-        pytest.param("sweep", "", "holds several runs, of which one is to be named: 0, 1", id="a sweep"),
-        pytest.param("old", "", "old/run.json\n    is no record of a training run of this version", id="an older version"),
-        pytest.param("broken", "", "broken/run.json\n    is not JSON", id="a broken record"),
-        pytest.param("model=huge", "training.sed=1", "2 problems", id="both refused"),
-        pytest.param("model=huge", "model=huge", "1 problem ", id="the same refused"),
-        pytest.param("model='x", "", "cannot be read as overrides: No closing quotation", id="a quote"),
-        pytest.param(
-            "",
-            "generate checkpoint=x",
-            "none, and overrides of generate: generate checkpoint=x\n",
-            id="unlike",
-        ),
-    ],
-)
-def test_what_cannot_be_compared_is_told(capsys: pytest.CaptureFixture[str], a: str, b: str, expected: str) -> None:
-    for folder in ("empty", "sweep/0", "sweep/1", "old", "broken"):
-        Path(folder).mkdir(parents=True)
-    Path("notes.txt").touch()
-    for point in ("sweep/0", "sweep/1"):
-        Path(point, "run.json").touch()
-    Path("old/run.json").write_text('{"model": {}}')
-    Path("broken/run.json").write_text("{")
-    code, out, err = said(capsys, "diff", a, b)
-    assert (code, out) == (1, "") and expected in err and "Traceback" not in err
