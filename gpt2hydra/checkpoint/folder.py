@@ -101,6 +101,14 @@ def locate(path: str) -> Path:
     return best.folder if best else folder
 
 
+def choice(path: str) -> str:
+    """Which checkpoint of a run directory is taken, in words; empty where ``path`` names one itself."""
+    folder = Path(path).expanduser()
+    best = None if (folder / "config.json").exists() else kept.best(folder)
+    others = len(kept.checkpoints(folder)) if best else 0
+    return f"the checkpoint of {best}, is the best of {others} in {path}" if others > 1 else ""
+
+
 def load(path: str, device: torch.device | str = "cpu") -> tuple[GPT2LMHeadModel, Tokenizer]:
     """The model, in fp32 and ready to generate, and the tokenizer, from a folder alone.
 

@@ -33,7 +33,7 @@ from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.words import reason_of
 from gpt2hydra.training import record
-from gpt2hydra.training.directory import check_directory, nearest_existing, remove_new, unwritable
+from gpt2hydra.training.directory import check_directory, check_space, nearest_existing, remove_new, unwritable
 from gpt2hydra.training.processes import Process, agree, together
 from gpt2hydra.training.resumable import alike
 
@@ -123,6 +123,8 @@ class Start:
                 raise self._blaming(error.violations) from None
         if place.step is None and place.loss is None:
             check_directory(Path(place.directory), "hydra.run.dir")
+        if place.loss is None and isinstance(config, TrainConfig):
+            check_space(config, Path(place.directory), "hydra.run.dir")
         return place
 
     def _run(self, config: Checked) -> Any:

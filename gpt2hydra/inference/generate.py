@@ -32,6 +32,8 @@ def generate(config: GenerateConfig) -> list[str]:
     texts = prompts(config)
     model, tokenizer = checkpoint.load(config.checkpoint, device_for(config.device, "device"))
     folder = checkpoint.locate(config.checkpoint)
+    if chosen := checkpoint.choice(config.checkpoint):
+        print(f"note: {chosen}", file=sys.stderr)
     shape, ends = from_hf(folder), checkpoint.end_of_text(folder, tokenizer)
     encoded = [encode_prompt(text, tokenizer, shape.vocab_size) for text in texts]
     _say_what_slides(max(map(len, encoded)), config.max_new_tokens, shape.n_positions)

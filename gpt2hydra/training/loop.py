@@ -22,6 +22,7 @@ from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data.order import Batch, Order, evaluation, validation_starts, whole_text
 from gpt2hydra.data.tokenizer import Tokenizer
 from gpt2hydra.data.tokens import Tokens
+from gpt2hydra.training.directory import seen_from_here
 from gpt2hydra.training.evaluation import mean_loss, to_device
 from gpt2hydra.training.fabric import StopTogether, accumulating, gradient_norm, seed_dropout
 from gpt2hydra.training.optimizer import learning_rate, set_learning_rate
@@ -260,4 +261,4 @@ class Loop:
         """Whether there is a checkpoint."""
         if self.saved is None:
             return "there is no checkpoint yet"
-        return f"the checkpoint of step {self.saved.step:,} is in {self.saved.folder}"
+        return f"the checkpoint of step {self.saved.step:,} is in {seen_from_here(self.saved.folder)}"

@@ -45,8 +45,8 @@ def draw(rows: Sequence[Row], title: str, file: Path) -> None:
     whole, rest = figure.subplots(1, 2)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     last = max((row.step for row in rows), default=0)
-    _panel(whole, rows, "step (logarithmic)")
     whole.set_xscale("symlog", linthresh=1)
+    _panel(whole, rows, "step (logarithmic)")
     whole.set_xlim(left=0)
     whole.set_ylabel("loss (nats per token)")
     _panel(rest, [row for row in rows if row.step >= last / 10], "step")
@@ -73,7 +73,8 @@ def _panel(axes: object, rows: Sequence[Row], label: str) -> None:
         axes.plot(
             *zip(*validation, strict=True), color="#c4501b", linewidth=0.8, marker="o", markersize=3.5, label="validation"
         )
-        axes.annotate(f"{validation[-1][1]:.3f}", validation[-1], xytext=(0, 7), textcoords="offset points", ha="right")
+        axes.annotate(f"{validation[-1][1]:.3f}", validation[-1], xytext=(0, -14), textcoords="offset points", ha="right")
+    axes.margins(y=0.12)
     axes.set_xlabel(label)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     axes.grid(color="#dddddd", linewidth=0.6)

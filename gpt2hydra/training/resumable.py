@@ -62,7 +62,7 @@ def _fixed(change: Change, folder: Path) -> Violation:
 def _finished(run: record.Run, config: TrainConfig) -> list[Violation]:
     steps = config.training.max_steps
     done = run.step if run.state == record.FINISHED else getattr(kept.newest(run.folder), "step", None)
-    if done is None or done < steps:
+    if done is None or done < steps or (done == steps and run.state != record.FINISHED):  # then its result is still to be told
         return []
     what = "is finished and" if run.state == record.FINISHED else "was cut and"
     rule = f"{what} has done {done:,} steps; to go on, {STEPS} = {steps} must be larger"

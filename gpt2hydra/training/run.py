@@ -271,7 +271,7 @@ class Run:
         if untrained is not None and final >= untrained:
             remedy = Violation("", remedy={"training.learning_rate": float(f"{self.settings.learning_rate / 3:.1g}")})
             say(f"note: the model is no better than an untrained one; try: {remedy.suggestion}")
-        took = duration(progress.seconds)
+        took = duration(progress.seconds) + (f" since step {progress.first_step:,}" if progress.first_step else "")
         tell(report.summary(self.config, self.folder, took, (untrained, final), best, str(usage)))
         return Result(untrained, final, loop.saved.folder, drawn.text if drawn else "")
 

@@ -1,5 +1,6 @@
 """Checkpoints: whole or not at all, and refused before anything is loaded where they will not do."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import pytest
 
 from gpt2hydra import GenerateConfig
 from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.checkpoint import kept, whole
 from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.checkpoints import safetensors, tiny_shapes, write_checkpoint
 from tests.command_line import CommandLine
@@ -32,6 +34,18 @@ def test_a_checkpoint_that_is_not_there_suggests_the_newest_run(tmp_path: Path, 
     (violation,) = checkpoint.problems(GenerateConfig(checkpoint="nowhere"))
     assert (violation.key, violation.rule) == ("checkpoint", "there is no such folder")
     assert violation.suggestion == "checkpoint=outputs/2026-01-31/12-00-00"
+
+
+def test_of_a_run_the_best_checkpoint_is_taken_and_named(tmp_path: Path) -> None:
+    for step, loss in ((10, 2.5), (20, 2.25), (30, 2.75)):
+        with whole.appears(kept.place(tmp_path / "run", step)) as folder:
+            write_checkpoint(folder)
+            (folder / kept.RUN).write_text(json.dumps({"step": step, "validation_loss": loss}))
+    best = tmp_path / "run/checkpoints/step-000020"
+    assert checkpoint.locate(str(tmp_path / "run")) == best
+    said = f"the checkpoint of step 20, validation loss 2.2500, is the best of 3 in {tmp_path}/run"
+    assert (checkpoint.choice(str(tmp_path / "run")), checkpoint.choice(str(best))) == (said, "")
+    assert problems(tmp_path / "run") == []
 
 
 def remove(name: str) -> Callable[[Path], object]:
