@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.config_store import ConfigStore
 
 import gpt2hydra
 from gpt2hydra import ConfigError
+from gpt2hydra.composition.hydra_internals import store_config
 from tests.command_line import CommandLine
 
 PRIMARY = """\
@@ -109,6 +111,17 @@ def test_what_cannot_be_chosen_neither_stops_nor_slows(tmp_path: Path) -> None:
     assert gpt2hydra.compose("mine", config_dir=conf).model.n_layer == 2
     assert gpt2hydra.compose("mine", ["model.n_layer=3"], config_dir=conf).model.n_layer == 3
     assert refused(conf, "model.n_layer=0") == ["model.n_layer = 0: must be ≥ 1 and ≤ 10,000"]
+
+
+def test_a_node_that_is_stored_again_is_what_hydra_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    conf = write(tmp_path)
+    monkeypatch.setitem(ConfigStore.instance().repo, "model", {})  # gone after the test
+    store_config("gpt2test_stored", {"n_layer": 3}, "model")
+    assert gpt2hydra.compose("mine", ["model=gpt2test_stored"], config_dir=conf).model.n_layer == 3
+    store_config("gpt2test_stored", {"n_layer": 5}, "model")
+    assert gpt2hydra.compose("mine", ["model=gpt2test_stored"], config_dir=conf).model.n_layer == 5
+    with pytest.raises(ConfigError, match=r"was 5, the ConfigStore: model/gpt2test_stored"):
+        gpt2hydra.compose("mine", ["model=gpt2test_stored", "model.n_layer=x"], config_dir=conf)
 
 
 # --------------------------------------------------------------------------------------------------- Hydra's own section
