@@ -1,18 +1,22 @@
 """The processes of a run: who is who, what they may share, and who speaks."""
 
+import csv
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import gpt2hydra
+from gpt2hydra.checkpoint import kept
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import GenerateConfig
-from gpt2hydra.training import processes
+from gpt2hydra.training import processes, record
 from gpt2hydra.training.processes import Process, agree, one_voice, problems, this_process, together
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "SLURM_STEP_NUM_TASKS": "2"}
@@ -200,3 +204,37 @@ def test_a_mistake_in_the_second_process_is_seen(
     failed = torchrun("training.seed=7")
     assert failed.returncode == 1
     assert "ZeroDivisionError: of the second process alone" in failed.stderr
+
+
+TRAIN = CONF_DIR.parent / "train.py"
+TINY = (
+    *("model.vocab_size=257", "model.n_positions=16", "model.n_embd=16", "model.n_layer=1", "model.n_head=2"),
+    *("training.batch_size=8", "training.eval_interval=10", "training.warmup_steps=2", "training.sample_tokens=0"),
+    *("training.device=cpu", "training.max_steps=1000000"),
+)
+
+
+@pytest.mark.thorough
+def test_a_training_of_two_processes_that_slurm_stops_goes_on_in_two(tmp_path: Path) -> None:
+    pytest.importorskip("lightning_fabric")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(TRAIN)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(CONF_DIR.parent)}
+    folder = tmp_path / "run"
+    with subprocess.Popen([*torchrun, *TINY, f"hydra.run.dir={folder}"], env=environment, stderr=subprocess.DEVNULL) as first:
+        while kept.newest(folder) is None:
+            assert first.poll() is None, "it ended by itself"
+            time.sleep(0.1)
+        assert record.read(folder).state == record.RUNNING
+        first.send_signal(signal.SIGTERM)
+    cut, newest = record.read(folder), kept.newest(folder)
+    assert newest is not None and (cut.state, cut.step) == (record.CUT, newest.step)
+
+    steps = newest.step + 10
+    command = [*torchrun, f"resume={folder}", f"training.max_steps={steps}"]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    done = record.read(folder)
+    (resumed,) = done.content["resumed"]
+    assert (done.state, done.step, resumed["step"], resumed["processes"]) == (record.FINISHED, steps, newest.step, 2)
+    with (folder / "loss.csv").open(newline="") as table:
+        rows = [int(row["step"]) for row in csv.DictReader(table)]
+    assert rows == sorted(set(rows)) and rows[-1] == steps
