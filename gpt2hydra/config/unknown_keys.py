@@ -39,6 +39,8 @@ def _instead(config_class: type[Any], near: str, value: object, prefix: str = ""
         return {}
     if field is not None and "section" in field.metadata:  # modle=large
         return {f"{prefix}{near}": value} if isinstance(value, str) else {}
+    if near.endswith("_ratio"):  # min_learning_rate=6e-5: no share of anything
+        return {}
     if field is not None and field.metadata["rule"].problem(value):
         value = field.metadata["rule"].remedy(value)
     return {} if value is ABSENT else {f"{prefix}{near}": value}

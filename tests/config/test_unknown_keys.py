@@ -12,6 +12,7 @@ from gpt2hydra.config.unknown_keys import unknown_below, unknown_key
         ("model.n_hed", 3, "unknown key; did you mean model.n_head?", "model.n_head=3"),
         ("n_head", 3, "unknown key; did you mean model.n_head?", "model.n_head=3"),
         ("training.lr", 1e-3, "unknown key; did you mean training.learning_rate?", "training.learning_rate=0.001"),
+        ("training.min_learning_rate", 6e-5, "unknown key; did you mean training.min_learning_rate_ratio?", ""),
         ("modle", "large", "unknown key; did you mean model?", "model=large"),
         ("experimnt", "quickstart", "unknown key; did you mean experiment?", "experiment=quickstart"),
         ("model.n_hed", "many", "unknown key; did you mean model.n_head?", ""),
