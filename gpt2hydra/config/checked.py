@@ -10,7 +10,7 @@ from gpt2hydra.config.declaration import mistakes, relations_of
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.fields import Broken, Relation, Rule
 from gpt2hydra.config.fingerprint import fingerprint
-from gpt2hydra.config.keys import default_of, fields_of, leaves, place
+from gpt2hydra.config.keys import default_of, fields_of, leaves, once_a_class, place
 from gpt2hydra.config.quoting import Blank
 from gpt2hydra.config.unknown_keys import unknown_key
 from gpt2hydra.config.words import kind_of, show
@@ -131,28 +131,33 @@ def check(
     values: dict[str, Any] = {}
     valid: dict[str, Any] = {}  # dotted key → value, of every key that is valid by itself
     violations: list[Violation] = []
-    for field in sorted(fields_of(config_class), key=_is_computed):  # once there is what they are computed from
-        name, key = field.name, f"{prefix}{field.name}"
+    fields = _computed_last(config_class)
+    for name, field in fields.items():
+        key = f"{prefix}{name}"
         if name in distrusted and name not in given:
             continue
         if "section" in field.metadata:
             value, problems = _check_section(field, given.get(name, {}), key, _below(distrusted, name))
-        elif _is_computed(field):
-            value, problems = _check_computed(field, given.get(name, ABSENT), key, valid)
+            valid |= {f"{name}.{each}": leaf for each, leaf in leaves(value) if f"{name}.{each}" not in distrusted}
         else:
-            value, problems = _check_value(field, given.get(name, default_of(field)), key)
+            if "computed" in field.metadata:
+                value, problems = _check_computed(field, given.get(name, ABSENT), key, valid)
+            else:
+                value, problems = _check_value(field, given.get(name, default_of(field)), key)
+            if value is not ABSENT and name not in distrusted:
+                valid[name] = value
         violations += problems
         if value is not ABSENT:
             values[name] = value
-            valid |= {each: leaf for each, leaf in leaves({name: value}) if each not in distrusted}
-    known = {field.name for field in fields_of(config_class)}
     violations += _broken_relations(config_class, valid, prefix, {violation.key for violation in violations})
-    violations += [unknown_key(config_class, key, given[key], prefix) for key in given if key not in known]
+    violations += [unknown_key(config_class, key, given[key], prefix) for key in given if key not in fields]
     return values, sorted(violations, key=lambda violation: place(config_class, violation.key[len(prefix) :]))
 
 
-def _is_computed(field: dataclasses.Field[Any]) -> bool:
-    return "computed" in field.metadata
+@once_a_class
+def _computed_last(config_class: type[Any]) -> dict[str, dataclasses.Field[Any]]:
+    """The fields by name; what is computed after all that it may be computed from."""
+    return {field.name: field for field in sorted(fields_of(config_class), key=lambda field: "computed" in field.metadata)}
 
 
 def _below(keys: frozenset[str], name: str) -> frozenset[str]:

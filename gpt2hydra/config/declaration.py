@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from gpt2hydra.config.fields import Relation, Rule
-from gpt2hydra.config.keys import field_at, fields_of, keys_of
+from gpt2hydra.config.keys import field_at, fields_of, keys_of, once_a_class
 from gpt2hydra.config.words import did_you_mean
 
 HYDRAS_WORDS = ("hydra", "defaults")
@@ -21,6 +21,7 @@ YAMLS_WORDS = ("yes", "no", "on", "off", "true", "false", "null")
 """Keys that YAML does not read as text."""
 
 
+@once_a_class
 def relations_of(config_class: type[Any]) -> tuple[Relation, ...]:
     """The relations of a class: those of its bases first. A class adds to them, it cannot lose one."""
     bases = reversed(config_class.__mro__)

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from typing import Any
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from gpt2hydra.config.errors import ABSENT
 
+T = TypeVar("T")
 
+
+def once_a_class(function: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
+    """``functools.cache`` for a function of a class; mypy does not take a class of dataclasses for hashable."""
+    cached: Any = functools.cache(function)
+    found: Callable[[type[Any]], T] = cached
+    return found
+
+
+@once_a_class
 def fields_of(config_class: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
     """The dataclass fields of a configuration class."""
     return dataclasses.fields(config_class)
@@ -60,11 +71,11 @@ def defaults_of(config_class: type[Any], prefix: str = "") -> Iterator[tuple[str
 
 
 def leaves(value: Any) -> Iterator[tuple[str, Any]]:
-    """``(dotted key, value)`` of every leaf of a section, which is an instance or the values of one."""
-    parts = (
-        value.items() if isinstance(value, Mapping) else ((each.name, getattr(value, each.name)) for each in fields_of(value))
-    )
-    for name, each in parts:
+    """``(dotted key, value)`` of every leaf of a section, which is an instance or the values of one; ABSENT has none."""
+    if value is ABSENT:
+        return
+    values = value if isinstance(value, Mapping) else {each.name: getattr(value, each.name) for each in fields_of(type(value))}
+    for name, each in values.items():
         if isinstance(each, Mapping) or dataclasses.is_dataclass(each):
             yield from ((f"{name}.{key}", leaf) for key, leaf in leaves(each))
         else:

@@ -8,10 +8,11 @@ beforehand: the allocator's fragmentation, workspaces of cuBLAS and kernels, the
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import GPT2Config
-from gpt2hydra.sizing.counts import ATTENTIONS, FUSED, parameters, product_weights
+from gpt2hydra.sizing.counts import ATTENTIONS, FUSED, Parameters, parameters, product_weights
 from gpt2hydra.sizing.step import Step, sdpa_kernel
 
 
@@ -93,6 +94,10 @@ class TrainingMemory:
 
     step: Step
 
+    @cached_property
+    def _parameters(self) -> Parameters:
+        return parameters(self.step.model)
+
     @property
     def moments(self) -> tuple[Moment, ...]:
         """In the order of a step."""
@@ -105,7 +110,7 @@ class TrainingMemory:
             self._update(),
         )
 
-    @property
+    @cached_property
     def peak(self) -> Moment:
         """The moment of most memory."""
         return max(self.moments, key=lambda moment: moment.total)
@@ -118,7 +123,7 @@ class TrainingMemory:
     @property
     def weights(self) -> int:
         """Weights: 4 bytes a parameter, 2 in pure bf16; of the device's own shard."""
-        return self._shard(parameters(self.step.model).total)
+        return self._shard(self._parameters.total)
 
     @property
     def gradients(self) -> int:
@@ -152,18 +157,18 @@ class TrainingMemory:
     @property
     def _whole(self) -> int:
         """Bytes of all parameters, or of all their gradients."""
-        return self.step.stream * parameters(self.step.model).total
+        return self.step.stream * self._parameters.total
 
     @property
     def _block(self) -> int:
         """Parameters of one block."""
         model = self.step.model
-        return (parameters(model).non_embedding - 2 * model.n_embd) // model.n_layer
+        return (self._parameters.non_embedding - 2 * model.n_embd) // model.n_layer
 
     @property
     def _rest(self) -> int:
         """Parameters outside the blocks, which FSDP gathers for the whole pass: embeddings and the last layer norm."""
-        return parameters(self.step.model).total - self.step.model.n_layer * self._block
+        return self._parameters.total - self.step.model.n_layer * self._block
 
     @property
     def gathered(self) -> int:
