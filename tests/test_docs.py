@@ -40,6 +40,7 @@ def furnished(run: CommandLine) -> CommandLine:
     (run.folder / "text").mkdir()
     for name in ("my.txt", "text/1.txt"):
         (run.folder / name).write_text("To be, or not to be. " * 300_000)
+    (run.folder / "prompts.txt").write_text("To be\nOr not\n")
     write_bpe(run.folder / "gpt2")
     (run.folder / "my_conf/model").mkdir(parents=True)
     (run.folder / "my_conf/model/tiny.yaml").write_text("n_layer: 2\n")

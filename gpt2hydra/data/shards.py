@@ -59,16 +59,20 @@ class Shard:
         thousand descriptors, and a file that shrank is noticed.
 
         Raises:
-            ConfigError: the file is not what it was.
+            Unreadable: the file is not what it was.
         """
         import numpy as np
 
         try:
             if self.file.stat().st_size != self.start + self.count * self.width:
-                raise ConfigError([Violation(str(self.file), rule="has changed its size since the run began")])
+                raise Unreadable([Violation(str(self.file), rule="has changed its size since the run began")])
             yield np.memmap(self.file, f"<u{self.width}", "r", self.start, (self.count,)).view(np.ndarray)
         except OSError as error:
-            raise ConfigError([Violation(str(self.file), rule=f"cannot be read any more: {error.strerror or error}")]) from None
+            raise Unreadable([Violation(str(self.file), rule=f"cannot be read any more: {error.strerror or error}")]) from None
+
+
+class Unreadable(ConfigError):
+    """Tokens cannot be read any more, or are none of the tokenizer's: found while a run reads them."""
 
 
 class NotTokens(Exception):

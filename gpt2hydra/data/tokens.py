@@ -10,7 +10,8 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.errors import Violation
+from gpt2hydra.data.shards import Unreadable
 
 Array = npt.NDArray[Any]
 """Token ids, (N,): uint16 or uint32."""
@@ -119,7 +120,7 @@ class Tokens:
                 for _, _, begin, end in pieces:
                     for place in (begin + np.flatnonzero(tokens[begin:end] >= self.limit)).tolist():
                         rule = f"holds {int(tokens[place]):,} as token {place:,}, and the tokenizer has {self.limit:,} symbols"
-                        raise ConfigError([Violation(str(getattr(source, "file", "the text")), rule=rule)])
+                        raise Unreadable([Violation(str(getattr(source, "file", "the text")), rule=rule)])
         raise AssertionError("no such token")
 
     def _pieces(self, start: int, length: int) -> Iterator[tuple[int, int, int, int]]:

@@ -11,6 +11,7 @@ if "OMP_WAIT_POLICY" not in os.environ:  # before PyTorch is imported, whose Ope
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.words import show
 from gpt2hydra.data import corpus, tokenizer
+from gpt2hydra.data.shards import Unreadable
 from gpt2hydra.inference.device import for_training, keep_freed_memory
 from gpt2hydra.inference.sampling import Sample
 from gpt2hydra.training import fabric as processes
@@ -287,6 +289,9 @@ class Run:
             raise Interrupted(self.signals.told) from None
         except BrokenPipeError:  # whoever read the output has gone
             raise
+        except Unreadable as error:  # a token file that changed, or holds what is no token
+            where = f"at step {loop.step:,} of {self.settings.max_steps:,}; {loop.saved_in_words()}"
+            raise Stopped([replace(each, rule=f"{each.rule}, {where}") for each in error.violations]) from None
         except (OSError, SafetensorError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             steps, where = self.settings.max_steps, seen_from_here(self.folder)

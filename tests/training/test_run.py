@@ -27,7 +27,7 @@ from gpt2hydra.cli.main import output_dir
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.data import corpus
-from gpt2hydra.data.order import whole_text
+from gpt2hydra.data.order import Order, whole_text
 from gpt2hydra.training import loop, loss_plot
 from gpt2hydra.training.evaluation import mean_loss
 from gpt2hydra.training.fabric import start
@@ -65,6 +65,26 @@ def test_another_shape_than_the_folders_is_refused_from_python_too(result: Resul
     with pytest.raises(ConfigError, match=r"model\.n_layer = 2\n    must be 1, as in init_from = "):
         train(tiny(f"init_from='{result.checkpoint}'", "model.n_layer=2"), tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_token_file_that_shrinks_stops_the_run_with_a_word(tmp_path: Path) -> None:
+    file = tmp_path / "train.bin"
+    file.write_bytes(bytes(2 * 5000))
+    config = tiny(f"data.path='{file}'", "training.max_steps=20")
+    starts = Order.starts
+
+    def shrinks(order: Order, step: int) -> Any:
+        if step == 7:
+            os.truncate(file, 2000)
+        return starts(order, step)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped) as stopped:
+        patch.setattr(Order, "starts", shrinks)
+        train(config, tmp_path / "run")
+    assert re.search(
+        rf"^Training was stopped\.\n\n{file}\n  has changed its size since the run began, at step \d+ of 20; ",
+        str(stopped.value),
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------- what it leaves
