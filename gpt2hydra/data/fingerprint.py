@@ -11,9 +11,9 @@ from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data import text, vocabulary
 
 BLOCK = 2**20
-BLOCKS = 64
-"""A file of more than 64 MiB is known by 64 blocks of 1 MiB, the first and the last among them, in equal distances: a terabyte
-is marked in the time of 64 MiB. A change that keeps the size and leaves all of these blocks as they were is not noticed."""
+BLOCKS = 16
+"""A file of more than 16 MiB is known by 16 blocks of 1 MiB, the first and the last among them, in equal distances: a terabyte
+is marked in the time of 16 MiB. A change that keeps the size and leaves all of these blocks as they were is not noticed."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,12 @@ def marks(config: TrainConfig) -> list[Mark]:
     Raises:
         OSError: a file cannot be read.
     """
-    return (
-        [mark(file) for file in _files(config)] if config.data.path is not None else [_reference(), *map(mark, _files(config))]
-    )
+    default = [_reference()] if config.data.path is None else []
+    return default + [mark(file) for file in _files(config)]
 
 
 def _files(config: TrainConfig) -> Iterator[Path]:
-    for path in (config.data.path, getattr(config.data, "validation_path", None)):
+    for path in (config.data.path, config.data.validation_path):
         if path is not None:
             yield from text.files(path)
     folder = Path(config.tokenizer.path or "").expanduser()
