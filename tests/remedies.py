@@ -79,8 +79,9 @@ class Outcome:
 
     @property
     def facts(self) -> Facts:
-        """``(key, value)`` of each violation."""
-        return frozenset((each["key"], str(each.get("value"))) for each in self.violations)
+        """``(key, what was typed, or the value)`` of each violation."""
+        typed = {each["key"]: each.get("source", {}).get("override") for each in self.violations}
+        return frozenset((each["key"], typed[each["key"]] or str(each.get("value"))) for each in self.violations)
 
 
 def dry_run(words: Sequence[str]) -> Outcome:
