@@ -122,6 +122,5 @@ WITHOUT_MIRROR = {
     "composition/hydra_errors.py",
     "composition/job.py",
     "composition/sources.py",
-    "sizing/plot.py",
 }
 """Rooms that are tested elsewhere alone. The list only gets shorter."""

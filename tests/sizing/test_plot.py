@@ -1,0 +1,58 @@
+"""The picture of the sizes: what it says, read off matplotlib's own objects."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+figures = pytest.importorskip("matplotlib.figure")
+
+import gpt2hydra  # noqa: E402
+from gpt2hydra import ConfigError  # noqa: E402
+from gpt2hydra.cli.size import plot  # noqa: E402
+from gpt2hydra.sizing.memory import PARTS  # noqa: E402
+from gpt2hydra.sizing.plan import Plan  # noqa: E402
+from gpt2hydra.sizing.plot import plot_sizes  # noqa: E402
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The figures that were saved."""
+    saved: list[Any] = []
+    monkeypatch.setattr(figures.Figure, "savefig", lambda figure, *_, **__: saved.append(figure))
+    return saved
+
+
+def test_each_size_says_whether_it_fits(drawn: list[Any], tmp_path: Path) -> None:
+    overrides = ["hardware=rtx_4090", "training.batch_size=8", "training.precision=bf16"]
+    plans = {name: Plan(gpt2hydra.compose("train", [*overrides, f"model={name}"])) for name in ("small", "xl")}
+    plot_sizes(plans, tmp_path / "sizes.png")
+    small, xl = (text.get_text() for text in drawn[0].axes[0].texts)
+    assert small.endswith(" GB, fits") and xl.endswith(" GB, does not fit")
+    assert [label.get_text() for label in drawn[0].axes[0].get_yticklabels()] == ["small\n124M", "xl\n1,558M"]
+
+
+def test_the_legend_keeps_the_order_of_the_parts_and_ends_with_the_device(drawn: list[Any], tmp_path: Path) -> None:
+    plot(["hardware=a100_40gb", "hardware.devices=4", "training.strategy=fsdp"], str(tmp_path / "sizes.png"))
+    (legend,) = drawn[0].legends
+    *parts, device = (text.get_text() for text in legend.get_texts())
+    assert parts == [part for part in PARTS if part in parts] and len(parts) > 3
+    assert device == "NVIDIA A100 40GB: 40.53 GB"
+    assert "on each of 4 devices (fsdp)" in drawn[0].axes[0].get_xlabel()
+
+
+def test_sizes_of_another_folder_are_drawn_too(drawn: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/tiny.yaml").write_text("n_layer: 2\nn_embd: 64\nn_head: 2\n")
+    plot([], str(tmp_path / "sizes.png"), str(tmp_path))
+    names = [label.get_text().partition("\n")[0] for label in drawn[0].axes[0].get_yticklabels()]
+    assert names == ["tiny", "small", "medium", "large", "xl"]
+
+
+def test_a_picture_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(figures.Figure, "savefig", full)
+    with pytest.raises(ConfigError, match="cannot be written: No space left on device"):
+        plot([], str(tmp_path / "sizes.png"))
