@@ -10,15 +10,13 @@ full composition.
 from __future__ import annotations
 
 import copy
-import functools
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hydra.conf import HydraConf
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.default_element import ResultDefault
@@ -41,6 +39,7 @@ from gpt2hydra.composition.hydra_internals import (
     search_path_of,
 )
 from gpt2hydra.composition.hydra_state import as_job, hydra_overrides, hydra_state, parse
+from gpt2hydra.composition.hydras_section import hydra_takes
 from gpt2hydra.composition.options import Options
 from gpt2hydra.composition.schema import (
     class_of_schema,
@@ -277,7 +276,7 @@ class Composer:
             self.loader.merged.clear()
             defaults = self.defaults(repository, [parse(text) for text in choices], prepend_hydra=False)
             config, files = self.merge(defaults.defaults, repository), self._merged_files()
-            if not _hydra_takes(OmegaConf.to_container(config.hydra, resolve=False)):
+            if not hydra_takes(OmegaConf.to_container(config.hydra, resolve=False)):
                 config, files = self.full(choices), self._files
         except Exception:  # the choice touches Hydra's own groups, or it is wrong: Hydra composes it, or says so
             config, files = self.full(choices), self._files
@@ -300,27 +299,3 @@ class Composer:
             self._kept.clear()
             self.options = Options(self.loader, self.config_name, self.options.searchpath)  # there may be other folders now
             self._surroundings = now
-
-
-def _hydra_takes(section: Any) -> bool:
-    """Whether the ``hydra:`` section of a file is fine without a look at plugins; where not, Hydra itself decides."""
-    return isinstance(section, Mapping) and not {"launcher", "sweeper"} & section.keys() and _fits(repr(section), section)
-
-
-_FITTING: dict[str, bool] = {}
-
-
-def _fits(key: str, section: Mapping[str, Any]) -> bool:
-    if key not in _FITTING:
-        try:
-            OmegaConf.merge(_hydras_schema(), section)
-            _FITTING[key] = True
-        except Exception:
-            _FITTING[key] = False
-    return _FITTING[key]
-
-
-@functools.cache
-def _hydras_schema() -> DictConfig:
-    schema: DictConfig = OmegaConf.structured(HydraConf)
-    return schema
