@@ -18,7 +18,11 @@ from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 from lightning_fabric.strategies.strategy import Strategy
 from torch.distributed.fsdp import fully_shard
 
-from gpt2hydra.config.run import TrainingConfig
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.fingerprint import decisive
+from gpt2hydra.config.keys import leaves
+from gpt2hydra.config.run import TrainConfig, TrainingConfig
+from gpt2hydra.config.words import show
 from gpt2hydra.training.model import WithLoss
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "bf16_pure": "bf16-true"}
@@ -58,6 +62,26 @@ def _shard(model: Any, mesh: Any) -> WithLoss:
         fully_shard(block, mesh=mesh["data_parallel"])
     fully_shard(model, mesh=mesh["data_parallel"], reshard_after_forward=True)  # an evaluation, too, leaves it as it was
     return model
+
+
+def see_that_all_agree(fabric: Fabric, config: TrainConfig) -> None:
+    """Before anything is computed together, which would hang or mix two runs.
+
+    Raises:
+        ConfigError: a process has another value of a key.
+    """
+    if fabric.world_size == 1:
+        return
+    mine = decisive(config) | {f"training.{key}": value for key, value in leaves(config.training)}
+    of_all: list[Any] = [None] * fabric.world_size
+    torch.distributed.all_gather_object(of_all, mine)
+    for key, value in of_all[0].items():
+        for rank, theirs in enumerate(of_all):
+            if theirs[key] != value:
+                rule = (
+                    f"is {show(value)} in process 0 and {show(theirs[key])} in process {rank}; all must run one configuration"
+                )
+                raise ConfigError([Violation(key, mine[key], rule)])
 
 
 def accumulating(fabric: Fabric, model: Any, more: bool) -> AbstractContextManager[None]:

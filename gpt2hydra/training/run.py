@@ -22,10 +22,7 @@ from safetensors import SafetensorError
 from gpt2hydra.checkpoint import folder as checkpoint
 from gpt2hydra.checkpoint import initial, kept, state
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.config.fingerprint import decisive
-from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.config.words import show
 from gpt2hydra.data import corpus, tokenizer
 from gpt2hydra.data.shards import Unreadable
 from gpt2hydra.inference.device import for_training, keep_freed_memory
@@ -77,29 +74,9 @@ def train(
     check_space(config, folder, "output_dir")
     fabric = processes.start(config.training, device)
     folder = Path(fabric.broadcast(str(folder)))
-    _see_that_processes_agree(fabric, config)
+    processes.see_that_all_agree(fabric, config)
     with Signals(quiet=not fabric.is_global_zero) as signals:
         return Run(config, folder, set_by, fabric, signals, resumes=resume_from is not None)()
-
-
-def _see_that_processes_agree(fabric: Fabric, config: TrainConfig) -> None:
-    """Before anything is computed together, which would hang or mix two runs.
-
-    Raises:
-        ConfigError: a process has another value of a key.
-    """
-    if fabric.world_size == 1:
-        return
-    mine = decisive(config) | {f"training.{key}": value for key, value in leaves(config.training)}
-    of_all: list[Any] = [None] * fabric.world_size
-    torch.distributed.all_gather_object(of_all, mine)
-    for key, value in of_all[0].items():
-        for rank, theirs in enumerate(of_all):
-            if theirs[key] != value:
-                rule = (
-                    f"is {show(value)} in process 0 and {show(theirs[key])} in process {rank}; all must run one configuration"
-                )
-                raise ConfigError([Violation(key, mine[key], rule)])
 
 
 class Run:
