@@ -10,7 +10,9 @@ from hypothesis import settings
 from gpt2hydra.sizing import device
 from tests.command_line import CommandLine
 
-settings.register_profile("thorough", max_examples=3000)
+settings.register_profile("any speed", deadline=None)
+settings.register_profile("thorough", max_examples=3000, deadline=None)
+settings.load_profile("any speed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

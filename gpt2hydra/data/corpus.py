@@ -154,7 +154,10 @@ def _content_problem(file: Path, limit: int) -> str:
         highest = shards.highest(shards.recognise(file))
     except shards.NotTokens as why:
         return str(why)
-    return "" if highest < limit else f"holds token {highest:,}, and the tokenizer has {limit:,} symbols"
+    if highest < limit:
+        return ""
+    hint = "; GPT-2's tokens need tokenizer=gpt2" if limit < highest < VOCABULARIES["gpt2"] else ""
+    return f"holds token {highest:,}, and the tokenizer has {limit:,} symbols{hint}"
 
 
 def _length_problems(config: TrainConfig) -> list[Violation]:

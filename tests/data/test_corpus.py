@@ -323,6 +323,9 @@ def test_tokens_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
     write_tokens(tmp_path / "a.bin", [*range(100), 257])
     said = "holds token 257, and the tokenizer has 257 symbols"
     assert problems(configured(tmp_path / "a.bin")) == [("data.path", said, "")]
+    write_tokens(tmp_path / "a.bin", [*range(100), 50256])
+    said = "holds token 50,256, and the tokenizer has 257 symbols; GPT-2's tokens need tokenizer=gpt2"
+    assert problems(configured(tmp_path / "a.bin")) == [("data.path", said, "")]
     write_tokens(tmp_path / "a.bin", [*range(100), 256])
     assert problems(configured(tmp_path / "a.bin")) == []
 
