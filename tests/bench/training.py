@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 import os
 import pickle
@@ -191,20 +192,28 @@ def memory(folder: Path) -> None:
         *(f"model.{name}_pdrop=0" for name in ("resid", "embd", "attn")),
     ]
 
-    def resident(name: str, overrides: Sequence[str]) -> int:
-        command = [sys.executable, str(REPOSITORY / "train.py"), *shared, *overrides, f"hydra.run.dir={folder / name}"]
+    number = itertools.count()
+
+    def resident(overrides: Sequence[str]) -> int:
+        command = [
+            sys.executable,
+            str(REPOSITORY / "train.py"),
+            *shared,
+            *overrides,
+            f"hydra.run.dir={folder / f'memory-{next(number)}'}",
+        ]
         return run(command, folder, PYTHONPATH=str(REPOSITORY))[1]
 
     smallest = [
         f"model.{key}={value}" for key, value in {"vocab_size": 257, "n_positions": 8, "n_embd": 8, "n_layer": 1}.items()
     ]
-    libraries = resident("smallest", [*smallest, "model.n_head=1", "training.batch_size=1"])
+    libraries = resident([*smallest, "model.n_head=1", "training.batch_size=1"])
     print(f"\nresident memory: Python and libraries, as of a run of the smallest model, {gigabytes(libraries)}")
     print(f"  {'':<24} {'measured':>12} {'predicted':>12} {'ratio':>8}")
     for name, overrides in MEMORIES.items():
         config = gpt2hydra.compose("train", [*shared, *overrides])
         predicted = step_memory(config, Device.of(config.hardware, config.training)).total
-        measured = resident(name.replace(" ", "-"), overrides) - libraries
+        measured = resident(overrides) - libraries
         print(f"  {name:<24} {gigabytes(measured):>12} {gigabytes(predicted):>12} {measured / predicted:>8.2f}", flush=True)
 
 
