@@ -11,6 +11,7 @@ from functools import partial
 from importlib import resources
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from gpt2hydra.composition.gate import config_class_of
@@ -44,7 +45,8 @@ Values, as key=value; ${{other.key}} refers to another:
 
 GROUPS = """
 Groups, of each one option, as group=option; the files are in conf/:
-$APP_CONFIG_GROUPS"""
+{groups}
+"""
 
 
 def use_our_help(config: DictConfig, words: Sequence[str] = ()) -> None:
@@ -82,16 +84,24 @@ def _check(root: type[Checked], words: Sequence[str]) -> None:
 
 
 def _template(words: Sequence[str], *, _root_: DictConfig) -> str:
-    """A text in which Hydra replaces ``$APP_CONFIG_GROUPS``."""
+    """The text, in which Hydra takes a ``$`` for a name of its own."""
     root = config_class_of(_root_)
     if words and "all" not in words:
         fields = "\n".join(line for word in words for line in _lines(_root_, word))
         return fields.strip("\n").replace("$", "$$") + "\n"
-    groups = GROUPS if any(not group.startswith("hydra/") for group in _root_.hydra.runtime.choices) else ""
+    groups = _groups(_root_)
     whole = bool(words) or not root.OFTEN_SET
     fields = "\n".join(_section(root, _root_, "") if whole else (_told(_root_, key, brief=True) for key in often_set(root)))
     text = (WHOLE if whole else SHORT).format(header=_root_.hydra.help.header, groups=groups, fields=fields, more=_more(root))
-    return text.replace("$", "$$").replace("$$APP_CONFIG_GROUPS", "$APP_CONFIG_GROUPS")
+    return text.replace("$", "$$")
+
+
+def _groups(config: DictConfig) -> str:
+    """The groups of the defaults list with their options; what another program could list is not told."""
+    loader = GlobalHydra.instance().config_loader()
+    groups = sorted(group for group in config.hydra.runtime.choices if not group.startswith("hydra/"))
+    lines = (f"{group}: {', '.join(loader.get_group_options(group.partition('@')[0]))}" for group in groups)
+    return GROUPS.format(groups="\n".join(lines)) if groups else ""
 
 
 def _more(root: type[Checked]) -> str:
