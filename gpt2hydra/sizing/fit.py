@@ -54,7 +54,7 @@ def step_memory(config: TrainConfig, device: Device) -> TrainingMemory:
     )
 
 
-def largest_batch(config: TrainConfig, device: Device) -> int | None:
+def largest_batch(config: TrainConfig, device: Device, at_most: int = LARGEST_BATCH) -> int | None:
     """The largest ``training.batch_size`` whose predicted peak fits; 0 if none does, None if the memory is not known.
 
     With several devices it is one whose sequences divide among them.
@@ -62,7 +62,7 @@ def largest_batch(config: TrainConfig, device: Device) -> int | None:
     usable = device.usable
     if usable is None:
         return None
-    batches = range(1, LARGEST_BATCH + 1)  # the peak grows with them
+    batches = range(1, at_most + 1)  # the peak grows with them
     largest = bisect.bisect_right(batches, usable, key=lambda batch: peak_of_batch(config, device, batch))
     return largest - largest % (device.count // math.gcd(device.count, config.training.gradient_accumulation_steps))
 
@@ -135,7 +135,7 @@ def _remedies(config: TrainConfig, device: Device) -> Iterator[tuple[str, str]]:
             continue
         tried.append(changes)
         changed = _with(config, **changes)
-        batch = min(largest_batch(changed, device) or 0, training.batch_size)
+        batch = largest_batch(changed, device, training.batch_size)
         if not batch:
             continue
         overrides = [f"training.{name}={show(value)}" for name, value in changes.items()]
