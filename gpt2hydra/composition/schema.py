@@ -25,7 +25,7 @@ from gpt2hydra.config.keys import default_of, fields_of
 from gpt2hydra.config.run import GenerateConfig, HardwareConfig, TokenizerConfig, TrainConfig
 
 ROOTS: dict[str, type[Checked]] = {"train_schema": TrainConfig, "generate_schema": GenerateConfig}
-"""Name in a defaults list → the class that its config becomes; of two classes with one name, the first."""
+"""Name in a defaults list → the class that its config becomes; see :func:`register` for two classes with one name."""
 
 GROUPS: dict[str, type[Checked]] = {"model": GPT2Config, "tokenizer": TokenizerConfig, "hardware": HardwareConfig}
 """Folder of ``conf/`` → what its files hold. Any application may list them, as ``gpt2/model@encoder: small``."""
@@ -129,12 +129,15 @@ def _lenient(formula: Callable[..., Any]) -> Callable[..., Any]:
 def register(config_class: type[Checked], config_name: str) -> None:
     """Make ``config_class`` what the primary config ``config_name`` becomes: its schema is ``<config_name>_schema``.
 
+    ``train`` and ``generate`` alone stay ours; of others the newest counts, as where a notebook declares a class again.
+
     Raises:
         TypeError: the class is declared wrongly.
     """
     check_declaration(config_class)
     name = f"{config_name}_schema"
-    ROOTS.setdefault(name, config_class)
+    if ROOTS.get(name) not in (TrainConfig, GenerateConfig):
+        ROOTS[name] = config_class
     names = _NAMES.setdefault(config_class, [])
     if name not in names:
         names.append(name)

@@ -234,6 +234,7 @@ def test_a_mistake_in_its_classes_is_told_at_import(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.thorough  # mypy reads PyTorch's types too
 def test_mypy_agrees(package: Path) -> None:
     pytest.importorskip("mypy")
     done = python(package, package.parent, "-m", "mypy", "--strict", "--no-incremental", "own_app")

@@ -1,13 +1,16 @@
 """The schema in Hydra, and the gate behind it, as another application uses them."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hydra import compose
 from omegaconf import OmegaConf
 
-from gpt2hydra import ConfigError, GPT2Config, instantiate, register_configs
+from gpt2hydra import ConfigError, GPT2Config, TrainConfig, instantiate, register_configs
+from gpt2hydra.composition import schema
 from gpt2hydra.composition.schema import schema_of
+from gpt2hydra.fields import Checked, integer
 from tests.hydra_api import hydra_in
 
 
@@ -44,3 +47,22 @@ def test_the_schema_computes_n_inner_from_what_was_composed() -> None:
     schema = OmegaConf.structured(schema_of(GPT2Config))
     schema.n_embd = 640
     assert schema.n_inner == 2560
+
+
+def test_of_two_classes_with_one_name_the_newest_counts_but_train_stays_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    roots = dict(schema.ROOTS)
+    monkeypatch.setattr(schema, "ROOTS", roots)
+    monkeypatch.setattr(schema, "_NAMES", {})
+
+    @dataclass(frozen=True)
+    class Before(Checked):
+        width: int = integer(1, "first declaration", at_most=9)
+
+    @dataclass(frozen=True)
+    class After(Checked):
+        width: int = integer(2, "as a notebook declares it again", at_most=9)
+
+    for config_class in (Before, After):
+        schema.register(config_class, "twice_declared")
+        schema.register(config_class, "train")
+    assert (roots["twice_declared_schema"], roots["train_schema"]) == (After, TrainConfig)

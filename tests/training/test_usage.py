@@ -36,9 +36,9 @@ def test_memory_is_counted_from_the_start_of_the_watch() -> None:
         pytest.skip("this system does not tell")
     resource = pytest.importorskip("resource")
     highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # of this process, other tests included
-    kept = torch.ones(highest // 4)  # so that a new highest point is reached, whatever is in memory now
+    kept = torch.ones(highest // 4)  # a new highest point, as long as something else is in memory too
     after = watch.usage(CONFIG, None, 1).peak_memory_bytes
-    assert after is not None and after > 0.9 * highest
+    assert after is not None and 0.5 * highest < after < 1.1 * highest
     assert kept[0] == 1
 
 
