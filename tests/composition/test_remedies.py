@@ -99,7 +99,7 @@ def test_an_override_does_not_cure_a_key_that_stands_in_a_file(tmp_path: Path) -
     assert {each.key: each.suggestion for each in caught.value.violations} == {"model.n_hed": "", "dry_run": "dry_run=false"}
 
 
-@pytest.mark.parametrize("lists", [pytest.param(12, id="few"), pytest.param(2000, id="many", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("lists", [pytest.param(12, id="few"), pytest.param(200, id="many", marks=pytest.mark.thorough)])
 def test_random_remedies_pasted_into_bash_cure_what_they_name(lists: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPT2HYDRA_ERRORS", "json")
     assert list(failures(lists, seed=0)) == []
