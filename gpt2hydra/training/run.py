@@ -245,7 +245,7 @@ class Run:
         untrained = dict(progress.table.validation()).get(0)
         drawn = self._sample(loop)
         if drawn:
-            tell(headed(drawn))
+            tell(f"\n{headed(drawn)}")
             self.tracker.sample(loop.step, drawn.text)
         if untrained is not None and final >= untrained:
             remedy = Violation("", remedy={"training.learning_rate": float(f"{self.settings.learning_rate / 3:.1g}")})

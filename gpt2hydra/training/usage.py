@@ -36,7 +36,8 @@ class Usage:
         if self.peak_memory_bytes is None:
             return f"{speed}{used}"
         return (
-            f"{speed}{used}; {gigabytes(self.peak_memory_bytes)} of memory, predicted {gigabytes(self.predicted_memory_bytes)}"
+            f"{speed}{used}; {gigabytes(self.peak_memory_bytes)} of memory "
+            f"(predicted for tensors: {gigabytes(self.predicted_memory_bytes)})"
         )
 
 

@@ -44,6 +44,6 @@ def test_memory_is_counted_from_the_start_of_the_watch() -> None:
 
 def test_what_is_said_of_it() -> None:
     assert str(Usage(1234.5, 0.4567, 2_000_000_000, 1_500_000_000)) == (
-        "1,234 tokens/s, 45.7% of the device's peak (MFU); 2.00 GB of memory, predicted 1.50 GB"
+        "1,234 tokens/s, 45.7% of the device's peak (MFU); 2.00 GB of memory (predicted for tensors: 1.50 GB)"
     )
     assert str(Usage(1234.5, None, None, 1)) == "1,234 tokens/s"
