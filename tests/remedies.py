@@ -34,8 +34,9 @@ OPTIONS = ("large", "lrage", "small,medium", "gpt2", "bytes", "null", "h100", "q
 
 
 def random_command(rng: random.Random) -> list[str]:
-    """One to four overrides, most of them wrong."""
-    return [_random_override(rng) for _ in range(rng.randint(1, 4))]
+    """One to four overrides, most of them wrong; one of a key, since a person replaces all of it by what is to be typed."""
+    overrides = [_random_override(rng) for _ in range(rng.randint(1, 4))]
+    return list({each.lstrip("+~").partition("=")[0]: each for each in overrides}.values())
 
 
 def _random_override(rng: random.Random) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,27 @@ def see_that_all_agree(fabric: Fabric, config: TrainConfig) -> None:
                     f"is {show(value)} in process 0 and {show(theirs[key])} in process {rank}; all must run one configuration"
                 )
                 raise ConfigError([Violation(key, mine[key], rule)])
+
+
+@contextmanager
+def leaving(fabric: Fabric) -> Iterator[None]:
+    """Within, a run of several processes. Once all have come to its end together, none waits for another any more.
+
+    A process that ended with the group still open was aborted now and then, by threads that nobody had joined. After an
+    error the others may be anywhere, so the group is left to die with the process.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:  # all were told to stop, after the same step
+        _close(fabric)
+        raise
+    _close(fabric)
+
+
+def _close(fabric: Fabric) -> None:
+    if fabric.world_size > 1:
+        fabric.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def accumulating(fabric: Fabric, model: Any, more: bool) -> AbstractContextManager[None]:

@@ -75,7 +75,7 @@ def train(
     fabric = processes.start(config.training, device)
     folder = Path(fabric.broadcast(str(folder)))
     processes.see_that_all_agree(fabric, config)
-    with Signals(quiet=not fabric.is_global_zero) as signals:
+    with Signals(quiet=not fabric.is_global_zero) as signals, processes.leaving(fabric):
         return Run(config, folder, set_by, fabric, signals, resumes=resume_from is not None)()
 
 

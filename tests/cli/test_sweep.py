@@ -9,6 +9,7 @@ import pytest
 
 import gpt2hydra
 from gpt2hydra.cli.main import output_dir
+from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.training import record
 from gpt2hydra.training.record import recording
 from gpt2hydra.training.runs import Comparison
@@ -203,9 +204,10 @@ def test_a_point_that_runs_elsewhere_stops_the_sweep_before_it_begins(run: Comma
     ],
 )
 def test_launchers_that_start_all_points_at_once_leave_finished_ones_as_they_are(
-    run: CommandLine, launcher: list[str], module: str
+    run: CommandLine, launcher: list[str], module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip(f"hydra_plugins.{module}")
+    monkeypatch.setenv("PYTHONPATH", str(CONF_DIR.parent))  # where another process finds the function below
     run(*POINTS, *launcher, job=job(broken=(6,)))
     assert [row.state for row in Comparison.below(run.folder / "s").rows] == ["finished"] * 3 + ["failed at 20"]
     before = everything(run.folder / "s/0")
