@@ -65,13 +65,20 @@ def warn_of_memory(config: Checked) -> None:
         sys.stderr.write("".join(f"{warning}\n\n" for warning in warnings(on_this_machine(config))))
 
 
+def _problems_of_start(config: TrainConfig) -> list[Violation]:
+    if config.init_from is None:
+        return []
+    from gpt2hydra.checkpoint import initial
+
+    return initial.problems(config)
+
+
 def machine_problems(config: Checked) -> list[Violation]:
     """What is wrong with the files that a valid config names: the text, the tokenizer, the checkpoint."""
     if isinstance(config, TrainConfig):
-        from gpt2hydra.checkpoint import initial
         from gpt2hydra.data import corpus
 
-        return initial.problems(config) or corpus.problems(config)
+        return _problems_of_start(config) or corpus.problems(config)
     if isinstance(config, GenerateConfig):
         from gpt2hydra.checkpoint import folder as checkpoint
         from gpt2hydra.inference import prompts

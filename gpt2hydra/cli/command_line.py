@@ -15,7 +15,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from gpt2hydra.checkpoint import initial
 from gpt2hydra.cli.application import Application
 from gpt2hydra.cli.before_start import machine_problems
 from gpt2hydra.cli.exit import program
@@ -43,7 +42,9 @@ class CommandLine:
             self.config_class or TrainConfig,
             sweep=bool(self.arguments.multirun or self.arguments.shell_completion),
         )
-        if any(text.startswith(f"{initial.KEY}=") for text in self.arguments.overrides):
+        if any(text.startswith("init_from=") for text in self.arguments.overrides):
+            from gpt2hydra.checkpoint import initial  # the rooms of checkpoints are not needed where none is named
+
             self.arguments.overrides = initial.with_folder(self.arguments.overrides)
 
     def _parse(self) -> Namespace:
