@@ -1,21 +1,15 @@
 """Composing fast gives what Hydra gives, and leaves Hydra as it was."""
 
-import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra import compose as hydra_compose
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.version import VersionBase
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf.errors import OmegaConfBaseException
 
-import gpt2hydra
-from gpt2hydra import GPT2Config, TrainConfig
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.gate import instantiate
 from gpt2hydra.composition.schema import register_schemas
@@ -102,54 +96,3 @@ def test_values_are_taken_back_after_each_composition(composer: Composer) -> Non
     with pytest.raises(ConfigError):
         composer.instantiate(["model=large", "model.n_head=7"])
     assert composer.instantiate(["model=large"]) == before
-
-
-def test_n_inner_follows_the_width_as_composed() -> None:
-    assert gpt2hydra.compose("train", ["model=large", "model.n_embd=640"]).model.n_inner == 2560
-
-
-@pytest.mark.parametrize("name", ["small", "medium", "large", "xl"])
-def test_presets_from_python_equal_those_from_hydra(name: str) -> None:
-    assert gpt2hydra.compose("train", [f"model={name}"]).model == GPT2Config.preset(name)
-
-
-def test_every_option_of_every_group_composes() -> None:
-    for group in ("model", "tokenizer", "hardware", "experiment"):
-        for file in (CONF_DIR / group).glob("*.yaml"):
-            config = gpt2hydra.compose("train", [f"{group}={file.stem}"])
-            assert isinstance(config, TrainConfig)
-
-
-def test_changed_files_are_read_again(tmp_path: Path) -> None:
-    (tmp_path / "train.yaml").write_text("defaults: [train_schema, {model: tiny}, _self_]\n")
-    (tmp_path / "model").mkdir()
-    size = tmp_path / "model" / "tiny.yaml"
-    size.write_text("n_layer: 2\n")
-    assert gpt2hydra.compose("train", config_dir=tmp_path).model.n_layer == 2
-    size.write_text("n_layer: 33\n")
-    assert gpt2hydra.compose("train", config_dir=tmp_path).model.n_layer == 33
-
-
-def test_the_callers_hydra_state_stays_as_it_was() -> None:
-    with hydra_in(CONF_DIR, "mine"):
-        before = GlobalHydra.instance().hydra, VersionBase.instance().getbase(), HydraConfig.instance().cfg
-        gpt2hydra.compose("train", ["model=medium"])
-        with pytest.raises(ConfigError):
-            gpt2hydra.compose("train", ["model=nonesuch"])
-        assert (GlobalHydra.instance().hydra, VersionBase.instance().getbase(), HydraConfig.instance().cfg) == before
-
-
-def test_composing_from_many_threads() -> None:
-    found: dict[int, Any] = {}
-
-    def work(number: int) -> None:
-        found[number] = gpt2hydra.compose("train", [f"training.seed={number}", f"model={['small', 'xl'][number % 2]}"])
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert {number: (config.training.seed, config.model.n_layer) for number, config in found.items()} == {
-        number: (number, [12, 48][number % 2]) for number in range(20)
-    }

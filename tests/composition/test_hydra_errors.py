@@ -1,0 +1,74 @@
+"""Errors of Hydra, OmegaConf and YAML in the words of a report."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from gpt2hydra.composition.hydra_errors import as_it_came, file_error, grammar, making, no_override, resolving
+from gpt2hydra.composition.hydra_state import parse
+from gpt2hydra.config.errors import ConfigError, Violation
+
+
+def test_an_argument_that_is_no_override() -> None:
+    told = no_override("large")
+    assert (told.key, told.rule) == ("large", "is not an override, which is KEY=VALUE, or ~KEY to delete")
+    assert no_override("--model").rule.endswith("; options of Hydra stand by themselves, see --hydra-help")
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        pytest.param("data.path=a&b", "has a sign that Hydra needs in quotes: &", id="sign"),
+        pytest.param("data.path=(", "is not an override that Hydra can read", id="parenthesis"),
+    ],
+)
+def test_what_hydras_grammar_cannot_read(override: str, told: str) -> None:
+    with pytest.raises(Exception) as caught:
+        parse(override)
+    assert grammar(caught.value).startswith(told)
+
+
+def test_a_number_of_too_many_digits() -> None:
+    assert grammar(ValueError("Exceeds the limit (4300 digits) for integer string conversion")) == "has too many digits"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        pytest.param("a: [\n", "is not YAML: ", id="bracket"),
+        pytest.param("a:\n\tb: 1\n", "has a tab in its indentation; YAML takes spaces only", id="tab"),
+    ],
+)
+def test_a_file_that_is_not_yaml_is_told_with_its_line(
+    content: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.yaml").write_text(content)
+    with pytest.raises(Exception) as caught:
+        OmegaConf.load("x.yaml")
+    violation = file_error(caught.value)
+    assert violation.key == "x.yaml:2" and violation.rule.startswith(told)
+
+
+def test_a_reference_that_leads_nowhere_is_a_violation_of_its_key() -> None:
+    with pytest.raises(ConfigError) as caught, resolving("hydra.run.dir", "${nope}"):
+        raise KeyError("Interpolation key 'nope' not found\nand more")
+    (violation,) = caught.value.violations
+    assert (violation.key, violation.value) == ("hydra.run.dir", "${nope}")
+    assert violation.rule.startswith("cannot be resolved: ") and "\n" not in violation.rule
+
+
+def test_what_cannot_be_made_is_told_by_its_cause_and_a_refusal_stays_one() -> None:
+    with pytest.raises(ConfigError) as caught, making("hydra.callbacks", "cannot be made"):
+        raise RuntimeError("outer") from ImportError("no module named nosuch")
+    assert caught.value.violations == (Violation("hydra.callbacks", rule="cannot be made: no module named nosuch"),)
+    refusal = ConfigError([Violation("model.n_head", 7, "must divide")])
+    with pytest.raises(ConfigError) as kept, making("hydra.callbacks", "cannot be made"):
+        raise refusal
+    assert kept.value is refusal
+
+
+def test_an_error_without_better_words_keeps_its_own() -> None:
+    assert as_it_came(RuntimeError("one\n\n two\nthree\nfour")).rule == "one; two; three"
+    assert as_it_came(RuntimeError()).rule == "RuntimeError"

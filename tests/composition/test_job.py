@@ -1,0 +1,27 @@
+"""The job that runs: its config, and who set each value of it."""
+
+from typing import Any
+
+from gpt2hydra import TrainConfig
+from gpt2hydra.composition.job import JOB, job, set_by
+from tests.command_line import CommandLine
+
+
+def test_the_running_job_knows_who_set_its_values(run: CommandLine) -> None:
+    told: list[Any] = []
+    run("model.n_head=6", job=lambda config: told.append(set_by(config)))
+    in_force = told[0]["model.n_head"][0]
+    assert (in_force["value"], in_force["source"]) == (6, {"kind": "command line", "override": "model.n_head=6"})
+
+
+def test_any_other_config_has_nobody(run: CommandLine) -> None:
+    told: list[Any] = []
+    run(job=lambda config: told.append(set_by(TrainConfig())))
+    assert told == [None]
+
+
+def test_a_job_is_known_within_alone() -> None:
+    config = TrainConfig()
+    with job(config) as known:
+        assert known is JOB.get() is config
+    assert JOB.get() is None
