@@ -13,7 +13,7 @@ from gpt2hydra.training.record import recording
 
 def save(run: Path, step: int, validation_loss: float | None = None) -> None:
     """A whole checkpoint of a step."""
-    with whole.appears(kept.place(run, step)) as folder:
+    with whole.written_whole(kept.place(run, step)) as folder:
         whole.write_json(folder / kept.RUN, {"step": step, "validation_loss": validation_loss})
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gpt2hydra.checkpoint import kept
 from gpt2hydra.checkpoint import tensors as weights
 from gpt2hydra.checkpoint.huggingface import LARGEST_CONFIG, from_hf, to_hf
-from gpt2hydra.checkpoint.whole import appears, write_json
+from gpt2hydra.checkpoint.whole import write_json, written_whole
 from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
 from gpt2hydra.config.fingerprint import fingerprints
 from gpt2hydra.config.gpt2 import GPT2Config
@@ -63,7 +63,7 @@ def save(
         "config": config.to_dict(),
         "fingerprints": fingerprints(config),
     }
-    with appears(folder) as unfinished:
+    with written_whole(folder) as unfinished:
         write_json(unfinished / "config.json", to_hf(config.model, end_of_text))
         write_json(unfinished / "generation_config.json", {"bos_token_id": end_of_text, "eos_token_id": end_of_text})
         write_json(unfinished / kept.RUN, run)

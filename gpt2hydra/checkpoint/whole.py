@@ -33,7 +33,7 @@ UNFINISHED, REPLACED, RETIRED = "unfinished", "replaced", "retired"
 
 
 @contextmanager
-def appears(folder: Path) -> Iterator[Path]:
+def written_whole(folder: Path) -> Iterator[Path]:
     """A folder to fill, which takes the name ``folder`` once all of it has reached the disk; nothing stays if not."""
     unfinished, replaced = _hidden(folder, UNFINISHED), _hidden(folder, REPLACED)
     put_right(folder.parent, folder.name)

@@ -55,7 +55,7 @@ def instantiate(config: DictConfig, config_class: type[Checked] | None = None) -
 
 
 def examine(
-    config: DictConfig, config_class: type[Checked], distrusted: frozenset[str] = frozenset()
+    config: DictConfig, config_class: type[Checked], known_wrong: frozenset[str] = frozenset()
 ) -> tuple[dict[str, Any], list[Violation]]:
     """Resolve ``config`` and check it: the values, and every violation in the schema's order."""
     try:
@@ -70,10 +70,10 @@ def examine(
             del broken[path]  # it follows from what is named already
     if class_of_schema(config) is config_class:  # composed, so that nothing is absent unless it was deleted
         for field in fields_of(config_class):
-            if field.name not in given and field.name not in distrusted:
+            if field.name not in given and field.name not in known_wrong:
                 broken[field.name] = Violation(field.name, rule=CANNOT_BE_DELETED)
-    values, violations = check(config_class, _without_absent(given), distrusted=distrusted | frozenset(broken))
-    return values, in_order(config_class, _causes(config, [*violations, *broken.values()], distrusted))
+    values, violations = check(config_class, _without_absent(given), known_wrong=known_wrong | frozenset(broken))
+    return values, in_order(config_class, _causes(config, [*violations, *broken.values()], known_wrong))
 
 
 def set_by_hand(overrides: Iterable[Override], config_class: type[Checked]) -> list[Violation]:

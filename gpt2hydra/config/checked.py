@@ -117,13 +117,13 @@ def _with_sections(config_class: type[Checked], values: Mapping[str, Any]) -> di
 
 
 def check(
-    config_class: type[Checked], given: Mapping[str, Any], prefix: str = "", *, distrusted: frozenset[str] = frozenset()
+    config_class: type[Checked], given: Mapping[str, Any], prefix: str = "", *, known_wrong: frozenset[str] = frozenset()
 ) -> tuple[dict[str, Any], list[Violation]]:
     """Check ``given``, completed by defaults, against every rule of ``config_class``.
 
     Args:
         prefix: what stands before each key in a message, for example ``"model."``.
-        distrusted: dotted keys (without prefix) that are already known to be wrong; relations over them are not tried.
+        known_wrong: dotted keys (without prefix) that are already known to be wrong; relations over them are not tried.
 
     Returns:
         The values as the class stores them, and all violations in the order of the fields.
@@ -134,17 +134,17 @@ def check(
     fields = _computed_last(config_class)
     for name, field in fields.items():
         key = f"{prefix}{name}"
-        if name in distrusted and name not in given:
+        if name in known_wrong and name not in given:
             continue
         if "section" in field.metadata:
-            value, problems = _check_section(field, given.get(name, {}), key, _below(distrusted, name))
-            valid |= {f"{name}.{each}": leaf for each, leaf in leaves(value) if f"{name}.{each}" not in distrusted}
+            value, problems = _check_section(field, given.get(name, {}), key, _below(known_wrong, name))
+            valid |= {f"{name}.{each}": leaf for each, leaf in leaves(value) if f"{name}.{each}" not in known_wrong}
         else:
             if "computed" in field.metadata:
                 value, problems = _check_computed(field, given.get(name, ABSENT), key, valid)
             else:
                 value, problems = _check_value(field, given.get(name, default_of(field)), key)
-            if value is not ABSENT and name not in distrusted:
+            if value is not ABSENT and name not in known_wrong:
                 valid[name] = value
         violations += problems
         if value is not ABSENT:
@@ -177,13 +177,13 @@ def _check_value(field: dataclasses.Field[Any], value: Any, key: str) -> tuple[A
 
 
 def _check_section(
-    field: dataclasses.Field[Any], value: Any, key: str, distrusted: frozenset[str]
+    field: dataclasses.Field[Any], value: Any, key: str, known_wrong: frozenset[str]
 ) -> tuple[Any, list[Violation]]:
     nested = field.metadata["section"]
     if isinstance(value, nested):
         return value, []
     if isinstance(value, Mapping):
-        return check(nested, value, f"{key}.", distrusted=distrusted)
+        return check(nested, value, f"{key}.", known_wrong=known_wrong)
     return ABSENT, [Violation(key, value, f"must be a section with the keys of {nested.__name__}, not {kind_of(value)}")]
 
 

@@ -38,7 +38,7 @@ def test_a_checkpoint_that_is_not_there_suggests_the_newest_run(tmp_path: Path, 
 
 def test_of_a_run_the_best_checkpoint_is_taken_and_named(tmp_path: Path) -> None:
     for step, loss in ((10, 2.5), (20, 2.25), (30, 2.75)):
-        with whole.appears(kept.place(tmp_path / "run", step)) as folder:
+        with whole.written_whole(kept.place(tmp_path / "run", step)) as folder:
             write_checkpoint(folder)
             (folder / kept.RUN).write_text(json.dumps({"step": step, "validation_loss": loss}))
     best = tmp_path / "run/checkpoints/step-000020"

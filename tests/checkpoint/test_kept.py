@@ -13,7 +13,7 @@ from tests.checkpoints import write_checkpoint
 def keep(run: Path, step: int, loss: float | None = None) -> Kept:
     """A checkpoint of a run, without weights."""
     folder = kept.place(run, step)
-    with whole.appears(folder) as unfinished:
+    with whole.written_whole(folder) as unfinished:
         (unfinished / kept.RUN).write_text(json.dumps({"step": step, "validation_loss": loss, "config": {"dry_run": False}}))
     return Kept(folder, step, loss)
 
@@ -89,7 +89,7 @@ def test_the_one_checkpoint_of_an_older_version_is_the_best(name: str, tmp_path:
 
 @pytest.mark.parametrize("content", ["{", "{}", '{"step": "7"}', '{"step": -1}', '{"step": true}'])
 def test_a_run_that_says_nothing_of_use_is_no_checkpoint(content: str, tmp_path: Path) -> None:
-    with whole.appears(kept.place(tmp_path, 7)) as unfinished:
+    with whole.written_whole(kept.place(tmp_path, 7)) as unfinished:
         (unfinished / kept.RUN).write_text(content)
     assert kept.checkpoints(tmp_path) == []
     assert kept.undamaged(tmp_path)[1] == [f"{kept.place(tmp_path, 7)} has a gpt2hydra.json that cannot be read"]

@@ -9,7 +9,7 @@ from gpt2hydra.checkpoint import whole
 
 
 def write(folder: Path, content: str) -> Path:
-    with whole.appears(folder) as unfinished:
+    with whole.written_whole(folder) as unfinished:
         (unfinished / "config.json").write_text(content)
         (unfinished / "resume").mkdir()
         (unfinished / "resume/state.json").write_text(f"{content} state")
@@ -44,7 +44,7 @@ def test_a_later_one_takes_its_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=["disk full", "Ctrl-C"])
 def test_a_failure_in_the_middle_leaves_the_former_one(error: BaseException, tmp_path: Path) -> None:
     write(tmp_path / "step", "old")
-    with pytest.raises(type(error)), whole.appears(tmp_path / "step") as unfinished:
+    with pytest.raises(type(error)), whole.written_whole(tmp_path / "step") as unfinished:
         (unfinished / "config.json").write_text("new")
         raise error
     assert everything(tmp_path) == contents("old")

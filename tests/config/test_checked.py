@@ -50,7 +50,7 @@ def test_relations_use_defaults_for_what_is_not_given() -> None:
 
 
 def test_relations_over_distrusted_keys_are_not_tried() -> None:
-    assert check(Outer, {"name": "x", "inner": {"low": 50}}, distrusted=frozenset({"inner.high"}))[1] == []
+    assert check(Outer, {"name": "x", "inner": {"low": 50}}, known_wrong=frozenset({"inner.high"}))[1] == []
 
 
 def test_a_section_must_be_a_mapping() -> None:
