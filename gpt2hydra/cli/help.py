@@ -15,7 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from gpt2hydra.composition.gate import config_class_of
-from gpt2hydra.composition.hydra_internals import register_resolver
+from gpt2hydra.composition.hydra_internals import options_of, register_resolver
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation, command_line
 from gpt2hydra.config.keys import field_at, fields_of, keys_of
@@ -98,9 +98,9 @@ def _template(words: Sequence[str], *, _root_: DictConfig) -> str:
 
 def _groups(config: DictConfig) -> str:
     """The groups of the defaults list with their options; what another program could list is not told."""
-    loader = GlobalHydra.instance().config_loader()
+    loader: Any = GlobalHydra.instance().config_loader()
     groups = sorted(group for group in config.hydra.runtime.choices if not group.startswith("hydra/"))
-    lines = (f"{group}: {', '.join(loader.get_group_options(group.partition('@')[0]))}" for group in groups)
+    lines = (f"{group}: {', '.join(options_of(loader.repository, group.partition('@')[0]))}" for group in groups)
     return GROUPS.format(groups="\n".join(lines)) if groups else ""
 
 

@@ -11,10 +11,9 @@ from functools import cached_property
 from pathlib import Path
 
 import yaml
-from hydra.core.object_type import ObjectType
 
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.hydra_internals import defaults_list
+from gpt2hydra.composition.hydra_internals import defaults_list, options_of
 from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.composition.schema import ROOTS
 from gpt2hydra.config.checked import Checked
@@ -47,7 +46,7 @@ class Primary:
     def options(self, group: str) -> list[str]:
         """The options of a group, whatever folder of the search path they are in."""
         with hydra_state():
-            return self.composer.repository().get_group_options(group.partition("@")[0], ObjectType.CONFIG)
+            return options_of(self.composer.repository(), group.partition("@")[0])
 
     @cached_property
     def folders(self) -> list[Path]:

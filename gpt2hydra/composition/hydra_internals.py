@@ -14,6 +14,7 @@ import importlib.resources
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
+from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import hydra.utils
@@ -34,8 +35,10 @@ from hydra._internal.utils import (
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.default_element import ResultDefault
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.config_source import ConfigLoadError
 from omegaconf import DictConfig, Node, OmegaConf
 
 from gpt2hydra.config.yaml_reader import check_yaml
@@ -148,6 +151,23 @@ def open_repository(loader: ConfigLoader, config_name: str | None, overrides: Se
         warnings.simplefilter("ignore", UserWarning)
         loader._process_config_searchpath(config_name, list(overrides), repository)
     return repository
+
+
+def options_of(repository: Repository, group: str) -> list[str]:
+    """The options of a group, in whatever folder they are. ``IConfigRepository.get_group_options``, since 1.0.
+
+    Public: ``ConfigLoader.get_group_options``. Hydra 1.4 refuses to list a folder that also holds a ``.yml``, which it never
+    takes; so that such a file can be told, the others are listed here then.
+    """
+    with contextlib.suppress(ConfigLoadError):
+        return repository.get_group_options(group, ObjectType.CONFIG)
+    found: set[str] = set()
+    for source in repository.get_sources():
+        if source.scheme() == "file":
+            found |= {file.stem for file in Path(source.path, group).glob("*.yaml")}
+        elif source.is_group(group):
+            found |= set(source.list(group, ObjectType.CONFIG))
+    return sorted(found)
 
 
 def defaults_list(

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from hydra.core.override_parser.types import Override
 
-from gpt2hydra.composition.hydra_internals import ConfigLoader, Repository, defaults_list, open_repository
+from gpt2hydra.composition.hydra_internals import ConfigLoader, Repository, defaults_list, open_repository, options_of
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, Violation, command_line
 from gpt2hydra.config.keys import field_at
@@ -38,7 +38,7 @@ class Options:
 
     def of(self, group: str) -> list[str]:
         """The options of a group, in whatever folder they are."""
-        return self.repository.get_group_options(group)
+        return options_of(self.repository, group)
 
     def usual(self) -> dict[str, str | None]:
         """Group → option, as the defaults list has it, with or without Hydra's own; nothing where it cannot be read."""
