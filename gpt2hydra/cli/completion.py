@@ -99,7 +99,7 @@ def overrides(composer: Composer, config_class: type[Checked], word: str) -> Ite
 def _groups(composer: Composer, key: str) -> list[str]:
     if key.startswith("hydra/"):
         return [f"hydra/{group}" for group in composer.loader.list_groups("hydra")]
-    return [group for group in composer.options.usual() if not group.startswith("hydra/")]
+    return composer.options.groups()
 
 
 def _values(composer: Composer, config_class: type[Checked], key: str) -> list[str]:

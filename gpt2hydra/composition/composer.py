@@ -82,7 +82,7 @@ class Composer:
         """Args:
         config_name: the primary config, without ``.yaml``.
         config_dir: the folder that holds it, or all that Hydra searches.
-        extra_dir: one more folder to search, before the others (``--config-dir``).
+        extra_dir: one more folder to search, after that one (``--config-dir``).
         once: for one command, during which YAML files do not change, so that they are not looked at again.
         config_class: what the config becomes; by default told by the schema in its defaults list.
         """

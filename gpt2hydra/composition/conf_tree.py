@@ -81,7 +81,7 @@ class ConfTree:
         """Args:
         folder: what ``config_path`` names.
         classes: primary config → what it becomes; of others, the schema in their defaults list tells.
-        extra_dir: one more folder to search, before this one (``--config-dir``).
+        extra_dir: one more folder to search, after this one (``--config-dir``).
 
         Raises:
             ConfigError: it is no folder, or holds no primary config.

@@ -51,6 +51,10 @@ class Options:
                     break
         return self._usual
 
+    def groups(self) -> list[str]:
+        """The groups of the defaults list, but for Hydra's own."""
+        return [group for group in self.usual() if not group.startswith("hydra/")]
+
     def remedy(self, group: str) -> dict[str, object]:
         """A remedy that chooses what the defaults list does, if it chooses any."""
         choice = self.usual().get(group)

@@ -24,11 +24,6 @@ from gpt2hydra.config.keys import field_at
 from gpt2hydra.config.words import did_you_mean
 
 
-def groups_of(composer: Composer) -> list[str]:
-    """The groups that the primary config's defaults list names, but for Hydra's own."""
-    return [group for group in composer.options.usual() if not group.startswith("hydra/")]
-
-
 def files_of(composer: Composer, repository: Repository, overrides: Overrides) -> list[ResultDefault] | None:
     """The files of the defaults list with the choices that work, or None where the list itself cannot be read.
 
@@ -125,7 +120,7 @@ def with_unpackaged_once(
     violations: Iterable[Violation], composer: Composer, root: type[Checked], choices: list[Override]
 ) -> Iterator[Violation]:
     """The same, but one for each file of a group without a section (``experiment``) that does not say where it belongs."""
-    groups, told = groups_of(composer), set()
+    groups, told = composer.options.groups(), set()
     for violation in violations:
         group = violation.key.partition(".")[0]
         if group not in groups or field_at(root, group) is not None or violation.is_typed:

@@ -11,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_internals import Repository, load_default
-from gpt2hydra.composition.refusal.choices import groups_of
 from gpt2hydra.composition.refusal.hydras_own import refused_keys
 from gpt2hydra.composition.refusal.values import cannot_be, leaves_of, merged
 from gpt2hydra.composition.sources import layers_of
@@ -31,7 +30,7 @@ class Merged:
 
 def merge(composer: Composer, defaults: list[ResultDefault], repository: Repository) -> Merged:
     """Merge file by file; one that does not merge, key by key."""
-    config, groups = OmegaConf.create({}), groups_of(composer)
+    config, groups = OmegaConf.create({}), composer.options.groups()
     root, violations = None, list[Violation]()
     for default in defaults:
         loaded = load_default(composer.loader, default, repository)

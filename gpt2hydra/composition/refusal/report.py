@@ -17,7 +17,7 @@ from gpt2hydra.composition.gate import examine, in_order, set_by_hand
 from gpt2hydra.composition.hydra_errors import as_it_came, file_error
 from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.composition.provenance import replay
-from gpt2hydra.composition.refusal.choices import as_choice, files_of, groups_of, self_before_schema, with_unpackaged_once
+from gpt2hydra.composition.refusal.choices import as_choice, files_of, self_before_schema, with_unpackaged_once
 from gpt2hydra.composition.refusal.files import merge
 from gpt2hydra.composition.refusal.hydras_own import refused_overrides
 from gpt2hydra.composition.refusal.overrides import sort
@@ -70,7 +70,7 @@ def _violations(composer: Composer, texts: Sequence[str]) -> list[Violation]:
     files = files_of(composer, repository, overrides)
     if files is None:
         return overrides.violations
-    merged, groups = merge(composer, files, repository), groups_of(composer)
+    merged, groups = merge(composer, files, repository), composer.options.groups()
     config, root = merged.config, merged.root
     overrides.violations = told_once(texts, overrides.violations, composer, root)
     found = [*overrides.violations, *merged.violations, *composer.options.unclear(overrides.choices, root)]

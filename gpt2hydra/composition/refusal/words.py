@@ -8,7 +8,6 @@ from pathlib import Path
 
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_state import parse
-from gpt2hydra.composition.refusal.choices import groups_of
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import Violation, command_line
 from gpt2hydra.config.keys import field_at
@@ -54,7 +53,7 @@ def _meant(violation: Violation, composer: Composer, root: type[Checked]) -> Vio
     word = violation.source.override if violation.source is not None else None
     if word is None or not _is_word(word):
         return violation
-    groups = [group for group in groups_of(composer) if word in composer.options.of(group)]
+    groups = [group for group in composer.options.groups() if word in composer.options.of(group)]
     remedies: list[dict[str, object]] = [{group: word} for group in groups]
     if field_at(root, "checkpoint") is not None and Path(word).is_dir():
         remedies.append({"checkpoint": word})
