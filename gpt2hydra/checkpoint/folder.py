@@ -96,17 +96,21 @@ def runtime_config(config: GPT2Config, end_of_text: int | None = None, attention
 
 def locate(path: str) -> Path:
     """The Hugging Face folder that ``path`` means: itself, or the best checkpoint inside a run directory."""
-    folder = Path(path).expanduser()
-    best = None if (folder / "config.json").exists() else kept.best(folder)
-    return best.folder if best else folder
+    best = _best(path)
+    return best.folder if best else Path(path).expanduser()
 
 
 def choice(path: str) -> str:
     """Which checkpoint of a run directory is taken, in words; empty where ``path`` names one itself."""
-    folder = Path(path).expanduser()
-    best = None if (folder / "config.json").exists() else kept.best(folder)
-    others = len(kept.checkpoints(folder)) if best else 0
+    best = _best(path)
+    others = len(kept.checkpoints(Path(path).expanduser())) if best else 0
     return f"the checkpoint of {best}, is the best of {others} in {path}" if others > 1 else ""
+
+
+def _best(path: str) -> kept.Kept | None:
+    """The best checkpoint of a run directory; None where ``path`` names a checkpoint itself, or neither."""
+    folder = Path(path).expanduser()
+    return None if (folder / "config.json").exists() else kept.best(folder)
 
 
 def load(path: str, device: torch.device | str = "cpu") -> tuple[GPT2LMHeadModel, Tokenizer]:

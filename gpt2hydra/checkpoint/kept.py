@@ -16,7 +16,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gpt2hydra.checkpoint import whole
 from gpt2hydra.config.errors import ConfigError
@@ -101,16 +100,6 @@ def read(folder: Path) -> Kept | None:
     if type(step) is not int or step < 0:
         return None
     return Kept(folder, step, float(loss) if isinstance(loss, (int, float)) and not isinstance(loss, bool) else None)
-
-
-def config_of(folder: Path) -> dict[str, Any]:
-    """The configuration, as plain values, of the run that saved a checkpoint.
-
-    Raises:
-        ConfigError: ``gpt2hydra.json`` cannot be read.
-    """
-    config = read_json(folder / RUN, LARGEST_RUN).get("config")
-    return config if isinstance(config, dict) else {}
 
 
 def _folders(run: Path) -> Iterator[Path]:

@@ -85,13 +85,6 @@ def summary(violation: Violation) -> str:
     return f"{violation.head} {violation.rule}{origin}{remedy}"
 
 
-def preflight(composer: Composer, points: list[Point]) -> Preflight:
-    """Compose and validate each point."""
-    found = Preflight(points)
-    found.compose(composer)
-    return found
-
-
 def _with_origins(composer: Composer, point: Point, violations: Sequence[Violation]) -> tuple[Violation, ...]:
     return tuple(map(composer.trace(point).blame, violations))
 

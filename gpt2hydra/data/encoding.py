@@ -39,16 +39,18 @@ class Encoder:
             ConfigError: the file is not UTF-8.
         """
         for batch in _batches(_pieces(file)):
-            yield np.concatenate([part for begins, tokens in self._encoded(batch) for part in self._joined(begins, tokens)])
+            yield self._joined(batch)
             progress(sum(len(piece.encode()) for _, piece in batch))
 
     def reference(self) -> Array:
         """The tokens of the default text."""
-        topics = [(True, topic.decode()) for topic in text.reference()]
-        return np.concatenate([part for begins, tokens in self._encoded(topics) for part in self._joined(begins, tokens)])
+        return self._joined([(True, topic.decode()) for topic in text.reference()])
 
-    def _joined(self, begins: bool, tokens: Array) -> tuple[Array, ...]:
-        return (self.end_of_text, tokens) if begins else (tokens,)
+    def _joined(self, batch: list[tuple[bool, str]]) -> Array:
+        encoded = self._encoded(batch)
+        return np.concatenate(
+            [part for begins, tokens in encoded for part in ([self.end_of_text, tokens] if begins else [tokens])]
+        )
 
     def _encoded(self, batch: list[tuple[bool, str]]) -> Iterator[tuple[bool, Array]]:
         if self.bpe is None:

@@ -65,5 +65,5 @@ def mark(file: Path) -> Mark:
 
 def _reference() -> Mark:
     """The mark of the default text, which may differ between two versions of Python."""
-    content = b"\0".join(text.documents(None))
+    content = b"\0".join(text.reference())
     return Mark("the Python language reference", len(content), hashlib.blake2b(content, digest_size=16).hexdigest())

@@ -62,12 +62,6 @@ def _not_utf8(file: Path, size: int, modified: int) -> int | None:
 # ------------------------------------------------------------------------------------------------------ what they hold
 
 
-def documents(path: str | None) -> Iterator[bytes]:
-    """Each document as UTF-8: a file, or a topic of Python's language reference; empty ones are left out."""
-    contents = (file.read_bytes() for file in files(path)) if path is not None else iter(reference())
-    return (content for content in contents if content)
-
-
 @functools.cache
 def reference() -> tuple[bytes, ...]:
     """The Python language reference, which ships with CPython for ``help()``: about 700 KB of English, by topics.

@@ -17,7 +17,7 @@ from hydra import compose
 from omegaconf import OmegaConf
 
 import gpt2hydra
-from gpt2hydra.cli.preflight import preflight
+from gpt2hydra.cli.preflight import Preflight
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.schema import register_schemas
 from gpt2hydra.config.gpt2 import CONF_DIR
@@ -73,7 +73,7 @@ def main() -> None:
         few = POINTS[::50]
         ours, hydras = _timed(lambda: _by_us(few)), _timed(lambda: _by_hydra(few))
         compare("20 configs with compose() / hydra.compose + to_object", ours, hydras, 0.35, rounds)
-        ours = _timed(lambda: preflight(Composer("train", CONF_DIR, once=True), points))
+        ours = _timed(lambda: Preflight(points).compose(Composer("train", CONF_DIR, once=True)))
         hydras = _timed(lambda: _by_hydra(points))
         compare(f"preflight of {len(points):,} points / composing them", ours, hydras, 0.05, 1)
     with tempfile.TemporaryDirectory() as name:

@@ -76,10 +76,6 @@ def test_what_is_no_checkpoint_is_passed_over(tmp_path: Path) -> None:
     assert kept.checkpoints(tmp_path) == []
 
 
-def test_a_checkpoint_carries_its_config(tmp_path: Path) -> None:
-    assert kept.config_of(keep(tmp_path, 1).folder) == {"dry_run": False}
-
-
 @pytest.mark.parametrize("name", kept.OLD_FOLDERS)
 def test_the_one_checkpoint_of_an_older_version_is_the_best(name: str, tmp_path: Path) -> None:
     write_checkpoint(tmp_path / name)

@@ -10,7 +10,7 @@ import gpt2hydra
 from gpt2hydra import Violation
 from gpt2hydra.cli import extras
 from gpt2hydra.cli.points import expand
-from gpt2hydra.cli.preflight import preflight
+from gpt2hydra.cli.preflight import Preflight
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.command_line import CommandLine
@@ -206,6 +206,7 @@ def space(*overrides: str) -> tuple[Composer, list[list[str]]]:
 
 def test_every_point_of_a_large_sweep_equals_its_own_composition() -> None:
     composer, points = space("model=small,large", "model.n_embd=640,1280,1920", "model.n_head=10,20")
-    found = preflight(composer, points)
+    found = Preflight(points)
+    found.compose(composer)
     assert {number: gpt2hydra.compose("train", points[number]) for number in found.valid} == found.valid
     assert len(found.valid) == 12

@@ -17,18 +17,18 @@ def test_a_glob_names_its_files_in_order_and_no_folder(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
     (tmp_path / "folder.txt").mkdir()
-    assert list(text.documents(f"{tmp_path}/*.txt")) == [b"a.txt", b"b.txt"]
-    assert list(text.documents(f"{tmp_path}/**/[ac].txt")) == [b"a.txt", b"deep/c.txt"]
+    assert [file.read_bytes() for file in text.files(f"{tmp_path}/*.txt")] == [b"a.txt", b"b.txt"]
+    assert [file.read_bytes() for file in text.files(f"{tmp_path}/**/[ac].txt")] == [b"a.txt", b"deep/c.txt"]
 
 
 def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path) -> None:
     (tmp_path / "[draft].txt").write_text("mine")
-    assert list(text.documents(f"{tmp_path}/[draft].txt")) == [b"mine"]
+    assert [file.read_bytes() for file in text.files(f"{tmp_path}/[draft].txt")] == [b"mine"]
 
 
 def test_the_default_is_pythons_reference() -> None:
     assert sum(text.sizes(None)) > 400_000
-    assert b"assert_stmt" in b"".join(text.documents(None))
+    assert b"assert_stmt" in b"".join(text.reference())
 
 
 # --------------------------------------------------------------------------------------------------- blocks and pieces
