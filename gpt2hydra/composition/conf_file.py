@@ -12,7 +12,7 @@ from gpt2hydra.composition.conf_tree import Primary
 from gpt2hydra.composition.hydra_errors import file_error
 from gpt2hydra.composition.sources import displayed
 from gpt2hydra.config.errors import ConfigError, Source, Violation
-from gpt2hydra.config.words import closest, did_you_mean, kind_of
+from gpt2hydra.config.words import closest, did_you_mean, kind_of, reason_of
 from gpt2hydra.config.yaml_reader import check_yaml, yaml_loader
 
 UNKNOWN_SCHEMA = "no program is known that has this schema; name yours: --app module:function"
@@ -43,7 +43,7 @@ def read_yaml(file: Path) -> yaml.Node | None:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise ConfigError([Violation(name, rule=f"cannot be read: {error.strerror}", source=Source("file", name))]) from None
+        raise ConfigError([Violation(name, rule=f"cannot be read: {reason_of(error)}", source=Source("file", name))]) from None
     try:
         check_yaml(str(file))
         with file.open(encoding="utf-8") as text:

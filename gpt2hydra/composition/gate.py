@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, overload
 
 from hydra.core.override_parser.types import Override
@@ -19,7 +19,7 @@ from omegaconf.errors import (
 
 from gpt2hydra.composition.hydra_internals import full_key, is_mapping, raw_value
 from gpt2hydra.composition.schema import class_of_schema, known_classes
-from gpt2hydra.config.checked import Checked, build, check, missing
+from gpt2hydra.config.checked import Checked, build, check, computed_rule, missing
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, command_line
 from gpt2hydra.config.keys import field_at, fields_of, place
 from gpt2hydra.config.words import reason_of
@@ -82,8 +82,8 @@ def set_by_hand(overrides: Iterable[Override], config_class: type[Checked]) -> l
     for override in overrides:
         field = field_at(config_class, override.key_or_group)
         if field is not None and "computed" in field.metadata:
-            rule = f"is computed ({field.metadata['doc']}); it cannot be set"
-            violations.append(Violation(override.key_or_group, override.value(), rule, command_line(override.input_line)))
+            typed = command_line(override.input_line)
+            violations.append(Violation(override.key_or_group, override.value(), computed_rule(field), typed))
     return violations
 
 
@@ -96,20 +96,23 @@ def _causes(config: DictConfig, violations: list[Violation], known: frozenset[st
 
     What came from the environment is shown as it was referred to: it may be a secret.
     """
+    if not violations:
+        return violations
     blamed, kept = known | {violation.key for violation in violations}, []
+    written: Any = OmegaConf.to_container(config, resolve=False)
     for violation in violations:
-        raw = _raw(config, violation.key)
-        if not _repeats(config, violation.key, blamed):
+        raw = _at(written, violation.key)
+        if not _repeats(written, violation.key, blamed):
             secret = isinstance(raw, str) and "${oc.env:" in raw
             kept.append(dataclasses.replace(violation, value=raw) if secret else violation)
     return kept
 
 
-def _repeats(config: DictConfig, key: str, blamed: frozenset[str] | set[str]) -> bool:
+def _repeats(written: Mapping[str, Any], key: str, blamed: frozenset[str] | set[str]) -> bool:
     """Whether ``key`` refers, in the end, to another wrong one; a circle of references is wrong in each of its keys."""
     seen = {key}
     while True:
-        target = _REFERENCE.fullmatch(str(_raw(config, key)))
+        target = _REFERENCE.fullmatch(str(_at(written, key)))
         wrong = {each for each in blamed if target and f"{target[1]}.".startswith(f"{each}.")}
         if target is None or not wrong - {key}:
             return len(seen) > 1
@@ -122,9 +125,9 @@ def _repeats(config: DictConfig, key: str, blamed: frozenset[str] | set[str]) ->
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
 
-def _raw(config: DictConfig, key: str) -> Any:
-    """The value under a dotted key as it was written, interpolations included."""
-    value: Any = OmegaConf.to_container(config, resolve=False)
+def _at(written: Mapping[str, Any], key: str) -> Any:
+    """The value under a dotted key, interpolations not resolved; None where there is none."""
+    value: Any = written
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value

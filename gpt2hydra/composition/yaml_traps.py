@@ -8,7 +8,6 @@ sees that text stays text.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import Violation
 from gpt2hydra.config.fields import Rule
-from gpt2hydra.config.keys import field_at, keys_of
+from gpt2hydra.config.keys import field_at, keys_of, once_a_class
 from gpt2hydra.config.quoting import Typed, quoted
 from gpt2hydra.config.words import show
 from gpt2hydra.config.yaml_reader import check_yaml, decimal, is_misread_number, misread_rule
@@ -27,13 +26,12 @@ if TYPE_CHECKING:
 
 def may_be_misread(files: Iterable[str], root: type[Checked]) -> bool:
     """Whether one of the files holds a value that YAML reads otherwise than a person does, wherever ``root`` would put it."""
-    hashable: Any = root  # a class is, whatever its instances are
-    texts, looks = _text_fields(hashable), [check_yaml(file) for file in files]
+    texts, looks = _text_fields(root), [check_yaml(file) for file in files]
     return any(look.odd_number or look.no_text & texts for look in looks)
 
 
-@functools.cache
-def _text_fields(root: Any) -> frozenset[str]:
+@once_a_class
+def _text_fields(root: type[Any]) -> frozenset[str]:
     """The names of the fields of text, in sections too."""
     rules = {key: getattr(field_at(root, key), "metadata", {}).get("rule") for key in keys_of(root)}
     return frozenset(key.rpartition(".")[2] for key, rule in rules.items() if rule is not None and rule.kind is str)

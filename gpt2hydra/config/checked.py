@@ -198,8 +198,12 @@ def _check_computed(
         return right, []
     place = key.removesuffix(field.name)
     sources = ", ".join(f"{place}{name} = {show(valid[name])}" for name in inputs)
-    rule = f"is computed ({field.metadata['doc']}): {show(right)} for {sources}; it cannot be set"
-    return ABSENT, [Violation(key, value, rule)]
+    return ABSENT, [Violation(key, value, computed_rule(field, f": {show(right)} for {sources}"))]
+
+
+def computed_rule(field: dataclasses.Field[Any], here: str = "") -> str:
+    """What is told of a computed value that somebody set; ``here``, what it would be."""
+    return f"is computed ({field.metadata['doc']}){here}; it cannot be set"
 
 
 def _broken_relations(

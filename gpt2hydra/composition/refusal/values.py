@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from gpt2hydra.composition.gate import CANNOT_BE_DELETED
 from gpt2hydra.composition.hydra_internals import apply_override
-from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.checked import Checked, computed_rule
 from gpt2hydra.config.errors import ABSENT, Violation, command_line
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.keys import field_at, keys_of
@@ -64,7 +64,7 @@ def cannot_be(root: type[Checked], key: str, value: Any, groups: list[str], over
     if field is None:
         return dataclasses.replace(unknown_below(root, key, value, groups), source=source)
     if "computed" in field.metadata:
-        return Violation(key, value, f"is computed ({field.metadata['doc']}); it cannot be set", source)
+        return Violation(key, value, computed_rule(field), source)
     if "section" in field.metadata:
         chosen_by = next((group for group in groups if group.endswith(f"@{key}")), None)
         if chosen_by and isinstance(value, str):  # one=large, where gpt2/model@one=large is meant
