@@ -98,3 +98,13 @@ def application_at(path: str) -> Application:
         raise ConfigError([Violation("--app", path, rule)])
     found: Application = programs[name]
     return found
+
+
+def program_meant(app: str | None, words: list[str]) -> Application:
+    """The program of ``--app``; without it, ours that the first of ``words`` names, which is taken from them, or train.
+
+    Raises:
+        ConfigError: there is no such program.
+    """
+    ours = words.pop(0) if app is None and words[:1] in (["train"], ["generate"]) else "train"
+    return application_at(app or f"gpt2hydra.cli.programs:{ours}")

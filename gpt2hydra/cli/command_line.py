@@ -130,9 +130,8 @@ class CommandLine:
 
     def _composer(self) -> Composer:
         self._check_options()
-        composer = Composer(
-            self.config_name, self.config_dir, self.arguments.config_dir, once=True, config_class=self.config_class
-        )
+        meant = replace(self.application, config_name=self.config_name, config_dir=self.config_dir)
+        composer = meant.composer(self.arguments.config_dir)
         composer.look = machine_problems
         return composer
 

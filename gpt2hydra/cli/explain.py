@@ -11,7 +11,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.cli.application import application_at
+from gpt2hydra.cli.application import program_meant
+from gpt2hydra.cli.trees import add_config_dir
 from gpt2hydra.composition.compose import compose_and_check, refused_whole
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_state import hydra_state
@@ -29,14 +30,13 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--app", metavar="MODULE:FUNCTION", help="a program of your own under @gpt2hydra.main, in place of train"
     )
     parser.add_argument("--json", action="store_true", help="print key, value and who set it for a program")
-    parser.add_argument("--config-dir", metavar="DIR", help="one more folder of YAML files, as for train.py")
+    add_config_dir(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Print what there is to tell; a value that breaks a rule is refused after it."""
-    name = options.words.pop(0) if options.app is None and options.words[:1] in (["train"], ["generate"]) else "train"
-    app = application_at(options.app or f"gpt2hydra.cli.programs:{name}")
+    app = program_meant(options.app, options.words)
     keys = [word for word in options.words if "=" not in word and not word.startswith("~")]
     overrides = as_typed([word for word in options.words if word not in keys], app.config_class or TrainConfig)
     composer = app.composer(options.config_dir)

@@ -6,6 +6,7 @@ import argparse
 import json
 
 from gpt2hydra.checkpoint.huggingface import to_hf
+from gpt2hydra.cli.trees import add_config_dir
 from gpt2hydra.composition.compose import compose_and_check
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.yaml_traps import as_typed
@@ -21,7 +22,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         description="Print the config.json of a model: gpt2hydra export-hf model=large > config.json",
     )
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for train.py: model=large model.n_head=10")
-    parser.add_argument("--config-dir", metavar="DIR", help="one more folder of YAML files, as for train.py")
+    add_config_dir(parser)
     parser.add_argument("--json", action="store_true", help="as without it: what is printed is JSON")
     parser.set_defaults(run=run)
 

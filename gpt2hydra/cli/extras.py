@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 
 from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
 
@@ -31,6 +32,17 @@ def require(extra: str | None, configs: Iterable[Checked] = ()) -> None:
             f"  try: {install_command(','.join(absent))}\n"
         )
         sys.exit(1)
+
+
+def require_matplotlib(path: str) -> None:
+    """Refuse to draw ``path`` where matplotlib is not installed.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if find_spec("matplotlib") is None:
+        rule = f"needs matplotlib, which is not installed: {install_command('plot')}"
+        raise ConfigError([Violation("--plot", path, rule)])
 
 
 def install_command(extra: str | None) -> str:

@@ -7,10 +7,9 @@ import csv
 import json
 import shutil
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
-from gpt2hydra.cli.extras import install_command
+from gpt2hydra.cli.extras import require_matplotlib
 from gpt2hydra.cli.size import checked_file
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.training.runs import Comparison, compare
@@ -74,9 +73,7 @@ def _print_csv(comparison: Comparison) -> None:
 
 def _plot(comparison: Comparison, path: str) -> Path:
     file = checked_file(path)
-    if find_spec("matplotlib") is None:
-        rule = f"needs matplotlib, which is not installed: {install_command('plot')}"
-        raise ConfigError([Violation("--plot", path, rule)])
+    require_matplotlib(path)
     from gpt2hydra.training.runs_plot import plot_runs
 
     plot_runs(comparison, file)

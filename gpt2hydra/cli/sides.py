@@ -10,7 +10,7 @@ from typing import Any
 
 from gpt2hydra.checkpoint import kept
 from gpt2hydra.checkpoint.huggingface import from_hf
-from gpt2hydra.cli.application import application_at
+from gpt2hydra.cli.application import application_at, program_meant
 from gpt2hydra.composition.compose import compose_and_check
 from gpt2hydra.composition.yaml_traps import as_typed
 from gpt2hydra.config.checked import Checked
@@ -112,8 +112,7 @@ def _of_checkpoint(name: str, folder: Path, kind: type[Checked]) -> Side:
 
 
 def _of_overrides(text: str, words: list[str], app: str | None, config_dir: str | None) -> Side:
-    ours = words.pop(0) if app is None and words[:1] in (["train"], ["generate"]) else "train"
-    program = application_at(app or f"gpt2hydra.cli.programs:{ours}")
+    program = program_meant(app, words)
     root, composer = program.config_class or TrainConfig, program.composer(config_dir)
     overrides = as_typed(words, root)
     config = compose_and_check(composer, overrides)

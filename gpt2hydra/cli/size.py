@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from gpt2hydra.checkpoint import initial
-from gpt2hydra.cli.extras import install_command
+from gpt2hydra.cli.extras import require_matplotlib
+from gpt2hydra.cli.trees import add_config_dir
 from gpt2hydra.composition.compose import compose_and_check
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.yaml_traps import as_typed
@@ -33,7 +33,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print numbers for a program")
     form.add_argument("--plot", metavar="FILE.png", help="draw the memory of every size in conf/model/ into this file")
-    parser.add_argument("--config-dir", metavar="DIR", help="one more folder of YAML files, as for train.py")
+    add_config_dir(parser)
     parser.set_defaults(run=run)
 
 
@@ -69,9 +69,7 @@ def plot(overrides: Sequence[str], path: str, config_dir: str | None = None) -> 
     configs = {name: compose_and_check(composer, as_typed([*overrides, f"model={name}"], TrainConfig)) for name in sizes}
     plans = {name: Plan(config) for name, config in configs.items()}
     plans = dict(sorted(plans.items(), key=lambda item: parameters(item[1].config.model).total))
-    if find_spec("matplotlib") is None:
-        rule = f"needs matplotlib, which is not installed: {install_command('plot')}"
-        raise ConfigError([Violation("--plot", path, rule)])
+    require_matplotlib(path)
     from gpt2hydra.sizing.plot import plot_sizes
 
     plot_sizes(plans, file)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpt2hydra.cli.extras import require
+from gpt2hydra.cli.trees import add_config_dir
 from gpt2hydra.composition.compose import compose_and_check
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.yaml_traps import as_typed
@@ -32,7 +33,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     parser.add_argument("overrides", nargs="+", metavar="KEY=VALUE", help="data.path=FILES [tokenizer=gpt2 tokenizer.path=DIR]")
     parser.add_argument("--output", required=True, metavar="DIR", help="the folder to write them into")
-    parser.add_argument("--config-dir", metavar="DIR", help="one more folder of YAML files, as for train.py")
+    add_config_dir(parser)
     parser.add_argument("--json", action="store_true", help="print numbers for a program")
     parser.set_defaults(run=run)
 

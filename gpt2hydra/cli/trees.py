@@ -19,6 +19,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE:FUNCTION",
         help="a program of yours under @gpt2hydra.main: its conf tree and its class; again for each other that shares the tree",
     )
+    add_config_dir(parser)
+
+
+def add_config_dir(parser: argparse.ArgumentParser) -> None:
+    """Add ``--config-dir``."""
     parser.add_argument("--config-dir", metavar="DIR", help="one more folder of YAML files, as for train.py")
 
 
