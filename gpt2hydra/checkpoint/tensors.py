@@ -16,7 +16,7 @@ from typing import NamedTuple
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.strict_json import read_json
-from gpt2hydra.config.words import show
+from gpt2hydra.config.words import reason_of, show
 
 FILE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -190,7 +190,7 @@ def _header(file: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise _Damaged("is missing") from None
     except OSError as error:
-        raise _Damaged(f"cannot be read: {error.strerror}") from None
+        raise _Damaged(f"cannot be read: {reason_of(error)}") from None
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         raise _Damaged("is damaged: its header cannot be read") from None
     if size != end:

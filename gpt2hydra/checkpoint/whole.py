@@ -19,6 +19,7 @@ from typing import Any
 
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.strict_json import read_json
+from gpt2hydra.config.words import reason_of
 
 MANIFEST = "manifest.json"
 
@@ -161,5 +162,5 @@ def _damage(folder: Path, contents: bool) -> str | None:
             if contents and _sha256(file) != digest:
                 return f"has a {name} that is not what was written: its SHA-256 differs"
         except OSError as error:
-            return f"has a {name} that cannot be read: {error.strerror}"
+            return f"has a {name} that cannot be read: {reason_of(error)}"
     return None

@@ -15,6 +15,7 @@ from gpt2hydra.composition.editor_schemas import editor_schemas, linked
 from gpt2hydra.composition.sources import displayed
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.json_schema import Schema
+from gpt2hydra.config.words import reason_of
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -66,7 +67,7 @@ def _links(tree: ConfTree, folder: Path, schemas: Mapping[str, Schema], output: 
             if text.encode() != file.read_bytes():
                 yield file, text
         except (OSError, UnicodeDecodeError) as error:
-            reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+            reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else reason_of(error)
             raise ConfigError([Violation(displayed(str(file)), rule=f"cannot be linked: {reason}")]) from None
 
 
@@ -80,7 +81,7 @@ def _write(file: Path, text: str, option: str) -> None:
             unfinished.chmod(file.stat().st_mode)
         os.replace(unfinished, file.resolve())
     except OSError as error:
-        raise ConfigError([Violation(option, str(file), f"cannot be written: {error.strerror}")]) from None
+        raise ConfigError([Violation(option, str(file), f"cannot be written: {reason_of(error)}")]) from None
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink()

@@ -98,7 +98,7 @@ class Start:
                 job_subdir_key=None,
             )
         except OSError as error:
-            raise ConfigError([unwritable(directory, error.strerror, "hydra.run.dir")]) from error
+            raise ConfigError([unwritable(directory, reason_of(error), "hydra.run.dir")]) from error
         except Exception as error:  # not the function's: those are in the result
             remove_new(directory, existing)
             raise ConfigError([log_problem(composed, error)]) from error

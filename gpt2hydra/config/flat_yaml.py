@@ -51,7 +51,7 @@ def read_flat_yaml(file: Path, config_class: type[Any], key: str) -> dict[str, A
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8: byte {error.start:,}"
     except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
+        problem = f"cannot be read: {reason_of(error)}"
     raise ConfigError([Violation(key, file.stem, problem, Source("file", str(file), line))])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.config.words import show
+from gpt2hydra.config.words import reason_of, show
 
 
 def read_json(file: Path, largest: int) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def read_json(file: Path, largest: int) -> dict[str, Any]:
     except _Refused as refused:
         rule = str(refused)
     except OSError as error:
-        rule = f"cannot be read: {error.strerror}"
+        rule = f"cannot be read: {reason_of(error)}"
     except UnicodeDecodeError:
         rule = "is not UTF-8"
     except json.JSONDecodeError as error:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import DataConfig, TokenizerConfig, TrainConfig
+from gpt2hydra.config.words import reason_of
 from gpt2hydra.data import shards, vocabulary
 from gpt2hydra.data.shards import Shard
 
@@ -111,7 +112,7 @@ def _locked(place: Path) -> Iterator[None]:
             print(f"waiting for another run, which tokenizes into {place}", file=sys.stderr)
             lock.acquire(timeout=-1)
     except OSError as error:
-        raise ConfigError([_unwritable(place, error.strerror)]) from None
+        raise ConfigError([_unwritable(place, reason_of(error))]) from None
     try:
         yield
     finally:
@@ -135,7 +136,7 @@ def _make(absent: dict[Path, Path], config: TrainConfig) -> None:
                 write(encoder, file, unfinished / "tokens", progress)
                 unfinished.rename(target)
             except OSError as error:
-                raise ConfigError([_unwritable(place, error.strerror or error)]) from None
+                raise ConfigError([_unwritable(place, reason_of(error))]) from None
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
 

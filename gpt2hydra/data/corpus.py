@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
 from gpt2hydra.config.run import VOCABULARIES, TrainConfig
-from gpt2hydra.config.words import show
+from gpt2hydra.config.words import reason_of, show
 from gpt2hydra.data import cache, parquet, shards, text, vocabulary
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _file_problem(file: Path, limit: int) -> tuple[str, str]:
     try:
         return (_content_problem(file, limit) if file.stat().st_size else ""), ""
     except OSError as error:
-        return f"cannot be read: {error.strerror}", ""
+        return f"cannot be read: {reason_of(error)}", ""
 
 
 def _content_problem(file: Path, limit: int) -> str:

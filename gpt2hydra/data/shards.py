@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.words import reason_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -68,7 +69,7 @@ class Shard:
                 raise Unreadable([Violation(str(self.file), rule="has changed its size since the run began")])
             yield np.memmap(self.file, f"<u{self.width}", "r", self.start, (self.count,)).view(np.ndarray)
         except OSError as error:
-            raise Unreadable([Violation(str(self.file), rule=f"cannot be read any more: {error.strerror or error}")]) from None
+            raise Unreadable([Violation(str(self.file), rule=f"cannot be read any more: {reason_of(error)}")]) from None
 
 
 class Unreadable(ConfigError):

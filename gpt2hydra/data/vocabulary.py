@@ -84,7 +84,7 @@ def read_merges(file: Path) -> list[tuple[int, str]]:
     except UnicodeDecodeError:
         raise ConfigError([Violation(str(file), rule="is not UTF-8")]) from None
     except OSError as error:
-        raise ConfigError([Violation(str(file), rule=f"cannot be read: {error.strerror}")]) from None
+        raise ConfigError([Violation(str(file), rule=f"cannot be read: {reason_of(error)}")]) from None
     return [(number, line) for number, line in enumerate(lines, 1) if line and not line.startswith("#version")]
 
 

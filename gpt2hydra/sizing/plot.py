@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.words import reason_of
 from gpt2hydra.sizing.counts import parameters
 from gpt2hydra.sizing.fit import gigabytes
 from gpt2hydra.sizing.memory import PARTS
@@ -50,7 +51,7 @@ def plot_sizes(plans: Mapping[str, Plan], file: Path) -> None:
     try:
         figure.savefig(file, dpi=150)
     except OSError as error:
-        raise ConfigError([Violation("--plot", str(file), f"cannot be written: {error.strerror}")]) from None
+        raise ConfigError([Violation("--plot", str(file), f"cannot be written: {reason_of(error)}")]) from None
 
 
 def _draw_bar(axes: Axes, name: str, plan: Plan) -> None:

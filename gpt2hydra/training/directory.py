@@ -11,6 +11,7 @@ from pathlib import Path
 from gpt2hydra.checkpoint import kept
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.config.words import reason_of
 from gpt2hydra.sizing.counts import checkpoint_bytes
 from gpt2hydra.sizing.fit import gigabytes
 
@@ -32,7 +33,7 @@ def check_directory(directory: Path, key: str, parent: Path | None = None) -> No
         taken = has_checkpoints(directory)
         existing = nearest_existing(directory)
     except OSError as error:  # a name that is too long
-        raise ConfigError([unwritable(directory, error.strerror, key)]) from None
+        raise ConfigError([unwritable(directory, reason_of(error), key)]) from None
     if taken:
         rule = "holds the checkpoints of an earlier run, which resume= would continue; choose another"
         raise ConfigError([Violation(key, str(directory), rule, remedy={key: f"{parent or directory}-2"})])

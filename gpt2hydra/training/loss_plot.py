@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from gpt2hydra.config.words import reason_of
 from gpt2hydra.training.table import Row
 
 SHARE = 0.01
@@ -27,7 +28,7 @@ class LossPlot:
         try:
             draw(rows, self.title, self.file)
         except OSError as error:
-            return error.strerror or str(error)
+            return reason_of(error)
         finally:
             self._next = time.perf_counter() + (time.perf_counter() - began) / SHARE
         return None

@@ -12,7 +12,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.training.loss_plot import LossPlot
-from gpt2hydra.training.table import LossTable, Row
+from gpt2hydra.training.table import FILE, LossTable, Row
 
 log = logging.getLogger("gpt2hydra")
 """Its lines go where Hydra's ``job_logging`` sends them: into ``train.log`` of the run directory."""
@@ -72,7 +72,7 @@ class Progress:
         row = Row(step, step * self.config.tokens_per_step, training, validation, learning_rate, gradient_norm, speed)
         self._clock, self._row_before = now, step
         if self.table is not None:
-            self._warn(self.table.add(row), "loss.csv", "tried again with the next row")
+            self._warn(self.table.add(row), FILE, "tried again with the next row")
             if training is not None and speed is not None:
                 self.bar.set_postfix_str(f"loss {training:.3f}, lr {learning_rate:.1e}, {speed:,.0f} tokens/s", refresh=False)
             if validation is not None:

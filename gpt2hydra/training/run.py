@@ -23,6 +23,7 @@ from gpt2hydra.checkpoint import folder as checkpoint
 from gpt2hydra.checkpoint import initial, kept, state
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.config.words import reason_of
 from gpt2hydra.data import corpus, tokenizer
 from gpt2hydra.data.shards import Unreadable
 from gpt2hydra.inference.device import for_training, keep_freed_memory
@@ -199,7 +200,7 @@ class Run:
         try:
             started = tracker.start(self.config, self.folder, self.set_by, known, step)
         except Exception as error:  # a library of somebody else, and often a server behind it
-            rule = f"cannot be started: {tracker.first_line(error)}"
+            rule = f"cannot be started: {reason_of(error)}"
             raise Stopped([Violation("training.tracker", kind, rule)]) from error
         if started is not None and started.run_id is not None:
             recorder.add(tracker={kind: started.run_id})
@@ -270,8 +271,7 @@ class Run:
             where = f"at step {loop.step:,} of {self.settings.max_steps:,}; {loop.saved_in_words()}"
             raise Stopped([replace(each, rule=f"{each.rule}, {where}") for each in error.violations]) from None
         except (OSError, SafetensorError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             steps, where = self.settings.max_steps, seen_from_here(self.folder)
-            rule = f"could not be written at step {loop.step:,} of {steps:,} ({reason}); {loop.saved_in_words()}"
+            rule = f"could not be written at step {loop.step:,} of {steps:,} ({reason_of(error)}); {loop.saved_in_words()}"
             remedy = {"resume": where} if loop.saved else {}
             raise Stopped([Violation("the run directory", where, rule, remedy=remedy)]) from error

@@ -15,8 +15,7 @@ from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.table import figures, headings, table
 from gpt2hydra.config.words import show
 from gpt2hydra.training import record
-
-LOSSES = "loss.csv"
+from gpt2hydra.training import table as losses
 
 ASIDE = ("resume", "dry_run", "preflight")
 """Keys that are no property of a run."""
@@ -144,7 +143,7 @@ def _run_directories(folder: Path) -> Iterator[Path]:
 def _row(folder: Path, run: record.Run) -> Row:
     values = dict(leaves(run.content["config"]))
     name = str(run.folder.relative_to(folder)) if run.folder != folder else str(folder)
-    step, loss = _measured(run.folder / LOSSES)
+    step, loss = _measured(run.folder / losses.FILE)
     if run.state == record.FINISHED:
         loss = run.result.get("validation_loss", loss)
     return Row(name, run, run.step if run.step is not None else step, loss, values)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.config.words import show
+from gpt2hydra.config.words import reason_of, show
 from gpt2hydra.training import record
 from gpt2hydra.training.runs import Comparison, Row
 
@@ -61,7 +61,7 @@ def _draw(rows: Sequence[Row], axes: Sequence[Sequence[str]], file: Path) -> Non
     try:
         figure.savefig(file, dpi=150)
     except OSError as error:
-        raise ConfigError([Violation("--plot", str(file), f"cannot be written: {error.strerror}")]) from None
+        raise ConfigError([Violation("--plot", str(file), f"cannot be written: {reason_of(error)}")]) from None
 
 
 COLORS = ("#1f4e79", "#c4501b", "#3b8f5a", "#7b4ea1", "#a5850b", "#5f6a72")

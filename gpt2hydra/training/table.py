@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from gpt2hydra.config.words import reason_of
+
 FILE = "loss.csv"
 
 
@@ -58,7 +60,7 @@ class LossTable:
                 self._write_all()
         except OSError as error:
             self._complete = False
-            return (error.strerror or str(error)) if was_complete else None
+            return reason_of(error) if was_complete else None
         return None
 
     def _write_all(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.config.words import reason_of
 from gpt2hydra.training.table import Row
 
 PROJECT = "gpt2hydra"
@@ -62,13 +63,8 @@ class Told:
         try:
             what(self.tracker)
         except Exception as error:  # a library of somebody else, and often a server behind it
-            self.say(f"note: the tracker takes no more ({first_line(error)}); the run goes on without it")
+            self.say(f"note: the tracker takes no more ({reason_of(error)}); the run goes on without it")
             self.tracker = None
-
-
-def first_line(error: Exception) -> str:
-    """What an error of somebody else's says first."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def start(config: TrainConfig, folder: Path, set_by: Mapping[str, Any] | None, run_id: str | None, step: int) -> Tracker | None:
