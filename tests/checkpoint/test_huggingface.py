@@ -10,33 +10,10 @@ from hypothesis import given
 from gpt2hydra import GPT2Config
 from gpt2hydra.checkpoint.huggingface import LARGEST_CONFIG, from_hf, to_hf
 from gpt2hydra.config.errors import ConfigError
+from tests.hub import HUB
 from tests.strategies import gpt2_configs
 
-HUB: dict[str, Any] = {
-    "activation_function": "gelu_new",
-    "architectures": ["GPT2LMHeadModel"],
-    "attn_pdrop": 0.1,
-    "bos_token_id": 50256,
-    "embd_pdrop": 0.1,
-    "eos_token_id": 50256,
-    "initializer_range": 0.02,
-    "layer_norm_epsilon": 1e-05,
-    "model_type": "gpt2",
-    "n_ctx": 1024,
-    "n_embd": 768,
-    "n_head": 12,
-    "n_layer": 12,
-    "n_positions": 1024,
-    "resid_pdrop": 0.1,
-    "summary_activation": None,
-    "summary_first_dropout": 0.1,
-    "summary_proj_to_labels": True,
-    "summary_type": "cls_index",
-    "summary_use_proj": True,
-    "task_specific_params": {"text-generation": {"do_sample": True, "max_length": 50}},
-    "vocab_size": 50257,
-}
-"""https://huggingface.co/openai-community/gpt2/blob/main/config.json"""
+SMALL = HUB["small"]
 
 
 def refusal(source: Any) -> list[str]:
@@ -49,13 +26,13 @@ def refusal(source: Any) -> list[str]:
 
 
 def test_the_hubs_gpt2_is_gpt2_small() -> None:
-    assert from_hf(HUB) == GPT2Config.gpt2_small()
+    assert from_hf(SMALL) == GPT2Config.gpt2_small()
 
 
 @pytest.mark.parametrize(("name", "shape"), [("medium", (1024, 24, 16)), ("large", (1280, 36, 20)), ("xl", (1600, 48, 25))])
 def test_the_hubs_other_sizes_are_ours(name: str, shape: tuple[int, int, int]) -> None:
     sized = dict(zip(("n_embd", "n_layer", "n_head"), shape, strict=True))
-    assert from_hf(HUB | sized | {"n_special": 0, "predict_special_tokens": True}) == GPT2Config.preset(name)
+    assert from_hf(SMALL | sized | {"n_special": 0, "predict_special_tokens": True}) == GPT2Config.preset(name)
 
 
 @given(gpt2_configs())
@@ -110,12 +87,12 @@ def test_end_of_text_is_gpt2s_unless_it_is_given() -> None:
     ],
 )
 def test_a_field_under_another_name_is_read(alias: str, key: str) -> None:
-    given = {name: value for name, value in HUB.items() if name not in (key, "n_ctx")}
+    given = {name: value for name, value in SMALL.items() if name not in (key, "n_ctx")}
     assert getattr(from_hf(given | {alias: 24}), key) == 24
 
 
 def test_n_inner_may_be_said_where_it_agrees() -> None:
-    assert from_hf(HUB | {"n_inner": 3072}) == GPT2Config()
+    assert from_hf(SMALL | {"n_inner": 3072}) == GPT2Config()
 
 
 # ----------------------------------------------------------------------------------------------------------- refusals
@@ -146,7 +123,7 @@ def test_n_inner_may_be_said_where_it_agrees() -> None:
     ],
 )
 def test_what_our_config_cannot_express_is_refused_by_name(change: dict[str, Any], said: str) -> None:
-    (only,) = refusal(HUB | change)
+    (only,) = refusal(SMALL | change)
     assert only.startswith(said)
 
 
@@ -155,19 +132,19 @@ def test_a_config_without_a_model_type_is_refused() -> None:
 
 
 def test_everything_is_said_at_once() -> None:
-    assert len(refusal(HUB | {"n_embd": 0, "activation_function": "relu", "tie_word_embeddings": False})) == 3
+    assert len(refusal(SMALL | {"n_embd": 0, "activation_function": "relu", "tie_word_embeddings": False})) == 3
 
 
 # ---------------------------------------------------------------------------------------------------------------- files
 
 
 def test_a_file_or_its_folder_will_do(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(HUB))
+    (tmp_path / "config.json").write_text(json.dumps(SMALL))
     assert from_hf(tmp_path) == from_hf(tmp_path / "config.json") == from_hf(str(tmp_path)) == GPT2Config()
 
 
 def test_a_refusal_names_the_file(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(HUB | {"n_head": 7}))
+    (tmp_path / "config.json").write_text(json.dumps(SMALL | {"n_head": 7}))
     with pytest.raises(ConfigError, match=f"set by {tmp_path}/config.json"):
         from_hf(tmp_path)
 
