@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from gpt2hydra.cli.application import Application
 from gpt2hydra.cli.before_start import machine_problems
 from gpt2hydra.cli.exit import program
+from gpt2hydra.cli.hydras_parts import typed_by
 from gpt2hydra.composition.compose import compose_and_check, refused_whole
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_internals import arguments_parser, help_text, hydra_of, look, set_version_base
@@ -75,11 +76,7 @@ class CommandLine:
         try:
             yield
         except ConfigError as error:
-            typed = {text.partition("=")[0].lstrip("+"): command_line(text) for text in self.arguments.overrides}
-            told = [
-                replace(each, source=typed.get(each.key)) if each.key.startswith("hydra.") and not each.source else each
-                for each in error.violations
-            ]
+            told = [typed_by(each, self.arguments.overrides) for each in error.violations]
             from gpt2hydra.cli.resume import run_meant
 
             told = [run_meant(each, self.config_class or TrainConfig) for each in told]
@@ -151,15 +148,13 @@ class CommandLine:
     def _start(self) -> None:
         if self.arguments.resolve:
             self.parser.error("--resolve goes with --cfg or --help")
-        from gpt2hydra.cli.start import (
-            Start,
-            compose_once,
-        )  # with all of training's rooms, which help and completion do without
+        from gpt2hydra.cli.start import Start  # with all of training's rooms, which help and completion do without
 
         composer = self._composer()
         overrides = self.arguments.overrides
+        start = Start(composer, overrides, self.application, self.process)
         with self._global_hydra(composer):
-            config = None if self.arguments.multirun else compose_once(composer, overrides)
+            config = None if self.arguments.multirun else start.compose()
             if config is None or config.hydra.mode == RunMode.MULTIRUN:
                 if self.process.count > 1:
                     rule = "starts one job after another, torchrun one job on several processes; give each point a torchrun"
@@ -168,7 +163,7 @@ class CommandLine:
 
                 sweep(composer, overrides, self.application.function, self.application.extra)
             else:
-                Start(composer, overrides, self.application, self.process).run(config)
+                start.run(config)
 
     @contextmanager
     def _global_hydra(self, composer: Composer) -> Iterator[Any]:

@@ -23,8 +23,8 @@ EXTRAS = {
 def require(extra: str | None, configs: Iterable[Checked] = ()) -> None:
     """Exit with 1 and the command to type where modules are not installed: of an extra, and of the trackers of ``configs``."""
     trackers = {config.training.tracker for config in configs if isinstance(config, TrainConfig)} - {"none"}
-    wanted = [name for name in (extra, *sorted(trackers)) if name in EXTRAS]
-    absent = {name: lacking for name in wanted if (lacking := [each for each in EXTRAS[name] if find_spec(each) is None])}
+    wanted = [name for name in (extra, *sorted(trackers)) if name is not None]
+    absent = {name: lacking for name in wanted if (lacking := absent_modules(name))}
     if absent:
         modules = ", ".join(module for lacking in absent.values() for module in lacking)
         sys.stderr.write(
@@ -32,6 +32,11 @@ def require(extra: str | None, configs: Iterable[Checked] = ()) -> None:
             f"  try: {install_command(','.join(absent))}\n"
         )
         sys.exit(1)
+
+
+def absent_modules(extra: str) -> list[str]:
+    """The modules of an extra that are not installed."""
+    return [module for module in EXTRAS.get(extra, ()) if find_spec(module) is None]
 
 
 def require_matplotlib(path: str) -> None:

@@ -26,6 +26,8 @@ class Preflight:
     """Run the valid points where others are not."""
     can_skip: bool = True
     """Whether the sweeper could do so."""
+    own: list[Violation] = field(default_factory=list)
+    """What is wrong with the sweep itself: where it writes, what starts its jobs."""
 
     def compose(self, composer: Composer) -> None:
         """Compose and validate each point."""
@@ -65,7 +67,7 @@ class Preflight:
             {"point": number, "overrides": self.points[number], "violations": [each.to_dict() for each in violations]}
             for number, violations in sorted(self.invalid.items())
         ]
-        return {"points": len(self.points), "valid": sorted(self.valid), "invalid": invalid}
+        return {"points": len(self.points), "valid": sorted(self.valid), "invalid": invalid, **ConfigError(self.own).to_dict()}
 
     def told(self) -> str:
         """The invalid points: number, overrides, what is wrong and what to type instead."""
@@ -100,10 +102,14 @@ def report(found: Preflight, notes: Sequence[str] = ()) -> None:
     for note in notes:
         tell(f"preflight: {note}\n", {"note": note})
     if not found.invalid:
+        if found.own:
+            raise ConfigError(found.own)
         return
-    total, bad, skip = len(found.points), len(found.invalid), found.skip and bool(found.valid)
+    total, bad = len(found.points), len(found.invalid)
+    skip = found.skip and bool(found.valid) and not found.own
     outcome = f"the other {len(found.valid)} run" if skip else "nothing was started"
-    words = f"{bad} of {total} points {'is' if bad == 1 else 'are'} invalid; {outcome}.\n\n{found.told()}\n\n"
+    words = f"{ConfigError(found.own).told(outcome)}\n\n" if found.own else ""
+    words += f"{bad} of {total} points {'is' if bad == 1 else 'are'} invalid; {outcome}.\n\n{found.told()}\n\n"
     if not skip and found.valid and found.can_skip:
         words += f"Correct them, or run the other {len(found.valid)} with preflight=skip_invalid.\n"
     tell(words, {**found.to_dict(), "skipped": skip})

@@ -9,6 +9,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from gpt2hydra.cli.application import Application
 from gpt2hydra.cli.before_start import device_problems, machine_problems, note_fine_tuning, note_overruled, warn_of_memory
-from gpt2hydra.cli.extras import require
+from gpt2hydra.cli.extras import absent_modules, require
+from gpt2hydra.cli.hydras_parts import log_rule, problems_of_job
 from gpt2hydra.cli.resume import Place, changes, configuration_of_the_run, place_of, resumed_run
 from gpt2hydra.composition.compose import refused_whole
 from gpt2hydra.composition.composer import Composer
@@ -29,27 +31,13 @@ from gpt2hydra.composition.hydra_internals import failure_of, make_callbacks, re
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.job import job
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.errors import ConfigError, Violation, collected
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.words import reason_of
 from gpt2hydra.training import record
 from gpt2hydra.training.directory import check_directory, check_space, nearest_existing, remove_new, unwritable
 from gpt2hydra.training.processes import Process, agree, together
 from gpt2hydra.training.resumable import alike
-
-
-def log_problem(composed: DictConfig, error: Exception) -> Violation:
-    """Why Hydra could not set up its log."""
-    verbose = composed.hydra.verbose
-    if not isinstance(verbose, (bool, str, ListConfig)):
-        return Violation("hydra.verbose", verbose, "must be true, false, or the names of loggers")
-    return Violation("hydra.job_logging", rule=f"cannot be set up: {reason_of(error.__cause__ or error)}")
-
-
-def compose_once(composer: Composer, overrides: Sequence[str]) -> DictConfig:
-    """Hydra's one composition for this run. Sweeps are left out of it, for it may say ``hydra.mode: MULTIRUN``."""
-    with refused_whole(composer, overrides):
-        return composer.full(overrides, leave_sweeps_out=True)
 
 
 @dataclass(frozen=True)
@@ -61,21 +49,26 @@ class Start:
     application: Application
     process: Process
 
+    def compose(self) -> DictConfig:
+        """Hydra's one composition for this run. Sweeps are left out of it, for it may say ``hydra.mode: MULTIRUN``."""
+        with refused_whole(self.composer, self.overrides, self._later):
+            return self.composer.full(self.overrides, leave_sweeps_out=True)
+
     def run(self, composed: DictConfig) -> None:
         """The gate, the files and the device that the config names, a directory, and then the function."""
         config = self._pass_gate(composed)
-        self._refuse([*machine_problems(config), *together(self.process, config)])
+        problems = [*machine_problems(config), *together(self.process, config)]
+        if getattr(config, "dry_run", False):
+            self._refuse(problems)
+            self._print_plan(composed, config)
+            return
+        place = Place("")
+        with collected(problems):
+            place = Place(**agree(self.process, lambda: asdict(self._place(composed, config))))
+        self._refuse([*problems, *self._device_problems(config), *problems_of_job(composed)])
         note_overruled(self.composer, self.overrides)
         note_fine_tuning(config)
-        if getattr(config, "dry_run", False):
-            if isinstance(config, TrainConfig) and config.resume is not None:
-                sys.stderr.write(f"{self._place(composed, config).words(config)}.\n\n")
-            print_plan(self.composer, self.overrides, config)
-            return
         require(self.application.extra, [config])
-        if self.application.extra:
-            self._refuse(device_problems(config))
-        place = Place(**agree(self.process, lambda: asdict(self._place(composed, config))))
         directory, words = Path(place.directory), place.words(config)
         if place.loss is not None:
             print(words)
@@ -101,7 +94,7 @@ class Start:
             raise ConfigError([unwritable(directory, reason_of(error), "hydra.run.dir")]) from error
         except Exception as error:  # not the function's: those are in the result
             remove_new(directory, existing)
-            raise ConfigError([log_problem(composed, error)]) from error
+            raise ConfigError([Violation("hydra.job_logging", rule=log_rule(error))]) from error
         callbacks.on_run_end(config=composed, config_name=self.composer.config_name, job_return=result)
         failure = failure_of(result)
         if isinstance(failure, (ConfigError, BrokenPipeError)) or (
@@ -110,6 +103,13 @@ class Start:
             raise failure
         report_as_hydra(lambda: result.return_value)
 
+    def _print_plan(self, composed: DictConfig, config: Checked) -> None:
+        note_overruled(self.composer, self.overrides)
+        note_fine_tuning(config)
+        if isinstance(config, TrainConfig) and config.resume is not None:
+            sys.stderr.write(f"{self._place(composed, config).words(config)}.\n\n")
+        print_plan(self.composer, self.overrides, config)
+
     def _place(self, composed: DictConfig, config: Checked) -> Place:
         """Where this run writes, seen to be free for it."""
         directory = Path(composed.hydra.runtime.output_dir)
@@ -117,15 +117,40 @@ class Start:
             place = Place(str(directory))
         else:
             written: Any = OmegaConf.to_container(composed.hydra, resolve=False)
-            try:
-                place = place_of(config, directory, written["run"]["dir"])
-            except ConfigError as error:
-                raise self._blaming(error.violations) from None
+            place = place_of(config, directory, written["run"]["dir"])
         if place.step is None and place.loss is None:
             check_directory(Path(place.directory), "hydra.run.dir")
         if place.loss is None and isinstance(config, TrainConfig):
             check_space(config, Path(place.directory), "hydra.run.dir")
         return place
+
+    def _device_problems(self, config: Checked) -> Sequence[Violation]:
+        """Nothing where the function needs no device, or what would look for one is not installed."""
+        return device_problems(config) if self.application.extra and not absent_modules(self.application.extra) else ()
+
+    def _later(self, rest: Sequence[str], config: Checked | None) -> Sequence[Violation]:
+        """What would stop the run once the gate is passed, beside what is wrong in front of it."""
+        if getattr(config, "dry_run", False):
+            return ()
+        problems: list[Violation] = []
+        if config is not None:
+            problems += [*together(self.process, config), *self._device_problems(config)]
+        composed = self._hydras_part(rest)
+        if composed is not None:
+            problems += problems_of_job(composed)
+            with suppress(Exception), collected(problems):  # what cannot be resolved is told already
+                directory = Path(composed.hydra.run.dir)
+                check_directory(directory, "hydra.run.dir")
+                if isinstance(config, TrainConfig):
+                    check_space(config, directory, "hydra.run.dir")
+        return self._blaming(problems, rest).violations if problems else ()
+
+    def _hydras_part(self, words: Sequence[str]) -> DictConfig | None:
+        """A composition of the words, or, where what they choose is broken, of those for Hydra."""
+        for texts in (words, [text for text in words if text.lstrip("+~").startswith("hydra")]):
+            with suppress(Exception):
+                return self.composer.full(texts, leave_sweeps_out=True)
+        return None
 
     def _run(self, config: Checked) -> Any:
         with job(config):
@@ -136,7 +161,7 @@ class Start:
         written: Any = OmegaConf.to_container(composed.hydra, resolve=False)
         if composed.hydra.mode is None:
             composed.hydra.mode = RunMode.RUN
-        with refused_whole(self.composer, self.overrides):
+        with refused_whole(self.composer, self.overrides, self._later):
             if any(parse(text).is_sweep_override() for text in self.overrides):
                 raise ValueError("a sweep without -m")
             with resolving("hydra.run.dir", written["run"]["dir"]):
@@ -150,11 +175,11 @@ class Start:
 
     def _refuse(self, problems: Sequence[Violation]) -> None:
         if problems:
-            raise self._blaming(problems)
+            raise self._blaming(problems, self.overrides)
 
-    def _blaming(self, problems: Sequence[Violation]) -> ConfigError:
-        """``problems`` with who set each."""
-        return ConfigError(map(self.composer.trace(self.overrides).blame, problems))
+    def _blaming(self, problems: Sequence[Violation], words: Sequence[str]) -> ConfigError:
+        """``problems`` of these overrides, with who set each."""
+        return ConfigError(map(self.composer.trace(words).blame, problems))
 
 
 def print_plan(composer: Composer, overrides: Sequence[str], config: Checked) -> None:

@@ -11,7 +11,8 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.cli.before_start import device_problems, machine_problems, note_overruled
-from gpt2hydra.cli.extras import require
+from gpt2hydra.cli.extras import absent_modules, require
+from gpt2hydra.cli.hydras_parts import problems_of_sweep, typed_by
 from gpt2hydra.cli.points import Point, expand, is_basic
 from gpt2hydra.cli.preflight import Preflight, print_points, report, summary, warn_of_memory
 from gpt2hydra.cli.resume import Place, point, summary_of, sweep_problems
@@ -37,7 +39,7 @@ from gpt2hydra.composition.hydra_state import parse, task_overrides
 from gpt2hydra.composition.job import job as running_job
 from gpt2hydra.composition.schema import register_resolvers
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.errors import ConfigError, Violation, collected, command_line
 from gpt2hydra.config.quoting import Typed
 from gpt2hydra.config.words import reason_of
 from gpt2hydra.training.directory import check_directory, unwritable
@@ -122,50 +124,65 @@ class SweepJob:
 
 
 def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any], Any], extra: str | None) -> None:
-    """Check every point, then let Hydra's sweeper and launcher run them."""
+    """Check every point, and what starts them; then let Hydra's sweeper and launcher run them."""
     composed = _compose(composer, [*overrides, "hydra.mode=MULTIRUN"])
     composer.sweep = composed
     mode, basic = str(composed.get("preflight", "strict")), is_basic(composed)
     points, notes = expand(composed, composer)
-    note_overruled(composer, points[0] if points else [])
     found = Preflight(points, skip=mode == "skip_invalid" and basic, can_skip=basic)
-    if mode != "off" or composed.get("dry_run") is True:
+    if checks := mode != "off" or composed.get("dry_run") is True:
         found.compose(composer)
         found.look(composer, lambda config: [*sweep_problems(config), *machine_problems(config)])
-        report(found, notes)
-        dry = [number for number, config in found.valid.items() if getattr(config, "dry_run", False)]
-        if dry:
-            print_points(found, dry)
-        if len(dry) == len(found.valid):
-            return
+        if extra and is_basic(composed, "launcher") and not absent_modules(extra):  # others may use other machines
+            found.look(composer, lambda config: () if _is_dry(config) else device_problems(config))
+    dry = [number for number, config in found.valid.items() if _is_dry(config)]
+    starting = {number: point for number, point in enumerate(points) if not checks or number in found.valid.keys() - dry}
+    places: dict[int, Place] = {}
+    if starting or not dry:
+        found.own += problems_of_sweep(composed)
+        with collected(found.own):
+            directories = check_directories(composer, composed, starting)
+            if basic and checks:
+                places = _places(composer, found, directories)
+        found.own = [typed_by(each, overrides) for each in found.own]
+    note_overruled(composer, points[0] if points else [])
+    report(found, notes)
+    if dry:
+        print_points(found, dry)
         found.leave_out(dry)
+    if not found.valid and checks:
+        return
     require(extra, found.valid.values())
-    remaining = dict(enumerate(points))
-    if found.valid:
-        if extra and is_basic(composed, "launcher"):  # others may use other machines
-            found.look(composer, device_problems)
-            report(found)
-            warn_of_memory(found)
-        remaining = {number: points[number] for number in found.valid}
-    directories = check_directories(composer, composed, remaining)
-    if basic and found.valid:
-        remaining = _continued(composer, composed, found, directories)
-    _run(composer, composed, remaining, SweepJob(function, composer.config_class, checked=mode != "off"))
+    if extra and is_basic(composed, "launcher"):
+        warn_of_memory(found)
+    if places:
+        starting = _continued(composed, found, places)
+    else:
+        starting = {number: starting[number] for number in found.valid or starting}
+    _run(composer, composed, starting, SweepJob(function, composer.config_class, checked=mode != "off"))
 
 
-def _continued(composer: Composer, composed: DictConfig, found: Preflight, directories: Mapping[int, Path]) -> dict[int, Point]:
-    """The points that are still to run. What ``.hydra`` says of a point that began earlier stays."""
+def _is_dry(config: Checked) -> bool:
+    return getattr(config, "dry_run", False) is True
+
+
+def _places(composer: Composer, found: Preflight, directories: Mapping[int, Path]) -> dict[int, Place]:
+    """Where each valid point writes; one that cannot go on there is valid no more."""
     places: dict[int, Place] = {}
 
     def problems_of(number: int, config: Checked) -> Sequence[Violation]:
-        try:
-            places[number] = point(config, directories[number])
-        except ConfigError as error:
-            return error.violations
-        return ()
+        problems: list[Violation] = []
+        with collected(problems):
+            if number in directories:
+                places[number] = point(config, directories[number])
+        return problems
 
     found.look_at_each(composer, problems_of)
-    report(found)
+    return places
+
+
+def _continued(composed: DictConfig, found: Preflight, places: Mapping[int, Place]) -> dict[int, Point]:
+    """The points that are still to run. What ``.hydra`` says of a point that began earlier stays."""
     began = {number for number, place in places.items() if place.step is not None or place.loss is not None}
     finished = {number for number in began if places[number].loss is not None}
     if began:
@@ -243,24 +260,49 @@ _NUMBERED = ("${hydra.job.num}", "${hydra:job.num}")
 
 
 def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
-    with refused_whole(composer, [text for text in overrides if not _sweeps(text)]):
+    sweeping = [text for text in overrides if _sweeps(text)]
+    fixed = [text for text in overrides if text not in sweeping]
+
+    def later(rest: Sequence[str], config: Checked | None) -> Iterator[Violation]:
+        """What is wrong with the values to sweep over, each tried by itself, and with what starts the sweep."""
+        yield from _swept_problems(composer, rest, sweeping)
+        problems: list[Violation] = []
+        with suppress(Exception):  # what is wrong stands in a file
+            composed = composer.full(rest, RunMode.MULTIRUN)
+            with collected(problems):
+                check_directory(Path(composed.hydra.sweep.dir), "hydra.sweep.dir")
+            yield from [*problems_of_sweep(composed), *problems]
+
+    with refused_whole(composer, fixed, later):
         return composer.full(overrides, RunMode.MULTIRUN)
 
 
 def _sweeps(text: str) -> bool:
     try:
         return parse(text).is_sweep_override()
-    except Exception:
+    except Exception:  # it is reported as an override that cannot be read
         return False
+
+
+def _swept_problems(composer: Composer, rest: Sequence[str], sweeping: Sequence[str]) -> Iterator[Violation]:
+    from gpt2hydra.composition.refusal.remedies import MOST_POINTS  # with all that only a refusal needs
+
+    for text in sweeping:
+        override = parse(text)
+        with suppress(Exception):  # a space that only another sweeper reads
+            values = itertools.islice(override.sweep_string_iterator(), MOST_POINTS)
+            words = [f"{override.get_key_element()}={value}" for value in values]
+            found = Preflight([[*rest, word] for word in words])
+            found.compose(composer)
+            for number, violations in found.invalid.items():
+                typed = (each for each in violations if each.source == command_line(words[number]))
+                yield from (replace(each, source=command_line(text), remedy={}) for each in typed)  # that is for one value
 
 
 def _sweeper(composed: DictConfig, context: HydraContext, job: SweepJob, points: Mapping[int, Point]) -> Sweeper:
     if not is_basic(composed):
         return Plugins.instance().instantiate_sweeper(config=composed, hydra_context=context, task_function=job)
-    batch = composed.hydra.sweeper.max_batch_size
-    if batch is not None and batch < 1:
-        raise ConfigError([Violation("hydra.sweeper.max_batch_size", batch, "must be ≥ 1, or null for all at once")])
-    sweeper = PointSweeper(points, batch)
+    sweeper = PointSweeper(points, composed.hydra.sweeper.max_batch_size)
     sweeper.setup(config=composed, hydra_context=context, task_function=job)
     return sweeper
 

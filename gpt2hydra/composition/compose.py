@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.schema import ROOTS, register
@@ -15,6 +15,9 @@ from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
+
+if TYPE_CHECKING:
+    from gpt2hydra.composition.refusal.report import Later
 
 C = TypeVar("C", bound=Checked)
 
@@ -84,11 +87,15 @@ def compose_and_check(composer: Composer, overrides: Sequence[str]) -> Any:
 
 
 @contextmanager
-def refused_whole(composer: Composer, overrides: Sequence[str]) -> Iterator[None]:
-    """Within, whatever fails becomes a ConfigError with everything that is wrong with ``overrides``."""
+def refused_whole(composer: Composer, overrides: Sequence[str], later: Later | None = None) -> Iterator[None]:
+    """Within, whatever fails becomes a ConfigError with everything that is wrong with ``overrides``.
+
+    Args:
+        later: what a program would find wrong later, to be told at once as well.
+    """
     try:
         yield
     except Exception as error:
         from gpt2hydra.composition.refusal.report import refusal_of  # not needed where nothing is refused
 
-        raise refusal_of(composer, overrides, error) from error
+        raise refusal_of(composer, overrides, error, later) from error

@@ -7,7 +7,8 @@ a report is printed. Standard library only.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
@@ -223,6 +224,15 @@ class ConfigError(ValueError, AssertionError):
     def to_dict(self) -> dict[str, Any]:
         """The report for a program: ``{"violations": [...]}``, each as :meth:`Violation.to_dict` has it."""
         return {"violations": [violation.to_dict() for violation in self.violations]}
+
+
+@contextmanager
+def collected(violations: list[Violation]) -> Iterator[None]:
+    """Within, a refusal ends the block, and adds to ``violations`` what is to be told with others."""
+    try:
+        yield
+    except ConfigError as error:
+        violations += error.violations
 
 
 def _indent(text: str) -> str:

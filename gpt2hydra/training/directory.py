@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 from datetime import datetime
 from pathlib import Path
 
@@ -39,8 +40,10 @@ def check_directory(directory: Path, key: str, parent: Path | None = None) -> No
         raise ConfigError([Violation(key, str(directory), rule, remedy={key: f"{parent or directory}-2"})])
     if not existing.is_dir():
         raise ConfigError([unwritable(directory, f"{existing} is a file", key)])
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise ConfigError([unwritable(directory, f"no permission to write in {existing}", key)])
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".gpt2hydra-", dir=existing))
+    except OSError as error:
+        raise ConfigError([unwritable(directory, f"in {existing}: {reason_of(error)}", key)]) from None
 
 
 def has_checkpoints(directory: Path) -> bool:

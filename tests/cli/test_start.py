@@ -1,6 +1,7 @@
 """One run: what is looked at before it starts, where it writes, and how it ends."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from gpt2hydra.cli import extras, start
 from gpt2hydra.cli import main as app
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
-from tests.command_line import CommandLine
+from tests.command_line import CommandLine, Outcome
 from tests.runs import make_run
 
 
@@ -50,7 +51,7 @@ def test_an_output_folder_that_cannot_be_made_is_refused(run: CommandLine, direc
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_an_output_folder_without_permission_is_refused(run: CommandLine) -> None:
     (run.folder / "locked").mkdir(mode=0o500)
-    assert "no permission to write" in run("hydra.run.dir=locked/here").err
+    assert "locked: Permission denied" in run("hydra.run.dir=locked/here").err
 
 
 def test_an_absent_extra_is_told_after_validation(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,18 +111,62 @@ def test_a_dry_run_tells_a_finished_run_with_the_same_fingerprint(run: CommandLi
     assert "Finished already" not in run("model=large", "training.max_steps=201", "dry_run=true").out
 
 
+# ------------------------------------------------------------------------------------------------- one report of all stages
+
+
+def keys(outcome: Outcome) -> list[str]:
+    """Of the violations in a report, which stand alone, without what follows them."""
+    return re.findall(r"^  (\S+)(?: =.*)?$", outcome.err, re.MULTILINE)
+
+
+BROKEN_PARTS = ["+hydra.callbacks.x._target_=nosuch.T", "hydra.job_logging.version=7", "hydra.run.dir=file/run"]
+PARTS = ["hydra.callbacks.x._target_", "hydra.job_logging", "hydra.run.dir"]
+
+
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "key"),
     [
-        pytest.param(
-            "+hydra.callbacks.x._target_=nosuch.T", "hydra.callbacks\n    names a callback that cannot be made: ", id="callback"
-        ),
-        pytest.param("hydra.verbose=5", "hydra.verbose = 5\n    must be true, false, or the names of loggers", id="verbose"),
+        pytest.param("model=huge", "model", id="choice"),
+        pytest.param("model.n_head=abc", "model.n_head", id="type"),
+        pytest.param("model.n_head=7", "model.n_head", id="rule"),
+        pytest.param("model.n_hed=7", "model.n_hed", id="key"),
+        pytest.param("large", "large", id="word"),
+        pytest.param("data.path=nowhere.txt", "data.path", id="file"),
+        pytest.param("training.seq_len=${nope}", "training.seq_len", id="reference"),
+        pytest.param("hydra.run.dri=x", "hydra.run.dri", id="Hydra's key"),
+        pytest.param("experiment=wrong", "model.n_head", id="a file that breaks a rule"),
+        pytest.param("experiment=unfit", "model.n_head", id="a file that Hydra refuses"),
     ],
 )
-def test_what_hydra_cannot_make_of_its_own_keys_is_refused(run: CommandLine, override: str, said: str) -> None:
-    (run.folder / "empty").mkdir()
-    outcome = run(override, "hydra.run.dir=empty/new/run")
-    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], ["empty"])
-    assert list((run.folder / "empty").iterdir()) == []
-    assert outcome.err.startswith(f"1 problem in the configuration; nothing was started.\n\n  {said}")
+def test_what_comes_after_the_gate_is_told_beside_what_the_gate_refuses(run: CommandLine, override: str, key: str) -> None:
+    (run.folder / "file").touch()
+    (run.folder / "conf/experiment").mkdir(parents=True)
+    for name, value in (("wrong", "7"), ("unfit", "[7]")):
+        (run.folder / f"conf/experiment/{name}.yaml").write_text(f"# @package _global_\nmodel: {{n_head: {value}}}\n")
+    outcome = run("--config-dir", "conf", override, *BROKEN_PARTS)
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], ["conf", "file"])
+    assert sorted(keys(outcome)) == sorted([key, *PARTS]), outcome.err
+    for part in BROKEN_PARTS:
+        assert f"    set by the command line: {part}\n" in outcome.err
+
+
+def test_a_device_is_looked_for_beside_a_broken_rule(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(extras.EXTRAS, "train", ())
+    monkeypatch.setattr(start, "device_problems", lambda config: [Violation("training.device", "cuda", "is not available")])
+    outcome = run("model.n_head=7", "training.device=cuda", extra="train")
+    assert keys(outcome) == ["model.n_head", "training.device"]
+    assert "    set by the command line: training.device=cuda   (was auto, the default)\n" in outcome.err
+
+
+def test_a_plan_is_for_any_machine(run: CommandLine) -> None:
+    (run.folder / "file").touch()
+    outcome = run("model.n_head=7", "dry_run=true", *BROKEN_PARTS)
+    assert keys(outcome) == ["model.n_head"]
+
+
+def test_files_that_a_file_names_are_told_beside_a_broken_rule(run: CommandLine) -> None:
+    (run.folder / "experiment").mkdir()
+    (run.folder / "experiment/mine.yaml").write_text("# @package _global_\ndata: {path: nowhere.txt}\n")
+    outcome = run("--config-dir", ".", "experiment=mine", "model.n_head=7")
+    assert keys(outcome) == ["model.n_head", "data.path"]
+    assert "    set by experiment/mine.yaml:2" in outcome.err

@@ -7,7 +7,7 @@ override), leaves out what fails, and goes on to the gate with the rest. It runs
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -25,22 +25,34 @@ from gpt2hydra.composition.refusal.remedies import Trial, right_words, traced
 from gpt2hydra.composition.refusal.values import apply
 from gpt2hydra.composition.refusal.words import told_once
 from gpt2hydra.composition.yaml_traps import misread
+from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 
+Later = Callable[[Sequence[str], Checked | None], Iterable[Violation]]
+"""What a program would find wrong later: of the words of a command line that are right, and of their configuration, None where
+what is wrong stands in a file.
+"""
 
-def refusal_of(composer: Composer, overrides: Sequence[str], error: Exception) -> ConfigError:
+
+def refusal_of(composer: Composer, overrides: Sequence[str], error: Exception, later: Later | None = None) -> ConfigError:
     """Everything that is wrong with ``overrides`` over the composer's config, of which ``error`` is the first sign."""
     with hydra_state():
         composer = composer.searching(overrides)
         try:
             found = _violations(composer, overrides)
-            violations = with_tried_remedies(composer, overrides, [*found, *_of_the_rest(composer, overrides, found)])
+            rest = right_words(found, overrides)
+            config = _valid(composer, rest)
+            absent = _absent_files(composer, rest, config, found)
+            violations = with_tried_remedies(composer, overrides, [*found, *absent])
         except ConfigError as obstacle:  # the schema is not in the defaults list: all else would only follow from that
-            violations = [*obstacle.violations]
+            violations, later = [*obstacle.violations], None
         except Exception as obstacle:  # a primary config that cannot be read, and what else lets nothing compose
-            violations = [file_error(obstacle, composer.config_name)]
-    more = error.violations if isinstance(error, ConfigError) and error.violations[0].key.startswith("hydra.") else ()
-    return ConfigError([*violations, *more] or [as_it_came(error)])
+            violations, later = [file_error(obstacle, composer.config_name)], None
+    if isinstance(error, ConfigError) and error.violations[0].key.startswith("hydra."):
+        violations += error.violations
+    violations = violations or [as_it_came(error)]
+    known = {violation.key for violation in violations}
+    return ConfigError([*violations, *(each for each in (later(rest, config) if later else ()) if each.key not in known)])
 
 
 def with_tried_remedies(composer: Composer, overrides: Sequence[str], violations: Sequence[Violation]) -> list[Violation]:
@@ -49,18 +61,21 @@ def with_tried_remedies(composer: Composer, overrides: Sequence[str], violations
     return [trial.tried(each) for each in violations]
 
 
-def _of_the_rest(composer: Composer, texts: Sequence[str], violations: Sequence[Violation]) -> list[Violation]:
-    """What the rest of the command line names that is not there, such as a file, with all that is wrong taken back."""
-    rest = right_words(violations, texts)
-    if not any(text for text in rest if not composer.options.is_group(text.partition("=")[0])):
-        return []
+def _valid(composer: Composer, texts: Sequence[str]) -> Checked | None:
     try:
-        config = composer.instantiate(rest)
+        return composer.instantiate(texts)
     except Exception:  # what is wrong stands in a file
-        return []
-    provenance, known = composer.trace(rest), {violation.key for violation in violations}
-    told = map(provenance.blame, composer.look(config))
-    return [each for each in told if each.is_typed and each.key not in known]
+        return None
+
+
+def _absent_files(
+    composer: Composer, texts: Sequence[str], config: Checked | None, violations: Sequence[Violation]
+) -> list[Violation]:
+    """What a valid config of the right words names that is not there."""
+    problems = composer.look(config) if config is not None else ()
+    known = {violation.key for violation in violations}
+    told = map(composer.trace(texts).blame, problems) if problems else ()
+    return [each for each in told if each.key not in known]
 
 
 def _violations(composer: Composer, texts: Sequence[str]) -> list[Violation]:

@@ -1,0 +1,93 @@
+"""Callbacks, launchers, sweepers and logs that Hydra could not make are refused before anything is started."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import CommandLine
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        pytest.param(
+            "+hydra.callbacks.x._target_=nosuch.T",
+            "hydra.callbacks.x._target_ = nosuch.T\n    cannot be imported: No module named 'nosuch'",
+            id="callback",
+        ),
+        pytest.param(
+            "+hydra.callbacks.x._target_=json.nosuch",
+            "hydra.callbacks.x._target_ = json.nosuch\n    cannot be imported: module 'json' has no attribute 'nosuch'",
+            id="class of a callback",
+        ),
+        pytest.param("hydra.verbose=5", "hydra.verbose = 5\n    must be true, false, or the names of loggers", id="verbose"),
+        pytest.param(
+            "hydra.job_logging.version=7", "hydra.job_logging\n    cannot be set up: Unsupported version: 7", id="log"
+        ),
+        pytest.param(
+            "hydra.job_logging.root.level=LOUD",
+            "hydra.job_logging\n    cannot be set up: Unknown level: 'LOUD'",
+            id="level of a log",
+        ),
+    ],
+)
+@pytest.mark.parametrize("multirun", [[], ["-m", "training.seed=1,2"]], ids=["run", "sweep"])
+def test_what_hydra_cannot_make_of_its_own_keys_is_refused(
+    run: CommandLine, override: str, said: str, multirun: list[str]
+) -> None:
+    (run.folder / "empty").mkdir()
+    outcome = run(*multirun, override, "hydra.run.dir=empty/new/run", "hydra.sweep.dir=empty/new/run")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], ["empty"])
+    assert list((run.folder / "empty").iterdir()) == []
+    assert outcome.err == (
+        f"1 problem in the configuration; nothing was started.\n\n  {said}\n    set by the command line: {override}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        pytest.param(["hydra.launcher._target_=nope.X"], "hydra.launcher._target_ = nope.X\n    cannot be", id="launcher"),
+        pytest.param(
+            ["hydra.sweeper.max_batch_size=0"], "_size = 0\n    must be ≥ 1, or null for all at once", id="size of a batch"
+        ),
+        pytest.param(["hydra/sweeper=optuna", "hydra.sweeper.n_trials=0"], "n_trials = 0\n    must be ≥ 1", id="no trials"),
+        pytest.param(["hydra/sweeper=optuna", "hydra.sweeper.n_jobs=0"], "n_jobs = 0\n    must be ≥ 1", id="no jobs"),
+        pytest.param(
+            ["hydra/sweeper=optuna", "hydra.sweeper.direction=up"],
+            "direction = up\n    must be minimize or maximize",
+            id="direction",
+        ),
+        pytest.param(
+            ["hydra/sweeper=optuna", "hydra.sweeper.direction=[minimize,up]"],
+            "must be minimize or maximize",
+            id="directions",
+        ),
+        pytest.param(["hydra.hydra_logging.version=7"], "hydra.hydra_logging\n    cannot be set up", id="log"),
+    ],
+)
+def test_what_would_start_the_jobs_of_a_sweep_is_tried_first(run: CommandLine, overrides: list[str], said: str) -> None:
+    if "optuna" in overrides[0]:
+        pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    outcome = run("-m", "training.seed=1,2", *overrides)
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
+    assert outcome.err.startswith("1 problem") and said in outcome.err
+    assert f"    set by the command line: {overrides[-1]}\n" in outcome.err
+
+
+def test_a_log_is_tried_without_its_file_and_leaves_the_logs_of_the_process_alone(run: CommandLine) -> None:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    outcome = run("hydra.job_logging.handlers.file.filename=new.log", "hydra.verbose=5")
+    assert (outcome.code, run.left_behind(), (root.handlers, root.level)) == (1, [], before)
+
+
+def test_a_log_and_a_callback_of_ones_own_are_taken(run: CommandLine) -> None:
+    outcome = run(
+        "hydra.job_logging.handlers.file.filename=new.log",
+        "hydra.job_logging.root.level=WARNING",
+        "+hydra.callbacks.x._target_=hydra.experimental.callback.Callback",
+    )
+    assert (outcome.code, len(outcome.configs)) == (0, 1)
+    assert Path("new.log").exists()
