@@ -33,25 +33,43 @@ CANNOT_BE_DELETED = "cannot be deleted: every key of the schema has a value"
 def instantiate(config: DictConfig) -> Any: ...
 @overload
 def instantiate(config: DictConfig, config_class: type[C]) -> C: ...
-def instantiate(config: DictConfig, config_class: type[Checked] | None = None) -> Any:
-    """The one gate: a composed config in, a valid immutable dataclass out.
+@overload
+def instantiate(config: DictConfig, other: DictConfig, /, *more: DictConfig) -> tuple[Any, ...]: ...
+@overload
+def instantiate(config: DictConfig, other: DictConfig, /, *more: DictConfig, config_class: type[C]) -> tuple[C, ...]: ...
+def instantiate(config: DictConfig, *others: Any, config_class: type[Checked] | None = None) -> Any:
+    """The one gate: a composed config in, a valid immutable dataclass out; of several, a tuple, or one report on all.
 
     Args:
         config: composed by Hydra, or any ``DictConfig`` with the same keys. A ``hydra`` node is ignored.
-        config_class: what to make; by default told by the schema that ``config`` was composed into, or by its keys.
+        others: more of them, as the sections of one application: ``model, teacher = instantiate(cfg.model, cfg.teacher)``.
+        config_class: what to make, of each; by default told by the schema that it was composed into, or by its keys.
+            It may also stand second, behind a single ``config``.
 
     Raises:
-        ConfigError: with every violation.
+        ConfigError: with every violation, of each.
+        TypeError: one is no config at all, as a section that is null.
     """
-    place = full_key(config)
-    if not is_mapping(config):  # null, '???', or an interpolation of nothing
-        kind = (config_class or config_class_of(config)).__name__
-        raise ConfigError([Violation(place or kind, raw_value(config), f"must be a section with the keys of {kind}")])
-    config_class = config_class or config_class_of(config)
-    values, violations = examine(config, config_class)
+    if len(others) == 1 and isinstance(others[0], type):
+        (config_class,), others = others, ()
+    looked_at = [_look_at(each, config_class) for each in (config, *others)]
+    violations = [violation for _, _, found in looked_at for violation in found]
     if violations:
-        raise ConfigError(each.below(place) if place else each for each in violations)
-    return build(config_class, values)
+        raise ConfigError(violations)
+    made = tuple(build(kind, values) for kind, values, _ in looked_at)
+    return made if others else made[0]
+
+
+def _look_at(config: DictConfig, config_class: type[Checked] | None) -> tuple[type[Checked], dict[str, Any], list[Violation]]:
+    """What to make of a config: the class, the values, and every violation by its full key."""
+    if not OmegaConf.is_config(config):
+        raise TypeError(f"takes composed sections, as instantiate(cfg.model, cfg.teacher), not {config!r}")
+    place, kind = full_key(config), config_class or config_class_of(config)
+    if not is_mapping(config):  # null, '???', or an interpolation of nothing
+        rule = f"must be a section with the keys of {kind.__name__}"
+        return kind, {}, [Violation(place or kind.__name__, raw_value(config), rule)]
+    values, violations = examine(config, kind)
+    return kind, values, [each.below(place) if place else each for each in violations]
 
 
 def examine(

@@ -1,6 +1,7 @@
 """The gate over configs that were composed, and over any others."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
@@ -58,3 +59,25 @@ def test_a_computed_value_cannot_be_set_by_hand_be_it_right_or_wrong(override: s
     with pytest.raises(ConfigError, match=r"model\.n_inner = .*\n    is computed \(4 \* n_embd\).*it cannot be set") as caught:
         gpt2hydra.compose("train", [override])
     assert len(caught.value.violations) == 1
+
+
+def test_several_sections_become_a_tuple() -> None:
+    config = OmegaConf.create({"model": {"n_layer": 2}, "scaled": {"alpha": 3.0}})
+    config.teacher = OmegaConf.structured(schema_of(GPT2Config))
+    assert instantiate(config.model, config.teacher) == (GPT2Config(n_layer=2), GPT2Config())
+    assert instantiate(config.model, config.teacher, config_class=GPT2Config) == (GPT2Config(n_layer=2), GPT2Config())
+    assert instantiate(config.scaled, Scaled) == instantiate(config.scaled, config_class=Scaled) == Scaled(alpha=3.0)
+
+
+def test_what_is_wrong_in_several_sections_is_one_report() -> None:
+    config = OmegaConf.create({"model": {"n_head": 7}, "right": {"n_layer": 2}, "teacher": {"n_layer": 0, "n_hed": 3}})
+    with pytest.raises(ConfigError) as caught:
+        instantiate(config.model, config.right, config.teacher)
+    assert [violation.key for violation in caught.value.violations] == ["model.n_head", "teacher.n_layer", "teacher.n_hed"]
+    assert caught.value.violations[0].remedy == {"model.n_head": 6}
+
+
+@pytest.mark.parametrize("other", [None, {"n_layer": 2}, [OmegaConf.create({})]])
+def test_what_is_no_config_is_no_section(other: Any) -> None:
+    with pytest.raises(TypeError, match=r"as instantiate\(cfg.model, cfg.teacher\), not"):
+        instantiate(OmegaConf.create({"n_layer": 2}), other)
