@@ -49,7 +49,7 @@ class CommandLine:
             self.arguments.overrides = initial.with_folder(self.arguments.overrides)
 
     def _parse(self) -> Namespace:
-        arguments, unknown = self.parser.parse_known_args()
+        arguments, unknown = self.parser.parse_known_args(words_typed())
         if unknown:
             hint = "values are set without dashes, as model=large, and options stand before all of them"
             self.parser.error(f"unrecognized arguments: {' '.join(unknown)}; {hint}")
@@ -174,3 +174,14 @@ class CommandLine:
             yield hydra
         finally:
             GlobalHydra.instance().hydra = before
+
+
+def words_typed() -> list[str]:
+    """What stands behind the program's name; in a notebook nothing, for its process was started with the kernel's own words.
+
+    Where others stand in their place by now, as with ``%run train.py model=large``, those are the program's.
+    """
+    words = sys.argv[1:]
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()  # None where a script only imports it
+    untouched = words == sys.orig_argv[len(sys.orig_argv) - len(words) :]
+    return [] if hasattr(shell, "kernel") and untouched else words

@@ -39,7 +39,8 @@ def main(
         config_path: the folder that holds it, relative to the decorated function's file; by default our own ``conf/``.
         extra: an extra of this package that the function needs; said after validation where it is not installed.
 
-    The decorated function can also be called with a ready dataclass, or with a composed ``DictConfig``.
+    The decorated function can also be called with a ready dataclass, or with a composed ``DictConfig``. Without arguments in a
+    notebook, it has no overrides.
 
     Raises:
         TypeError: at once, if the class is declared wrongly, or the annotation names no configuration class.

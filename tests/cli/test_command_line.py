@@ -1,6 +1,8 @@
 """What the command line asks for, and that nothing is left behind where it is refused."""
 
 import re
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -131,3 +133,26 @@ def test_a_directory_that_refers_to_nothing_is_told_beside_the_rest(run: Command
 
 def test_wrong_usage_exits_with_2(run: CommandLine) -> None:
     assert run("--no-such-option").code == 2
+
+
+KERNEL, TERMINAL = SimpleNamespace(kernel=object()), SimpleNamespace()
+LAUNCHER = ["python", "-m", "ipykernel_launcher"]
+
+
+@pytest.mark.parametrize(
+    ("shell", "process", "words", "layers"),
+    [
+        pytest.param(KERNEL, [*LAUNCHER, "-f", "kernel-1a.json"], ["-f", "kernel-1a.json"], 12, id="Jupyter, Colab"),
+        pytest.param(KERNEL, [*LAUNCHER, "--f=kernel-1a.json"], ["--f=kernel-1a.json"], 12, id="an editor"),
+        pytest.param(KERNEL, [*LAUNCHER, "-f", "kernel-1a.json"], ["model=large"], 36, id="%run in a notebook"),
+        pytest.param(TERMINAL, ["ipython", "train.py", "model=large"], ["model=large"], 36, id="IPython in a terminal"),
+        pytest.param(None, ["python", "train.py", "model=large"], ["model=large"], 36, id="a script that imports IPython"),
+    ],
+)
+def test_the_words_of_a_notebooks_kernel_are_not_the_programs(
+    run: CommandLine, monkeypatch: pytest.MonkeyPatch, shell: object, process: list[str], words: list[str], layers: int
+) -> None:
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setattr(sys, "orig_argv", process)
+    outcome = run(*words)
+    assert (outcome.code, [config.model.n_layer for config in outcome.configs]) == (0, [layers])
