@@ -49,9 +49,12 @@ class CommandLine:
             self.arguments.overrides = initial.with_folder(self.arguments.overrides)
 
     def _parse(self) -> Namespace:
-        arguments, unknown = self.parser.parse_known_args(words_typed())
+        words = words_typed()
+        arguments, unknown = self.parser.parse_known_args(words)
+        if unknown:  # an option between overrides, which takes argparse a second look
+            arguments, unknown = self.parser.parse_known_intermixed_args(words)
         if unknown:
-            hint = "values are set without dashes, as model=large, and options stand before all of them"
+            hint = "values are set without dashes, as model=large"
             self.parser.error(f"unrecognized arguments: {' '.join(unknown)}; {hint}")
         arguments.topics = [word for word in arguments.overrides if arguments.help and "=" not in word and word[:1] != "~"]
         arguments.overrides = [word for word in arguments.overrides if word not in arguments.topics]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from gpt2hydra.cli import check, completion, diff, evaluate, explain, export_hf, import_hf, runs, schema, size, tokenize
@@ -14,11 +15,16 @@ COMMANDS = (size, explain, check, diff, runs, tokenize, evaluate, import_hf, exp
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a subcommand. Exits with 1 where a configuration is refused, with 2 on wrong usage."""
+    words = sys.argv[1:] if arguments is None else [*arguments]
     parser = argparse.ArgumentParser("gpt2hydra", description="Look at GPT-2 configurations without starting anything.")
     parser.add_argument("--version", action="version", version=f"gpt2hydra {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_to(commands)
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(words)
+    if unknown:  # an option between overrides, which takes argparse a second look
+        name = next(word for word in words if word in commands.choices)
+        words.remove(name)
+        options = commands.choices[name].parse_intermixed_args(words)
     with program():
         options.run(options)

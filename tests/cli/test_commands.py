@@ -37,12 +37,26 @@ def test_size_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param(["explain", "model.n_hed"], 1, "did you mean model.n_head?", id="unknown key"),
         pytest.param(["explain", "model=xll"], 1, "try: model=xl\n", id="explain what is refused"),
         pytest.param(["sise"], 2, "invalid choice: 'sise'", id="unknown command"),
+        pytest.param(["size", "--bogus", "model=xl"], 2, "gpt2hydra size: error: unrecognized", id="unknown option"),
         pytest.param([], 2, "COMMAND", id="no command"),
     ],
 )
 def test_a_wrong_command(capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, expected: str) -> None:
     actual, out, err = said(capsys, *arguments)
     assert (actual, out) == (code, "") and expected in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["size", "model=xl", "--json", "hardware=l4"], id="between overrides"),
+        pytest.param(["--json", "size", "model=xl", "hardware=l4"], id="before the command"),
+    ],
+)
+def test_an_option_may_stand_anywhere(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    code, out, err = said(capsys, *arguments)
+    assert (code, err) == (0, "")
+    assert out == said(capsys, "size", "--json", "model=xl", "hardware=l4")[1]
 
 
 def test_explain_tells_the_chain(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
