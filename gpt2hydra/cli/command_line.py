@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -54,11 +54,18 @@ class CommandLine:
         if unknown:  # an option between overrides, which takes argparse a second look
             arguments, unknown = self.parser.parse_known_intermixed_args(words)
         if unknown:
-            hint = "values are set without dashes, as model=large"
-            self.parser.error(f"unrecognized arguments: {' '.join(unknown)}; {hint}")
+            self._refuse_options(words, unknown)
         arguments.topics = [word for word in arguments.overrides if arguments.help and "=" not in word and word[:1] != "~"]
         arguments.overrides = [word for word in arguments.overrides if word not in arguments.topics]
         return arguments
+
+    def _refuse_options(self, words: list[str], unknown: list[str]) -> NoReturn:
+        from gpt2hydra.cli.completion import options_of
+        from gpt2hydra.cli.slips import no_option
+
+        groups = self.application.composer().options.groups()
+        told = no_option(words, unknown, options_of(self.parser), self.config_class or TrainConfig, groups)
+        self.parser.exit(2, f"{self.parser.prog}: error: {told}\n")
 
     def run(self) -> None:
         """Do what the command line asks for; a refusal is printed and exits with 1."""

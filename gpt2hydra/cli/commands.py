@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from gpt2hydra.cli import check, completion, diff, evaluate, explain, export_hf, import_hf, runs, schema, size, tokenize
+from gpt2hydra.cli import check, completion, diff, evaluate, explain, export_hf, import_hf, runs, schema, size, slips, tokenize
 from gpt2hydra.cli.exit import program
 from gpt2hydra.version import __version__
 
@@ -16,11 +16,17 @@ COMMANDS = (size, explain, check, diff, runs, tokenize, evaluate, import_hf, exp
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a subcommand. Exits with 1 where a configuration is refused, with 2 on wrong usage."""
     words = sys.argv[1:] if arguments is None else [*arguments]
-    parser = argparse.ArgumentParser("gpt2hydra", description="Look at GPT-2 configurations without starting anything.")
+    parser = argparse.ArgumentParser(
+        "gpt2hydra",
+        description="Look at GPT-2 configurations without starting anything.",
+        epilog=f"Programs of their own: {' and '.join(map(slips.program, slips.PROGRAMS))}.",
+    )
     parser.add_argument("--version", action="version", version=f"gpt2hydra {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_to(commands)
+    if words and not words[0].startswith("-") and words[0] not in commands.choices:
+        parser.exit(2, f"gpt2hydra: error: {slips.no_command(words, commands.choices)}\n")
     options, unknown = parser.parse_known_args(words)
     if unknown:  # an option between overrides, which takes argparse a second look
         name = next(word for word in words if word in commands.choices)

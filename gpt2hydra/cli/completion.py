@@ -73,11 +73,16 @@ def answer(composer: Composer, config_class: type[Checked], parser: argparse.Arg
     if before and before[-1] in options:
         found: Sequence[str] = options[before[-1]].split(",")
     elif word.startswith("-"):
-        found = re.findall(r"(?<![\w-])--?[a-z][\w-]*", parser.format_usage())
+        found = options_of(parser)
     else:
         found = list(overrides(composer, config_class, word))
     quote = word[:1] if word[:1] in ("'", '"') else ""
     yield from dict.fromkeys(each for each in found if each.startswith(word[len(quote) :]))
+
+
+def options_of(parser: argparse.ArgumentParser) -> list[str]:
+    """The options of a program: ``--help``, ``--cfg``."""
+    return re.findall(r"(?<![\w-])--?[a-z][\w-]*", parser.format_usage())
 
 
 def overrides(composer: Composer, config_class: type[Checked], word: str) -> Iterator[str]:

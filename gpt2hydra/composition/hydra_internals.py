@@ -194,8 +194,13 @@ def apply_override(override: Override, config: DictConfig) -> None:
 
 
 def arguments_parser() -> argparse.ArgumentParser:
-    """Hydra's command line. ``get_args_parser``, since 1.0. Public: none."""
-    return get_args_parser()
+    """Hydra's command line, but that ``--experiment`` is not short for ``--experimental-rerun``.
+
+    ``get_args_parser``, since 1.0. Public: none.
+    """
+    parser = get_args_parser()
+    parser.allow_abbrev = False
+    return parser
 
 
 def hydra_of(function: Callable[..., Any], loader: ConfigLoader) -> Any:

@@ -25,7 +25,7 @@ def unknown_below(root: type[Any], key: str, value: object, groups: Sequence[str
     above = field_at(root, parent)
     if above is not None and "section" not in above.metadata:
         return Violation(key, value, f"unknown key: {parent} is a single value, it has no keys below it")
-    near = _meant(root, key, groups)
+    near = key_meant(root, key, groups)
     if near is not None:
         return Violation(key, value, f"unknown key; did you mean {near}?", remedy=_instead(root, near, value))
     section = above.metadata["section"] if above is not None else root
@@ -46,7 +46,7 @@ def _instead(config_class: type[Any], near: str, value: object, prefix: str = ""
     return {} if value is ABSENT else {f"{prefix}{near}": value}
 
 
-def _meant(root: type[Any], key: str, groups: Sequence[str]) -> str | None:
+def key_meant(root: type[Any], key: str, groups: Sequence[str]) -> str | None:
     """The key that was probably meant: misspelt where it stands, or of another section (``n_head``, ``model.lr``)."""
     here: type[Any] | None = root
     parts: list[str] = []

@@ -141,6 +141,12 @@ def test_options_may_stand_between_overrides(run: CommandLine) -> None:
     assert "n_layer: 36\nn_head: 5\n" in outcome.out
 
 
+def test_an_option_is_spelt_out(run: CommandLine) -> None:
+    outcome = run("--multi", "model=small,large")
+    assert (outcome.code, outcome.configs) == (2, [])
+    assert outcome.err.endswith(": error: there is no option --multi; did you mean --multirun?\n")
+
+
 KERNEL, TERMINAL = SimpleNamespace(kernel=object()), SimpleNamespace()
 LAUNCHER = ["python", "-m", "ipykernel_launcher"]
 

@@ -36,7 +36,9 @@ def test_size_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param(["size", "--plot", "no/such/folder/x.png"], 1, "in a folder that exists", id="picture folder"),
         pytest.param(["explain", "model.n_hed"], 1, "did you mean model.n_head?", id="unknown key"),
         pytest.param(["explain", "model=xll"], 1, "try: model=xl\n", id="explain what is refused"),
-        pytest.param(["sise"], 2, "invalid choice: 'sise'", id="unknown command"),
+        pytest.param(["sise"], 2, "gpt2hydra: error: there is no command sise; did you mean size?\n", id="misspelt command"),
+        pytest.param(["plot"], 2, "there is no command plot; known: size, explain, check, ", id="unknown command"),
+        pytest.param(["train", "model=xl"], 2, "train is a program of its own\n  try: ", id="a program"),
         pytest.param(["size", "--bogus", "model=xl"], 2, "gpt2hydra size: error: unrecognized", id="unknown option"),
         pytest.param([], 2, "COMMAND", id="no command"),
     ],
@@ -57,6 +59,10 @@ def test_an_option_may_stand_anywhere(capsys: pytest.CaptureFixture[str], argume
     code, out, err = said(capsys, *arguments)
     assert (code, err) == (0, "")
     assert out == said(capsys, "size", "--json", "model=xl", "hardware=l4")[1]
+
+
+def test_help_names_the_programs_that_are_no_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Programs of their own: python train.py and python generate.py.\n" in said(capsys, "--help")[1]
 
 
 def test_explain_tells_the_chain(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
