@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,14 +129,14 @@ class Start:
         """Nothing where the function needs no device, or what would look for one is not installed."""
         return device_problems(config) if self.application.extra and not absent_modules(self.application.extra) else ()
 
-    def _later(self, rest: Sequence[str], config: Checked | None) -> Sequence[Violation]:
+    def _later(self, rest: Sequence[str], config: Checked | None, composed: DictConfig | None = None) -> Sequence[Violation]:
         """What would stop the run once the gate is passed, beside what is wrong in front of it."""
         if getattr(config, "dry_run", False):
             return ()
         problems: list[Violation] = []
         if config is not None:
             problems += [*together(self.process, config), *self._device_problems(config)]
-        composed = self._hydras_part(rest)
+        composed = composed or self._hydras_part(rest)
         if composed is not None:
             problems += problems_of_job(composed)
             with suppress(Exception), collected(problems):  # what cannot be resolved is told already
@@ -161,7 +162,7 @@ class Start:
         written: Any = OmegaConf.to_container(composed.hydra, resolve=False)
         if composed.hydra.mode is None:
             composed.hydra.mode = RunMode.RUN
-        with refused_whole(self.composer, self.overrides, self._later):
+        with refused_whole(self.composer, self.overrides, partial(self._later, composed=composed)):
             if any(parse(text).is_sweep_override() for text in self.overrides):
                 raise ValueError("a sweep without -m")
             with resolving("hydra.run.dir", written["run"]["dir"]):
