@@ -14,8 +14,7 @@ from omegaconf import OmegaConf
 
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.fields import Rule
-from gpt2hydra.config.keys import field_at, keys_of
+from gpt2hydra.config.keys import keys_of, rule_at
 
 PROGRAMS = ("gpt2hydra-train", "gpt2hydra-generate", "train.py", "generate.py")
 
@@ -109,8 +108,7 @@ def _groups(composer: Composer, key: str) -> list[str]:
 
 def _values(composer: Composer, config_class: type[Checked], key: str) -> list[str]:
     options = composer.options.of(key.partition("@")[0])
-    field = field_at(config_class, key)
-    rule: Rule | None = field.metadata.get("rule") if field is not None else None
+    rule = rule_at(config_class, key)
     if options or rule is None:
         return options
     if rule.kind is str and not rule.choices:

@@ -48,8 +48,8 @@ def problems_of_sweep(composed: DictConfig) -> Iterator[Violation]:
 
 
 def typed_by(violation: Violation, overrides: Sequence[str]) -> Violation:
-    """The violation of a key of Hydra's own, which provenance leaves aside, with the override that set it or a key below it."""
-    if violation.source is not None or not violation.key.startswith("hydra."):
+    """The violation with the override that set its key or one below it, where provenance did not tell."""
+    if violation.source is not None:
         return violation
     typed = {text.partition("=")[0].lstrip("+"): command_line(text) for text in overrides}
     source = next((typed[name] for name in typed if f"{name}.".startswith(f"{violation.key}.")), None)

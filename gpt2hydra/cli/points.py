@@ -14,8 +14,12 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.gate import config_class_of
 from gpt2hydra.composition.hydra_state import task_overrides
-from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.errors import ConfigError, Violation, collected
+from gpt2hydra.config.keys import rule_at
+from gpt2hydra.config.quoting import Typed
 from gpt2hydra.config.words import reason_of
 
 MOST_POINTS = 100_000
@@ -51,7 +55,7 @@ def expand(composed: DictConfig, composer: Composer) -> tuple[list[Point], list[
     """Every point that the sweep can visit, as override lists, and what cannot be known beforehand.
 
     Raises:
-        ConfigError: a space to sweep over cannot be read, is empty, or is more than the sweeper can visit.
+        ConfigError: spaces to sweep over cannot be read, are empty, or are more than the sweeper can visit.
     """
     basic = is_basic(composed)
     by_key = {axis.key: axis for axis in _axes(composed, composer, basic)}  # of a key that is given twice, the last counts
@@ -67,10 +71,16 @@ def expand(composed: DictConfig, composer: Composer) -> tuple[list[Point], list[
 def _axes(composed: DictConfig, composer: Composer, basic: bool) -> Iterator[_Axis]:
     if not basic:
         yield from _search_space(_section(composed, "search_space", "its type, and low and high or choices"))
-    for key, value in _section(composed, "params", "what to sweep over: 1,2 or choice(1,2)").items():
-        yield _axis(_read(f"hydra.sweeper.params.{key}", f"{key}={value}", composer), basic)
-    for text in task_overrides(composed.hydra):
-        yield _axis(_read(text.partition("=")[0], text, composer), basic)
+    params = _section(composed, "params", "what to sweep over: 1,2 or choice(1,2)")
+    spaces = [(f"hydra.sweeper.params.{key}", f"{key}={value}") for key, value in params.items()]
+    spaces += [(text.partition("=")[0], text) for text in task_overrides(composed.hydra)]
+    config_class = composer.config_class or config_class_of(composed)
+    problems: list[Violation] = []
+    for key, text in spaces:
+        with collected(problems):
+            yield _axis(_read(key, text, composer), basic, config_class)
+    if problems:
+        raise ConfigError(problems)
 
 
 def _section(composed: DictConfig, name: str, content: str) -> Mapping[str, Any]:
@@ -89,7 +99,7 @@ def _read(key: str, text: str, composer: Composer) -> Override:
         raise ConfigError([Violation(key, text.partition("=")[2], rule)]) from None
 
 
-def _axis(override: Override, basic: bool) -> _Axis:
+def _axis(override: Override, basic: bool, config_class: type[Checked]) -> _Axis:
     key, value, text = override.get_key_element(), override.value(), (override.input_line or "").partition("=")[2]
     if not override.is_sweep_override():
         return _Axis(key, [override.get_value_element_as_str()])
@@ -97,6 +107,10 @@ def _axis(override: Override, basic: bool) -> _Axis:
         if basic:
             rule = "is not a list of values: Hydra's basic sweeper needs range(...), choice(...) or 1,2"
             raise ConfigError([Violation(key, text, rule)])
+        rule_of_key = rule_at(config_class, key)
+        if rule_of_key is not None and rule_of_key.kind is int and not isinstance(value.start, int):
+            rule = "is an interval of real numbers, and this is an integer"
+            raise ConfigError([Violation(key, text, rule, remedy={key: Typed(f"int({text})")})])
         return _interval(key, value.start, value.end, text)
     values = list(override.sweep_string_iterator())
     if isinstance(value, RangeSweep) and not basic and not value.shuffle:

@@ -26,6 +26,8 @@ class Preflight:
     """Run the valid points where others are not."""
     can_skip: bool = True
     """Whether the sweeper could do so."""
+    notes: list[str] = field(default_factory=list)
+    """What cannot be known beforehand."""
     own: list[Violation] = field(default_factory=list)
     """What is wrong with the sweep itself: where it writes, what starts its jobs."""
 
@@ -94,12 +96,12 @@ def _with_origins(composer: Composer, point: Point, violations: Sequence[Violati
 # ------------------------------------------------------------------------------------------------------- what is said
 
 
-def report(found: Preflight, notes: Sequence[str] = ()) -> None:
+def report(found: Preflight) -> None:
     """Print what was found; exit with 1 where something is invalid, unless that is to be skipped.
 
     ``GPT2HYDRA_ERRORS=json`` makes it lines of JSON: the notes, then :meth:`Preflight.to_dict`.
     """
-    for note in notes:
+    for note in found.notes:
         tell(f"preflight: {note}\n", {"note": note})
     if not found.invalid:
         if found.own:

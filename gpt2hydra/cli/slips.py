@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.gpt2 import CONF_DIR
-from gpt2hydra.config.keys import field_at
+from gpt2hydra.config.keys import rule_at
 from gpt2hydra.config.quoting import for_bash
 from gpt2hydra.config.unknown_keys import key_meant
 from gpt2hydra.config.words import closest, did_you_mean
@@ -75,8 +75,8 @@ def _without_dashes(words: Sequence[str], keys: Mapping[str, str | None], config
 
 
 def _is_flag(config_class: type[Checked], key: str) -> bool:
-    field = field_at(config_class, key)
-    return field is not None and "rule" in field.metadata and field.metadata["rule"].kind is bool
+    rule = rule_at(config_class, key)
+    return rule is not None and rule.kind is bool
 
 
 def _try(program: str, words: Iterable[str]) -> str:

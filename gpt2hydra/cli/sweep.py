@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,12 @@ from omegaconf import DictConfig, OmegaConf
 from gpt2hydra.cli.before_start import device_problems, machine_problems, note_overruled
 from gpt2hydra.cli.extras import absent_modules, require
 from gpt2hydra.cli.hydras_parts import problems_of_sweep, typed_by
+from gpt2hydra.cli.numbered import numbered
 from gpt2hydra.cli.points import Point, expand, is_basic
 from gpt2hydra.cli.preflight import Preflight, print_points, report, summary, warn_of_memory
 from gpt2hydra.cli.resume import Place, point, summary_of, sweep_problems
 from gpt2hydra.cli.runs import print_table
-from gpt2hydra.composition.compose import refused_whole
+from gpt2hydra.composition.compose import compose_and_check, refused_whole
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.gate import config_class_of, instantiate
 from gpt2hydra.composition.hydra_errors import making, resolving
@@ -87,13 +88,23 @@ class PointSweeper(Sweeper):
 class SweepJob:
     """What a launcher runs, in this process or another: the gate, then the function. A failure is told when it happens."""
 
-    def __init__(self, function: Callable[[Any], Any], config_class: type[Checked] | None, checked: bool) -> None:
-        self.function, self.config_class, self.checked = function, config_class, checked
+    def __init__(
+        self, function: Callable[[Any], Any], config_class: type[Checked] | None, *, checked: bool, numbers: bool
+    ) -> None:
+        """Args:
+        checked: the preflight has passed each point.
+        numbers: each line that a job prints begins with its number, since other jobs may print between.
+        """
+        self.function, self.config_class, self.checked, self.numbers = function, config_class, checked, numbers
         self.failures: list[Exception] = []
         """Of jobs in this process; each has been told."""
 
     def __call__(self, composed: DictConfig) -> Any:
         """Run one point, in the process and the directory that the launcher chose."""
+        with numbered(int(HydraConfig.get().job.num)) if self.numbers else nullcontext():
+            return self._run(composed)
+
+    def _run(self, composed: DictConfig) -> Any:
         config_class = self.config_class or config_class_of(composed)
         register_resolvers(config_class)  # in another process there are none
         job, overrides = HydraConfig.get().job, task_overrides(HydraConfig.get())
@@ -127,13 +138,18 @@ def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any]
     """Check every point, and what starts them; then let Hydra's sweeper and launcher run them."""
     composed = _compose(composer, [*overrides, "hydra.mode=MULTIRUN"])
     composer.sweep = composed
-    mode, basic = str(composed.get("preflight", "strict")), is_basic(composed)
-    points, notes = expand(composed, composer)
-    found = Preflight(points, skip=mode == "skip_invalid" and basic, can_skip=basic)
+    mode, basic, here = str(composed.get("preflight", "strict")), is_basic(composed), is_basic(composed, "launcher")
+    found = Preflight([], skip=mode == "skip_invalid" and basic, can_skip=basic)
+    with collected(found.own):
+        found.points, found.notes = expand(composed, composer)
+    points = found.points
+    if found.own:  # there are no points; what all would share is looked at without them
+        with collected(found.own):
+            compose_and_check(composer, [text for text in overrides if not _sweeps(text)])
     if checks := mode != "off" or composed.get("dry_run") is True:
         found.compose(composer)
         found.look(composer, lambda config: [*sweep_problems(config), *machine_problems(config)])
-        if extra and is_basic(composed, "launcher") and not absent_modules(extra):  # others may use other machines
+        if extra and here and not absent_modules(extra):  # other launchers may use other machines
             found.look(composer, lambda config: () if _is_dry(config) else device_problems(config))
     dry = [number for number, config in found.valid.items() if _is_dry(config)]
     starting = {number: point for number, point in enumerate(points) if not checks or number in found.valid.keys() - dry}
@@ -146,20 +162,21 @@ def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any]
                 places = _places(composer, found, directories)
         found.own = [typed_by(each, overrides) for each in found.own]
     note_overruled(composer, points[0] if points else [])
-    report(found, notes)
+    report(found)
     if dry:
         print_points(found, dry)
         found.leave_out(dry)
     if not found.valid and checks:
         return
     require(extra, found.valid.values())
-    if extra and is_basic(composed, "launcher"):
+    if extra and here:
         warn_of_memory(found)
     if places:
         starting = _continued(composed, found, places)
     else:
         starting = {number: starting[number] for number in found.valid or starting}
-    _run(composer, composed, starting, SweepJob(function, composer.config_class, checked=mode != "off"))
+    job = SweepJob(function, composer.config_class, checked=mode != "off", numbers=not here)
+    _run(composer, composed, starting, job)
 
 
 def _is_dry(config: Checked) -> bool:

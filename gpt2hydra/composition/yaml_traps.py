@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import Violation
 from gpt2hydra.config.fields import Rule
-from gpt2hydra.config.keys import field_at, keys_of, once_a_class
+from gpt2hydra.config.keys import field_at, keys_of, once_a_class, rule_at
 from gpt2hydra.config.quoting import Typed, quoted
 from gpt2hydra.config.words import show
 from gpt2hydra.config.yaml_reader import check_yaml, decimal, is_misread_number, misread_rule
@@ -44,12 +44,12 @@ def misread(provenance: Provenance, root: type[Checked]) -> list[Violation]:
         if source.kind != "command line" and field_at(root, key) is not None:
             violations.append(Violation(key, "???", "must be given: the file leaves it to the command line", source))
     for key, chain in provenance.settings.items():
-        field, written = field_at(root, key), chain[-1].written
-        if field is None or written is None or "rule" not in field.metadata:
+        rule, written = rule_at(root, key), chain[-1].written
+        if rule is None or written is None:
             continue
-        problem = _problem(written, chain[-1].value, field.metadata["rule"])
+        problem = _problem(written, chain[-1].value, rule)
         if problem:
-            meant = written if field.metadata["rule"].kind is str else Typed(decimal(written))
+            meant = written if rule.kind is str else Typed(decimal(written))
             violations.append(Violation(key, written, problem, remedy={key: meant} if meant else {}))
     return violations
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpt2hydra.config.errors import ConfigError, Source, Violation
-from gpt2hydra.config.fields import Rule
-from gpt2hydra.config.keys import field_at
+from gpt2hydra.config.keys import rule_at
 from gpt2hydra.config.words import reason_of, show
 from gpt2hydra.config.yaml_reader import check_yaml, decimal, is_misread_number, misread_rule, yaml_loader
 
@@ -82,8 +81,7 @@ def _problem(key: str, node: Node, value: object) -> str:
 
 def _as_number(config_class: type[Any], key: str, value: object) -> object:
     """Text as the number that it spells, if the field holds numbers: ``1e-5`` is text for YAML 1.1."""
-    field = field_at(config_class, key)
-    rule: Rule | None = field.metadata.get("rule") if field is not None else None
+    rule = rule_at(config_class, key)
     if isinstance(value, str) and rule is not None and rule.kind in (int, float):
         with contextlib.suppress(ValueError):
             return rule.kind(value)

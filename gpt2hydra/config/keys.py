@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from gpt2hydra.config.errors import ABSENT
+from gpt2hydra.config.fields import Rule
 
 T = TypeVar("T")
 
@@ -35,6 +36,12 @@ def field_at(config_class: type[Any], key: str) -> dataclasses.Field[Any] | None
                 return field
             return field_at(nested, rest) if nested else None
     return None
+
+
+def rule_at(config_class: type[Any], key: str) -> Rule | None:
+    """What the value under a dotted key must obey; None where there is no such key, a section, or a computed value."""
+    field = field_at(config_class, key)
+    return field.metadata.get("rule") if field is not None else None
 
 
 def keys_of(config_class: type[Any], prefix: str = "") -> Iterator[str]:

@@ -64,12 +64,20 @@ def test_what_an_adaptive_sweeper_may_visit_is_known_whole(override: str, expect
 
 
 @pytest.mark.usefixtures("adaptive")
-def test_of_an_interval_of_real_numbers_one_is_no_integer() -> None:
-    """``interval(1,12)`` yields 3.7: an integer field must refuse it."""
-    tried, notes = values("model.n_head=interval(1,12)")
-    assert tried == ["1.0", "6.5", "12.0"]
-    assert notes == ["model.n_head=interval(1,12): its ends and one value between were checked, not all"]
-    assert values("model.n_head=interval(2,12)")[0] == ["2.0", "9.5", "12.0"]
+def test_of_an_interval_of_real_numbers_three_are_tried() -> None:
+    tried, notes = values("model.resid_pdrop=interval(0.1,0.5)")
+    assert tried == ["0.1", "0.3", "0.5"]
+    assert notes == ["model.resid_pdrop=interval(0.1,0.5): its ends and one value between were checked, not all"]
+
+
+@pytest.mark.usefixtures("adaptive")
+def test_an_interval_of_real_numbers_is_none_of_integers() -> None:
+    with pytest.raises(ConfigError) as refused:
+        expand(*composed("hydra/sweeper=adaptive", "model.n_head=interval(1,12)", "model=glob(z*)"))
+    interval, empty = refused.value.violations
+    assert (interval.key, interval.suggestion) == ("model.n_head", '"model.n_head=int(interval(1,12))"')
+    assert empty.rule == "has no values to sweep over"
+    assert values("model.n_head=int(interval(1,12))")[0] == [str(each) for each in range(1, 13)]
 
 
 @pytest.mark.usefixtures("adaptive")

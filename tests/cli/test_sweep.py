@@ -282,6 +282,14 @@ def test_the_sweep_itself_is_told_beside_its_points(run: CommandLine) -> None:
     assert points.startswith("  #1  model.n_head=7 preflight=skip_invalid\n      model.n_head = 7 must divide")
 
 
+def test_what_all_points_share_is_told_beside_a_space_that_is_none(run: CommandLine) -> None:
+    outcome = run("-m", "training.seed=range(5,5)", "model=glob(z*)", "model.n_head=7", "hydra.launcher._target_=nope.X")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
+    assert outcome.err.startswith("4 problems")
+    for override in ("training.seed=range(5,5)", "model=glob(z*)", "model.n_head=7", "hydra.launcher._target_=nope.X"):
+        assert f"    set by the command line: {override}" in outcome.err
+
+
 def test_the_sweep_itself_is_told_for_programs_too(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPT2HYDRA_ERRORS", "json")
     outcome = run("-m", "model.n_head=4,7", "hydra.launcher._target_=nope.X")

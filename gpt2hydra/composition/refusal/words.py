@@ -10,7 +10,7 @@ from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import Violation, command_line
-from gpt2hydra.config.keys import field_at
+from gpt2hydra.config.keys import field_at, rule_at
 
 
 def told_once(texts: Sequence[str], violations: list[Violation], composer: Composer, root: type[Checked]) -> list[Violation]:
@@ -43,8 +43,7 @@ def _is_about(violation: Violation, text: str) -> bool:
 
 
 def _is_text(root: type[Checked], key: str) -> bool:
-    field = field_at(root, key)
-    rule = field.metadata.get("rule") if field is not None else None
+    rule = rule_at(root, key)
     return rule is not None and rule.kind is str and not rule.choices
 
 
