@@ -119,9 +119,13 @@ def gradient_norm(fabric: Fabric, model: Any, optimizer: Any, limit: float) -> t
     return whole
 
 
-def seed_dropout(seed: int, step: int, rank: int) -> None:
+def seed_dropout(device: torch.device, seed: int, step: int, rank: int) -> None:
     """Dropout follows from the seed, the step and the process, so that no random state is kept."""
-    torch.manual_seed(int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0]))
+    number = int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0])
+    if device.type == "cpu":  # torch.manual_seed also notes it, with a traceback, for a GPU that will never be used: 1 ms
+        torch.default_generator.manual_seed(number)
+    else:
+        torch.manual_seed(number)
 
 
 class StopTogether:

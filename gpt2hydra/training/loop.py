@@ -91,7 +91,7 @@ class Loop:
             self._measure()
         while self.step < settings.max_steps:
             self._stop.ask(self.signals.told is not None)
-            seed_dropout(settings.seed, self.step, fabric.global_rank)
+            seed_dropout(fabric.device, settings.seed, self.step, fabric.global_rank)
             set_learning_rate(self.adamw, learning_rate(settings, self.step))
             self._on_device.append(self._forward_and_backward())
             due = self._due(self.step + 1)

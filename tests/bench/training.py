@@ -8,7 +8,8 @@ Run: ``python -m tests.bench.training NANOGPT [speed|small|run|memory ...]``, wh
     memory   resident memory of a few steps against ``training_memory``; ours alone
 
 Each as many rounds as ``--rounds``, first theirs, then ours; ``--compile`` compiles both. The text is the Python language
-reference that every Python has, byte by byte. nanoGPT has biases here, as GPT-2 does. ``--quick`` only sees that it still runs.
+reference that every Python has, byte by byte. nanoGPT has biases here, as GPT-2 does; with ``--tanh`` it also has GPT-2's own
+GELU, of which PyTorch's kernel takes twice as long on a CPU as of nanoGPT's. ``--quick`` only sees that it still runs.
 """
 
 from __future__ import annotations
@@ -108,10 +109,13 @@ def run(command: Sequence[str], folder: Path, **environment: str) -> tuple[float
 class Theirs:
     """nanoGPT's train.py, in a copy with the text as its dataset."""
 
-    def __init__(self, checkout: Path, folder: Path, text: bytes) -> None:
+    def __init__(self, checkout: Path, folder: Path, text: bytes, tanh: bool) -> None:
         self.folder = folder
         for file in checkout.glob("*.py"):
             shutil.copy(file, folder)
+        if tanh:
+            model = folder / "model.py"
+            model.write_text(model.read_text().replace("nn.GELU()", 'nn.GELU(approximate="tanh")'))
         data = folder / "data/bench"
         data.mkdir(parents=True)
         cut = int(len(text) * 0.9)
@@ -241,6 +245,7 @@ def main() -> None:
     parser.add_argument("nanogpt", type=Path, help="a checkout of karpathy/nanoGPT")
     parser.add_argument("what", nargs="*", help="speed, small, run, memory; all if none is named")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tanh", action="store_true", help="GPT-2's own GELU, by the tanh, on both sides")
     parser.add_argument("--compile", action="store_true", help="torch.compile on both sides")
     parser.add_argument("--quick", action="store_true", help="one short round, to see that it still runs")
     arguments = parser.parse_args()
@@ -251,7 +256,7 @@ def main() -> None:
         (folder / "theirs").mkdir()
         (folder / "ours").mkdir()
         text = b"\n".join(reference())
-        theirs, ours = Theirs(arguments.nanogpt, folder / "theirs", text), Ours(folder / "ours", text)
+        theirs, ours = Theirs(arguments.nanogpt, folder / "theirs", text, arguments.tanh), Ours(folder / "ours", text)
         for what, title, settings, whole in contests(arguments):
             if what in wanted:
                 once = (settings, arguments.compile, whole)

@@ -111,8 +111,8 @@ def test_a_process_that_dies_ends_the_run(strategy: str, tmp_path: Path) -> None
 def test_dropout_differs_from_step_to_step_and_from_process_to_process() -> None:
     drawn = set()
     for seed, step, rank in [(1, 0, 0), (1, 0, 1), (1, 1, 0), (1, 1, 1), (2, 0, 0), (2, 1, 0), (0, 2, 0)]:
-        seed_dropout(seed, step, rank)
+        seed_dropout(torch.device("cpu"), seed, step, rank)
         drawn.add(torch.rand(1).item())
     assert len(drawn) == 7
-    seed_dropout(1, 0, 0)
+    seed_dropout(torch.device("cpu"), 1, 0, 0)
     assert torch.rand(1).item() in drawn
