@@ -28,6 +28,11 @@ def device_problems(config: Checked) -> tuple[Violation, ...]:
     return ()
 
 
+def is_dry(config: Checked) -> bool:
+    """Whether a configuration is only to be shown, as a plan."""
+    return getattr(config, "dry_run", False) is True
+
+
 def note_overruled(composer: Composer, overrides: Sequence[str]) -> None:
     """Say on standard error which choices of the command line come to nothing."""
     if sum("=" in text and "." not in text.partition("=")[0] for text in overrides) > 1:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gpt2hydra.cli.before_start import is_dry
 from gpt2hydra.cli.exit import tell
 from gpt2hydra.cli.points import Point
+from gpt2hydra.cli.resume import Place
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
@@ -19,9 +21,11 @@ from gpt2hydra.config.table import table, wrapped
 class Preflight:
     """What the check of a sweep found. ``valid`` and ``invalid`` are keyed by the point's number."""
 
-    points: list[Point]
+    points: list[Point] = field(default_factory=list)
     valid: dict[int, Checked] = field(default_factory=dict)
     invalid: dict[int, tuple[Violation, ...]] = field(default_factory=dict)
+    checks: bool = True
+    """Whether points are composed and validated at all."""
     skip: bool = False
     """Run the valid points where others are not."""
     can_skip: bool = True
@@ -30,6 +34,19 @@ class Preflight:
     """What cannot be known beforehand."""
     own: list[Violation] = field(default_factory=list)
     """What is wrong with the sweep itself: where it writes, what starts its jobs."""
+    places: dict[int, Place] = field(default_factory=dict)
+    """Where each point that starts writes, and whether it goes on there, as far as that was asked."""
+
+    @property
+    def dry(self) -> list[int]:
+        """The valid points that are only to be shown."""
+        return [number for number, config in self.valid.items() if is_dry(config)]
+
+    @property
+    def starting(self) -> dict[int, Point]:
+        """The points that would start: of those that were checked the valid ones, but for dry runs."""
+        numbers = self.valid if self.checks else range(len(self.points))
+        return {number: self.points[number] for number in numbers if number not in self.dry}
 
     def compose(self, composer: Composer) -> None:
         """Compose and validate each point."""

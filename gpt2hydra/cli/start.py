@@ -21,7 +21,14 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from gpt2hydra.cli.application import Application
-from gpt2hydra.cli.before_start import device_problems, machine_problems, note_fine_tuning, note_overruled, warn_of_memory
+from gpt2hydra.cli.before_start import (
+    device_problems,
+    is_dry,
+    machine_problems,
+    note_fine_tuning,
+    note_overruled,
+    warn_of_memory,
+)
 from gpt2hydra.cli.extras import absent_modules, require
 from gpt2hydra.cli.hydras_parts import log_rule, problems_of_job
 from gpt2hydra.cli.resume import Place, changes, configuration_of_the_run, place_of, resumed_run
@@ -59,7 +66,7 @@ class Start:
         """The gate, the files and the device that the config names, a directory, and then the function."""
         config = self._pass_gate(composed)
         problems = [*machine_problems(config), *together(self.process, config)]
-        if getattr(config, "dry_run", False):
+        if is_dry(config):
             self._refuse(problems)
             self._print_plan(composed, config)
             return
@@ -131,7 +138,7 @@ class Start:
 
     def _later(self, rest: Sequence[str], config: Checked | None, composed: DictConfig | None = None) -> Sequence[Violation]:
         """What would stop the run once the gate is passed, beside what is wrong in front of it."""
-        if getattr(config, "dry_run", False):
+        if config is not None and is_dry(config):
             return ()
         problems: list[Violation] = []
         if config is not None:

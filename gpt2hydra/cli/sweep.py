@@ -23,7 +23,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.cli.before_start import device_problems, machine_problems, note_overruled
+from gpt2hydra.cli.before_start import device_problems, is_dry, machine_problems, note_overruled
 from gpt2hydra.cli.extras import absent_modules, require
 from gpt2hydra.cli.hydras_parts import problems_of_sweep, typed_by
 from gpt2hydra.cli.numbered import numbered
@@ -112,7 +112,7 @@ class SweepJob:
             config: Checked = instantiate(composed, config_class)
             if not self.checked:
                 Composer.of_running_job().read_as_meant(config, overrides)
-            if getattr(config, "dry_run", False):
+            if is_dry(config):
                 print(f"job #{job.num} was not started: dry_run=true")
                 return None
             place = point(config, Path(HydraConfig.get().runtime.output_dir))
@@ -138,53 +138,49 @@ def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any]
     """Check every point, and what starts them; then let Hydra's sweeper and launcher run them."""
     composed = _compose(composer, [*overrides, "hydra.mode=MULTIRUN"])
     composer.sweep = composed
-    mode, basic, here = str(composed.get("preflight", "strict")), is_basic(composed), is_basic(composed, "launcher")
-    found = Preflight([], skip=mode == "skip_invalid" and basic, can_skip=basic)
+    found = _look(composer, composed, overrides, extra)
+    note_overruled(composer, found.points[0] if found.points else [])
+    report(found)
+    if found.dry:
+        print_points(found, found.dry)
+        found.leave_out(found.dry)
+    if not found.starting:
+        return
+    require(extra, found.valid.values())
+    here = is_basic(composed, "launcher")
+    if extra and here:
+        warn_of_memory(found)
+    points = _continued(found, here) if found.places else found.starting
+    _run(composer, composed, points, SweepJob(function, composer.config_class, checked=found.checks, numbers=not here))
+
+
+def _look(composer: Composer, composed: DictConfig, overrides: Sequence[str], extra: str | None) -> Preflight:
+    """All that can be told before the first job: of each point, of what all share, and of what starts them."""
+    mode, basic = str(composed.get("preflight", "strict")), is_basic(composed)
+    found = Preflight(skip=mode == "skip_invalid" and basic, can_skip=basic)
+    found.checks = mode != "off" or composed.get("dry_run") is True
     with collected(found.own):
         found.points, found.notes = expand(composed, composer)
-    points = found.points
     if found.own:  # there are no points; what all would share is looked at without them
         with collected(found.own):
             compose_and_check(composer, [text for text in overrides if not _sweeps(text)])
-    if checks := mode != "off" or composed.get("dry_run") is True:
+    if found.checks:
         found.compose(composer)
         found.look(composer, lambda config: [*sweep_problems(config), *machine_problems(config)])
-        if extra and here and not absent_modules(extra):  # other launchers may use other machines
-            found.look(composer, lambda config: () if _is_dry(config) else device_problems(config))
-    dry = [number for number, config in found.valid.items() if _is_dry(config)]
-    starting = {number: point for number, point in enumerate(points) if not checks or number in found.valid.keys() - dry}
-    places: dict[int, Place] = {}
-    if starting or not dry:
+        if extra and is_basic(composed, "launcher") and not absent_modules(extra):  # others may use other machines
+            found.look(composer, lambda config: () if is_dry(config) else device_problems(config))
+    if found.starting or not found.dry:
         found.own += problems_of_sweep(composed)
         with collected(found.own):
-            directories = check_directories(composer, composed, starting)
-            if basic and checks:
-                places = _places(composer, found, directories)
-        found.own = [typed_by(each, overrides) for each in found.own]
-    note_overruled(composer, points[0] if points else [])
-    report(found)
-    if dry:
-        print_points(found, dry)
-        found.leave_out(dry)
-    if not found.valid and checks:
-        return
-    require(extra, found.valid.values())
-    if extra and here:
-        warn_of_memory(found)
-    if places:
-        starting = _continued(composed, found, places)
-    else:
-        starting = {number: starting[number] for number in found.valid or starting}
-    job = SweepJob(function, composer.config_class, checked=mode != "off", numbers=not here)
-    _run(composer, composed, starting, job)
-
-
-def _is_dry(config: Checked) -> bool:
-    return getattr(config, "dry_run", False) is True
+            directories = check_directories(composer, composed, found.starting)
+            if basic and found.checks:
+                found.places = _places(composer, found, directories)
+    found.own = [typed_by(each, overrides) for each in found.own]
+    return found
 
 
 def _places(composer: Composer, found: Preflight, directories: Mapping[int, Path]) -> dict[int, Place]:
-    """Where each valid point writes; one that cannot go on there is valid no more."""
+    """Where each point writes; one that cannot go on there is valid no more."""
     places: dict[int, Place] = {}
 
     def problems_of(number: int, config: Checked) -> Sequence[Violation]:
@@ -198,13 +194,14 @@ def _places(composer: Composer, found: Preflight, directories: Mapping[int, Path
     return places
 
 
-def _continued(composed: DictConfig, found: Preflight, places: Mapping[int, Place]) -> dict[int, Point]:
-    """The points that are still to run. What ``.hydra`` says of a point that began earlier stays."""
+def _continued(found: Preflight, here: bool) -> dict[int, Point]:
+    """The points that are still to run, ``here`` or elsewhere. What ``.hydra`` says of a point that began earlier stays."""
+    places = found.places
     began = {number for number, place in places.items() if place.step is not None or place.loss is not None}
     finished = {number for number in began if places[number].loss is not None}
     if began:
         sys.stderr.write(f"{summary_of(places)}.\n")
-    if is_basic(composed, "launcher"):
+    if here:
         found.leave_out(sorted(finished))
     # Other launchers start all points at once, and count on from the first: those that have finished return without a trace.
     kept, silent = ["hydra.output_subdir=null"], ["++hydra.job_logging.root=null"]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -31,6 +32,7 @@ def composed(*overrides: str) -> tuple[DictConfig, Composer]:
 
 @pytest.fixture
 def adaptive(monkeypatch: pytest.MonkeyPatch) -> None:
+    Plugins.instance()  # which bring their own sweepers
     store = ConfigStore.instance()
     monkeypatch.setitem(store.repo, "hydra", {**store.repo["hydra"], "sweeper": {**store.repo["hydra"]["sweeper"]}})
     store_config("adaptive", AdaptiveConf, "hydra/sweeper")
