@@ -106,7 +106,10 @@ class TrainingConfig(Checked):
     )
     eval_interval: int = integer(100, "steps between two evaluations", at_most=1_000_000_000, decides=False)
     eval_sequences: int = integer(
-        100, "sequences of one evaluation, spread over the validation text; all of it is measured at the end", at_most=10**9
+        100,
+        "sequences of one evaluation, spread over the validation text; at the end all of it is measured, or of a huge one "
+        "as many tokens as the run trained on",
+        at_most=10**9,
     )
     log_interval: int = integer(10, "steps between two rows of the loss table", at_most=1_000_000_000, decides=False)
     keep_checkpoints: int = integer(

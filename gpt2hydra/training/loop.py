@@ -31,6 +31,9 @@ from gpt2hydra.training.progress import Progress
 from gpt2hydra.training.signals import Signals
 from gpt2hydra.training.table import Row
 
+MEASURED_AT_THE_END = 2**20
+"""Tokens of the validation text, or all that it has, or as many as the run trained on if those are more."""
+
 
 class Cut(Exception):
     """The run was told to stop, and every process knows it."""
@@ -192,21 +195,27 @@ class Loop:
         """Of one evaluation: as many as are wanted, or as the validation text has room for."""
         return len(validation_starts(len(self.validation), self.settings.seq_len, self.settings.eval_sequences))
 
-    def whole_validation_loss(self) -> float:
-        """On every token of the validation text but the first, each once.
+    @property
+    def final_sequences(self) -> int | None:
+        """Of the measurement at the end, if the validation text is longer than what the run trains on; None for all of it."""
+        most = max(MEASURED_AT_THE_END, self.settings.max_steps * self.settings.tokens_per_step) // self.settings.seq_len
+        return most if most < len(self.validation) // self.settings.seq_len else None
+
+    def final_validation_loss(self) -> float:
+        """On every token of the validation text but the first, each once; or on :attr:`final_sequences`, spread evenly.
 
         Raises:
             Cut: the run was told to stop.
         """
-        settings, fabric = self.settings, self.fabric
-        batches = whole_text(
-            self.validation,
-            settings.seq_len,
-            settings.batch_size,
-            rank=fabric.global_rank,
-            processes=fabric.world_size,
-        )
-        return self._mean_loss(batches, "measuring the whole validation text", len(self.validation) // settings.seq_len)
+        settings, rank, processes = self.settings, self.fabric.global_rank, self.fabric.world_size
+        sequences = self.final_sequences
+        if sequences is None:
+            batches = whole_text(self.validation, settings.seq_len, settings.batch_size, rank=rank, processes=processes)
+            what, count = "the whole validation text", len(self.validation) // settings.seq_len
+        else:
+            batches = evaluation(self.validation, settings.seq_len, sequences, settings.batch_size, rank, processes)
+            what, count = f"{sequences:,} sequences of the validation text", sequences
+        return self._mean_loss(batches, f"measuring {what}", count)
 
     def _mean_loss(self, batches: Iterator[Batch], what: str, sequences: int) -> float:
         passes = math.ceil(sequences / (self.settings.batch_size * self.fabric.world_size))

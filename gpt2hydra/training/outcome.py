@@ -16,7 +16,7 @@ class Result:
     untrained_loss: float | None
     """On ``training.eval_sequences`` of the validation text; None if loss.csv was lost."""
     validation_loss: float
-    """On the whole validation text."""
+    """On the validation text: all of it, unless it is longer than all that the run trained on, and than a million tokens."""
     checkpoint: Path
     """The last one."""
     sample: str

@@ -45,16 +45,27 @@ def what_comes(config: TrainConfig, step: int, folder: Path, sequences: int, com
 
 
 def summary(
-    config: TrainConfig, folder: Path, took: str, losses: tuple[float | None, float], best: kept.Kept, usage: str
+    config: TrainConfig,
+    folder: Path,
+    took: str,
+    losses: tuple[float | None, float],
+    sequences: int | None,
+    best: kept.Kept,
+    usage: str,
 ) -> str:
-    """The end of a run: ``losses`` before and after training, and where everything is."""
+    """The end of a run: ``losses`` before and after training, and where everything is.
+
+    Args:
+        sequences: so many of the validation text were measured at the end; None for all of it.
+    """
     settings, here = config.training, seen_from_here(folder)
     untrained, final = losses
     before = f"{untrained:.3f} untrained → " if untrained is not None else ""
+    measured = "the whole validation text" if sequences is None else f"{sequences:,} sequences of the validation text"
     which = "" if best.step == settings.max_steps else f"; the best is that of {best}"
     return (
         f"\nTrained {settings.max_steps:,} steps on {settings.max_steps * settings.tokens_per_step:,} tokens in {took}.\n\n"
-        f"  validation loss  {before}{final:.3f} trained (nats per token, on the whole validation text)\n"
+        f"  validation loss  {before}{final:.3f} trained (nats per token, on {measured})\n"
         f"  speed            {usage}\n"
         f"  checkpoints      {here}/{kept.FOLDER}{which}\n"
         f"  losses           {here}/loss.png, loss.csv beside it\n"

@@ -111,7 +111,7 @@ class Run:
                 self.tracker = self._start_tracker(loop.step, recorder)
                 self._announce(loop)
                 loop.run()
-                final = loop.whole_validation_loss()
+                final = loop.final_validation_loss()
                 return self._conclude(loop, final, watch, recorder)
             finally:
                 loop.progress.close()
@@ -252,7 +252,7 @@ class Run:
             remedy = Violation("", remedy={"training.learning_rate": float(f"{self.settings.learning_rate / 3:.1g}")})
             say(f"note: the model is no better than an untrained one; try: {remedy.suggestion}")
         took = duration(progress.seconds) + (f" since step {progress.first_step:,}" if progress.first_step else "")
-        tell(report.summary(self.config, self.folder, took, (untrained, final), best, str(usage)))
+        tell(report.summary(self.config, self.folder, took, (untrained, final), loop.final_sequences, best, str(usage)))
         return Result(untrained, final, loop.saved.folder, drawn.text if drawn else "")
 
     @contextmanager

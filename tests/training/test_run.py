@@ -27,7 +27,7 @@ from gpt2hydra.cli.main import output_dir
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.data import corpus
-from gpt2hydra.data.order import Order, whole_text
+from gpt2hydra.data.order import Order, evaluation, whole_text
 from gpt2hydra.training import loop, loss_plot
 from gpt2hydra.training.evaluation import mean_loss
 from gpt2hydra.training.fabric import start
@@ -154,6 +154,22 @@ def test_the_result_is_the_loss_of_the_saved_model_on_the_whole_validation_text(
     measured = mean_loss(fabric, fabric.setup_module(WithLoss(gpt2)), iter(batches), 8, 16)
     assert measured == pytest.approx(result.validation_loss)
     assert tokenizer.end_of_text == 256
+
+
+def test_a_huge_validation_text_is_measured_on_as_many_tokens_as_the_run_trains_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(loop, "MEASURED_AT_THE_END", 100)
+    result = train(tiny("training.max_steps=3"), tmp_path)
+    gpt2, _ = checkpoint.load(str(tmp_path))
+    _, validation = corpus.tokens(tiny())
+    settings = tiny().training
+    sequences = 3 * settings.sequences_per_step
+    fabric = start(settings, torch.device("cpu"))
+    batches = evaluation(validation, 16, sequences, settings.batch_size)
+    measured = mean_loss(fabric, fabric.setup_module(WithLoss(gpt2)), batches, settings.batch_size, 16)
+    assert measured == pytest.approx(result.validation_loss)
+    assert f" trained (nats per token, on {sequences} sequences of the validation text)\n" in capsys.readouterr().out
 
 
 def test_others_may_read_the_weights_as_they_may_the_config(result: Result) -> None:
