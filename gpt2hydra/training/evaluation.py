@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 
 from gpt2hydra.data.order import NOT_COUNTED, Batch
 from gpt2hydra.training.fabric import in_step
+from gpt2hydra.training.losses import Losses
 
 
 @torch.no_grad()
@@ -30,14 +31,14 @@ def mean_loss(
         passed: called after each pass.
     """
     model.eval()
-    losses, counts = [], []
+    losses, counts = Losses(fabric.device), []
     nothing = Batch(torch.zeros(1, seq_len, dtype=torch.long), torch.zeros(1, seq_len, dtype=torch.long))
     for batch, counts_here in in_step(fabric, batches, nothing):
         losses.append(model(*to_device(_full(batch, batch_size), fabric.device)))
         counts.append(batch.counted if counts_here else 0)
         passed()
     model.train()
-    of_passes = torch.stack(losses).tolist() if losses else []
+    of_passes = losses.take().tolist()
     total = math.fsum(loss * count for loss, count in zip(of_passes, counts, strict=True) if count)
     if fabric.world_size == 1:
         return total / sum(counts)

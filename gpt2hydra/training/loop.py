@@ -25,6 +25,7 @@ from gpt2hydra.data.tokens import Tokens
 from gpt2hydra.training.directory import seen_from_here
 from gpt2hydra.training.evaluation import mean_loss, to_device
 from gpt2hydra.training.fabric import StopTogether, accumulating, gradient_norm, seed_dropout
+from gpt2hydra.training.losses import Losses
 from gpt2hydra.training.optimizer import learning_rate, set_learning_rate
 from gpt2hydra.training.outcome import Diverged
 from gpt2hydra.training.progress import Progress
@@ -75,7 +76,7 @@ class Loop:
         self.settings = settings
         self.order = Order(self.training, settings.seq_len, settings.sequences_per_step, settings.seed, self.config.data.order)
         self._stop = StopTogether(self.fabric)
-        self._on_device: list[torch.Tensor] = []
+        self._on_device = Losses(self.fabric.device)
         self._norm: torch.Tensor | None = None
 
     # ----------------------------------------------------------------------------------------------------------- the loop
@@ -168,9 +169,7 @@ class Loop:
             Diverged: one of them is not finite.
         """
         if self._on_device:
-            part: Any = torch.stack(self._on_device)
-            self._on_device.clear()
-            mean: Any = self.fabric.all_reduce(part, reduce_op="mean")
+            mean: Any = self.fabric.all_reduce(self._on_device.take(), reduce_op="mean")
             self.losses += mean.tolist()
         if self._norm is not None:
             self.norm, self._norm = self._norm.item(), None
