@@ -41,20 +41,15 @@ def read_yaml(file: Path) -> yaml.Node | None:
     """
     name = displayed(str(file))
     try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise ConfigError([Violation(name, rule=f"cannot be read: {reason_of(error)}", source=Source("file", name))]) from None
-    try:
         check_yaml(str(file))
         with file.open(encoding="utf-8") as text:
             loader = yaml_loader()(text)  # which names the file in its errors
             root: yaml.Node | None = loader.get_single_node()
         value = loader.construct_document(root) if root else None
-    except UnicodeDecodeError as error:
-        rule, line = "is not UTF-8", content[: error.start].count(b"\n") + 1
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        rule, line = file_error(error).rule, mark.line + 1 if mark else 1
+    except OSError as error:
+        raise ConfigError([Violation(name, rule=f"cannot be read: {reason_of(error)}", source=Source("file", name))]) from None
+    except yaml.MarkedYAMLError as error:
+        rule, line = file_error(error).rule, error.problem_mark.line + 1 if error.problem_mark else 1
     else:
         if value is None or isinstance(value, dict):
             return root

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 
 import yaml
 from hydra.errors import MissingConfigException
+from omegaconf.errors import GrammarParseError
 from yaml import MarkedYAMLError
+from yaml.constructor import ConstructorError
 
 from gpt2hydra.composition.sources import displayed
 from gpt2hydra.config.errors import ConfigError, Violation, command_line
@@ -35,14 +37,14 @@ def file_error(error: Exception, name: str = "the defaults list") -> Violation:
         )
     if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
         return _no_yaml(error, error.problem_mark.name)
-    if isinstance(error, UnicodeDecodeError):
-        return Violation(f"{name}.yaml", rule=f"is not UTF-8: byte {error.start:,}")
+    if isinstance(error, GrammarParseError) and error.full_key:
+        return Violation(error.full_key, rule=f"has a ${{...}} that cannot be read: {reason_of(error)}")
     twice = re.match(r"(\S+) appears more than once in the final defaults list", str(error))
     if twice:
         return Violation(
             name, rule=f"chooses {twice[1]} a second time; write 'override /{twice[1]}: OPTION' in its defaults list"
         )
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()]
     return Violation(name, rule="; ".join(lines) or type(error).__name__)
 
 
@@ -50,18 +52,28 @@ def _no_yaml(error: MarkedYAMLError, path: str) -> Violation:
     """The violation of a file that is not YAML, in the words of PyYAML's parser in Python, not of the one in C that some
     versions of OmegaConf read with.
     """
-    rule = str(error.problem)  # of what is YAML, but cannot be a config: a key stands there twice
-    try:
-        with open(path, encoding="utf-8") as file:
-            yaml.compose(file, Loader=yaml.SafeLoader)
-    except MarkedYAMLError as told:
-        error, rule = told, f"is not YAML: {told.problem}"
+    if isinstance(error, ConstructorError):  # it is YAML, but cannot be a config: a key stands there twice
+        rule = str(error.problem)
+    else:
+        try:
+            with open(path, encoding="utf-8") as file:
+                yaml.compose(file, Loader=yaml.SafeLoader)
+        except MarkedYAMLError as told:
+            error = told
+        except OSError:  # it is gone since
+            pass
+        rule = f"is not YAML: {_PLAINER.get(str(error.problem), error.problem)}"
         if "'\\t'" in rule:
             rule = "has a tab in its indentation; YAML takes spaces only"
-    except OSError:  # it is gone since
-        pass
     line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
     return Violation(f"{displayed(path)}:{line}", rule=rule)
+
+
+_PLAINER = {
+    "second occurrence": "the anchor (&name) in this line is there already",
+    "but found another document": "a second document begins with this line",
+}
+"""What PyYAML says, where it makes no sense without the sentence before."""
 
 
 def no_override(text: str) -> Violation:

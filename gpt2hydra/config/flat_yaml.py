@@ -45,10 +45,6 @@ def read_flat_yaml(file: Path, config_class: type[Any], key: str) -> dict[str, A
         mark = error.problem_mark or error.context_mark
         problem = f"{'' if isinstance(error, ConstructorError) else 'is not YAML: '}{error.problem}"
         line = mark.line + 1 if mark else None
-    except yaml.YAMLError as error:
-        problem = f"is not YAML: {reason_of(error)}"
-    except UnicodeDecodeError as error:
-        problem = f"is not UTF-8: byte {error.start:,}"
     except OSError as error:
         problem = f"cannot be read: {reason_of(error)}"
     raise ConfigError([Violation(key, file.stem, problem, Source("file", str(file), line))])

@@ -35,7 +35,7 @@ MOST_DEEP = 100
 def yaml_loader() -> Any:
     """The PyYAML class that reads as both versions of OmegaConf do, with libyaml where that is there.
 
-    ``1e3`` is a number, a date is text, and a key that stands twice in a mapping is an error.
+    ``1e3`` is a number, a date is text, and a key that stands twice in a mapping, or is none, is an error.
     """
     import yaml
 
@@ -43,7 +43,7 @@ def yaml_loader() -> Any:
 
     class Loader(base):  # type: ignore[misc]
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            _refuse_twice(node)
+            _refuse_keys(node)
             return super().construct_mapping(node, deep=deep)
 
     loader: Any = Loader
@@ -74,8 +74,8 @@ def check_yaml(path: str) -> FileNodes:
     """Look at a file's nodes before anybody makes values of them. A file that did not change is looked at once.
 
     Raises:
-        yaml.YAMLError: it is no YAML, has a key twice, contains itself, or unfolds without end; with the line.
-        OSError, UnicodeDecodeError: it cannot be read.
+        yaml.MarkedYAMLError: it is no UTF-8, no YAML, has a key twice, contains itself, or unfolds without end; with the line.
+        OSError: it cannot be read.
     """
     status = os.stat(path)
     return _check_yaml(path, status.st_mtime_ns, status.st_size)
@@ -100,13 +100,40 @@ class FileNodes:
 
 @functools.lru_cache(maxsize=1024)
 def _check_yaml(path: str, modified: int, size: int) -> FileNodes:
-    with open(path, encoding="utf-8") as file:
-        root = yaml_loader()(file).get_single_node()
+    from yaml.reader import ReaderError
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            loader = yaml_loader()(file)
+            root = loader.get_single_node()
+    except (UnicodeDecodeError, ReaderError) as error:
+        raise _no_text(path) from error
     if root is not None:
         _refuse_unfolding(root)
     for node in _nodes(root):
-        _refuse_twice(node)
+        _refuse_keys(node)
+        _refuse_no_value(loader, node)
     return FileNodes(root)
+
+
+def _no_text(path: str) -> Exception:
+    """The error of a file with bytes or signs that YAML does not take. PyYAML and Python tell where, but not the line."""
+    from yaml import Mark
+    from yaml.constructor import ConstructorError
+    from yaml.reader import Reader, ReaderError
+
+    with open(path, "rb") as file:
+        for number, line in enumerate(file):
+            try:
+                Reader(line.decode("utf-8"))
+            except UnicodeDecodeError:
+                problem = "is not UTF-8"
+            except ReaderError as error:
+                problem = f"has the sign {chr(error.character)!a}, which YAML does not take"
+            else:
+                continue
+            return ConstructorError(None, None, problem, Mark(path, 0, number, 0, None, 0))
+    return OSError(f"{path} has changed")
 
 
 def _refuse(node: Any, problem: str) -> NoReturn:
@@ -115,14 +142,29 @@ def _refuse(node: Any, problem: str) -> NoReturn:
     raise ConstructorError(None, None, problem, node.start_mark)
 
 
-def _refuse_twice(node: Any) -> None:
+def _refuse_keys(node: Any) -> None:
+    """Keys that no config can hold."""
     if node.id == "mapping":
         seen = set()
         for key, _ in node.value:
-            if key.id == "scalar" and (key.tag, key.value) in seen:
+            if key.id != "scalar":
+                _refuse(key, f"has a {key.id} in place of a key")
+            if key.tag.endswith(":null"):
+                _refuse(key, "has null in place of a key")
+            if (key.tag, key.value) in seen:
                 _refuse(key, f"has the key {key.value} twice")
-            if key.id == "scalar" and not key.tag.endswith(":merge"):
+            if not key.tag.endswith(":merge"):
                 seen.add((key.tag, key.value))
+
+
+def _refuse_no_value(loader: Any, node: Any) -> None:
+    """``!!int abc``, of which Python would say something without a line."""
+    kind = node.tag.rpartition(":")[2]
+    if node.id == "scalar" and kind in ("int", "float", "bool"):
+        try:
+            loader.construct_object(node)
+        except Exception:  # PyYAML's constructors raise what they like
+            _refuse(node, f"has a value that is no !!{kind}: {show(node.value)}")
 
 
 def _refuse_unfolding(root: Any) -> None:

@@ -61,6 +61,27 @@ def test_a_tab_in_the_indentation_is_told_as_one(tmp_path: Path, monkeypatch: py
     assert told == {"conf/experiment/a.yaml:3": "has a tab in its indentation; YAML takes spaces only"}
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        pytest.param(b"# gr\xfcn\n", {"conf/model/small.yaml:1": "is not UTF-8"}, id="latin-1"),
+        pytest.param(
+            b"n_layer: 2\n#\x00\n", {"conf/model/small.yaml:2": "has the sign '\\x00', which YAML does not take"}, id="NUL"
+        ),
+        pytest.param(
+            b"n_layer: ${x\n",
+            {"n_layer": "has a ${...} that cannot be read: no viable alternative at input '${x'"},
+            id="reference without an end",
+        ),
+    ],
+)
+def test_a_file_that_the_defaults_list_chooses_is_blamed_itself(
+    content: bytes, told: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert violations(tmp_path / "conf", model__small=content) == told
+
+
 def test_a_primary_config_before_its_schema_is_one_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     primary = b"defaults:\n  - _self_\n  - train_schema\n  - model: small\nmodel: {n_head: 4, n_embd: 64}\n"

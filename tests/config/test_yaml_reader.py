@@ -41,7 +41,7 @@ def test_a_document_is_what_omegaconf_makes_of_it(text: str) -> None:
 
 
 def a_file(folder: Path, text: str) -> str:
-    (folder / "a.yaml").write_text(text)
+    (folder / "a.yaml").write_text(text, encoding="utf-8", errors="surrogateescape")
     return str(folder / "a.yaml")
 
 
@@ -58,6 +58,12 @@ BOMB = "x: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\n" + "".join(
         pytest.param("a: 1\nb: &m\n  c: *m\n", 2, "contains itself through the anchor (&name) at this line", id="itself"),
         pytest.param(BOMB, 1, "its aliases (*name) unfold 26 values to 54,481,013; 10,000 are the most", id="bomb"),
         pytest.param("a: " + "[" * 900 + "]" * 900, 1, "is nested more than 100 deep", id="deep"),
+        pytest.param("# a\nb: caf\udce9\n", 2, "is not UTF-8", id="latin-1"),
+        pytest.param("# \u00e9\nb: x\x00\n", 2, "has the sign '\\x00', which YAML does not take", id="a sign of control"),
+        pytest.param("a:\n  null: 1\n", 2, "has null in place of a key", id="null for a key"),
+        pytest.param("a: 1\n? [a]\n: 1\n", 2, "has a sequence in place of a key", id="a list for a key"),
+        pytest.param("a: 1\nb: !!int abc\n", 2, "has a value that is no !!int: abc", id="no integer"),
+        pytest.param("a: [0x_]\n", 1, "has a value that is no !!int: 0x_", id="no digits"),
     ],
 )
 def test_what_no_config_can_be_is_told_with_its_line(text: str, line: int, problem: str, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.types import Override
 from hydra.errors import MissingConfigException
+from omegaconf.errors import GrammarParseError
 from yaml import YAMLError
 
 from gpt2hydra.composition.composer import Composer
@@ -98,7 +99,7 @@ def _blame(override: Override, error: Exception) -> Violation:
     key, value, typed = override.get_key_element(), override.get_value_element_as_str(), command_line(override.input_line)
     violation = file_error(error, f"{override.key_or_group}/{value}")
     itself = isinstance(error, MissingConfigException) and error.missing_cfg_file == f"{override.key_or_group}/{value}"
-    if itself or not isinstance(error, (MissingConfigException, YAMLError, UnicodeDecodeError)):
+    if itself or not isinstance(error, (MissingConfigException, YAMLError, GrammarParseError)):
         return dataclasses.replace(violation, key=key, value=value, source=typed)
     return dataclasses.replace(violation, source=typed, action="chose")
 
