@@ -41,7 +41,7 @@ def misread(provenance: Provenance, root: type[Checked]) -> list[Violation]:
     """A violation for each value in force that YAML reads otherwise than a person does, and for each that ``???`` asks for."""
     violations = []
     for key, source in provenance.demanded.items():
-        if source.kind != "command line" and field_at(root, key) is not None:
+        if source.kind not in ("command line", "default") and field_at(root, key) is not None:
             violations.append(Violation(key, "???", "must be given: the file leaves it to the command line", source))
     for key, chain in provenance.settings.items():
         rule, written = rule_at(root, key), chain[-1].written
@@ -49,14 +49,16 @@ def misread(provenance: Provenance, root: type[Checked]) -> list[Violation]:
             continue
         problem = _problem(written, chain[-1].value, rule)
         if problem:
-            meant = written if rule.kind is str else Typed(decimal(written))
+            meant = Typed(decimal(written)) if rule.kind is not str else "" if rule.problem(written) else written
             violations.append(Violation(key, written, problem, remedy={key: meant} if meant else {}))
     return violations
 
 
 def _problem(written: str, value: object, rule: Rule) -> str | None:
     if rule.kind is str and not isinstance(value, str) and value is not None and str(value) != written:
-        return f"is text, but YAML reads it as {show(value)}; in the file, put it in quotes: '{written}'"
+        return (
+            rule.problem(written) or f"is text, but YAML reads it as {show(value)}; in the file, put it in quotes: '{written}'"
+        )
     if rule.kind in (int, float) and is_misread_number(written) and str(value) != decimal(written):
         return misread_rule(written, value)
     return None

@@ -92,6 +92,17 @@ def test_a_primary_config_before_its_schema_is_one_problem(tmp_path: Path, monke
     }
 
 
+def test_a_choice_before_the_schema_is_one_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = violations(tmp_path / "conf", mine=b"defaults:\n  - model: small\n  - train_schema\n  - _self_\n")
+    assert told == {"conf/mine.yaml": "train_schema must stand first in its defaults list"}
+
+
+def test_a_schema_that_stands_twice_leaves_nothing_to_the_command_line(tmp_path: Path) -> None:
+    told = violations(tmp_path, mine=b"defaults: [train_schema, model: small, train_schema, _self_]\nmodel: {n_head: 7}\n")
+    assert told.keys() == {"model.n_head"}
+
+
 def test_a_primary_config_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
     told = violations(tmp_path, name="mime")
     assert told == {"the primary config": "there is no such config; known: mine; did you mean mine?"}

@@ -469,6 +469,18 @@ data.path = {written}
     )
 
 
+def test_quotes_make_no_choice_of_what_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    primary = "defaults:\n  - train_schema\n  - model: mine\n  - _self_\ntokenizer:\n  name: 1e3\n"
+    assert (
+        in_files(tmp_path, monkeypatch, mine=primary)
+        == """\
+tokenizer.name = 1e3
+  must be one of bytes, gpt2
+  set by conf/mine.yaml:6   (was bytes, the default)
+  try: tokenizer.name=bytes"""
+    )
+
+
 def test_quoted_text_and_plain_numbers_are_read_right(tmp_path: Path) -> None:
     primary = "defaults:\n  - train_schema\n  - model: mine\n  - _self_\ndata:\n  path: 'no'\nhardware: {name: 4090}\n"
     config = gpt2hydra.compose("mine", config_dir=a_conf(tmp_path, mine=primary, model__mine="n_layer: 1_0\n"))

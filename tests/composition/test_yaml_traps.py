@@ -1,4 +1,4 @@
-"""Text on the command line means what was typed. What YAML misreads in files: ``test_diagnosis.py``."""
+"""Text on the command line means what was typed. What YAML misreads in files: ``test_refusal.py``."""
 
 import pytest
 from hypothesis import given

@@ -59,14 +59,18 @@ def _no_primary(composer: Composer, repository: Repository, error: Exception) ->
 
 
 def self_before_schema(composer: Composer, repository: Repository, files: list[ResultDefault]) -> Violation | None:
-    """The violation of a primary config that stands before its schema, which then overwrites what it sets."""
+    """The violation of a primary config, or of a choice in its defaults list, before the schema that then overwrites it."""
     names = [str(each.config_path) for each in files]
     schema = next((name for name in names if name in ROOTS), None)
-    if schema is None or composer.config_name not in names or names.index(composer.config_name) > names.index(schema):
+    early = files[: names.index(schema)] if schema is not None else []
+    if composer.config_name in names[: len(early)]:
+        rule = f"_self_ must stand after {schema} in its defaults list"
+    elif schema is not None and any(field_at(ROOTS[schema], str(each.package)) for each in early):
+        rule = f"{schema} must stand first in its defaults list"
+    else:
         return None
     file = file_of(repository, composer.config_name)
-    shown = composer.config_name if file is None else displayed(str(file))
-    return Violation(shown, rule=f"_self_ must stand after {schema} in its defaults list")
+    return Violation(composer.config_name if file is None else displayed(str(file)), rule=rule)
 
 
 def _odd_choices(repository: Repository, overrides: Overrides) -> Iterator[Violation]:
