@@ -30,10 +30,14 @@ DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 def with_folder(overrides: Sequence[str]) -> list[str]:
     """``overrides``, after those that ``init_from=DIR`` among them stands for; keys that are set already are left as they are.
 
-    Unchanged where there is no such override, where it is swept over, or where the folder will not do: :func:`problems` says
-    so later, by name.
+    Unchanged where there is no such override, where it is swept over, or where the folder or an override will not do: both
+    are told later, by name.
     """
-    return [*_shape_and_tokenizer([parse(text) for text in overrides]), *overrides]
+    try:
+        given = [parse(text) for text in overrides]
+    except Exception:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
+        return [*overrides]
+    return [*_shape_and_tokenizer(given), *overrides]
 
 
 def _shape_and_tokenizer(given: Sequence[Override]) -> list[str]:

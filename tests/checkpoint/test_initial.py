@@ -62,7 +62,10 @@ def test_what_is_set_already_is_left(typed: str, left_out: list[str], folder: Pa
     assert initial.with_folder([typed, f"init_from={folder}"]) == [*expected, typed, f"init_from={folder}"]
 
 
-@pytest.mark.parametrize("overrides", [[], ["model=large"], ["init_from=null"], ["init_from=a,b"], ["init_from=/nowhere"]])
+@pytest.mark.parametrize(
+    "overrides",
+    [[], ["model=large"], ["init_from=null"], ["init_from=a,b"], ["init_from=/nowhere"], ["init_from=x", "data.path=[a"]],
+)
 def test_otherwise_nothing_changes(overrides: list[str]) -> None:
     assert initial.with_folder(overrides) == overrides
 
