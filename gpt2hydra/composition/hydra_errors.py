@@ -33,7 +33,7 @@ def file_error(error: Exception, name: str = "the defaults list") -> Violation:
         options = f"; options: {', '.join(error.options)}" if error.options else ""
         near = closest((error.missing_cfg_file or "").rsplit("/", 1)[-1], error.options or ())
         return Violation(
-            str(error.missing_cfg_file), rule=f"{first.rstrip('.')}{options}" + (f"; did you mean {near}?" if near else "")
+            error.missing_cfg_file or name, rule=f"{first.rstrip('.')}{options}" + (f"; did you mean {near}?" if near else "")
         )
     if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
         return _no_yaml(error, error.problem_mark.name)

@@ -20,7 +20,7 @@ def hydra_takes(section: Any) -> bool:
     key = repr(section)
     if key not in _FITTING:
         try:
-            OmegaConf.merge(_schema(), section)
+            OmegaConf.merge(hydras_schema(), section)
             _FITTING[key] = True
         except Exception:
             _FITTING[key] = False
@@ -28,6 +28,9 @@ def hydra_takes(section: Any) -> bool:
 
 
 @functools.cache
-def _schema() -> DictConfig:
+def hydras_schema() -> DictConfig:
+    """What the section is merged into, to be copied before it is changed: Hydra's classes, and what its files say of logs."""
+    mappings: dict[str, Any] = {"formatters": {}, "handlers": {}, "loggers": {}, "root": {}}
     schema: DictConfig = OmegaConf.structured(HydraConf)
+    schema.job_logging = schema.hydra_logging = mappings
     return schema

@@ -13,6 +13,8 @@ from gpt2hydra.composition.hydras_section import hydra_takes
         pytest.param({}, True, id="empty"),
         pytest.param({"job": {"name": "mine", "chdir": True}, "run": {"dir": "${now:%Y}"}}, True, id="keys of Hydra"),
         pytest.param({"job": {"chdir": "maybe"}}, False, id="wrong value"),
+        pytest.param({"job_logging": {"root": {"handlers": ["file"]}}}, True, id="keys of a log"),
+        pytest.param({"job_logging": {"handlers": ["file"]}}, False, id="a list where Hydra has a mapping"),
         pytest.param({"jbo": {}}, False, id="unknown key"),
         pytest.param({"sweeper": {"n_trials": 3}}, False, id="a plugin's key"),
         pytest.param("text", False, id="no section"),

@@ -563,12 +563,24 @@ def test_what_a_file_leaves_to_the_command_line_can_be_given_there(tmp_path: Pat
         pytest.param("a: [\n", "mine.yaml:2\n    is not YAML", id="no YAML"),
         pytest.param("- a\n", "mine\n    ", id="a list"),
         pytest.param("hydra:\n  searchpath: 5\n", "hydra.searchpath = 5\n    is refused by Hydra", id="search path"),
+        pytest.param("defaults: [train_schema, '']\n", "mine\n    In 'mine': Could not load ''", id="an entry without a name"),
         pytest.param("defaults: 5\n", "mine\n    Invalid defaults list in 'mine', defaults must be a list", id="defaults"),
     ],
 )
 def test_a_primary_config_that_cannot_be_used_is_a_report_too(content: str, told: str, tmp_path: Path) -> None:
     said = report(name="mine", config_dir=a_conf(tmp_path, mine=content))
     assert said.startswith("1 problem in the configuration.\n\n  ") and told in said
+
+
+def test_a_list_where_hydras_own_files_have_a_mapping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    primary = "defaults: [train_schema, model: mine, _self_]\nhydra:\n  job_logging:\n    handlers: [file]\n"
+    assert (
+        in_files(tmp_path, monkeypatch, mine=primary)
+        == """\
+hydra.job_logging.handlers = ['file']
+  is refused by Hydra: Cannot merge DictConfig with ListConfig
+  set by conf/mine.yaml:4"""
+    )
 
 
 def test_an_empty_mapping_is_no_value() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from hydra.conf import HydraConf
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.hydras_section import hydras_schema
 from gpt2hydra.composition.refusal.overrides import Overrides
 from gpt2hydra.composition.refusal.values import nested
 from gpt2hydra.config.errors import Violation, command_line
@@ -44,7 +45,7 @@ def _refused(override: Override, error: Exception, known: Any) -> Violation:
 
 def refused_keys(leaves: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any, str]]:
     """``(key, value, rule)`` of what a file sets below ``hydra`` and Hydra refuses."""
-    known = OmegaConf.structured(HydraConf)
+    known = copy.deepcopy(hydras_schema())
     for key, value in leaves:
         try:
             known.merge_with(nested(key, value))
