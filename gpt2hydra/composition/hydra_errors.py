@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import yaml
 from hydra.errors import MissingConfigException
-from omegaconf.errors import GrammarParseError
+from omegaconf.errors import GrammarParseError, UnsupportedValueType
 from yaml import MarkedYAMLError
 from yaml.constructor import ConstructorError
 
@@ -39,6 +39,13 @@ def file_error(error: Exception, name: str = "the defaults list") -> Violation:
         return _no_yaml(error, error.problem_mark.name)
     if isinstance(error, GrammarParseError) and error.full_key:
         return Violation(error.full_key, rule=f"has a ${{...}} that cannot be read: {reason_of(error)}")
+    if isinstance(error, UnsupportedValueType) and error.full_key:  # !!set, !!timestamp
+        return Violation(error.full_key, rule=f"is of a kind that no config has: {reason_of(error)}")
+    header = re.match(r"(?:Expected header format: KEY VALUE, got|Too many components in) '(.*)'$", str(error))
+    if header:
+        return Violation(
+            name, rule=f"has the line '# {header[1]}'; Hydra reads '# @package NAME', such as '# @package _global_'"
+        )
     twice = re.match(r"(\S+) appears more than once in the final defaults list", str(error))
     if twice:
         return Violation(

@@ -36,6 +36,11 @@ def violations(folder: Path, *overrides: str, name: str = "mine", **files: bytes
             "names FILE, which has '# @package _global_' on line 2; it must be the first line",
             id="header on line 2",
         ),
+        pytest.param(
+            b"# @package_global_\nmodel: {n_layer: 3}\n",
+            "has the line '# @package_global_'; Hydra reads '# @package NAME', such as '# @package _global_'",
+            id="header without a space",
+        ),
         pytest.param(b"seed: 3\n", "names FILE, whose first line must be: # @package _global_", id="no header"),
         pytest.param(GLOBAL + b"- a\n- b\n", "is a list; FILE must have lines of key: value", id="list"),
         pytest.param(GLOBAL + b"hello\n", "is one text; FILE must have lines of key: value", id="text"),
@@ -73,6 +78,19 @@ def test_a_tab_in_the_indentation_is_told_as_one(tmp_path: Path, monkeypatch: py
             {"n_layer": "has a ${...} that cannot be read: no viable alternative at input '${x'"},
             id="reference without an end",
         ),
+        pytest.param(
+            b"n_layer: !!set {2}\n",
+            {"n_layer": "is of a kind that no config has: Value 'set' is not a supported primitive type"},
+            id="set",
+        ),
+        pytest.param(
+            b"'': 1\n",
+            {
+                "model.''": "unknown key; known: vocab_size, n_positions, n_embd, n_layer, n_head, resid_pdrop, embd_pdrop, "
+                "attn_pdrop, layer_norm_epsilon"
+            },
+            id="empty key",
+        ),
     ],
 )
 def test_a_file_that_the_defaults_list_chooses_is_blamed_itself(
@@ -90,6 +108,14 @@ def test_a_primary_config_before_its_schema_is_one_problem(tmp_path: Path, monke
         "training.seed": "must be an integer ≥ 0 and ≤ 4,294,967,295, not text",
         "conf/mine.yaml": "_self_ must stand after train_schema in its defaults list",
     }
+
+
+@pytest.mark.parametrize("group", ["model", "experiment"])
+def test_a_choice_outside_the_defaults_list_is_told_where_it_stands(group: str, tmp_path: Path) -> None:
+    primary = b"defaults:\n  - train_schema\n  - model: small\n  - optional experiment: null\n  - _self_\n"
+    told = violations(tmp_path, mine=primary + f"{group}: large\n".encode())
+    rule = "is a choice; it stands in the defaults list: '- GROUP: large', or '- override /GROUP: large' in an experiment"
+    assert told == {group: rule.replace("GROUP", group)}
 
 
 def test_a_choice_before_the_schema_is_one_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

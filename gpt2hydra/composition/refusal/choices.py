@@ -9,7 +9,7 @@ from pathlib import Path
 from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.types import Override
 from hydra.errors import MissingConfigException
-from omegaconf.errors import GrammarParseError
+from omegaconf.errors import GrammarParseError, UnsupportedValueType
 from yaml import YAMLError
 
 from gpt2hydra.composition.composer import Composer
@@ -103,7 +103,7 @@ def _blame(override: Override, error: Exception) -> Violation:
     key, value, typed = override.get_key_element(), override.get_value_element_as_str(), command_line(override.input_line)
     violation = file_error(error, f"{override.key_or_group}/{value}")
     itself = isinstance(error, MissingConfigException) and error.missing_cfg_file == f"{override.key_or_group}/{value}"
-    if itself or not isinstance(error, (MissingConfigException, YAMLError, GrammarParseError)):
+    if itself or not isinstance(error, (MissingConfigException, YAMLError, GrammarParseError, UnsupportedValueType)):
         return dataclasses.replace(violation, key=key, value=value, source=typed)
     return dataclasses.replace(violation, source=typed, action="chose")
 
@@ -128,7 +128,8 @@ def with_unpackaged_once(
     groups, told = composer.options.groups(), set()
     for violation in violations:
         group = violation.key.partition(".")[0]
-        if group not in groups or field_at(root, group) is not None or violation.is_typed:
+        misplaced = violation.key == group and isinstance(violation.value, str)  # 'experiment: x' is told as what it is
+        if group not in groups or field_at(root, group) is not None or violation.is_typed or misplaced:
             yield violation
         elif group not in told:
             told.add(group)

@@ -61,6 +61,11 @@ def cannot_be(root: type[Checked], key: str, value: Any, groups: list[str], over
     if override is not None and override.is_delete():
         rule = CANNOT_BE_DELETED if field is not None else "cannot be deleted: there is no such key"
         return Violation(key, rule=rule, source=source)
+    if override is None and key in groups and isinstance(value, str):
+        rule = (
+            f"is a choice; it stands in the defaults list: '- {key}: {value}', or '- override /{key}: {value}' in an experiment"
+        )
+        return Violation(key, value, rule)
     if field is None:
         return dataclasses.replace(unknown_below(root, key, value, groups), source=source)
     if "computed" in field.metadata:
@@ -83,12 +88,13 @@ def cannot_be(root: type[Checked], key: str, value: Any, groups: list[str], over
 
 
 def leaves_of(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """``(dotted key, value)`` of nested mappings; an empty one is a leaf."""
+    """``(dotted key, value)`` of nested mappings; an empty one is a leaf, and an empty key is seen."""
     for key, value in values.items():
+        name = f"{prefix}{key if key != '' else repr(key)}"
         if isinstance(value, Mapping) and value:
-            yield from leaves_of(value, f"{prefix}{key}.")
+            yield from leaves_of(value, f"{name}.")
         else:
-            yield f"{prefix}{key}", value
+            yield name, value
 
 
 def nested(key: str, value: Any) -> dict[str, Any]:
