@@ -121,7 +121,7 @@ def pasted(words: Sequence[str], violation: dict[str, Any]) -> str:
 def read_by_bash(commands: Sequence[str]) -> list[list[str]]:
     """The words that bash makes of each command line."""
     script = "".join(f"printf '%s\\0' {command}; printf '\\n\\0'\n" for command in commands)
-    said = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(["bash"], input=script, capture_output=True, text=True, check=True).stdout
     return [part.split("\0")[:-1] for part in said.split("\n\0")[:-1]]
 
 
