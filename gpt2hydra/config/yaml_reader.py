@@ -158,13 +158,15 @@ def _refuse_keys(node: Any) -> None:
 
 
 def _refuse_no_value(loader: Any, node: Any) -> None:
-    """``!!int abc``, of which Python would say something without a line."""
-    kind = node.tag.rpartition(":")[2]
-    if node.id == "scalar" and kind in ("int", "float", "bool"):
+    """``!!int abc``, of which Python would say something without a line, and tags that nobody knows."""
+    tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+    if tag in ("!!int", "!!float", "!!bool") and node.id == "scalar":
         try:
             loader.construct_object(node)
         except Exception:  # PyYAML's constructors raise what they like
-            _refuse(node, f"has a value that is no !!{kind}: {show(node.value)}")
+            _refuse(node, f"has a value that is no {tag}: {show(node.value)}")
+    elif node.tag not in loader.yaml_constructors and tag not in ("!!merge", "!!value"):  # '<<' and '=', which are keys
+        _refuse(node, f"has the tag {tag}, which no config has")
 
 
 def _refuse_unfolding(root: Any) -> None:

@@ -63,6 +63,10 @@ BOMB = "x: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\n" + "".join(
         pytest.param("a:\n  null: 1\n", 2, "has null in place of a key", id="null for a key"),
         pytest.param("a: 1\n? [a]\n: 1\n", 2, "has a sequence in place of a key", id="a list for a key"),
         pytest.param("a: 1\nb: !!int abc\n", 2, "has a value that is no !!int: abc", id="no integer"),
+        pytest.param("a: 1\nb: !own {c: 1}\n", 2, "has the tag !own, which no config has", id="tag"),
+        pytest.param(
+            "a: !!python/name:os.system\n", 1, "has the tag !!python/name:os.system, which no config has", id="Python"
+        ),
         pytest.param("a: [0x_]\n", 1, "has a value that is no !!int: 0x_", id="no digits"),
     ],
 )
