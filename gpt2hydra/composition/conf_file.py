@@ -12,7 +12,7 @@ from gpt2hydra.composition.conf_tree import Primary
 from gpt2hydra.composition.hydra_errors import file_error
 from gpt2hydra.composition.sources import displayed
 from gpt2hydra.config.errors import ConfigError, Source, Violation
-from gpt2hydra.config.words import closest, did_you_mean, kind_of, reason_of
+from gpt2hydra.config.words import closest, did_you_mean, kind_of, reason_of, show
 from gpt2hydra.config.yaml_reader import check_yaml, yaml_loader
 
 UNKNOWN_SCHEMA = "no program is known that has this schema; name yours: --app module:function"
@@ -104,7 +104,7 @@ def wrong_entries(file: Path, group: str, primary: Primary) -> list[Violation]:
     for entry in entries:
         rule = _wrong(entry, primary, own, is_primary=not group)
         if rule:
-            found.append(Violation(f"defaults: {entry.text}", rule=rule, source=Source("file", name, entry.line)))
+            found.append(Violation(f"defaults: {show(entry.text)}", rule=rule, source=Source("file", name, entry.line)))
     return [each for each in found if each.rule == UNKNOWN_SCHEMA] or found  # its groups are not known either
 
 

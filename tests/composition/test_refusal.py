@@ -492,9 +492,20 @@ def test_a_file_that_is_no_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert said.startswith("conf/model/mine.yaml:2\n  is not YAML: ")
 
 
-def test_a_file_that_names_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = in_files(tmp_path, monkeypatch, mine="defaults:\n  - train_schema\n  - model: mien\n")
-    assert "mien" in said and "did you mean mine?" in said
+@pytest.mark.parametrize(
+    ("entry", "rule"),
+    [
+        pytest.param("model: mien", "must be one of mine; did you mean mine?", id="option"),
+        pytest.param("modell: mine", "there is no such group; did you mean model?", id="group"),
+        pytest.param("generat_schema", "there is no such config; did you mean generate_schema?", id="config"),
+        pytest.param("override /modl: mine", "overrides a group that is in no defaults list", id="override"),
+    ],
+)
+def test_a_line_of_the_defaults_list_that_names_nothing(
+    entry: str, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = in_files(tmp_path, monkeypatch, mine=f"defaults:\n  - train_schema\n  - {entry}\n")
+    assert said == f"defaults: {entry}\n  {rule}\n  set by conf/mine.yaml:3"
 
 
 EXPERIMENT = "defaults:\n  - train_schema\n  - model: mine\n  - _self_\n  - experiment: null\n"
@@ -563,7 +574,7 @@ def test_what_a_file_leaves_to_the_command_line_can_be_given_there(tmp_path: Pat
         pytest.param("a: [\n", "mine.yaml:2\n    is not YAML", id="no YAML"),
         pytest.param("- a\n", "mine\n    ", id="a list"),
         pytest.param("hydra:\n  searchpath: 5\n", "hydra.searchpath = 5\n    is refused by Hydra", id="search path"),
-        pytest.param("defaults: [train_schema, '']\n", "mine\n    In 'mine': Could not load ''", id="an entry without a name"),
+        pytest.param("defaults: [train_schema, '']\n", "defaults: ''\n    there is no such config", id="no name"),
         pytest.param("defaults: 5\n", "mine\n    Invalid defaults list in 'mine', defaults must be a list", id="defaults"),
     ],
 )

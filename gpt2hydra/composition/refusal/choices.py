@@ -8,11 +8,13 @@ from pathlib import Path
 
 from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.types import Override
-from hydra.errors import MissingConfigException
+from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf.errors import GrammarParseError, UnsupportedValueType
 from yaml import YAMLError
 
 from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.conf_file import wrong_entries
+from gpt2hydra.composition.conf_tree import Primary
 from gpt2hydra.composition.hydra_errors import file_error
 from gpt2hydra.composition.hydra_internals import Repository
 from gpt2hydra.composition.refusal.odd_files import HEADER, file_of, why_no_option, why_not_global
@@ -43,19 +45,21 @@ def files_of(composer: Composer, repository: Repository, overrides: Overrides) -
                 _blame_choices(composer, repository, overrides, error)
             return [each for each in found if not _is_hydras(each)]
     assert error is not None  # both tries failed: it is not the command line
-    overrides.violations.append(_no_primary(composer, repository, error) or file_error(error, composer.config_name))
+    overrides.violations += _no_primary(composer, repository, error) or [file_error(error, composer.config_name)]
     return None
 
 
-def _no_primary(composer: Composer, repository: Repository, error: Exception) -> Violation | None:
-    """The violation of a primary config that is not there."""
-    name = composer.config_name
-    if not isinstance(error, MissingConfigException) or error.missing_cfg_file != name:
-        return None
+def _no_primary(composer: Composer, repository: Repository, error: Exception) -> list[Violation]:
+    """The violation of a primary config that is not there, or those of the lines in its defaults list that name nothing."""
+    name, file = composer.config_name, file_of(repository, composer.config_name)
+    if not isinstance(error, ConfigCompositionException):
+        return []
+    if getattr(error, "missing_cfg_file", None) != name:
+        return wrong_entries(file, "", Primary(name, composer.config_class, composer)) if file is not None else []
     folders = [Path(source.path) for source in repository.get_sources() if source.scheme() == "file"]
     known = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
     rule = f"there is no such config; known: {', '.join(known)}{did_you_mean(name, known)}"
-    return Violation("the primary config", name, rule)
+    return [Violation("the primary config", name, rule)]
 
 
 def self_before_schema(composer: Composer, repository: Repository, files: list[ResultDefault]) -> Violation | None:
