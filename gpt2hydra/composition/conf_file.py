@@ -113,7 +113,7 @@ def _wrong(entry: Entry, primary: Primary, own: set[str], *, is_primary: bool) -
     if entry.word == "optional" or entry.text == "_self_" or "${" in entry.text:
         return None
     if entry.options is None:
-        if composer.repository().config_exists(entry.path):
+        if composer.options.repository.config_exists(entry.path):
             return None
         folder, _, last = entry.path.rpartition("/")
         known = primary.options(folder)

@@ -46,7 +46,7 @@ class Primary:
     def options(self, group: str) -> list[str]:
         """The options of a group, whatever folder of the search path they are in."""
         with hydra_state():
-            return options_of(self.composer.repository(), group.partition("@")[0])
+            return options_of(self.composer.options.repository, group.partition("@")[0])
 
     @cached_property
     def folders(self) -> list[Path]:

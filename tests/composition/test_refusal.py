@@ -498,6 +498,7 @@ def test_a_file_that_is_no_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         pytest.param("model: mien", "must be one of mine; did you mean mine?", id="option"),
         pytest.param("modell: mine", "there is no such group; did you mean model?", id="group"),
         pytest.param("generat_schema", "there is no such config; did you mean generate_schema?", id="config"),
+        pytest.param("3", "there is no such config", id="number"),
         pytest.param("override /modl: mine", "overrides a group that is in no defaults list", id="override"),
     ],
 )
@@ -575,7 +576,7 @@ def test_what_a_file_leaves_to_the_command_line_can_be_given_there(tmp_path: Pat
         pytest.param("- a\n", "mine\n    ", id="a list"),
         pytest.param("hydra:\n  searchpath: 5\n", "hydra.searchpath = 5\n    is refused by Hydra", id="search path"),
         pytest.param("defaults: [train_schema, '']\n", "defaults: ''\n    there is no such config", id="no name"),
-        pytest.param("defaults: 5\n", "mine\n    Invalid defaults list in 'mine', defaults must be a list", id="defaults"),
+        pytest.param("defaults: 5\n", "defaults\n    must be a list: a line '- group: option' each", id="defaults"),
     ],
 )
 def test_a_primary_config_that_cannot_be_used_is_a_report_too(content: str, told: str, tmp_path: Path) -> None:

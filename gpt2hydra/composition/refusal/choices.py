@@ -52,7 +52,7 @@ def files_of(composer: Composer, repository: Repository, overrides: Overrides) -
 def _no_primary(composer: Composer, repository: Repository, error: Exception) -> list[Violation]:
     """The violation of a primary config that is not there, or those of the lines in its defaults list that name nothing."""
     name, file = composer.config_name, file_of(repository, composer.config_name)
-    if not isinstance(error, ConfigCompositionException):
+    if not isinstance(error, (ConfigCompositionException, ValueError)):  # Hydra 1.3 raises this for what is no list
         return []
     if getattr(error, "missing_cfg_file", None) != name:
         return wrong_entries(file, "", Primary(name, composer.config_class, composer)) if file is not None else []
