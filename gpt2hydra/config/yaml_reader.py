@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from gpt2hydra.config.words import show
 
-OCTAL = r"[-+]?0[0-9_]+"
+OCTAL = r"[-+]?0[0-7_]+"
 SEXAGESIMAL = r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"
 """What YAML 1.1 takes for numbers of base 8 and 60 (yaml.org/type/int.html, float.html)."""
 

@@ -483,8 +483,9 @@ tokenizer.name = 1e3
 
 def test_quoted_text_and_plain_numbers_are_read_right(tmp_path: Path) -> None:
     primary = "defaults:\n  - train_schema\n  - model: mine\n  - _self_\ndata:\n  path: 'no'\nhardware: {name: 4090}\n"
-    config = gpt2hydra.compose("mine", config_dir=a_conf(tmp_path, mine=primary, model__mine="n_layer: 1_0\n"))
-    assert (config.data.path, config.hardware.name, config.model.n_layer) == ("no", "4090", 10)
+    config = gpt2hydra.compose("mine", config_dir=a_conf(tmp_path, mine=primary, model__mine="n_layer: 1_0\nn_head: 08\n"))
+    shape = config.model.n_layer, config.model.n_head
+    assert (config.data.path, config.hardware.name, *shape) == ("no", "4090", 10, 8)  # 08 is no number of base 8
 
 
 def test_a_file_that_is_no_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,6 +90,10 @@ def test_a_remedy_for_each_of_several_mistakes_is_tried_without_the_others() -> 
     }
 
 
+def test_a_word_after_what_cannot_be_read_is_one_by_itself() -> None:
+    assert remedies("data.path=a&", "be") == {"data.path": "\"data.path='a&'\"", "be": ""}
+
+
 def test_an_override_does_not_cure_a_key_that_stands_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("defaults: [train_schema, model: small, _self_]\nmodel: {n_hed: 8}\ndry_run: 3\n")
     (tmp_path / "model").mkdir()

@@ -23,7 +23,8 @@ def told_once(texts: Sequence[str], violations: list[Violation], composer: Compo
         while last < len(texts) and texts[last] in words:
             last += 1
         key = texts[first].partition("=")[0]
-        if last > first + 1 and _is_text(root, key):
+        readable = not any(_is_about(each, texts[first]) for each in told)
+        if last > first + 1 and readable and _is_text(root, key):
             said = " ".join([str(parse(texts[first]).value()), *texts[first + 1 : last]])
             rule = "is cut at its spaces; text with spaces needs quotes"
             told.append(Violation(key, said, rule, command_line(" ".join(texts[first:last])), {key: said}))
