@@ -121,8 +121,8 @@ def _wrong(entry: Entry, primary: Primary, own: set[str], *, is_primary: bool) -
             return UNKNOWN_SCHEMA
         return f"there is no such config{did_you_mean(last, known)}"
     group = f"{entry.path}@{entry.package}" if entry.package else entry.path
-    groups = composer.options.usual()
-    if entry.word == "override" and group not in groups and entry.path not in own:
+    groups = composer.options.usual()  # none where the whole list cannot be read
+    if groups and entry.word == "override" and group not in groups and entry.path not in own:
         near = closest(group, groups)
         return "overrides a group that is in no defaults list" + (f"; did you mean /{near}?" if near else "")
     if not composer.options.is_group(entry.path):

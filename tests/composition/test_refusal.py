@@ -500,13 +500,14 @@ def test_a_file_that_is_no_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         pytest.param("modell: mine", "there is no such group; did you mean model?", id="group"),
         pytest.param("generat_schema", "there is no such config; did you mean generate_schema?", id="config"),
         pytest.param("3", "there is no such config", id="number"),
-        pytest.param("override /modl: mine", "overrides a group that is in no defaults list", id="override"),
+        pytest.param("override /modl: mine", "there is no such group; did you mean model?", id="override"),
     ],
 )
 def test_a_line_of_the_defaults_list_that_names_nothing(
     entry: str, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = in_files(tmp_path, monkeypatch, mine=f"defaults:\n  - train_schema\n  - {entry}\n")
+    primary = f"defaults:\n  - train_schema\n  - {entry}\n  - override hydra/job_logging: none\n"
+    said = in_files(tmp_path, monkeypatch, mine=primary)
     assert said == f"defaults: {entry}\n  {rule}\n  set by conf/mine.yaml:3"
 
 
