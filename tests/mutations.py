@@ -284,8 +284,8 @@ def by_us(case: Case, folder: Path) -> str | ConfigError:
         return error
 
 
-ON_PURPOSE = re.compile("twice|YAML reads it|leaves it to the command line|invalid Unicode character escape")
-"""Rules of what Hydra takes, and what is no good even where it changes no value."""
+ON_PURPOSE = re.compile("twice|YAML reads it|leaves it to the command line|invalid Unicode character escape|found a tab")
+"""Rules of what Hydra takes, and what is no good even where it changes no value; the last two are libyaml's."""
 
 SECONDS = 20
 """Of the processor, which no composition takes, refused or not."""
