@@ -276,7 +276,8 @@ class Composer:
             self.loader.merged.clear()
             defaults = self.defaults(repository, [parse(text) for text in choices], prepend_hydra=False)
             config, files = self.merge(defaults.defaults, repository), self._merged_files()
-            if not hydra_takes(OmegaConf.to_container(config.hydra, resolve=False)):
+            hydras = any(str(each.config_path).startswith("hydra/") for each in defaults.defaults)
+            if hydras or not hydra_takes(OmegaConf.to_container(config.hydra, resolve=False)):
                 config, files = self.full(choices), self._files
         except Exception:  # the choice touches Hydra's own groups, or it is wrong: Hydra composes it, or says so
             config, files = self.full(choices), self._files

@@ -136,6 +136,14 @@ def test_a_wrong_section_of_hydras_own_counts_from_python_too(tmp_path: Path) ->
     assert gpt2hydra.compose("mine", config_dir=conf).model.n_layer == 2
 
 
+def test_a_choice_of_hydras_own_without_override_is_refused_from_python_too(tmp_path: Path) -> None:
+    conf = write(tmp_path)
+    primary = conf / "mine.yaml"
+    primary.write_text(primary.read_text().replace("_self_", "hydra/job_logging: none\n  - _self_"))
+    (told,) = refused(conf)
+    assert "override hydra/job_logging: none" in told
+
+
 def test_a_right_section_of_hydras_own_is_no_obstacle(tmp_path: Path) -> None:
     text = "# @package _global_\nhydra: {job: {chdir: true}, sweep: {dir: x}}\nmodel: {n_layer: 4}\n"
     assert gpt2hydra.compose("mine", ["experiment=a"], config_dir=write(tmp_path, experiment__a=text)).model.n_layer == 4
