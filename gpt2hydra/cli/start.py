@@ -77,15 +77,19 @@ class Start:
         note_overruled(self.composer, self.overrides)
         note_fine_tuning(config)
         require(self.application.extra, [config])
-        directory, words = Path(place.directory), place.words(config)
+        words = place.words(config)
         if place.loss is not None:
             print(words)
             return
         if words and place.step is None:  # where it goes on, the run itself says so
             sys.stderr.write(f"{words}.\n")
-        config = place.of(config)
+        self._begin(composed, place.of(config), place)
+
+    def _begin(self, composed: DictConfig, config: Checked, place: Place) -> None:
+        """Hydra's job, which makes the directory, and in it the function."""
         place.redirect(composed, silent=not self.process.first)
         warn_of_memory(config)
+        directory = Path(place.directory)
         with making("hydra.callbacks", "names a callback that cannot be made"):
             callbacks = make_callbacks(composed)
         existing = nearest_existing(directory)
@@ -179,7 +183,10 @@ class Start:
             HydraConfig.instance().set_config(composed)
             if resumed_run(composed) is None:
                 return self.composer.gate(composed, self.overrides)
-        return configuration_of_the_run(self.composer, composed, self.overrides)
+        problems: list[Violation] = []
+        with collected(problems):
+            return configuration_of_the_run(self.composer, composed, self.overrides)
+        raise ConfigError([*problems, *problems_of_job(composed)])
 
     def _refuse(self, problems: Sequence[Violation]) -> None:
         if problems:

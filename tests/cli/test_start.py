@@ -158,6 +158,10 @@ def test_a_device_is_looked_for_beside_a_broken_rule(run: CommandLine, monkeypat
     assert "    set by the command line: training.device=cuda   (was auto, the default)\n" in outcome.err
 
 
+def test_a_run_that_cannot_go_on_is_told_beside_hydras_parts(run: CommandLine) -> None:
+    assert keys(run("resume=nowhere", "hydra.verbose=5")) == ["resume", "hydra.verbose"]
+
+
 def test_a_plan_is_for_any_machine(run: CommandLine) -> None:
     (run.folder / "file").touch()
     outcome = run("model.n_head=7", "dry_run=true", *BROKEN_PARTS)
