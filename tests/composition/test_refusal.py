@@ -34,6 +34,33 @@ def known(root: type[Checked]) -> str:
     return ", ".join(field.name for field in fields_of(root))
 
 
+@pytest.mark.parametrize(
+    ("overrides", "rule", "remedies"),
+    [
+        pytest.param(
+            ["experiment=quikstart", "model.n_head=5"],
+            "must divide model.n_embd = 128",
+            ["model.n_head=4", "experiment=quickstart"],
+            id="experiment",
+        ),
+        pytest.param(
+            ["model=lrage", "model.n_head=7"], "must divide model.n_embd = 1280", ["model=large", "model.n_head=8"], id="size"
+        ),
+        pytest.param(
+            ["+model=large", "model.n_head=7"], "must divide model.n_embd = 1280", ["model=large", "model.n_head=8"], id="plus"
+        ),
+        pytest.param(["model=huge", "model.n_head=7"], None, [], id="nothing is near, so nothing is known"),
+        pytest.param(["model=[small,large]", "model.n_head=7"], None, [], id="two sizes, so nothing is known"),
+    ],
+)
+def test_what_else_is_wrong_is_judged_by_the_option_that_was_meant(
+    overrides: list[str], rule: str | None, remedies: list[str]
+) -> None:
+    said = report(*overrides)
+    assert ("must divide" in said) == (rule is not None) and (rule or "") in said
+    assert [line.partition("try: ")[2] for line in said.splitlines() if "try: " in line] == remedies
+
+
 def test_four_mistakes_of_four_kinds_are_one_report_in_the_order_of_the_schema() -> None:
     assert (
         report("model=large", "model.n_head=7", "model.resid_pdrop=1.5", "model.n_layer=abc", "model.n_hed=3")

@@ -84,6 +84,8 @@ def _sort_choice(composer: Composer, override: Override, sorted_: Overrides) -> 
         if chosen is None and not remedy:
             rule, remedy = f"{rule}, or left out", {key: ABSENT}
         sorted_.violations.append(Violation(key, value, rule, typed, remedy))
+        if near and isinstance(chosen, str) and override.package is None:  # what else is wrong is judged by what was meant
+            sorted_.choices.append(parse(f"{key}={near}"))
     elif override.is_add() and override.package is None and key in composer.options.usual():
         rule = "is chosen already; leave out the plus"
         sorted_.violations.append(Violation(key, value, rule, typed, {key: Typed(value)}))

@@ -88,13 +88,17 @@ def _violations(composer: Composer, texts: Sequence[str]) -> list[Violation]:
     merged, groups = merge(composer, files, repository), composer.options.groups()
     config, root = merged.config, merged.root
     overrides.violations = told_once(texts, overrides.violations, composer, root)
-    found = [*overrides.violations, *merged.violations, *composer.options.unclear(overrides.choices, root)]
-    unclear = {violation.key for violation in found}
+    several = composer.options.unclear(overrides.choices, root)
+    found = [*overrides.violations, *merged.violations, *several]
+    clear = {choice.key_or_group for choice in overrides.choices} - {
+        each.key for each in several
+    }  # or it is clear what was meant
+    unclear = {violation.key for violation in found} - clear
     for override in overrides.values:
         if override.key_or_group.partition(".")[0] not in unclear:
             found += apply(config, override, root, groups)
     _let_hydra_resolve(composer, config)
-    known = {violation.key for violation in found}
+    known = {violation.key for violation in found} - clear
     _, broken = examine(config, root, frozenset(known))
     provenance = replay(files, repository, overrides.values)
     by_hand = set_by_hand(overrides.values, root)
