@@ -1,5 +1,9 @@
 """Losses are kept in one tensor, however many there are."""
 
+import pytest
+
+pytest.importorskip("torch")
+
 import torch
 
 from gpt2hydra.training.losses import Losses
