@@ -63,6 +63,11 @@ def test_a_remedy_works_or_there_is_none(overrides: list[str], remedy: str) -> N
     assert remedies(*overrides) == {overrides[-1].partition("=")[0]: remedy}
 
 
+def test_a_remedy_works_with_the_experiment_that_was_meant() -> None:
+    meant = {"experiment": "experiment=gpt2_124m", "model.vocab_size": "model.vocab_size=50257"}
+    assert remedies("experiment=gpt2", "model.vocab_size=12.0") == meant
+
+
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [

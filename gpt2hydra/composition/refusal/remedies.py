@@ -17,6 +17,7 @@ from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Violation
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.keys import field_at
 from gpt2hydra.config.quoting import Blank, Typed
+from gpt2hydra.config.words import closest
 
 MOST_POINTS = 50
 """A sweep with more points is not offered as a remedy: each would be composed."""
@@ -143,9 +144,18 @@ class Trial:
         return list(self.composer.look(config))
 
     def _others(self, violation: Violation) -> list[str]:
-        """The overrides but those with a violation, and, to be quick, but Hydra's own."""
+        """The overrides but those with a violation, with the options that were meant, and, to be quick, but Hydra's own."""
         others, hydras_own = right_words(self.violations, self.texts), violation.key.startswith("hydra")
+        others += (
+            word for each in self.violations if each is not violation and self._is_slip(each) for word in each.remedy_words
+        )
         return [text for text in others if hydras_own or not text.lstrip("+~").startswith("hydra")]
+
+    def _is_slip(self, violation: Violation) -> bool:
+        """Whether it is of a misspelt option, by which the others were judged as if it had been the one that is near."""
+        meant = violation.remedy.get(violation.key)
+        is_option = violation.is_typed and isinstance(meant, str) and self.composer.options.is_group(violation.key)
+        return is_option and meant == closest(str(violation.value), self.composer.options.of(violation.key))
 
     def _tried_sweep(self, violation: Violation) -> Violation:
         """The whole command line as a sweep, if each of its points is valid and nothing else in it is wrong."""
