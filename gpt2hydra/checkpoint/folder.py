@@ -19,6 +19,7 @@ from gpt2hydra.config.fingerprint import fingerprints
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.config.strict_json import read_json
+from gpt2hydra.data.text import similar
 from gpt2hydra.data.tokenizer import Tokenizer, from_folder
 from gpt2hydra.data.vocabulary import FILES, WHOLE, read_whole
 from gpt2hydra.version import __version__
@@ -192,7 +193,8 @@ def _problems(path: str) -> list[Violation]:
     folder = locate(path)
     if not folder.is_dir():
         rule = "is a file; must be a run directory or a Hugging Face folder" if folder.exists() else "there is no such folder"
-        return [_violation(path, rule, _newest_run())]
+        near = similar(folder, lambda each: (locate(str(each)) / "config.json").is_file())
+        return [_violation(path, rule, {"checkpoint": str(near)} if near else _newest_run())]
     if not (folder / "config.json").is_file():
         run = (folder / ".hydra").is_dir() or (folder / "loss.csv").is_file()
         why = "the run saved none: it does so at each evaluation" if run else "there is no config.json"

@@ -7,7 +7,7 @@ import difflib
 import functools
 import glob
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gpt2hydra.config.errors import ConfigError, Violation
@@ -28,14 +28,15 @@ def files(path: str) -> list[Path]:
     return sorted(file for file in map(Path, glob.glob(str(plain), recursive=True)) if file.is_file())
 
 
-def similar(file: Path) -> Path | None:
-    """A file beside the missing one, with a name like its own."""
+def similar(path: Path, fits: Callable[[Path], bool] | None = None) -> Path | None:
+    """What stands beside a missing path, with a name like its own, and ``fits``: by default a file that is not empty."""
+    fits = fits or (lambda each: each.is_file() and each.stat().st_size > 0)
     try:
-        names = [each.name for each in file.parent.iterdir() if each.is_file() and each.stat().st_size]
+        names = [each.name for each in path.parent.iterdir()]
+        near = (path.parent / name for name in difflib.get_close_matches(path.name, names, cutoff=0.75))
+        return next((each for each in near if fits(each)), None)
     except OSError:
         return None
-    near = difflib.get_close_matches(file.name, names, n=1, cutoff=0.75)
-    return file.parent / near[0] if near else None
 
 
 def not_utf8(file: Path) -> int | None:

@@ -13,6 +13,7 @@ from gpt2hydra.config.fingerprint import decisive
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.words import reason_of, show
 from gpt2hydra.data.fingerprint import marks
+from gpt2hydra.data.text import similar
 from gpt2hydra.training import record
 from gpt2hydra.training.directory import has_checkpoints, seen_from_here
 
@@ -146,6 +147,7 @@ def _why_not(folder: Path) -> str:
 def _near(folder: Path) -> dict[str, object]:
     """A remedy with the run directory that was meant, where one is certain."""
     run = next((each for each in folder.parents[:3] if (each / record.FILE).is_file()), None)
+    run = run or similar(folder, lambda each: (each / record.FILE).is_file())
     return {"resume": seen_from_here(run)} if run is not None else {}
 
 

@@ -36,6 +36,14 @@ def test_a_checkpoint_that_is_not_there_suggests_the_newest_run(tmp_path: Path, 
     assert violation.suggestion == "checkpoint=outputs/2026-01-31/12-00-00"
 
 
+def test_a_misspelt_folder_suggests_the_one_beside_it_that_has_a_checkpoint(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "outputs/2026-01-31/12-00-00/checkpoint")
+    write_checkpoint(tmp_path / "runs/first/checkpoint")
+    (tmp_path / "runs/firs").mkdir()
+    (violation,) = checkpoint.problems(GenerateConfig(checkpoint=str(tmp_path / "runs/frst")))
+    assert violation.remedy == {"checkpoint": str(tmp_path / "runs/first")}
+
+
 def test_of_a_run_the_best_checkpoint_is_taken_and_named(tmp_path: Path) -> None:
     for step, loss in ((10, 2.5), (20, 2.25), (30, 2.75)):
         with whole.written_whole(kept.place(tmp_path / "run", step)) as folder:

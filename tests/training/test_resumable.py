@@ -86,6 +86,15 @@ def test_the_newest_run_of_a_fingerprint_is_the_one_that_wrote_last(tmp_path: Pa
     assert newest_unfinished(record.below(tmp_path), "0" * 16) is None
 
 
+def test_a_misspelt_run_suggests_the_one_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_run(tmp_path / "runs/first", config())
+    (tmp_path / "runs/firs").mkdir()
+    with pytest.raises(ConfigError, match="there is no such folder") as refused:
+        open_run("runs/frst")
+    assert refused.value.violations[0].suggestion == "resume=runs/first"
+
+
 def test_a_home_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     make_run(tmp_path / "run", config())
