@@ -45,8 +45,8 @@ class Preflight:
     @property
     def starting(self) -> dict[int, Point]:
         """The points that would start: of those that were checked the valid ones, but for dry runs."""
-        numbers = self.valid if self.checks else range(len(self.points))
-        return {number: self.points[number] for number in numbers if number not in self.dry}
+        numbers, dry = self.valid if self.checks else range(len(self.points)), {*self.dry}
+        return {number: self.points[number] for number in numbers if number not in dry}
 
     def compose(self, composer: Composer) -> None:
         """Compose and validate each point."""
