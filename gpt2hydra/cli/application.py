@@ -21,6 +21,9 @@ from gpt2hydra.config.words import did_you_mean
 
 Job = Callable[[Any], Any]
 
+PROGRAMS = ("train", "generate")
+"""Ours."""
+
 ATTRIBUTE = "gpt2hydra_application"
 """Where a decorated function keeps what it is."""
 
@@ -106,5 +109,5 @@ def program_meant(app: str | None, words: list[str]) -> Application:
     Raises:
         ConfigError: there is no such program.
     """
-    ours = words.pop(0) if app is None and words[:1] in (["train"], ["generate"]) else "train"
+    ours = words.pop(0) if app is None and words and words[0] in PROGRAMS else "train"
     return application_at(app or f"gpt2hydra.cli.programs:{ours}")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from gpt2hydra.cli import check, completion, diff, evaluate, explain, export_hf, import_hf, runs, schema, size, slips, tokenize
+from gpt2hydra.cli.application import PROGRAMS
 from gpt2hydra.cli.exit import program
 from gpt2hydra.version import __version__
 
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         "gpt2hydra",
         description="Look at GPT-2 configurations without starting anything.",
-        epilog=f"Programs of their own: {' and '.join(map(slips.program, slips.PROGRAMS))}.",
+        epilog=f"Programs of their own: {' and '.join(map(slips.program, PROGRAMS))}.",
     )
     parser.add_argument("--version", action="version", version=f"gpt2hydra {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

@@ -10,7 +10,7 @@ from typing import Any
 
 from gpt2hydra.checkpoint import kept
 from gpt2hydra.checkpoint.huggingface import from_hf
-from gpt2hydra.cli.application import application_at, program_meant
+from gpt2hydra.cli.application import PROGRAMS, application_at, program_meant
 from gpt2hydra.composition.compose import compose_and_check
 from gpt2hydra.composition.yaml_traps import as_typed
 from gpt2hydra.config.checked import Checked
@@ -63,7 +63,8 @@ def side_of(text: str, app: str | None = None, config_dir: str | None = None) ->
         words = shlex.split(text)
     except ValueError as error:
         raise ConfigError([Violation(text, rule=f"cannot be read as overrides: {error}")]) from None
-    if words and not any("=" in word or word.startswith("~") for word in words) and words not in (["train"], ["generate"]):
+    sets = any("=" in word or word.startswith("~") for word in words)
+    if not sets and words not in ([], *([name] for name in PROGRAMS)):
         rule = "there is no such run directory or checkpoint, and overrides are KEY=VALUE, as 'model=large training.seed=1'"
         raise ConfigError([Violation(text, rule=rule)])
     return _of_overrides(text, words, app, config_dir)

@@ -6,14 +6,13 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from gpt2hydra.cli.application import PROGRAMS
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.keys import rule_at
 from gpt2hydra.config.quoting import for_bash
 from gpt2hydra.config.unknown_keys import key_meant
 from gpt2hydra.config.words import closest, did_you_mean
-
-PROGRAMS = ("train", "generate")
 
 
 def no_command(words: Sequence[str], commands: Collection[str]) -> str:
