@@ -8,13 +8,15 @@ import logging
 import os
 import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from hydra.core.utils import configure_log
+from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, open_dict, read_write
 from omegaconf.errors import InterpolationToMissingValueError
 
+from gpt2hydra.composition.composer import Composer
 from gpt2hydra.config.errors import Violation, command_line
 from gpt2hydra.config.words import reason_of
 
@@ -24,10 +26,21 @@ AT_LEAST_ONE = {"max_batch_size": ", or null for all at once", "n_trials": "", "
 DIRECTIONS = ("minimize", "maximize")
 
 
+def hydras_part(composer: Composer, words: Sequence[str], run_mode: RunMode) -> DictConfig | None:
+    """A composition of overrides beside a refusal; where what they choose is broken, of those for Hydra; None where all is."""
+    for texts in (words, [text for text in words if text.lstrip("+~").startswith("hydra")]):
+        with suppress(Exception):
+            return composer.full(texts, run_mode, leave_sweeps_out=True)
+    return None
+
+
 def problems_of_job(composed: DictConfig) -> Iterator[Violation]:
-    """What of ``hydra.callbacks`` and ``hydra.job_logging`` cannot be made."""
+    """What of ``hydra.callbacks``, ``hydra.verbose`` and ``hydra.job_logging`` cannot be made."""
     for name, callback in composed.hydra.callbacks.items():
         yield from _absent(f"hydra.callbacks.{name}", callback)
+    verbose = composed.hydra.verbose
+    if not isinstance(verbose, (bool, str, ListConfig)):
+        yield Violation("hydra.verbose", verbose, "must be true, false, or the names of loggers")
     yield from _log_problems(composed, "job_logging")
 
 
@@ -69,9 +82,6 @@ def _absent(key: str, part: Any) -> Iterator[Violation]:
 
 def _log_problems(composed: DictConfig, name: str) -> Iterator[Violation]:
     """Why Hydra cannot set up a log, tried without its files."""
-    verbose = composed.hydra.verbose
-    if name == "job_logging" and not isinstance(verbose, (bool, str, ListConfig)):
-        yield Violation("hydra.verbose", verbose, "must be true, false, or the names of loggers")
     section = copy.deepcopy(composed.hydra[name])
     try:
         with read_write(section), open_dict(section), _logging_as_before():

@@ -30,7 +30,7 @@ from gpt2hydra.cli.before_start import (
     warn_of_memory,
 )
 from gpt2hydra.cli.extras import absent_modules, require
-from gpt2hydra.cli.hydras_parts import log_rule, problems_of_job
+from gpt2hydra.cli.hydras_parts import hydras_part, log_rule, problems_of_job
 from gpt2hydra.cli.resume import Place, changes, configuration_of_the_run, place_of, resumed_run
 from gpt2hydra.composition.compose import refused_whole
 from gpt2hydra.composition.composer import Composer
@@ -65,17 +65,19 @@ class Start:
     def run(self, composed: DictConfig) -> None:
         """The gate, the files and the device that the config names, a directory, and then the function."""
         config = self._pass_gate(composed)
-        problems = [*machine_problems(config), *together(self.process, config)]
-        if is_dry(config):
-            self._refuse(problems)
-            self._print_plan(composed, config)
-            return
-        place = Place("")
-        with collected(problems):
-            place = Place(**agree(self.process, lambda: asdict(self._place(composed, config))))
-        self._refuse([*problems, *self._device_problems(config), *problems_of_job(composed)])
+        problems, place = [*machine_problems(config), *together(self.process, config)], None
+        if not is_dry(config):
+            with collected(problems):
+                place = Place(**agree(self.process, lambda: asdict(self._place(composed, config))))
+            problems += [*self._device_problems(config), *problems_of_job(composed)]
+        self._refuse(problems)
         note_overruled(self.composer, self.overrides)
         note_fine_tuning(config)
+        if place is None:  # a plan needs none
+            if isinstance(config, TrainConfig) and config.resume is not None:
+                sys.stderr.write(f"{self._place(composed, config).words(config)}.\n\n")
+            print_plan(self.composer, self.overrides, config)
+            return
         require(self.application.extra, [config])
         words = place.words(config)
         if place.loss is not None:
@@ -115,13 +117,6 @@ class Start:
             raise failure
         report_as_hydra(lambda: result.return_value)
 
-    def _print_plan(self, composed: DictConfig, config: Checked) -> None:
-        note_overruled(self.composer, self.overrides)
-        note_fine_tuning(config)
-        if isinstance(config, TrainConfig) and config.resume is not None:
-            sys.stderr.write(f"{self._place(composed, config).words(config)}.\n\n")
-        print_plan(self.composer, self.overrides, config)
-
     def _place(self, composed: DictConfig, config: Checked) -> Place:
         """Where this run writes, seen to be free for it."""
         directory = Path(composed.hydra.runtime.output_dir)
@@ -147,7 +142,7 @@ class Start:
         problems: list[Violation] = []
         if config is not None:
             problems += [*together(self.process, config), *self._device_problems(config)]
-        composed = composed or self._hydras_part(rest)
+        composed = composed or hydras_part(self.composer, rest, RunMode.RUN)
         if composed is not None:
             problems += problems_of_job(composed)
             with suppress(Exception), collected(problems):  # what cannot be resolved is told already
@@ -156,13 +151,6 @@ class Start:
                 if isinstance(config, TrainConfig):
                     check_space(config, directory, "hydra.run.dir")
         return self._blaming(problems, rest).violations if problems else ()
-
-    def _hydras_part(self, words: Sequence[str]) -> DictConfig | None:
-        """A composition of the words, or, where what they choose is broken, of those for Hydra."""
-        for texts in (words, [text for text in words if text.lstrip("+~").startswith("hydra")]):
-            with suppress(Exception):
-                return self.composer.full(texts, leave_sweeps_out=True)
-        return None
 
     def _run(self, config: Checked) -> Any:
         with job(config):

@@ -9,129 +9,37 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, RunMode, TaskFunction
+from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.cli.before_start import device_problems, is_dry, machine_problems, note_overruled
 from gpt2hydra.cli.extras import absent_modules, require
-from gpt2hydra.cli.hydras_parts import problems_of_sweep, typed_by
-from gpt2hydra.cli.numbered import numbered
+from gpt2hydra.cli.hydras_parts import hydras_part, problems_of_sweep, typed_by
+from gpt2hydra.cli.jobs import PointSweeper, SweepJob
 from gpt2hydra.cli.points import Point, expand, is_basic
-from gpt2hydra.cli.preflight import Preflight, print_points, report, summary, warn_of_memory
+from gpt2hydra.cli.preflight import Preflight, print_points, report, warn_of_memory
 from gpt2hydra.cli.resume import Place, point, summary_of, sweep_problems
 from gpt2hydra.cli.runs import print_table
 from gpt2hydra.composition.compose import compose_and_check, refused_whole
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.gate import config_class_of, instantiate
 from gpt2hydra.composition.hydra_errors import making, resolving
 from gpt2hydra.composition.hydra_internals import make_callbacks
 from gpt2hydra.composition.hydra_state import parse, task_overrides
-from gpt2hydra.composition.job import job as running_job
-from gpt2hydra.composition.schema import register_resolvers
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation, collected, command_line
 from gpt2hydra.config.quoting import Typed
 from gpt2hydra.config.words import reason_of
-from gpt2hydra.training.directory import check_directory, unwritable
+from gpt2hydra.training.directory import check_directory
 from gpt2hydra.training.runs import Comparison
-
-
-class PointSweeper(Sweeper):
-    """Launches points that are known already, so that each is composed once more, not twice as by Hydra's basic sweeper.
-
-    A point keeps its number, which is that of its directory, where others are left out.
-    """
-
-    def __init__(self, points: Mapping[int, Point], max_batch_size: int | None) -> None:
-        self.points, self.batch = points, max_batch_size or max(len(points), 1)
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Make the launcher that ``hydra/launcher`` names."""
-        self.config = config
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
-
-    def sweep(self, arguments: list[str]) -> list[JobReturn]:
-        """Launch the points, batch by batch. A failed job does not stop the others."""
-        assert self.config is not None and self.launcher is not None
-        directory = Path(self.config.hydra.sweep.dir)
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            OmegaConf.save(self.config, directory / "multirun.yaml")
-        except OSError as error:
-            raise ConfigError([unwritable(directory, reason_of(error), "hydra.sweep.dir")]) from error
-        returns: list[JobReturn] = []
-        for numbers in self._batches():
-            returns += self.launcher.launch([self.points[number] for number in numbers], initial_job_idx=numbers[0])
-        return returns
-
-    def _batches(self) -> Iterator[Sequence[int]]:
-        """Numbers that follow each other, for a launcher counts on from the first; no more than a batch."""
-        numbers = sorted(self.points)
-        for _, group in itertools.groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
-            following = [number for _, number in group]
-            yield from (following[first : first + self.batch] for first in range(0, len(following), self.batch))
-
-
-class SweepJob:
-    """What a launcher runs, in this process or another: the gate, then the function. A failure is told when it happens."""
-
-    def __init__(
-        self, function: Callable[[Any], Any], config_class: type[Checked] | None, *, checked: bool, numbers: bool
-    ) -> None:
-        """Args:
-        checked: the preflight has passed each point.
-        numbers: each line that a job prints begins with its number, since other jobs may print between.
-        """
-        self.function, self.config_class, self.checked, self.numbers = function, config_class, checked, numbers
-        self.failures: list[Exception] = []
-        """Of jobs in this process; each has been told."""
-
-    def __call__(self, composed: DictConfig) -> Any:
-        """Run one point, in the process and the directory that the launcher chose."""
-        with numbered(int(HydraConfig.get().job.num)) if self.numbers else nullcontext():
-            return self._run(composed)
-
-    def _run(self, composed: DictConfig) -> Any:
-        config_class = self.config_class or config_class_of(composed)
-        register_resolvers(config_class)  # in another process there are none
-        job, overrides = HydraConfig.get().job, task_overrides(HydraConfig.get())
-        try:
-            config: Checked = instantiate(composed, config_class)
-            if not self.checked:
-                Composer.of_running_job().read_as_meant(config, overrides)
-            if is_dry(config):
-                print(f"job #{job.num} was not started: dry_run=true")
-                return None
-            place = point(config, Path(HydraConfig.get().runtime.output_dir))
-            if place.loss is not None:
-                print(place.words(config))
-                return place.loss
-            with running_job(place.of(config)) as config:
-                return self.function(config)
-        except Exception as error:
-            self.failures.append(error)
-            if isinstance(error, ConfigError):
-                reason = "; ".join(summary(violation) for violation in error.violations)
-            else:
-                reason = f"{type(error).__name__}: {error}"
-            sys.stderr.write(f"job #{job.num} failed ({' '.join(overrides)}): {reason}\n")
-            if not isinstance(error, ConfigError):
-                traceback.print_exc()  # a mistake of the program, not of the user's
-            sys.stderr.flush()
-            raise
 
 
 def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any], Any], extra: str | None) -> None:
@@ -281,11 +189,12 @@ def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
         """What is wrong with the values to sweep over, each tried by itself, and with what starts the sweep."""
         yield from _swept_problems(composer, rest, sweeping)
         problems: list[Violation] = []
-        with suppress(Exception):  # what is wrong stands in a file
-            composed = composer.full(rest, RunMode.MULTIRUN)
-            with collected(problems):
+        composed = hydras_part(composer, rest, RunMode.MULTIRUN)
+        if composed is not None:
+            problems += problems_of_sweep(composed)
+            with suppress(Exception), collected(problems):  # what cannot be resolved is told later
                 check_directory(Path(composed.hydra.sweep.dir), "hydra.sweep.dir")
-            yield from [*problems_of_sweep(composed), *problems]
+        yield from problems
 
     with refused_whole(composer, fixed, later):
         return composer.full(overrides, RunMode.MULTIRUN)

@@ -1,7 +1,6 @@
 """A sweep is checked as a whole before its first job."""
 
 from importlib.util import find_spec
-from typing import Any
 
 import pytest
 from hydra.types import RunMode
@@ -66,13 +65,6 @@ def test_where_all_points_are_invalid_nothing_is_left_to_run(run: CommandLine) -
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
 
 
-def test_without_preflight_the_bad_point_fails_when_its_turn_comes(run: CommandLine) -> None:
-    outcome = run("-m", "model.n_head=4,7,8", "preflight=off")
-    assert (outcome.code, [config.model.n_head for config in outcome.configs]) == (1, [4, 8])
-    assert "job #1 failed (model.n_head=7 preflight=off): model.n_head = 7 must divide model.n_embd = 768" in outcome.err
-    assert outcome.err.endswith("\n1 of 3 jobs failed: #1\n")
-
-
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -114,19 +106,6 @@ def test_missing_files_are_found_before_the_first_job(run: CommandLine) -> None:
     outcome = run("-m", "data.path=null,nowhere.txt")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
     assert "data.path = nowhere.txt there is no such file" in outcome.err
-
-
-def test_a_failing_job_is_told_when_it_fails(run: CommandLine) -> None:
-    told: list[str] = []
-
-    def job(config: Any) -> None:
-        told.append(run.capfd.readouterr().err)
-        if config.model.n_head == 4:
-            raise RuntimeError("out of paper")
-
-    outcome = run("-m", "model.n_head=4,6", job=job)
-    assert "job #0 failed (model.n_head=4): RuntimeError: out of paper\nTraceback" in told[1]
-    assert (outcome.code, outcome.err) == (1, "1 of 2 jobs failed: #0\n")
 
 
 def test_a_dry_run_of_a_sweep_is_a_table_and_starts_nothing(run: CommandLine) -> None:

@@ -41,13 +41,6 @@ def test_a_point_with_a_dry_run_is_shown_and_not_started(run: CommandLine) -> No
     assert "job #0 was not started: dry_run=true\n" in outcome.out
 
 
-@pytest.mark.parametrize("override", ["~tokenizer", "model=[small,large]"])
-def test_without_preflight_the_gate_is_the_same(run: CommandLine, override: str) -> None:
-    outcome = run("-m", "training.seed=1,2", override, "preflight=off")
-    assert (outcome.code, outcome.configs) == (1, [])
-    assert "must be one of" in outcome.err
-
-
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -269,6 +262,14 @@ def test_values_to_sweep_over_are_tried_beside_what_is_wrong_already(run: Comman
     keys = ["tokenizer = foo", "model = huge", "model.n_head = 7", "hydra.job_logging"]
     assert [line.strip() for line in outcome.err.splitlines() if line[:3].strip() and line.startswith("  ")] == keys
     assert "    set by the command line: model=huge,small\n" in outcome.err and "try: model" not in outcome.err
+
+
+def test_what_starts_a_sweep_is_told_beside_a_file_that_hydra_refuses(run: CommandLine) -> None:
+    (run.folder / "conf/experiment").mkdir(parents=True)
+    (run.folder / "conf/experiment/unfit.yaml").write_text("# @package _global_\nmodel: {n_head: [7]}\n")
+    outcome = run("--config-dir", "conf", "-m", "experiment=unfit", "training.seed=1,2", "hydra.launcher._target_=nope.X")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], ["conf"])
+    assert outcome.err.startswith("2 problems") and "  model.n_head" in outcome.err and "nope.X\n" in outcome.err
 
 
 def test_the_sweep_itself_is_told_beside_its_points(run: CommandLine) -> None:

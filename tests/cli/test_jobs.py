@@ -1,0 +1,51 @@
+"""The jobs of a sweep: each passes the gate, tells its failure at once, and leaves the others alone."""
+
+from typing import Any
+
+import pytest
+
+from tests.command_line import CommandLine
+
+
+def test_a_failing_job_is_told_when_it_fails(run: CommandLine) -> None:
+    told: list[str] = []
+
+    def job(config: Any) -> None:
+        told.append(run.capfd.readouterr().err)
+        if config.model.n_head == 4:
+            raise RuntimeError("out of paper")
+
+    outcome = run("-m", "model.n_head=4,6", job=job)
+    assert "job #0 failed (model.n_head=4): RuntimeError: out of paper\nTraceback" in told[1]
+    assert (outcome.code, outcome.err) == (1, "1 of 2 jobs failed: #0\n")
+
+
+def test_without_preflight_the_bad_point_fails_when_its_turn_comes(run: CommandLine) -> None:
+    outcome = run("-m", "model.n_head=4,7,8", "preflight=off")
+    assert (outcome.code, [config.model.n_head for config in outcome.configs]) == (1, [4, 8])
+    assert "job #1 failed (model.n_head=7 preflight=off): model.n_head = 7 must divide model.n_embd = 768" in outcome.err
+    assert outcome.err.endswith("\n1 of 3 jobs failed: #1\n")
+
+
+@pytest.mark.parametrize("override", ["~tokenizer", "model=[small,large]"])
+def test_without_preflight_the_gate_is_the_same(run: CommandLine, override: str) -> None:
+    outcome = run("-m", "training.seed=1,2", override, "preflight=off")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert "must be one of" in outcome.err
+
+
+def test_batches_keep_the_numbers_of_the_points(run: CommandLine) -> None:
+    outcome = run(
+        "-m", "model.n_head=4,7,8,12", "preflight=skip_invalid", "hydra.sweeper.max_batch_size=1", "hydra.sweep.dir=s"
+    )
+    assert (outcome.code, [config.model.n_head for config in outcome.configs]) == (0, [4, 8, 12])
+    assert sorted(each.name for each in (run.folder / "s").iterdir()) == ["0", "2", "3", "multirun.yaml"]
+
+
+def test_where_jobs_may_run_at_once_each_line_has_the_number_of_its_job(run: CommandLine) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "hydra.sweep.dir=s"]
+    outcome = run("-m", "training.seed=1,2", *launcher, job=lambda config: print("seed", config.training.seed))
+    assert "\n#0  seed 1\n" in outcome.out and "\n#1  seed 2\n" in outcome.out
+    outcome = run("-m", "training.seed=1,2", "hydra.sweep.dir=t", job=lambda config: print("seed", config.training.seed))
+    assert "#0  seed" not in outcome.out and "seed 1\n" in outcome.out
