@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gpt2hydra import sizing as sizing
     from gpt2hydra.checkpoint import huggingface as huggingface
-    from gpt2hydra.cli.main import main as main
     from gpt2hydra.composition.compose import compose as compose
     from gpt2hydra.composition.gate import instantiate as instantiate
     from gpt2hydra.composition.schema import register_configs as register_configs
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from gpt2hydra.config.gpt2 import GPT2Config as GPT2Config
     from gpt2hydra.config.run import GenerateConfig as GenerateConfig
     from gpt2hydra.config.run import TrainConfig as TrainConfig
+    from gpt2hydra.launch.app import main as main
 
 from gpt2hydra.version import __version__ as __version__
 
@@ -28,7 +28,7 @@ _HOMES = {
     "compose": "composition.compose",
     "huggingface": "checkpoint",
     "instantiate": "composition.gate",
-    "main": "cli.main",
+    "main": "launch.app",
     "register_configs": "composition.schema",
     "sizing": "",
 }

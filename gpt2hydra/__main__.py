@@ -1,6 +1,6 @@
 """``python -m gpt2hydra`` is the ``gpt2hydra`` command."""
 
-from gpt2hydra.cli.commands import main
+from gpt2hydra.commands.main import main
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,7 @@ from typing import Any
 from gpt2hydra import GPT2Config
 from gpt2hydra.checkpoint import tensors as weights
 from gpt2hydra.checkpoint.huggingface import to_hf
-from gpt2hydra.data.vocabulary import END_OF_TEXT, byte_of
+from gpt2hydra.data.tokenizer_files import END_OF_TEXT, byte_of
 
 TINY = GPT2Config(vocab_size=257, n_positions=16, n_embd=8, n_layer=2, n_head=2)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hydra import initialize_config_dir
 
-from gpt2hydra.composition.hydra_internals import HYDRA
+from gpt2hydra.composition.hydra_compat import HYDRA
 
 VERSION_BASE: dict[str, str] = {"version_base": "1.3"} if HYDRA < (1, 4) else {}
 

@@ -8,12 +8,12 @@ import pytest
 
 import gpt2hydra
 from gpt2hydra import GPT2Config, TrainConfig, sizing
-from gpt2hydra.checkpoint import kept
-from gpt2hydra.cli.commands import main
+from gpt2hydra.checkpoint import run_checkpoints
+from gpt2hydra.commands.main import main
 from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.checkpoints import write_bpe, write_checkpoint
 from tests.command_line import CommandLine
-from tests.runs import make_run
+from tests.run_directories import make_run
 
 ROOT = CONF_DIR.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def furnished(run: CommandLine) -> CommandLine:
     (run.folder / "my_conf/model").mkdir(parents=True)
     (run.folder / "my_conf/model/tiny.yaml").write_text("n_layer: 2\n")
     folder = make_run(run.folder / "outputs/2026-01-31/12-00-00", TrainConfig(), step=500)
-    write_checkpoint(kept.place(folder, 500))
+    write_checkpoint(run_checkpoints.place(folder, 500))
     return run
 
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpt2hydra.checkpoint import kept
+from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.checkpoint import tensors as weights
+from gpt2hydra.checkpoint.atomic_directory import write_json, written_whole
 from gpt2hydra.checkpoint.huggingface import LARGEST_CONFIG, from_hf, to_hf
-from gpt2hydra.checkpoint.whole import write_json, written_whole
 from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
 from gpt2hydra.config.fingerprint import fingerprints
 from gpt2hydra.config.gpt2 import GPT2Config
@@ -21,7 +21,7 @@ from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.data.text import similar
 from gpt2hydra.data.tokenizer import Tokenizer, from_folder
-from gpt2hydra.data.vocabulary import FILES, WHOLE, read_whole
+from gpt2hydra.data.tokenizer_files import FILES, WHOLE, read_whole
 from gpt2hydra.version import __version__
 
 if TYPE_CHECKING:
@@ -67,13 +67,13 @@ def save(
     with written_whole(folder) as unfinished:
         write_json(unfinished / "config.json", to_hf(config.model, end_of_text))
         write_json(unfinished / "generation_config.json", {"bos_token_id": end_of_text, "eos_token_id": end_of_text})
-        write_json(unfinished / kept.RUN, run)
+        write_json(unfinished / run_checkpoints.RUN, run)
         tokenizer.save(unfinished, config.model.n_positions)
         _save_tensors({name: each for name, each in tensors.items() if name != weights.HEAD}, unfinished / weights.FILE)
         if optimizer is not None:
-            (unfinished / kept.RESUME).mkdir()
-            _save_tensors(optimizer, unfinished / kept.RESUME / OPTIMIZER)
-            write_json(unfinished / kept.RESUME / STATE, {"losses": list(losses), "gradient_norm": gradient_norm})
+            (unfinished / run_checkpoints.RESUME).mkdir()
+            _save_tensors(optimizer, unfinished / run_checkpoints.RESUME / OPTIMIZER)
+            write_json(unfinished / run_checkpoints.RESUME / STATE, {"losses": list(losses), "gradient_norm": gradient_norm})
 
 
 def _save_tensors(tensors: Mapping[str, torch.Tensor], file: Path) -> None:
@@ -104,14 +104,14 @@ def locate(path: str) -> Path:
 def choice(path: str) -> str:
     """Which checkpoint of a run directory is taken, in words; empty where ``path`` names one itself."""
     best = _best(path)
-    others = len(kept.checkpoints(Path(path).expanduser())) if best else 0
+    others = len(run_checkpoints.checkpoints(Path(path).expanduser())) if best else 0
     return f"the checkpoint of {best}, is the best of {others} in {path}" if others > 1 else ""
 
 
-def _best(path: str) -> kept.Kept | None:
+def _best(path: str) -> run_checkpoints.Kept | None:
     """The best checkpoint of a run directory; None where ``path`` names a checkpoint itself, or neither."""
     folder = Path(path).expanduser()
-    return None if (folder / "config.json").exists() else kept.best(folder)
+    return None if (folder / "config.json").exists() else run_checkpoints.best(folder)
 
 
 def load(path: str, device: torch.device | str = "cpu") -> tuple[GPT2LMHeadModel, Tokenizer]:
@@ -217,7 +217,9 @@ def _in_words(violation: Violation) -> str:
 
 def _newest_run() -> dict[str, object]:
     """A remedy that names the newest run below ``outputs/`` that has a checkpoint, if there is one."""
-    patterns = (f"outputs/*/*/{name}/config.json" for name in (f"{kept.FOLDER}/step-*", *kept.OLD_FOLDERS))
+    patterns = (
+        f"outputs/*/*/{name}/config.json" for name in (f"{run_checkpoints.FOLDER}/step-*", *run_checkpoints.OLD_FOLDERS)
+    )
     found = [file for pattern in patterns for file in Path().glob(pattern) if file.is_file()]
     newest = max(found, key=lambda file: file.stat().st_mtime, default=None)
     return {} if newest is None else {"checkpoint": str(Path(*newest.parts[:3]))}

@@ -16,7 +16,7 @@ from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.keys import fields_of
 from gpt2hydra.config.strict_json import read_json
-from gpt2hydra.config.words import show
+from gpt2hydra.utils.formatting import show
 
 LARGEST_CONFIG = 1_000_000
 """Bytes. A GPT-2's config.json has about 700; more than this is not one."""

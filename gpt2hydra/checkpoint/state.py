@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from gpt2hydra.checkpoint import kept
+from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.checkpoint import tensors as weights
 from gpt2hydra.checkpoint.folder import OPTIMIZER, STATE
 from gpt2hydra.config.errors import ConfigError, Violation
@@ -54,7 +54,7 @@ def restore(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimiz
     Raises:
         ConfigError: the checkpoint is none of this model, or damaged.
     """
-    saved, of_optimizer = _load(folder / weights.FILE), _load(folder / kept.RESUME / OPTIMIZER)
+    saved, of_optimizer = _load(folder / weights.FILE), _load(folder / run_checkpoints.RESUME / OPTIMIZER)
     parameters = dict(model.named_parameters())
     needed = {name: parameter for name, parameter in parameters.items() if name not in saved}
     if needed:
@@ -65,7 +65,7 @@ def restore(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimiz
     for key, tensor in of_optimizer.items():
         what, _, name = key.partition("/")
         optimizer.state[parameters[name]][what] = _like(parameters[name], tensor)
-    told = json.loads((folder / kept.RESUME / STATE).read_text(encoding="utf-8"))
+    told = json.loads((folder / run_checkpoints.RESUME / STATE).read_text(encoding="utf-8"))
     return told["losses"], told["gradient_norm"]
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.strict_json import read_json
-from gpt2hydra.config.words import reason_of, show
+from gpt2hydra.utils.formatting import reason_of, show
 
 FILE = "model.safetensors"
 INDEX = "model.safetensors.index.json"

@@ -28,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 
 from gpt2hydra.composition.composed import Composed
 from gpt2hydra.composition.gate import config_class_of, instantiate, set_by_hand
-from gpt2hydra.composition.hydra_internals import (
+from gpt2hydra.composition.hydra_compat import (
     ConfigLoader,
     DefaultsList,
     Repository,

@@ -12,8 +12,8 @@ from gpt2hydra.composition.conf_tree import Primary
 from gpt2hydra.composition.hydra_errors import file_error
 from gpt2hydra.composition.sources import displayed
 from gpt2hydra.config.errors import ConfigError, Source, Violation
-from gpt2hydra.config.words import closest, did_you_mean, kind_of, reason_of, show
-from gpt2hydra.config.yaml_reader import check_yaml, yaml_loader
+from gpt2hydra.utils.formatting import closest, did_you_mean, kind_of, reason_of, show
+from gpt2hydra.utils.yaml_nodes import check_yaml, yaml_loader
 
 UNKNOWN_SCHEMA = "no program is known that has this schema; name yours: --app module:function"
 

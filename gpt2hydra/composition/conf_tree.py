@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.hydra_internals import defaults_list, options_of
+from gpt2hydra.composition.hydra_compat import defaults_list, options_of
 from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.composition.schema import ROOTS
 from gpt2hydra.config.checked import Checked

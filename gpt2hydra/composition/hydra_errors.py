@@ -14,7 +14,7 @@ from yaml.constructor import ConstructorError
 
 from gpt2hydra.composition.sources import displayed
 from gpt2hydra.config.errors import ConfigError, Violation, command_line
-from gpt2hydra.config.words import closest, reason_of, show
+from gpt2hydra.utils.formatting import closest, reason_of, show
 
 
 def as_it_came(error: Exception) -> Violation:

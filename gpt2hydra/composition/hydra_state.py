@@ -16,7 +16,7 @@ from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobRuntime
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from gpt2hydra.composition.hydra_internals import set_version_base
+from gpt2hydra.composition.hydra_compat import set_version_base
 
 _LOCK = threading.RLock()  # Hydra's version base, job name and HydraConfig belong to the process
 

@@ -7,11 +7,11 @@ from contextlib import suppress
 
 from hydra.core.override_parser.types import Override
 
-from gpt2hydra.composition.hydra_internals import ConfigLoader, Repository, defaults_list, open_repository, options_of
+from gpt2hydra.composition.hydra_compat import ConfigLoader, Repository, defaults_list, open_repository, options_of
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, Violation, command_line
 from gpt2hydra.config.keys import field_at
-from gpt2hydra.config.quoting import Typed
+from gpt2hydra.utils.quoting import Typed
 
 
 class Options:

@@ -19,7 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from gpt2hydra.composition.hydra_internals import (
+from gpt2hydra.composition.hydra_compat import (
     SETS_THROUGH_REFERENCES,
     ConfigLoader,
     DefaultsList,

@@ -17,7 +17,7 @@ from typing import Any, Optional
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from gpt2hydra.composition.hydra_internals import register_resolver, store_config
+from gpt2hydra.composition.hydra_compat import register_resolver, store_config
 from gpt2hydra.config.checked import Checked, check_declaration
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.gpt2 import CONF_DIR, GPT2Config

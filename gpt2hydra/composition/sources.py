@@ -18,11 +18,11 @@ import yaml
 from hydra.plugins.config_source import ConfigSource
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, UnionNode, ValueNode
 
-from gpt2hydra.composition.hydra_internals import Repository, declared_types, is_mapping, node_at, raw_value
+from gpt2hydra.composition.hydra_compat import Repository, declared_types, is_mapping, node_at, raw_value
 from gpt2hydra.composition.hydra_state import start_folder
 from gpt2hydra.composition.schema import file_of_option
 from gpt2hydra.config.errors import DEFAULT, Source
-from gpt2hydra.config.yaml_reader import yaml_loader
+from gpt2hydra.utils.yaml_nodes import yaml_loader
 
 Path = tuple[Any, ...]
 """The keys from the root of a config to a node."""

@@ -16,9 +16,9 @@ from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import Violation
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.keys import field_at, keys_of, once_a_class, rule_at
-from gpt2hydra.config.quoting import Typed, quoted
-from gpt2hydra.config.words import show
-from gpt2hydra.config.yaml_reader import check_yaml, decimal, is_misread_number, misread_rule
+from gpt2hydra.utils.formatting import show
+from gpt2hydra.utils.quoting import Typed, quoted
+from gpt2hydra.utils.yaml_nodes import check_yaml, decimal, is_misread_number, misread_rule
 
 if TYPE_CHECKING:
     from gpt2hydra.composition.provenance import Provenance

@@ -11,9 +11,9 @@ from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.fields import Broken, Relation, Rule
 from gpt2hydra.config.fingerprint import fingerprint
 from gpt2hydra.config.keys import default_of, fields_of, leaves, once_a_class, place
-from gpt2hydra.config.quoting import Blank
 from gpt2hydra.config.unknown_keys import unknown_key
-from gpt2hydra.config.words import kind_of, show
+from gpt2hydra.utils.formatting import kind_of, show
+from gpt2hydra.utils.quoting import Blank
 
 C = TypeVar("C", bound="Checked")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from gpt2hydra.config.fields import Relation, Rule
 from gpt2hydra.config.keys import field_at, fields_of, keys_of, once_a_class
-from gpt2hydra.config.words import did_you_mean
+from gpt2hydra.utils.formatting import did_you_mean
 
 HYDRAS_WORDS = ("hydra", "defaults")
 """Keys that mean something to Hydra wherever they stand in a file."""

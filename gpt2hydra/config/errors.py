@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
-from gpt2hydra.config.quoting import for_bash, override
-from gpt2hydra.config.words import counted, plain, printable, reason_of, show
+from gpt2hydra.utils.formatting import counted, plain, printable, reason_of, show
+from gpt2hydra.utils.quoting import for_bash, override
 
 
 class Absent(Enum):

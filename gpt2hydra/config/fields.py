@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from gpt2hydra.config.errors import ABSENT
-from gpt2hydra.config.words import closest, kind_of, show_number
+from gpt2hydra.utils.formatting import closest, kind_of, show_number
 
 # ---------------------------------------------------------------------------------------------- rules of one field
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from gpt2hydra.config.errors import ConfigError, Source, Violation
 from gpt2hydra.config.keys import rule_at
-from gpt2hydra.config.words import reason_of, show
-from gpt2hydra.config.yaml_reader import check_yaml, decimal, is_misread_number, misread_rule, yaml_loader
+from gpt2hydra.utils.formatting import reason_of, show
+from gpt2hydra.utils.yaml_nodes import check_yaml, decimal, is_misread_number, misread_rule, yaml_loader
 
 if TYPE_CHECKING:
     from yaml import Node

@@ -11,7 +11,7 @@ from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Source, Violation
 from gpt2hydra.config.fields import Broken, Relation, computed, integer, number, relation
 from gpt2hydra.config.flat_yaml import read_flat_yaml
-from gpt2hydra.config.words import did_you_mean
+from gpt2hydra.utils.formatting import did_you_mean
 
 _BESIDE = Path(__file__).resolve().parent.parent
 CONF_DIR = _BESIDE / "conf" if (_BESIDE / "conf").is_dir() else _BESIDE.parent / "conf"

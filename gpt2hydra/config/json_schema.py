@@ -13,7 +13,7 @@ from typing import Any
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.keys import fields_of
-from gpt2hydra.config.words import show
+from gpt2hydra.utils.formatting import show
 
 Schema = dict[str, Any]
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Optional
 from gpt2hydra.config.checked import Checked, section
 from gpt2hydra.config.fields import Broken, Relation, choice, flag, integer, number, relation, text
 from gpt2hydra.config.gpt2 import GPT2Config
-from gpt2hydra.config.quoting import Blank
+from gpt2hydra.utils.quoting import Blank
 
 BYTES_END_OF_TEXT = 256
 """End-of-text of the byte tokenizer; its other tokens are the values of the bytes."""

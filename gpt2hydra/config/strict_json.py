@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.config.words import reason_of, show
+from gpt2hydra.utils.formatting import reason_of, show
 
 
 def read_json(file: Path, largest: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from gpt2hydra.config.errors import ABSENT, Violation
 from gpt2hydra.config.keys import field_at, fields_of, keys_of
-from gpt2hydra.config.words import closest, show
+from gpt2hydra.utils.formatting import closest, show
 
 
 def unknown_key(config_class: type[Any], key: object, value: object = ABSENT, prefix: str = "") -> Violation:

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import DataConfig, TokenizerConfig, TrainConfig
-from gpt2hydra.config.words import reason_of
-from gpt2hydra.data import shards, vocabulary
+from gpt2hydra.data import shards, tokenizer_files
 from gpt2hydra.data.shards import Shard
+from gpt2hydra.utils.formatting import reason_of
 
 if TYPE_CHECKING:
     from gpt2hydra.data.encoding import Encoder, Progress
@@ -238,6 +238,6 @@ def _tokenizer_digest(config: TokenizerConfig) -> str:
     if config.name == "bytes":
         return ""
     content = hashlib.blake2b(digest_size=8)
-    for file in vocabulary.files(str(config.path)):
+    for file in tokenizer_files.files(str(config.path)):
         content.update(file.read_bytes())
     return f"-{content.hexdigest()}"

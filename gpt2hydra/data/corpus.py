@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
 from gpt2hydra.config.run import VOCABULARIES, TrainConfig
-from gpt2hydra.config.words import reason_of, show
-from gpt2hydra.data import cache, parquet, shards, text, vocabulary
+from gpt2hydra.data import cache, parquet, shards, text, tokenizer_files
+from gpt2hydra.utils.formatting import reason_of, show
 
 if TYPE_CHECKING:
     from gpt2hydra.data.tokens import Source, Tokens
@@ -81,7 +81,7 @@ def problems(config: TrainConfig) -> list[Violation]:
 
 def file_problems(config: TrainConfig) -> list[Violation]:
     """What is wrong with the files of text and tokenizer, each by itself."""
-    of_tokenizer = vocabulary.problems(config.tokenizer, config.model.vocab_size)
+    of_tokenizer = tokenizer_files.problems(config.tokenizer, config.model.vocab_size)
     limit = VOCABULARIES["bytes"] if of_tokenizer else _symbols(config)
     found = [*_path_problems("data.path", config.data.path, limit), *of_tokenizer]
     if config.data.validation_path is not None:
@@ -94,7 +94,7 @@ def _symbols(config: TrainConfig) -> int:
     folder = Path(str(config.tokenizer.path)).expanduser()
     if config.tokenizer.name == "bytes" or not folder.is_dir():
         return VOCABULARIES[config.tokenizer.name]
-    return vocabulary.symbols(folder)[0]
+    return tokenizer_files.symbols(folder)[0]
 
 
 def _path_problems(key: str, path: str | None, limit: int) -> list[Violation]:
@@ -180,7 +180,7 @@ def _exact(path: str | None, config: TrainConfig, enough: float) -> int:
     folder = Path(str(config.tokenizer.path)).expanduser()
     if exact or (config.tokenizer.name == "gpt2" and not folder.is_dir()):
         return count if exact else sum(text.sizes(path))  # no BPE has more tokens than bytes
-    least = count if config.tokenizer.name == "bytes" else BYTES_PER_BPE_TOKEN * count // vocabulary.symbols(folder)[1]
+    least = count if config.tokenizer.name == "bytes" else BYTES_PER_BPE_TOKEN * count // tokenizer_files.symbols(folder)[1]
     if least > enough or (path is not None and _for_cache(path)):
         return least
     try:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gpt2hydra.config.words import reason_of
+from gpt2hydra.utils.formatting import reason_of
 
 SUFFIX = ".parquet"
 COLUMN = "text"

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.config.words import reason_of
+from gpt2hydra.utils.formatting import reason_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import BYTES_END_OF_TEXT, TokenizerConfig
 from gpt2hydra.config.strict_json import read_json
-from gpt2hydra.config.words import show
-from gpt2hydra.data.vocabulary import END_OF_TEXT, FILES, LARGEST_FILE, WHOLE, byte_of, files, read_merges, read_whole
+from gpt2hydra.data.tokenizer_files import END_OF_TEXT, FILES, LARGEST_FILE, WHOLE, byte_of, files, read_merges, read_whole
+from gpt2hydra.utils.formatting import show
 
 if TYPE_CHECKING:
     import tokenizers

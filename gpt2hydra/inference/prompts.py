@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation
 from gpt2hydra.config.run import GenerateConfig
-from gpt2hydra.config.words import reason_of
+from gpt2hydra.utils.formatting import reason_of
 
 LARGEST_FILE = 100_000_000
 """Bytes; far more prompts than anybody waits for."""

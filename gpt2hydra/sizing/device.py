@@ -30,7 +30,7 @@ KEPT_BY_MALLOC = 0.23
 """Share of a machine's memory for blocks that the C library keeps between tensors.
 
 What is resident is 1.2 to 1.3 times what is alive, and up to 1.7 times in a small model with accumulated passes: measured by
-``tests/bench/training.py``.
+``benchmarks/training.py``.
 """
 
 

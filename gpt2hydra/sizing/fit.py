@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gpt2hydra.config.run import LARGEST_BATCH, HardwareConfig, TrainConfig, TrainingConfig
-from gpt2hydra.config.table import table
-from gpt2hydra.config.words import show
 from gpt2hydra.sizing.device import Device, computes_bf16
 from gpt2hydra.sizing.memory import TrainingMemory, training_memory
+from gpt2hydra.utils.formatting import show
+from gpt2hydra.utils.table import table
 
 
 @dataclass(frozen=True)

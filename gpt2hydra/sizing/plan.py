@@ -1,4 +1,4 @@
-"""The plan: what a run costs, before it starts. Standard library only; :mod:`.report` has its words.
+"""The plan: what a run costs, before it starts. Standard library only; :mod:`.describe` has its words.
 
 GB are 10^9 bytes, as vendors count memory.
 """
@@ -27,7 +27,7 @@ KV_CACHE_DTYPE = "float32"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run costs. :mod:`.report` is for people, :meth:`to_dict` for programs."""
+    """What a run costs. :mod:`.describe` is for people, :meth:`to_dict` for programs."""
 
     config: TrainConfig
     text: TextTokens | None = None

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.config.words import reason_of
 from gpt2hydra.sizing.counts import parameters
 from gpt2hydra.sizing.fit import gigabytes
 from gpt2hydra.sizing.memory import PARTS
 from gpt2hydra.sizing.plan import Plan
+from gpt2hydra.utils.formatting import reason_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -22,8 +22,8 @@ from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.fingerprint import decisive
 from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import TrainConfig, TrainingConfig
-from gpt2hydra.config.words import show
 from gpt2hydra.training.model import WithLoss
+from gpt2hydra.utils.formatting import show
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "bf16_pure": "bf16-true"}
 """Our name → Fabric's."""

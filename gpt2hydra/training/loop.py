@@ -17,12 +17,13 @@ from lightning_fabric import Fabric
 from transformers import GPT2LMHeadModel
 
 from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.checkpoint import kept, state
+from gpt2hydra.checkpoint import run_checkpoints, state
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data.order import Batch, Order, evaluation, validation_starts, whole_text
 from gpt2hydra.data.tokenizer import Tokenizer
 from gpt2hydra.data.tokens import Tokens
-from gpt2hydra.training.directory import seen_from_here
+from gpt2hydra.runs.directory import seen_from_here
+from gpt2hydra.runs.metrics_csv import Row
 from gpt2hydra.training.evaluation import mean_loss, to_device
 from gpt2hydra.training.fabric import StopTogether, accumulating, gradient_norm, seed_dropout
 from gpt2hydra.training.losses import Losses
@@ -30,7 +31,6 @@ from gpt2hydra.training.optimizer import learning_rate, set_learning_rate
 from gpt2hydra.training.outcome import Diverged
 from gpt2hydra.training.progress import Progress
 from gpt2hydra.training.signals import Signals
-from gpt2hydra.training.table import Row
 
 MEASURED_AT_THE_END = 2**20
 """Tokens of the validation text, or all that it has, or as many as the run trained on if those are more."""
@@ -64,7 +64,7 @@ class Loop:
     """Called after each evaluation and its checkpoint."""
     step: int = 0
     """Steps done."""
-    saved: kept.Kept | None = None
+    saved: run_checkpoints.Kept | None = None
     """The last checkpoint."""
     losses: list[float] = field(default_factory=list)
     """Of the steps since the last row, as far as they were fetched from the device."""
@@ -248,7 +248,7 @@ class Loop:
         first = self.fabric.is_global_zero
         weights = state.weights_of(self.gpt2, keep=first)
         optimizer = state.optimizer_of(self.gpt2, self.adamw, keep=first)
-        folder = kept.place(self.folder, self.step)
+        folder = run_checkpoints.place(self.folder, self.step)
         if first:
             checkpoint.save(
                 folder,
@@ -261,9 +261,9 @@ class Loop:
                 losses=self.losses,
                 gradient_norm=self.norm,
             )
-            kept.retire(self.folder, self.settings.keep_checkpoints)
+            run_checkpoints.retire(self.folder, self.settings.keep_checkpoints)
         self.fabric.barrier()
-        self.saved = kept.Kept(folder, self.step, validation_loss)
+        self.saved = run_checkpoints.Kept(folder, self.step, validation_loss)
 
     def saved_in_words(self) -> str:
         """Whether there is a checkpoint."""

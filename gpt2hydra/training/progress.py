@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from gpt2hydra.config.run import TrainingConfig
-from gpt2hydra.training.loss_plot import LossPlot
-from gpt2hydra.training.table import FILE, LossTable, Row
+from gpt2hydra.runs.loss_plot import LossPlot
+from gpt2hydra.runs.metrics_csv import FILE, LossTable, Row
 
 log = logging.getLogger("gpt2hydra")
 """Its lines go where Hydra's ``job_logging`` sends them: into ``train.log`` of the run directory."""

@@ -20,28 +20,29 @@ from lightning_fabric import Fabric
 from safetensors import SafetensorError
 
 from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.checkpoint import initial, kept, state
+from gpt2hydra.checkpoint import init_from, run_checkpoints, state
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.config.words import reason_of
 from gpt2hydra.data import corpus, tokenizer
 from gpt2hydra.data.shards import Unreadable
 from gpt2hydra.inference.device import for_training, keep_freed_memory
 from gpt2hydra.inference.sampling import Sample
+from gpt2hydra.runs import record
+from gpt2hydra.runs.directory import check_directory, check_space, new_directory, seen_from_here
+from gpt2hydra.runs.loss_plot import LossPlot
+from gpt2hydra.runs.metrics_csv import LossTable, rows_until
 from gpt2hydra.training import fabric as processes
-from gpt2hydra.training import record, report, tracker
-from gpt2hydra.training.directory import check_directory, check_space, new_directory, seen_from_here
+from gpt2hydra.training import summary, tracker
 from gpt2hydra.training.loop import Cut, Loop
-from gpt2hydra.training.loss_plot import LossPlot
 from gpt2hydra.training.model import WithLoss, build_model
 from gpt2hydra.training.optimizer import adamw
 from gpt2hydra.training.outcome import Diverged, Result, Stopped
 from gpt2hydra.training.processes import this_process, together
 from gpt2hydra.training.progress import Progress, duration, say, tell
+from gpt2hydra.training.resource_meter import Watch
 from gpt2hydra.training.sample import headed, sample
 from gpt2hydra.training.signals import Interrupted, Signals
-from gpt2hydra.training.table import LossTable, rows_until
-from gpt2hydra.training.usage import Watch
+from gpt2hydra.utils.formatting import reason_of
 
 __all__ = ["Diverged", "Interrupted", "Result", "Stopped", "train"]
 
@@ -65,7 +66,7 @@ def train(
             loss became NaN, :class:`Stopped` if nothing more could be written.
         Interrupted: the run was told to stop, by Ctrl-C or another signal, and saved.
     """
-    violations = [*together(this_process(), config), *initial.problems(config), *corpus.problems(config)]
+    violations = [*together(this_process(), config), *init_from.problems(config), *corpus.problems(config)]
     if violations:
         raise ConfigError(violations)
     device = for_training(config.training)
@@ -105,7 +106,7 @@ class Run:
         loop = self._build(found)
         with self._recording(found) as recorder, self._told_how_it_stopped(loop):
             if self.first:
-                kept.put_right(self.folder)
+                run_checkpoints.put_right(self.folder)
             loop.progress = self._progress(found, loop.gpt2)
             try:
                 self.tracker = self._start_tracker(loop.step, recorder)
@@ -122,17 +123,17 @@ class Run:
 
     # ------------------------------------------------------------------------------------------------------------- building
 
-    def _checkpoint_to_go_on_from(self) -> kept.Kept | None:
+    def _checkpoint_to_go_on_from(self) -> run_checkpoints.Kept | None:
         """The newest whole checkpoint of the run that goes on, seen by the first process; damaged ones are told."""
-        found: kept.Kept | None = None
+        found: run_checkpoints.Kept | None = None
         if self.first and self.resumes:
-            found, damaged = kept.undamaged(self.folder)
+            found, damaged = run_checkpoints.undamaged(self.folder)
             for each in damaged:
                 say(f"note: {each}; the checkpoint before it is taken")
         return self.fabric.broadcast(found)
 
     @contextmanager
-    def _recording(self, found: kept.Kept | None) -> Iterator[record.Recorder | None]:
+    def _recording(self, found: run_checkpoints.Kept | None) -> Iterator[record.Recorder | None]:
         if not self.first:
             yield None
             return
@@ -145,7 +146,7 @@ class Run:
         device = self.fabric.device
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
-    def _build(self, found: kept.Kept | None) -> Loop:
+    def _build(self, found: run_checkpoints.Kept | None) -> Loop:
         """Text, model, optimizer, and what was saved of them."""
         own_tokenizer = tokenizer.load(self.config.tokenizer)
         training, validation = corpus.tokens(self.config)
@@ -181,12 +182,12 @@ class Run:
     def _compiles(self) -> bool:
         return self.settings.compile == "true" or (self.settings.compile == "auto" and self.fabric.device.type == "cuda")
 
-    def _progress(self, found: kept.Kept | None, gpt2: Any) -> Progress:
+    def _progress(self, found: run_checkpoints.Kept | None, gpt2: Any) -> Progress:
         step = found.step if found else 0
         if not self.first:
             return Progress(self.settings, None, first_step=step)
         model = f"GPT-2, {gpt2.num_parameters() / 1e6:,.1f}M parameters"
-        title = f"{model}, on {report.text_name(self.config)}   ({report.run_name(self.folder)})"
+        title = f"{model}, on {summary.text_name(self.config)}   ({summary.run_name(self.folder)})"
         plot = LossPlot(self.folder / "loss.png", title)
         return Progress(self.settings, LossTable(self.folder, rows_until(self.folder, step) if found else ()), plot, step)
 
@@ -230,8 +231,8 @@ class Run:
             return
         parameters, device = loop.gpt2.num_parameters(), self.fabric.device.type
         tokens = len(loop.training), len(loop.validation)
-        say(report.opening(self.config, parameters, device, self.fabric.world_size, tokens))
-        say(report.what_comes(self.config, loop.step, self.folder, loop.eval_sequences, self._compiles()))
+        say(summary.opening(self.config, parameters, device, self.fabric.world_size, tokens))
+        say(summary.what_comes(self.config, loop.step, self.folder, loop.eval_sequences, self._compiles()))
 
     def _conclude(self, loop: Loop, final: float, watch: Watch, recorder: record.Recorder | None) -> Result:
         """Sample, result, and where everything is."""
@@ -240,7 +241,7 @@ class Run:
         if recorder is None or progress.table is None:
             return Result(None, final, loop.saved.folder, "")
         usage = watch.usage(self.config, progress.tokens_per_second, self.fabric.world_size)
-        best = kept.best(self.folder) or loop.saved
+        best = run_checkpoints.best(self.folder) or loop.saved
         recorder.step, tokens = loop.step, loop.step * self.settings.tokens_per_step
         recorder.finish(final, progress.seconds, steps=loop.step, tokens=tokens, best_step=best.step, **usage.to_dict())
         untrained = dict(progress.table.validation()).get(0)
@@ -252,7 +253,7 @@ class Run:
             remedy = Violation("", remedy={"training.learning_rate": float(f"{self.settings.learning_rate / 3:.1g}")})
             say(f"note: the model is no better than an untrained one; try: {remedy.suggestion}")
         took = duration(progress.seconds) + (f" since step {progress.first_step:,}" if progress.first_step else "")
-        tell(report.summary(self.config, self.folder, took, (untrained, final), loop.final_sequences, best, str(usage)))
+        tell(summary.summary(self.config, self.folder, took, (untrained, final), loop.final_sequences, best, str(usage)))
         return Result(untrained, final, loop.saved.folder, drawn.text if drawn else "")
 
     @contextmanager
@@ -263,7 +264,7 @@ class Run:
         except Cut:
             assert self.signals.told is not None
             took = duration(loop.progress.seconds)
-            loop.progress.say(report.how_far(self.config, loop.step, took, loop.saved_in_words(), self.folder))
+            loop.progress.say(summary.how_far(self.config, loop.step, took, loop.saved_in_words(), self.folder))
             raise Interrupted(self.signals.told) from None
         except BrokenPipeError:  # whoever read the output has gone
             raise

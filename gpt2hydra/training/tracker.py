@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.config.words import reason_of
-from gpt2hydra.training.table import Row
+from gpt2hydra.runs.metrics_csv import Row
+from gpt2hydra.utils.formatting import reason_of
 
 PROJECT = "gpt2hydra"
 

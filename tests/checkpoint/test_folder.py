@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gpt2hydra import GenerateConfig
+from gpt2hydra.checkpoint import atomic_directory, run_checkpoints
 from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.checkpoint import kept, whole
 from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.checkpoints import safetensors, tiny_shapes, write_checkpoint
 from tests.command_line import CommandLine
@@ -46,9 +46,9 @@ def test_a_misspelt_folder_suggests_the_one_beside_it_that_has_a_checkpoint(tmp_
 
 def test_of_a_run_the_best_checkpoint_is_taken_and_named(tmp_path: Path) -> None:
     for step, loss in ((10, 2.5), (20, 2.25), (30, 2.75)):
-        with whole.written_whole(kept.place(tmp_path / "run", step)) as folder:
+        with atomic_directory.written_whole(run_checkpoints.place(tmp_path / "run", step)) as folder:
             write_checkpoint(folder)
-            (folder / kept.RUN).write_text(json.dumps({"step": step, "validation_loss": loss}))
+            (folder / run_checkpoints.RUN).write_text(json.dumps({"step": step, "validation_loss": loss}))
     best = tmp_path / "run/checkpoints/step-000020"
     assert checkpoint.locate(str(tmp_path / "run")) == best
     said = f"the checkpoint of step 20, validation loss 2.2500, is the best of 3 in {tmp_path}/run"

@@ -11,7 +11,7 @@ from transformers import GPT2LMHeadModel
 
 from gpt2hydra import TrainConfig
 from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.checkpoint import kept, state
+from gpt2hydra.checkpoint import run_checkpoints, state
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.data.tokenizer import bytes_tokenizer
@@ -70,7 +70,7 @@ def test_every_tensor_bears_its_parameters_name() -> None:
 def test_inference_reads_the_folder_and_not_what_is_for_resuming(tmp_path: Path) -> None:
     model, optimizer = trained(1)
     folder = save(tmp_path / "step", model, optimizer)
-    (folder / kept.RESUME / checkpoint.OPTIMIZER).write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
+    (folder / run_checkpoints.RESUME / checkpoint.OPTIMIZER).write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
     loaded, _ = checkpoint.load(str(folder))
     assert torch.equal(loaded.transformer.wte.weight, dict(model.named_parameters())["transformer.wte.weight"])
 
@@ -78,7 +78,7 @@ def test_inference_reads_the_folder_and_not_what_is_for_resuming(tmp_path: Path)
 def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
     model, optimizer = trained(1)
     folder = save(tmp_path / "step", model, optimizer)
-    file = folder / kept.RESUME / checkpoint.OPTIMIZER
+    file = folder / run_checkpoints.RESUME / checkpoint.OPTIMIZER
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(ConfigError, match=r"optimizer\.safetensors is damaged"):
         state.restore(folder, model, optimizer)

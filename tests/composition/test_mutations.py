@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.mutations import compared
+from tools.mutations import compared
 
 
 @pytest.mark.parametrize("files", [pytest.param(50, id="few"), pytest.param(500, id="many", marks=pytest.mark.thorough)])

@@ -7,7 +7,7 @@ import pytest
 import gpt2hydra
 from gpt2hydra.config.errors import ConfigError
 from tests.command_line import CommandLine
-from tests.remedies import failures
+from tools.remedies import failures
 
 
 @pytest.fixture(autouse=True)

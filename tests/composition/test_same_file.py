@@ -9,7 +9,7 @@ from hydra.core.config_store import ConfigStore
 
 import gpt2hydra
 from gpt2hydra import ConfigError
-from gpt2hydra.composition.hydra_internals import store_config
+from gpt2hydra.composition.hydra_compat import store_config
 from tests.command_line import CommandLine
 
 PRIMARY = """\

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gpt2hydra.composition.hydra_internals import store_config
+from gpt2hydra.composition.hydra_compat import store_config
 from gpt2hydra.composition.watch import surroundings, yaml_files
 
 

@@ -8,8 +8,8 @@ from omegaconf import OmegaConf
 import gpt2hydra
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.yaml_traps import as_typed
-from gpt2hydra.config.quoting import quoted
 from gpt2hydra.config.run import GenerateConfig
+from gpt2hydra.utils.quoting import quoted
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 import gpt2hydra
 from gpt2hydra.config.errors import ABSENT, DEFAULT, DELETED, ConfigError, Setting, Source, Violation, command_line
-from gpt2hydra.config.quoting import Blank, Typed
+from gpt2hydra.utils.quoting import Blank, Typed
 
 LARGE = Source("file", "conf/model/large.yaml", 3)
 BEFORE = Setting("model.n_head", 20, LARGE)

@@ -9,7 +9,7 @@ figures = pytest.importorskip("matplotlib.figure")
 
 import gpt2hydra  # noqa: E402
 from gpt2hydra import ConfigError  # noqa: E402
-from gpt2hydra.cli.size import plot  # noqa: E402
+from gpt2hydra.commands.size import plot  # noqa: E402
 from gpt2hydra.sizing.memory import PARTS  # noqa: E402
 from gpt2hydra.sizing.plan import Plan  # noqa: E402
 from gpt2hydra.sizing.plot import plot_sizes  # noqa: E402

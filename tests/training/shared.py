@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from gpt2hydra.cli.exit import program
+from gpt2hydra.launch.handle_errors import program
 from gpt2hydra.training.run import train
 from tests.training.tiny import WITHOUT_DROPOUT, tiny
 

@@ -14,19 +14,19 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from gpt2hydra import TrainConfig
-from gpt2hydra.checkpoint import kept
+from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.data.order import Order
 from gpt2hydra.data.tokenizer import bytes_tokenizer
 from gpt2hydra.data.tokens import Tokens
+from gpt2hydra.runs.metrics_csv import LossTable, Row
 from gpt2hydra.training.fabric import start
 from gpt2hydra.training.loop import Loop
 from gpt2hydra.training.model import WithLoss
 from gpt2hydra.training.optimizer import adamw, learning_rate
 from gpt2hydra.training.progress import Progress
 from gpt2hydra.training.signals import Signals
-from gpt2hydra.training.table import LossTable, Row
 from tests.models import TINY, tiny_model
 from tests.training.tiny import curve, outcome
 
@@ -87,7 +87,7 @@ def test_the_loop_does_what_a_plain_loop_does(tmp_path: Path) -> None:
     assert [row.learning_rate for row in rows[1:]] == [learning_rate(SETTINGS, step) for step in range(4)]
     assert [row.validation_loss is not None for row in rows] == [True, False, True, False, True]
     assert evaluated == [0, 2, 4]
-    assert [each.step for each in kept.checkpoints(tmp_path)] == [2, 4]
+    assert [each.step for each in run_checkpoints.checkpoints(tmp_path)] == [2, 4]
     text = torch.arange(8).reshape(1, 8)
     torch.testing.assert_close(gpt2(text).logits, model(text).logits, rtol=1e-4, atol=1e-5)
 
@@ -97,7 +97,7 @@ def test_the_loop_does_what_a_plain_loop_does(tmp_path: Path) -> None:
 
 def trains_through(folder: Path, kills: int, seed: int) -> None:
     """A run that was left in peace, and runs that were killed so often all together, have one curve and one model."""
-    command = [sys.executable, "-m", "tests.training.killed", str(folder), str(kills), str(seed)]
+    command = [sys.executable, "-m", "tools.killed", str(folder), str(kills), str(seed)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=CONF_DIR.parent, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -107,7 +107,7 @@ def trains_through(folder: Path, kills: int, seed: int) -> None:
     assert [row["step"] for row in curve(whole)] == [str(step) for step in range(25)]
     for run in killed:
         assert outcome(run, 24) == outcome(whole, 24)
-        assert [path.name for path in (run / kept.FOLDER).iterdir() if path.name.startswith(".")] == []
+        assert [path.name for path in (run / run_checkpoints.FOLDER).iterdir() if path.name.startswith(".")] == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

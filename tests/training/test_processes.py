@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 import gpt2hydra
-from gpt2hydra.checkpoint import kept
+from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import GenerateConfig
-from gpt2hydra.training import processes, record
+from gpt2hydra.runs import record
+from gpt2hydra.training import processes
 from gpt2hydra.training.processes import Process, agree, one_voice, problems, this_process, together
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "SLURM_STEP_NUM_TASKS": "2"}
@@ -151,7 +152,7 @@ def _refuse() -> str:
 PROGRAM = """
 import os, sys
 import gpt2hydra
-from gpt2hydra.cli.main import output_dir
+from gpt2hydra.launch.app import output_dir
 
 @gpt2hydra.main(config_name="train")
 def train(config):
@@ -221,12 +222,12 @@ def test_a_training_of_two_processes_that_slurm_stops_goes_on_in_two(tmp_path: P
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(CONF_DIR.parent)}
     folder = tmp_path / "run"
     with subprocess.Popen([*torchrun, *TINY, f"hydra.run.dir={folder}"], env=environment, stderr=subprocess.DEVNULL) as first:
-        while kept.newest(folder) is None:
+        while run_checkpoints.newest(folder) is None:
             assert first.poll() is None, "it ended by itself"
             time.sleep(0.1)
         assert record.read(folder).state == record.RUNNING
         first.send_signal(signal.SIGTERM)
-    cut, newest = record.read(folder), kept.newest(folder)
+    cut, newest = record.read(folder), run_checkpoints.newest(folder)
     assert newest is not None and (cut.state, cut.step) == (record.CUT, newest.step)
 
     steps = newest.step + 10

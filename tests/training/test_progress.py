@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("tqdm")
 
 from gpt2hydra.config.run import TrainingConfig
+from gpt2hydra.runs.metrics_csv import LossTable, Row
 from gpt2hydra.training.progress import Progress, duration
-from gpt2hydra.training.table import LossTable, Row
 
 CONFIG = TrainingConfig(seq_len=8, batch_size=2, gradient_accumulation_steps=3, max_steps=1000)
 

@@ -22,19 +22,20 @@ import torch
 import gpt2hydra
 from gpt2hydra import TrainConfig
 from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.checkpoint import kept
-from gpt2hydra.cli.main import output_dir
+from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.data import corpus
 from gpt2hydra.data.order import Order, evaluation, whole_text
-from gpt2hydra.training import loop, loss_plot
+from gpt2hydra.launch.app import output_dir
+from gpt2hydra.runs import loss_plot
+from gpt2hydra.runs.metrics_csv import COLUMNS
+from gpt2hydra.training import loop
 from gpt2hydra.training.evaluation import mean_loss
 from gpt2hydra.training.fabric import start
 from gpt2hydra.training.model import WithLoss
-from gpt2hydra.training.report import resuming_command, sampling_command
 from gpt2hydra.training.run import Diverged, Interrupted, Result, Stopped, train
-from gpt2hydra.training.table import COLUMNS
+from gpt2hydra.training.summary import resuming_command, sampling_command
 from tests.checkpoints import write_bpe
 from tests.command_line import CommandLine
 from tests.training.tiny import TINY, WITHOUT_DROPOUT, curve, outcome, table, tiny
@@ -179,8 +180,8 @@ def test_others_may_read_the_weights_as_they_may_the_config(result: Result) -> N
 
 def test_the_last_checkpoints_and_the_best_stay(tmp_path: Path) -> None:
     train(tiny("training.eval_interval=4", "training.keep_checkpoints=1", "training.schedule=constant"), tmp_path)
-    found = kept.checkpoints(tmp_path)
-    best = kept.best(tmp_path)
+    found = run_checkpoints.checkpoints(tmp_path)
+    best = run_checkpoints.best(tmp_path)
     assert best is not None
     assert {each.step for each in found} == {best.step, 20}
     losses = [float(row["validation_loss"]) for row in table(tmp_path)[1:] if row["validation_loss"]]
@@ -459,7 +460,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pyt
         f"  made the loss nan at step 13 of 20; the checkpoint of step 10 is in {tmp_path}/checkpoints/step-000010\n"
         "  try: training.learning_rate=0.003"
     )
-    assert [each.step for each in kept.checkpoints(tmp_path)] == [10]
+    assert [each.step for each in run_checkpoints.checkpoints(tmp_path)] == [10]
     assert record(tmp_path)["state"] == "failed"
 
 
@@ -470,7 +471,7 @@ def test_broken_weights_are_not_saved_when_the_run_is_told_to_stop(
     told_at(13, signal.SIGTERM)
     with pytest.raises(Diverged, match="made the loss nan at step 12"):
         train(tiny(), tmp_path)
-    assert [each.step for each in kept.checkpoints(tmp_path)] == [10]
+    assert [each.step for each in run_checkpoints.checkpoints(tmp_path)] == [10]
 
 
 def test_a_run_that_broke_its_weights_does_not_save_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

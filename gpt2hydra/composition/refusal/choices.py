@@ -15,8 +15,8 @@ from yaml import YAMLError
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.conf_file import wrong_entries
 from gpt2hydra.composition.conf_tree import Primary
+from gpt2hydra.composition.hydra_compat import Repository
 from gpt2hydra.composition.hydra_errors import file_error
-from gpt2hydra.composition.hydra_internals import Repository
 from gpt2hydra.composition.refusal.odd_files import HEADER, file_of, why_no_option, why_not_global
 from gpt2hydra.composition.refusal.overrides import Overrides
 from gpt2hydra.composition.schema import ROOTS
@@ -24,7 +24,7 @@ from gpt2hydra.composition.sources import displayed
 from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, Violation, command_line
 from gpt2hydra.config.keys import field_at
-from gpt2hydra.config.words import did_you_mean
+from gpt2hydra.utils.formatting import did_you_mean
 
 
 def files_of(composer: Composer, repository: Repository, overrides: Overrides) -> list[ResultDefault] | None:

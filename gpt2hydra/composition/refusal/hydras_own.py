@@ -14,8 +14,8 @@ from gpt2hydra.composition.hydras_section import hydras_schema
 from gpt2hydra.composition.refusal.overrides import Overrides
 from gpt2hydra.composition.refusal.values import nested
 from gpt2hydra.config.errors import Violation, command_line
-from gpt2hydra.config.quoting import Typed
-from gpt2hydra.config.words import closest, reason_of
+from gpt2hydra.utils.formatting import closest, reason_of
+from gpt2hydra.utils.quoting import Typed
 
 
 def refused_overrides(composer: Composer, overrides: Overrides) -> Iterator[Violation]:

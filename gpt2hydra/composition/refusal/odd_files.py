@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from gpt2hydra.composition.hydra_internals import Repository
+from gpt2hydra.composition.hydra_compat import Repository
 from gpt2hydra.composition.sources import displayed
 
 HEADER = "# @package _global_"

@@ -12,8 +12,8 @@ from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_errors import grammar, no_override
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.config.errors import ABSENT, Violation, command_line
-from gpt2hydra.config.quoting import Typed
-from gpt2hydra.config.words import closest
+from gpt2hydra.utils.formatting import closest
+from gpt2hydra.utils.quoting import Typed
 
 
 @dataclass

@@ -16,8 +16,8 @@ from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Violation
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.keys import field_at
-from gpt2hydra.config.quoting import Blank, Typed
-from gpt2hydra.config.words import closest
+from gpt2hydra.utils.formatting import closest
+from gpt2hydra.utils.quoting import Blank, Typed
 
 MOST_POINTS = 50
 """A sweep with more points is not offered as a remedy: each would be composed."""

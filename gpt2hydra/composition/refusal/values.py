@@ -10,13 +10,13 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from gpt2hydra.composition.gate import CANNOT_BE_DELETED
-from gpt2hydra.composition.hydra_internals import apply_override
+from gpt2hydra.composition.hydra_compat import apply_override
 from gpt2hydra.config.checked import Checked, computed_rule
 from gpt2hydra.config.errors import ABSENT, Violation, command_line
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.keys import field_at, keys_of
-from gpt2hydra.config.quoting import Typed
 from gpt2hydra.config.unknown_keys import unknown_below
+from gpt2hydra.utils.quoting import Typed
 
 
 def apply(config: DictConfig, override: Override, root: type[Checked], groups: list[str]) -> Iterator[Violation]:

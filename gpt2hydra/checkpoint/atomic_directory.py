@@ -1,0 +1,166 @@
+"""Folders that appear whole or not at all, and can be seen to be whole later. Standard library only.
+
+A folder is filled under another name, beside the one that it is to have. Then a manifest of every file's size and SHA-256 is
+added, all of it is flushed to the disk, and one rename gives it its name. A process that is killed on the way leaves a hidden
+folder, which :func:`put_right` finishes or removes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gpt2hydra.config.errors import ConfigError
+from gpt2hydra.config.strict_json import read_json
+from gpt2hydra.utils.formatting import reason_of
+
+MANIFEST = "manifest.json"
+
+LARGEST_MANIFEST = 1_000_000
+"""Bytes. That of a checkpoint has about 1,500."""
+
+UNFINISHED, REPLACED, RETIRED = "unfinished", "replaced", "retired"
+"""Ends of hidden names: being filled; giving way to a folder of the same name; being removed."""
+
+
+# -------------------------------------------------------------------------------------------------------------- writing
+
+
+@contextmanager
+def written_whole(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the name ``folder`` once all of it has reached the disk; nothing stays if not."""
+    unfinished, replaced = _hidden(folder, UNFINISHED), _hidden(folder, REPLACED)
+    put_right(folder.parent, folder.name)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        write_json(unfinished / MANIFEST, {"files": _described(unfinished)})
+        for path in (*unfinished.rglob("*"), unfinished):
+            _flush(path)
+        if folder.exists():
+            folder.rename(replaced)
+        unfinished.rename(folder)
+        _flush(folder.parent)
+        _flush(folder.parent.parent)  # the folder above may be new too
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    finally:
+        put_right(folder.parent, folder.name)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder that appeared whole; at no time does a part of it look like the whole."""
+    retired = _hidden(folder, RETIRED)
+    shutil.rmtree(retired, ignore_errors=True)
+    folder.rename(retired)
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def put_right(parent: Path, name: str = "*") -> None:
+    """Tidy up in ``parent`` after processes that were killed: finish what is whole, remove what is not.
+
+    Args:
+        name: of the folders; a pattern.
+    """
+    for unfinished in sorted(parent.glob(f".{name}-{UNFINISHED}")):
+        folder = _visible(unfinished, UNFINISHED)
+        if damage(unfinished) is None and not folder.exists():
+            unfinished.rename(folder)
+        else:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    for replaced in sorted(parent.glob(f".{name}-{REPLACED}")):
+        folder = _visible(replaced, REPLACED)
+        if folder.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+        else:
+            replaced.rename(folder)
+    for retired in parent.glob(f".{name}-{RETIRED}"):
+        shutil.rmtree(retired, ignore_errors=True)
+
+
+def _hidden(folder: Path, what: str) -> Path:
+    return folder.with_name(f".{folder.name}-{what}")
+
+
+def _visible(hidden: Path, what: str) -> Path:
+    return hidden.with_name(hidden.name[1 : -len(what) - 1])
+
+
+def write_json(file: Path, content: dict[str, Any]) -> None:
+    """Readable JSON, NaN refused."""
+    file.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _described(folder: Path) -> dict[str, dict[str, Any]]:
+    """Each file below ``folder``, by its path inside, with its size and SHA-256."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        file.relative_to(folder).as_posix(): {"bytes": file.stat().st_size, "sha256": _sha256(file)}
+        for file in files
+        if file != folder / MANIFEST
+    }
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """``fsync`` of a file or a folder."""
+    if os.name != "posix" and path.is_dir():  # elsewhere folders cannot be opened
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        with (
+            contextlib.suppress(OSError) if path.is_dir() else contextlib.nullcontext()
+        ):  # some file systems know none of folders
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# -------------------------------------------------------------------------------------------------------------- reading
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether every file of the manifest is there in its full size: a quick look, for which no file is read."""
+    return _damage(folder, contents=False) is None
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with a folder that appeared whole once, in words; None if it is as it was, byte for byte."""
+    return _damage(folder, contents=True)
+
+
+def _damage(folder: Path, contents: bool) -> str | None:
+    if not (folder / MANIFEST).is_file():
+        return f"has no {MANIFEST}"
+    try:
+        listed = read_json(folder / MANIFEST, LARGEST_MANIFEST)["files"]
+        files = {str(name): (int(about["bytes"]), str(about["sha256"])) for name, about in listed.items()}
+    except (ConfigError, KeyError, TypeError, ValueError, AttributeError):
+        return f"has a {MANIFEST} that cannot be read"
+    for name, (size, digest) in files.items():
+        file = folder / name
+        try:
+            if not file.is_file():
+                return f"lacks {name}"
+            if file.stat().st_size != size:
+                return f"has {file.stat().st_size:,} bytes of {name}; {size:,} were written"
+            if contents and _sha256(file) != digest:
+                return f"has a {name} that is not what was written: its SHA-256 differs"
+        except OSError as error:
+            return f"has a {name} that cannot be read: {reason_of(error)}"
+    return None

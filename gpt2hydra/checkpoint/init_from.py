@@ -1,0 +1,109 @@
+"""Where fine-tuning begins, ``init_from=DIR``: the model's shape and its tokenizer come from the folder. Standard library only.
+
+They become overrides before those of the command line, so that a configuration, its record and its checks are as if they had
+been typed. What the command line or a file says otherwise is kept, and refused where it contradicts the folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from hydra.core.override_parser.types import Override
+
+from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.checkpoint.huggingface import from_hf
+from gpt2hydra.composition.hydra_state import parse
+from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
+from gpt2hydra.config.gpt2 import GPT2Config
+from gpt2hydra.config.keys import fields_of
+from gpt2hydra.config.run import VOCABULARIES, GenerateConfig, TrainConfig
+from gpt2hydra.data import tokenizer_files
+from gpt2hydra.utils.quoting import override
+
+KEY = "init_from"
+DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
+"""No part of the weights: fine-tuning may change them."""
+
+
+def with_folder(overrides: Sequence[str]) -> list[str]:
+    """``overrides``, after those that ``init_from=DIR`` among them stands for; keys that are set already are left as they are.
+
+    Unchanged where there is no such override, where it is swept over, or where the folder or an override will not do: both
+    are told later, by name.
+    """
+    try:
+        given = [parse(text) for text in overrides]
+    except Exception:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
+        return [*overrides]
+    return [*_shape_and_tokenizer(given), *overrides]
+
+
+def _shape_and_tokenizer(given: Sequence[Override]) -> list[str]:
+    path = next((each.value() for each in given if each.key_or_group == KEY and not each.is_sweep_override()), None)
+    if not isinstance(path, str):
+        return []
+    folder = checkpoint.locate(path)
+    try:
+        shape = from_hf(folder)
+        tokenizer = _tokenizer(folder)
+    except (ConfigError, *NO_PATH):
+        return []
+    set_already = {each.key_or_group for each in given}
+    found = {} if "model" in set_already else {f"model.{name}": getattr(shape, name) for name in _shape()}
+    if not any(key.partition(".")[0] == "tokenizer" for key in set_already):
+        found |= tokenizer
+    return [override(key, value) for key, value in found.items() if key not in set_already]
+
+
+def _shape() -> list[str]:
+    return [field.name for field in fields_of(GPT2Config) if field.init]
+
+
+def _tokenizer(folder: Path) -> dict[str, object]:
+    """The override that chooses the tokenizer of a folder."""
+    size, _ = tokenizer_files.symbols(folder)
+    if size == VOCABULARIES["bytes"] and not _merges(folder):
+        return {"tokenizer": "bytes"}
+    return {"tokenizer": "gpt2", "tokenizer.path": str(folder)}
+
+
+def _merges(folder: Path) -> bool:
+    files = tokenizer_files.in_folder(folder)
+    if len(files) == len(tokenizer_files.FILES):
+        return bool(tokenizer_files.read_merges(files[1]))
+    return bool(tokenizer_files.read_whole(folder)["model"].get("merges"))
+
+
+def problems(config: TrainConfig) -> list[Violation]:
+    """Why training cannot begin from the folder: it will not do, or has another shape than the configuration."""
+    if config.init_from is None:
+        return []
+    found = checkpoint.problems(GenerateConfig(checkpoint=config.init_from))
+    if found:
+        return [replace(violation, key=KEY, remedy={}) for violation in found]
+    try:
+        shape = from_hf(checkpoint.locate(config.init_from))
+    except (ConfigError, *NO_PATH) as error:
+        return [unreadable(KEY, config.init_from, error)]
+    return [
+        Violation(
+            f"model.{name}",
+            getattr(config.model, name),
+            f"must be {getattr(shape, name)}, as in init_from = {config.init_from}",
+            remedy={f"model.{name}": getattr(shape, name)},
+            others={KEY: None},
+        )
+        for name in _shape()
+        if name not in DROPOUTS and getattr(config.model, name) != getattr(shape, name)
+    ]
+
+
+def note(config: TrainConfig) -> str:
+    """What is said aloud before such a run."""
+    folder = checkpoint.locate(str(config.init_from))
+    own = config.tokenizer.name == "bytes" or Path(str(config.tokenizer.path)).expanduser() == folder
+    return f"note: weights{', shape and tokenizer' if own else ' and shape'} are those of {folder}" + (
+        "" if own else "; the tokenizer is another"
+    )

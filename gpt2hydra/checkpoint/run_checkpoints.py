@@ -1,0 +1,124 @@
+"""The checkpoints that a run directory keeps: which are whole, which is the newest, which the best. Standard library only.
+
+::
+
+    RUN/checkpoints/step-000500/          a Hugging Face folder, and with it:
+                                gpt2hydra.json   step, validation loss, configuration and fingerprints of the run
+                                manifest.json    size and SHA-256 of every other file
+                                resume/          the optimizer's state, which only a run that goes on opens
+    RUN/checkpoint/                       the one checkpoint of a run by an older version, which cannot go on
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpt2hydra.checkpoint import atomic_directory
+from gpt2hydra.config.errors import ConfigError
+from gpt2hydra.config.strict_json import read_json
+
+FOLDER = "checkpoints"
+RUN = "gpt2hydra.json"
+RESUME = "resume"
+
+OLD_FOLDERS = ("checkpoint", ".checkpoint-former")
+"""Where older versions kept theirs; under the second name while it was being replaced."""
+
+LARGEST_RUN = 10_000_000
+"""Bytes of ``gpt2hydra.json``."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A checkpoint of a run."""
+
+    folder: Path
+    step: int
+    validation_loss: float | None
+    """Nats per token; None where it was saved between two evaluations."""
+
+    def __str__(self) -> str:
+        loss = "" if self.validation_loss is None else f", validation loss {self.validation_loss:.4f}"
+        return f"step {self.step:,}{loss}"
+
+
+def place(run: Path, step: int) -> Path:
+    """The folder of the checkpoint of a step."""
+    return run / FOLDER / f"step-{step:06d}"
+
+
+# -------------------------------------------------------------------------------------------------------------- reading
+
+
+def checkpoints(run: Path) -> list[Kept]:
+    """The whole checkpoints of a run, the oldest first. Sizes are looked at, contents are not."""
+    found = [read(folder) for folder in _folders(run) if atomic_directory.is_whole(folder)]
+    return sorted((kept for kept in found if kept), key=lambda kept: kept.step)
+
+
+def newest(run: Path) -> Kept | None:
+    """The whole checkpoint of the latest step."""
+    kept = checkpoints(run)
+    return kept[-1] if kept else None
+
+
+def best(run: Path) -> Kept | None:
+    """The whole checkpoint of the lowest validation loss, the later of two alike; the newest where none was measured.
+
+    A run of an older version has one, its last.
+    """
+    kept = checkpoints(run)
+    if kept:
+        return min(reversed(kept), key=lambda each: math.inf if each.validation_loss is None else each.validation_loss)
+    old = next((run / name for name in OLD_FOLDERS if (run / name / "config.json").is_file()), None)
+    return (read(old) or Kept(old, 0, None)) if old else None
+
+
+def undamaged(run: Path) -> tuple[Kept | None, list[str]]:
+    """The newest checkpoint whose every byte is as it was written, and in words what is wrong with those after it."""
+    told: list[str] = []
+    for folder in sorted(_folders(run), key=lambda folder: int(folder.name.rpartition("-")[2]), reverse=True):
+        wrong = atomic_directory.damage(folder)
+        kept = read(folder) if wrong is None else None
+        if kept:
+            return kept, told
+        told.append(f"{folder} {wrong or f'has a {RUN} that cannot be read'}")
+    return None, told
+
+
+def read(folder: Path) -> Kept | None:
+    """What ``gpt2hydra.json`` says of a checkpoint; None where there is none, or it says nothing that can be used."""
+    try:
+        run = read_json(folder / RUN, LARGEST_RUN)
+    except ConfigError:
+        return None
+    step, loss = run.get("step"), run.get("validation_loss")
+    if type(step) is not int or step < 0:
+        return None
+    return Kept(folder, step, float(loss) if isinstance(loss, (int, float)) and not isinstance(loss, bool) else None)
+
+
+def _folders(run: Path) -> Iterator[Path]:
+    for folder in (run / FOLDER).glob("step-*"):
+        if re.fullmatch(r"step-\d{6,}", folder.name) and folder.is_dir():
+            yield folder
+
+
+# -------------------------------------------------------------------------------------------------------------- keeping
+
+
+def put_right(run: Path) -> None:
+    """Finish or remove what saves left that were killed; nothing whole is removed."""
+    atomic_directory.put_right(run / FOLDER, "step-*")
+
+
+def retire(run: Path, keep: int) -> None:
+    """Remove the whole checkpoints of a run that are neither among the last ``keep`` nor the best."""
+    kept, favourite = checkpoints(run), best(run)
+    for each in kept[:-keep]:
+        if each != favourite:
+            atomic_directory.remove(each.folder)

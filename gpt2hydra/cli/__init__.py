@@ -1,1 +1,0 @@
-"""What can be typed? The decorator, sweeps, help, and one file for each command."""

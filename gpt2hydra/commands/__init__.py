@@ -1,0 +1,1 @@
+"""``gpt2hydra size``, ``explain``, ``check`` and the others: a file for each."""

@@ -1,0 +1,114 @@
+"""``gpt2hydra check``: every YAML file of a conf tree through the gate, for CI and before a commit."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gpt2hydra.commands.common_options import add_options, tree_of
+from gpt2hydra.composition.sources import displayed
+from gpt2hydra.composition.tree_check import Problem, Report, check_tree
+from gpt2hydra.config.errors import ABSENT, ConfigError
+from gpt2hydra.utils.formatting import counted, show
+from gpt2hydra.utils.quoting import Blank, Typed
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to those of ``gpt2hydra``."""
+    parser = commands.add_parser(
+        "check",
+        help="every YAML file of a conf tree through the gate",
+        description="Check each primary config, each option of each group and each experiment of a conf tree, as a run would, "
+        "and tell every mistake with its file and line. Exits with 1 if there are any.",
+    )
+    parser.add_argument("conf_dir", nargs="?", metavar="CONF_DIR", type=Path, help="by default the program's, or our own")
+    add_options(parser)
+    parser.add_argument("--json", action="store_true", help="print for a program")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print what is wrong; exit with 1 where anything is."""
+    tree = tree_of(options, options.conf_dir)
+    report = check_tree(tree)
+    name = displayed(str(tree.folder))
+    if options.json:
+        print(json.dumps(to_dict(report), indent=2))
+        sys.stdout.flush()
+        sys.exit(1 if report.problems else 0)
+    sys.stderr.write("".join(f"note: {note}\n" for note in report.notes))
+    if report.problems:
+        raise WrongTree(name, report)
+    print(f"{len(report.files)} files in {name}, nothing is wrong")
+
+
+class WrongTree(ConfigError):
+    """What is wrong with a conf tree."""
+
+    def __init__(self, name: str, report: Report) -> None:
+        super().__init__(each.violation for each in report.problems)
+        self.name, self.report = name, report
+
+    def __str__(self) -> str:
+        problems, files = len(self.report.problems), len({each.where.file for each in self.report.problems})
+        head = f"{counted(problems, 'problem')} in {files} of the {len(self.report.files)} files in {self.name}"
+        return "\n".join([head, *(line for each in self.report.problems for line in _told(each))])
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return to_dict(self.report)
+
+
+def _told(problem: Problem) -> Iterator[str]:
+    violation = problem.violation
+    yield f"\n{problem.where}"
+    if violation.head != problem.where.file:
+        yield f"  {violation.head}"
+    yield f"    {violation.rule}"
+    if problem.found_with:
+        yield f"    found with {problem.found_with}"
+    remedy = _remedy(problem)
+    if remedy:
+        yield f"    write: {remedy}"
+
+
+def _remedy(problem: Problem) -> str:
+    """What to write in the file: keys of the section that the wrong one is in, or whole ones."""
+    section = problem.violation.key.rpartition(".")[0]
+    lines = []
+    for key, value in problem.violation.remedy.items():
+        if value is ABSENT or isinstance(value, (Typed, Blank)) or problem.violation.multirun:
+            return ""
+        parent, _, name = key.rpartition(".")
+        if (key, value, _in_yaml(value)) == (problem.violation.key, problem.violation.value, show(value)):
+            return ""  # the rule says where it belongs
+        line = f"{name}: {_in_yaml(value)}"
+        lines.append(line if parent == section else f"{parent.replace('.', ': {')}: {{{line}}}{'}' * parent.count('.')}")
+    return ", ".join(lines)
+
+
+def _in_yaml(value: object) -> str:
+    """A value as YAML reads it back: text that looks like something else is quoted."""
+    if not isinstance(value, str):
+        return show(value)
+    return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=1000).partition("\n")[0]
+
+
+def to_dict(report: Report) -> dict[str, Any]:
+    """The same for a program."""
+    problems = [
+        {
+            "file": each.where.file,
+            "line": each.where.line,
+            **({"found_with": each.found_with} if each.found_with else {}),
+            **each.violation.to_dict(),
+        }
+        for each in report.problems
+    ]
+    return {"files": report.files, "problems": problems, "notes": report.notes}

@@ -1,0 +1,143 @@
+"""What can be compared: a run, a checkpoint, a list of overrides, each with its values and who set them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gpt2hydra.checkpoint import run_checkpoints
+from gpt2hydra.checkpoint.huggingface import from_hf
+from gpt2hydra.composition.compose import compose_and_check
+from gpt2hydra.composition.yaml_traps import as_typed
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.errors import ConfigError, Source, Violation
+from gpt2hydra.config.fingerprint import fingerprints
+from gpt2hydra.config.gpt2 import GPT2Config
+from gpt2hydra.config.keys import field_at, leaves
+from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.config.strict_json import read_json
+from gpt2hydra.launch.application import PROGRAMS, application_at, program_meant
+from gpt2hydra.runs import record
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two: its keys that can be set, each with its value and who set it."""
+
+    name: str
+    what: str
+    kind: type[Checked]
+    values: Mapping[str, Any]
+    set_by: Mapping[str, Source] = field(default_factory=dict)
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    results: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.name or 'none'}"
+
+    def model_alone(self) -> Side:
+        """What it says of the model, as if that were all."""
+        values = {key: each for key, each in self.values.items() if key.startswith("model.")}
+        return Side(self.name, self.what, GPT2Config, values, self.set_by, self.fingerprints, self.results)
+
+
+def side_of(text: str, app: str | None = None, config_dir: str | None = None) -> Side:
+    """What ``text`` means: a run directory, a checkpoint, or overrides, of the program ``app`` (module:function) or of ours.
+
+    Raises:
+        ConfigError: it is none of them, or its configuration is refused.
+    """
+    path = Path(text).expanduser()
+    kind = (application_at(app).config_class if app else None) or TrainConfig
+    if text and path.exists():
+        path = path.parent if path.name == record.FILE else path
+        if (path / record.FILE).is_file():
+            return _of_run(text, path, kind)
+        if (path / "config.json").is_file():
+            return _of_checkpoint(text, path, kind)
+        raise ConfigError([Violation(text, rule=_no_run(path))])
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ConfigError([Violation(text, rule=f"cannot be read as overrides: {error}")]) from None
+    sets = any("=" in word or word.startswith("~") for word in words)
+    if not sets and words not in ([], *([name] for name in PROGRAMS)):
+        rule = "there is no such run directory or checkpoint, and overrides are KEY=VALUE, as 'model=large training.seed=1'"
+        raise ConfigError([Violation(text, rule=rule)])
+    return _of_overrides(text, words, app, config_dir)
+
+
+def _no_run(path: Path) -> str:
+    if path.is_file():
+        return "is a file; must be a run directory, a checkpoint, or overrides"
+    points = [each.relative_to(path).as_posix() for each in record.below(path)]
+    if points:
+        return f"holds several runs, of which one is to be named: {', '.join(points[:5])}{', ...' if len(points) > 5 else ''}"
+    return f"holds no run ({record.FILE}) and no checkpoint (config.json)"
+
+
+def _of_run(name: str, folder: Path, kind: type[Checked]) -> Side:
+    found = record.read(folder)
+    result = {key: each for key, each in found.result.items() if isinstance(each, (int, float))}
+    prints = found.content.get("fingerprints")
+    return Side(
+        name,
+        f"{found.state} run",
+        kind,
+        dict(_settable(kind, found.content["config"])),
+        _set_by(found.content),
+        prints if isinstance(prints, Mapping) else {},
+        {"state": found.state, **({} if found.step is None else {"step": found.step}), **result},
+    )
+
+
+def _of_checkpoint(name: str, folder: Path, kind: type[Checked]) -> Side:
+    """Of ours the run too, and who set it where the run directory around it tells; of any other the model alone."""
+    own = folder / run_checkpoints.RUN
+    if not own.is_file():
+        model = from_hf(folder)
+        values = {f"model.{key}": each for key, each in _settable(GPT2Config, model.to_dict())}
+        return Side(name, "checkpoint without a run", GPT2Config, values, fingerprints={"model": model.fingerprint()})
+    content = read_json(own, record.LARGEST)
+    if not isinstance(content.get("config"), Mapping):
+        raise ConfigError([Violation(str(own), rule="has no configuration: an older version of gpt2hydra wrote it")])
+    around = folder.parent.parent
+    set_by = _set_by(read_json(around / record.FILE, record.LARGEST)) if (around / record.FILE).is_file() else {}
+    results = {key: content[key] for key in ("step", "validation_loss") if isinstance(content.get(key), (int, float))}
+    values = dict(_settable(kind, content["config"]))
+    prints = content.get("fingerprints")
+    return Side(name, "checkpoint", kind, values, set_by, prints if isinstance(prints, Mapping) else {}, results)
+
+
+def _of_overrides(text: str, words: list[str], app: str | None, config_dir: str | None) -> Side:
+    program = program_meant(app, words)
+    root, composer = program.config_class or TrainConfig, program.composer(config_dir)
+    overrides = as_typed(words, root)
+    config = compose_and_check(composer, overrides)
+    provenance = composer.trace(overrides)
+    values = dict(_settable(root, config.to_dict()))
+    set_by = {key: source for key in values if (source := provenance.source(key)) is not None}
+    return Side(text, f"overrides of {program.config_name}", root, values, set_by, fingerprints(config))
+
+
+def _settable(root: type[Checked], values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every key of a config but the computed ones, which follow from others."""
+    for key, value in leaves(values):
+        known = field_at(root, key)
+        if known is None or known.init:
+            yield key, value
+
+
+def _set_by(content: Mapping[str, Any]) -> dict[str, Source]:
+    """Key → who set it, as a record tells; nothing where it does not."""
+    found = {}
+    told = content.get("set_by")
+    for key, chain in (told if isinstance(told, Mapping) else {}).items():
+        try:
+            found[key] = Source(**chain[0]["source"])
+        except (TypeError, LookupError):  # of another version
+            continue
+    return found

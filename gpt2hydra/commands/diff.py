@@ -1,0 +1,154 @@
+"""``gpt2hydra diff``: what differs between two runs, checkpoints or override lists, and who set it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gpt2hydra.commands.config_snapshot import Side, side_of
+from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
+from gpt2hydra.config.fingerprint import deciding_keys
+from gpt2hydra.config.gpt2 import GPT2Config
+from gpt2hydra.config.run import GenerateConfig
+from gpt2hydra.utils.formatting import plain, show
+
+PARTS = {"model": "the model", "run": "the run", "aside": "without a part in the result"}
+"""What the keys of a difference are about, in the order of the report."""
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to those of ``gpt2hydra``."""
+    parser = commands.add_parser(
+        "diff",
+        help="what differs between two runs, checkpoints or override lists",
+        description="Print the keys that differ, with both values and who set them. Exits with 0 if none does, else with 1.",
+    )
+    for name in ("a", "b"):
+        parser.add_argument(
+            name,
+            metavar=name.upper(),
+            help="a run directory, a checkpoint, or overrides in quotes: 'model=large training.seed=1', '' for none",
+        )
+    parser.add_argument("--app", metavar="MODULE:FUNCTION", help="a program of yours under @gpt2hydra.main, in place of train")
+    parser.add_argument("--config-dir", metavar="DIR", help="one more folder of YAML files for overrides, as for train.py")
+    parser.add_argument("--json", action="store_true", help="print for a program")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print what differs; exit with 1 where anything does."""
+    sides: list[Side] = []
+    refused: list[Violation] = []
+    for each in (options.a, options.b):
+        try:
+            sides.append(side_of(each, options.app, options.config_dir))
+        except ConfigError as error:
+            refused += error.violations
+    if refused:
+        raise ConfigError(dict.fromkeys(refused))
+    a, b = sides
+    found = differences(a, b)
+    print(json.dumps(to_dict(a, b, found), indent=2) if options.json else "\n".join(report(a, b, found)))
+    if found:
+        sys.stdout.flush()
+        sys.exit(1)
+
+
+# -------------------------------------------------------------------------------------------------------- the difference
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A key with two values; ABSENT where one side does not have it."""
+
+    key: str
+    part: str
+    a: Any
+    b: Any
+
+
+def differences(a: Side, b: Side) -> list[Difference]:
+    """Every key that differs, the model's first, in the order of the schema.
+
+    Raises:
+        ConfigError: the two are about different things.
+    """
+    if GPT2Config in (a.kind, b.kind) and GenerateConfig not in (a.kind, b.kind):
+        a, b = a.model_alone(), b.model_alone()
+    if a.kind is not b.kind:
+        rule = "cannot be compared, for they have different keys"
+        raise ConfigError([Violation(f"{a}, and {b}", rule=rule)])
+    deciding = set(deciding_keys(a.kind))
+    found = []
+    for key in dict.fromkeys([*a.values, *b.values]):
+        one, other = a.values.get(key, ABSENT), b.values.get(key, ABSENT)
+        if one is ABSENT or other is ABSENT or one != other or isinstance(one, bool) != isinstance(other, bool):
+            part = "model" if key.startswith("model.") else "run" if key in deciding else "aside"
+            found.append(Difference(key, part, one, other))
+    return sorted(found, key=lambda each: [*PARTS].index(each.part))
+
+
+# ------------------------------------------------------------------------------------------------------------ in words
+
+
+def report(a: Side, b: Side, found: Sequence[Difference]) -> Iterator[str]:
+    """What the two are, each key that differs with who set it, and the results beside each other."""
+    for letter, side in (("A", a), ("B", b)):
+        yield f"{letter}  {side}"
+        if side.fingerprints:
+            yield f"   {', '.join(f'{part} {digits}' for part, digits in side.fingerprints.items())}"
+    if a.kind is not b.kind:
+        yield "only the models are compared, since one of the two tells no more"
+    if not found:
+        yield "\nno key differs"
+    width = max((len(row.key) for row in found), default=0)
+    values = max((len(_shown(value)) for row in found for value in (row.a, row.b)), default=0)
+    for part, title in PARTS.items():
+        rows = [row for row in found if row.part == part]
+        if rows:
+            yield f"\n{title}"
+        for row in rows:
+            yield f"  {row.key:<{width}}  A  {_shown(row.a):<{values}}  {a.set_by.get(row.key, '')}".rstrip()
+            yield f"  {'':<{width}}  B  {_shown(row.b):<{values}}  {b.set_by.get(row.key, '')}".rstrip()
+    results = [key for key in dict.fromkeys([*a.results, *b.results]) if a.results.get(key) != b.results.get(key)]
+    if not (a.results and b.results):
+        return
+    if results:
+        yield "\nresults"
+    names = max(map(len, results), default=0)
+    for key in results:
+        yield f"  {key.replace('_', ' '):<{names}}  A  {_figure(a.results.get(key))}"
+        yield f"  {'':<{names}}  B  {_figure(b.results.get(key))}"
+
+
+def _shown(value: object) -> str:
+    return "(not there)" if value is ABSENT else show(value, 60)
+
+
+def _figure(value: object) -> str:
+    if value is None:
+        return "(none)"
+    return f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def to_dict(a: Side, b: Side, found: Sequence[Difference]) -> dict[str, Any]:
+    """The same for a program."""
+
+    def told(side: Side) -> dict[str, Any]:
+        return {"name": side.name, "what": side.what, "fingerprints": side.fingerprints, "results": side.results}
+
+    def setting(side: Side, key: str, value: object) -> dict[str, Any] | None:
+        if value is ABSENT:
+            return None
+        source = side.set_by.get(key)
+        return {"value": plain(value), "source": source.to_dict() if source else None}
+
+    rows = [
+        {"key": each.key, "part": each.part, "a": setting(a, each.key, each.a), "b": setting(b, each.key, each.b)}
+        for each in found
+    ]
+    return {"same": not found, "a": told(a), "b": told(b), "differences": rows}

@@ -1,0 +1,107 @@
+"""``gpt2hydra evaluate``: loss, perplexity and bits a byte of a model over a whole text."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.checkpoint.huggingface import from_hf
+from gpt2hydra.composition.compose import compose
+from gpt2hydra.composition.sources import displayed
+from gpt2hydra.config.errors import ConfigError, Violation, command_line
+from gpt2hydra.config.run import VOCABULARIES, GenerateConfig, TokenizerConfig, TrainConfig
+from gpt2hydra.data import corpus
+from gpt2hydra.launch.extras import require
+
+if TYPE_CHECKING:
+    from gpt2hydra.inference.evaluate import Evaluation
+
+KEYS = ("checkpoint", "device", "data.path", "data.cache_dir")
+LARGEST_BATCH = 10_000
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to those of ``gpt2hydra``."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="loss, perplexity and bits a byte of a model over a whole text",
+        description="Predict every token of a text once, each with context before it, and print how well that went.",
+    )
+    parser.add_argument("overrides", nargs="+", metavar="KEY=VALUE", help="checkpoint=RUN data.path=FILE [device=cpu]")
+    parser.add_argument(
+        "--context", type=int, metavar="N", help="tokens of each window that were predicted already (default: half of it)"
+    )
+    parser.add_argument("--batch-size", type=int, default=4, metavar="N", help="windows at a time (default: 4)")
+    parser.add_argument("--json", action="store_true", help="print numbers for a program")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print how well the text was predicted."""
+    settings, text = _composed(options.overrides)
+    folder = checkpoint.locate(settings.checkpoint)
+    problems = checkpoint.problems(settings)
+    if problems:
+        raise ConfigError(problems)
+    shape = from_hf(folder)
+    context = shape.n_positions // 2 if options.context is None else options.context
+    _refuse_unless(0 <= context < shape.n_positions, "--context", context, f"must be ≥ 0 and < {shape.n_positions:,}")
+    _refuse_unless(0 < options.batch_size <= LARGEST_BATCH, "--batch-size", options.batch_size, "must be ≥ 1")
+    large_enough = replace(text.model, vocab_size=max(shape.vocab_size, VOCABULARIES["gpt2"]))
+    config = replace(text, model=large_enough, tokenizer=TokenizerConfig("gpt2", str(folder)))
+    problems = corpus.file_problems(config)
+    if problems:
+        raise ConfigError(problems)
+    require("train")
+    from gpt2hydra.inference.device import device_for
+
+    model, tokenizer = checkpoint.load(settings.checkpoint, device_for(settings.device, "device"))
+    tokens = corpus.whole(config, shape.vocab_size)
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    from gpt2hydra.inference.evaluate import evaluate
+
+    with tqdm(total=len(tokens) - 1, unit="token", unit_scale=True, disable=not sys.stderr.isatty(), leave=False) as bar:
+        result = evaluate(model, tokenizer, tokens, context, options.batch_size, bar.update)
+    facts = {"checkpoint": str(folder), "text": text.data.path, "window": shape.n_positions, "context": context}
+    print(json.dumps(_as_dict(result, facts), indent=2) if options.json else _in_words(result, facts))
+
+
+def _composed(overrides: list[str]) -> tuple[GenerateConfig, TrainConfig]:
+    """The checkpoint's part of the command line, and the text's; each goes through the gate."""
+    strange = [each for each in overrides if each.partition("=")[0] not in KEYS]
+    if strange:
+        key, _, value = strange[0].partition("=")
+        raise ConfigError([Violation(key, value, f"unknown key; known: {', '.join(KEYS)}", command_line(strange[0]))])
+    of_text = [each for each in overrides if each.startswith("data.")]
+    if not any(each.startswith("data.path=") for each in of_text):
+        raise ConfigError([Violation("data.path", rule="must be given: the text to predict")])
+    return compose("generate", [each for each in overrides if each not in of_text]), compose("train", of_text)
+
+
+def _refuse_unless(right: bool, option: str, value: int, rule: str) -> None:
+    if not right:
+        raise ConfigError([Violation(option, value, rule)])
+
+
+def _as_dict(result: Evaluation, facts: dict[str, Any]) -> dict[str, Any]:
+    measured = {"loss": result.loss, "perplexity": result.perplexity, "bits_per_byte": result.bits_per_byte}
+    return {**facts, "tokens": result.tokens, "bytes": result.bytes, **measured}
+
+
+def _in_words(result: Evaluation, facts: dict[str, Any]) -> str:
+    bits = "no text" if result.bits_per_byte is None else f"{result.bits_per_byte:.4f}"
+    return "\n".join(
+        [
+            f"{displayed(facts['checkpoint'])} on {facts['text'] or 'the Python language reference'}\n",
+            f"  loss         {result.loss:.4f}   nats per token",
+            f"  perplexity   {result.perplexity:,.3f}",
+            f"  bits a byte  {bits}",
+            f"  predicted    {result.tokens:,} tokens, {result.bytes:,} bytes: each once, in windows of {facts['window']:,}",
+            f"               tokens, whose first {facts['context']:,} are context, but for the first window",
+        ]
+    )

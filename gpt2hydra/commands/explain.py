@@ -1,0 +1,115 @@
+"""``gpt2hydra explain``: every value, who set it, and what that replaced."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from gpt2hydra.commands.common_options import add_config_dir
+from gpt2hydra.composition.compose import compose_and_check, refused_whole
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.hydra_state import hydra_state
+from gpt2hydra.composition.yaml_traps import as_typed
+from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Setting, Violation, command_line
+from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.launch.application import program_meant
+from gpt2hydra.utils.formatting import did_you_mean, plain, show
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to those of ``gpt2hydra``."""
+    parser = commands.add_parser("explain", help="who set each value", description="Print every value and who set it.")
+    parser.add_argument("words", nargs="*", metavar="WORD", help="train or generate, OVERRIDES, and a KEY to look at alone")
+    parser.add_argument(
+        "--app", metavar="MODULE:FUNCTION", help="a program of your own under @gpt2hydra.main, in place of train"
+    )
+    parser.add_argument("--json", action="store_true", help="print key, value and who set it for a program")
+    add_config_dir(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print what there is to tell; a value that breaks a rule is refused after it."""
+    app = program_meant(options.app, options.words)
+    keys = [word for word in options.words if "=" not in word and not word.startswith("~")]
+    overrides = as_typed([word for word in options.words if word not in keys], app.config_class or TrainConfig)
+    composer = app.composer(options.config_dir)
+    told = histories(composer, overrides, keys)
+    print(json.dumps({each.key: each.to_dict() for each in told}, indent=2) if options.json else "\n".join(map(str, told)))
+    try:
+        compose_and_check(composer, overrides)
+    except ConfigError as error:  # a value that is to be given yet is no mistake here
+        given = [violation for violation in error.violations if violation.value is not ABSENT]
+        if given:
+            sys.stdout.flush()
+            raise ConfigError(given) from None
+
+
+@dataclass(frozen=True)
+class History:
+    """One key: the settings of its value, the one in force first. ``str()`` is for people, :meth:`to_dict` for programs.
+
+    ``value`` is what an interpolation became, ``ABSENT`` where there is none, or it is not to be shown. ``exact`` is False
+    where Hydra composed another value than the settings tell.
+    """
+
+    key: str
+    settings: Sequence[Setting]
+    value: object = ABSENT
+    exact: bool = True
+
+    def __str__(self) -> str:
+        last, *before = self.settings
+        became = "" if self.value is ABSENT else f" = {show(self.value)}"
+        inexact = "" if self.exact else "   (could not be traced exactly)"
+        lines = [f"{last}{became}   {last.source}{inexact}"]
+        return "\n".join([*lines, *(f"    was {show(each.value)}   {each.source}" for each in before)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """``value`` is resolved, but for what came from the environment; ``set_by`` is as in ``run.json``."""
+        value = self.settings[0].value if self.value is ABSENT else self.value
+        deleted = {} if value is not DELETED else {"deleted": True}
+        return {
+            **(deleted or {"value": plain(value)}),
+            "set_by": [each.to_dict() for each in self.settings],
+            "exact": self.exact,
+        }
+
+
+def histories(composer: Composer, overrides: Sequence[str], keys: Sequence[str] = ()) -> list[History]:
+    """The history of every key, or of ``keys`` and what is below them.
+
+    Raises:
+        ConfigError: the configuration does not compose, or has no such key.
+    """
+    with hydra_state():
+        with refused_whole(composer, overrides):
+            composed = composer.full(overrides)
+        provenance = composer.trace(overrides)
+        provenance.verify(composed)
+    found = []
+    for key in keys or [""]:
+        chains = {each: chain for each, chain in provenance.settings.items() if not key or f"{each}.".startswith(f"{key}.")}
+        if not chains:
+            rule = f"unknown key{did_you_mean(key, [*provenance.settings, *provenance.sections])}"
+            raise ConfigError([Violation(key, rule=rule, source=command_line(), action="word")])
+        for each, chain in chains.items():
+            value = _resolved(composed, each, chain[-1].value)
+            found.append(History(each, chain[::-1], value, each not in provenance.inexact))
+    return found
+
+
+def _resolved(composed: DictConfig, key: str, value: object) -> object:
+    """What an interpolation became, but for what came from the environment."""
+    if not isinstance(value, str) or "${" not in value or "oc.env" in value:
+        return ABSENT
+    try:
+        return OmegaConf.select(composed, key)
+    except Exception:  # resolvers raise what they like; the gate names it
+        return ABSENT

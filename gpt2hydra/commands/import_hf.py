@@ -1,0 +1,49 @@
+"""``gpt2hydra import-hf``: the shape of a Hugging Face GPT-2 as a file for ``conf/model/``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from gpt2hydra.checkpoint.huggingface import from_hf
+from gpt2hydra.config.gpt2 import GPT2Config
+from gpt2hydra.sizing.counts import parameters
+from gpt2hydra.utils.formatting import show
+
+SIZE = ("n_layer", "n_embd", "n_head")
+"""Keys that every file of ``conf/model/`` has; the others stand where they differ from GPT-2 small."""
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to those of ``gpt2hydra``."""
+    parser = commands.add_parser(
+        "import-hf",
+        help="a Hugging Face config as a model size",
+        description="Print the shape of a Hugging Face GPT-2 as YAML: gpt2hydra import-hf DIR > conf/model/mine.yaml",
+    )
+    parser.add_argument("path", metavar="DIR", help="a folder with config.json, or such a file")
+    parser.add_argument("--json", action="store_true", help="print every key of the shape for a program")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the shape, or refuse by name what it cannot express."""
+    config = from_hf(options.path)
+    print(json.dumps(config.to_dict(), indent=2) if options.json else "\n".join(yaml_lines(config, Path(options.path))))
+
+
+def yaml_lines(config: GPT2Config, origin: Path) -> Iterator[str]:
+    """A file of ``conf/model/``: the size, and what else is not GPT-2 small's."""
+    yield f"# {parameters(config).total:,} parameters, from {show(str(origin), width=1000)}"
+    values, small = config.to_dict(), GPT2Config().to_dict()
+    del values["n_inner"]  # computed
+    for name in (*SIZE, *(name for name in values if name not in SIZE and values[name] != small[name])):
+        yield f"{name}: {_number(values[name])}"
+
+
+def _number(value: float) -> str:
+    """As every reader of YAML takes it for a number: ``1.0e-06``, where some take ``1e-06`` for text."""
+    text = repr(value)
+    return text.replace("e", ".0e") if "e" in text and "." not in text else text

@@ -1,0 +1,74 @@
+"""``gpt2hydra size``: what a configuration costs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from gpt2hydra.checkpoint import init_from
+from gpt2hydra.commands.common_options import add_config_dir
+from gpt2hydra.composition.compose import compose_and_check
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.yaml_traps import as_typed
+from gpt2hydra.config.errors import ConfigError, Violation, command_line
+from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.data.corpus import training_tokens
+from gpt2hydra.launch.extras import checked_file, require_matplotlib
+from gpt2hydra.sizing.counts import parameters
+from gpt2hydra.sizing.describe import describe
+from gpt2hydra.sizing.plan import Plan
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to those of ``gpt2hydra``."""
+    parser = commands.add_parser(
+        "size", help="what a configuration costs", description="Print parameters, memory, FLOPs and time."
+    )
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for train.py: model=xl hardware=a100_40gb")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print numbers for a program")
+    form.add_argument("--plot", metavar="FILE.png", help="draw the memory of every size in conf/model/ into this file")
+    add_config_dir(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the plan, or draw those of all sizes."""
+    if options.plot is not None:
+        print(f"wrote {plot(options.overrides, options.plot, options.config_dir)}")
+        return
+    composer = Composer("train", CONF_DIR, options.config_dir, once=True)
+    overrides = init_from.with_folder(as_typed(options.overrides, TrainConfig))
+    config: TrainConfig = compose_and_check(composer, overrides)
+    plan = Plan(config, training_tokens(config), composer.trace(overrides).changes(config))
+    print(json.dumps(plan.to_dict(), indent=2) if options.json else describe(plan))
+
+
+def plot(overrides: Sequence[str], path: str, config_dir: str | None = None) -> Path:
+    """Draw the plan of every size in ``conf/model/``.
+
+    Args:
+        overrides: of everything but the model, as on the command line: ``hardware=a100_40gb training.precision=bf16``.
+        config_dir: one more folder of YAML files.
+
+    Raises:
+        ConfigError: the overrides or the file are refused, or matplotlib is not installed.
+    """
+    file = checked_file(path)
+    chosen = next((text for text in overrides if text.startswith("model=")), None)
+    if chosen is not None:
+        rule = "is drawn beside all others: leave it out"
+        raise ConfigError([Violation("model", chosen.partition("=")[2], rule, command_line(chosen))])
+    composer = Composer("train", CONF_DIR, config_dir, once=True)
+    sizes = composer.options.of("model")
+    configs = {name: compose_and_check(composer, as_typed([*overrides, f"model={name}"], TrainConfig)) for name in sizes}
+    plans = {name: Plan(config) for name, config in configs.items()}
+    plans = dict(sorted(plans.items(), key=lambda item: parameters(item[1].config.model).total))
+    require_matplotlib(path)
+    from gpt2hydra.sizing.plot import plot_sizes
+
+    plot_sizes(plans, file)
+    return file

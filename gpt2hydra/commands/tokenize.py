@@ -1,0 +1,115 @@
+"""``gpt2hydra tokenize``: text files into token files, which start at once and can be shared."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpt2hydra.commands.common_options import add_config_dir
+from gpt2hydra.composition.compose import compose_and_check
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.yaml_traps import as_typed
+from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
+from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.data import cache, corpus, shards, text
+from gpt2hydra.launch.extras import require
+from gpt2hydra.utils.quoting import for_bash, override
+
+if TYPE_CHECKING:
+    from gpt2hydra.data.encoding import Encoder, Progress
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to those of ``gpt2hydra``."""
+    parser = commands.add_parser(
+        "tokenize",
+        help="text files into token files",
+        description="Write the tokens of each text file into a .bin file in llm.c's format, which data.path takes.",
+    )
+    parser.add_argument("overrides", nargs="+", metavar="KEY=VALUE", help="data.path=FILES [tokenizer=gpt2 tokenizer.path=DIR]")
+    parser.add_argument("--output", required=True, metavar="DIR", help="the folder to write them into")
+    add_config_dir(parser)
+    parser.add_argument("--json", action="store_true", help="print numbers for a program")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the token files, and print what they hold."""
+    composer = Composer("train", CONF_DIR, options.config_dir, once=True)
+    config: TrainConfig = compose_and_check(composer, as_typed(options.overrides, TrainConfig))
+    files, folder = _texts(config), Path(options.output).expanduser()
+    targets = {folder / name: file for name, file in zip(_names(files), files, strict=True)}
+    _check_free(folder, targets)
+    require("train")
+    from gpt2hydra.data.encoding import Encoder
+
+    encoder = Encoder(config.tokenizer)
+    with cache.bar(files, folder) as progress:
+        counts = {
+            str(file): count for target, file in targets.items() for file, count in _write(encoder, file, target, progress)
+        }
+    if options.json:
+        tokens = sum(counts.values())
+        print(json.dumps({"files": counts, "tokens": tokens, "bytes_of_a_token": encoder.dtype.itemsize}, indent=2))
+        return
+    width = max(map(len, counts))
+    print("\n".join(f"{file:<{width}}  {count:>15,} tokens" for file, count in counts.items()))
+    print(f"\ntrain on them: {' '.join(map(for_bash, _overrides(config, folder)))}")
+
+
+def _texts(config: TrainConfig) -> list[Path]:
+    """The files to tokenize.
+
+    Raises:
+        ConfigError: there are none, or one of them or the tokenizer will not do.
+    """
+    path = config.data.path
+    if path is None:
+        raise ConfigError([Violation("data.path", rule="must be given: the text to tokenize")])
+    problems = corpus.file_problems(config)
+    files = [] if problems else [file for file in text.files(path) if file.stat().st_size]
+    problems += [Violation("data.path", path, f"{file} has tokens already") for file in files if file.suffix == shards.SUFFIX][
+        :1
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return files
+
+
+def _names(files: list[Path]) -> list[str]:
+    """A name for each file's tokens: its own, with a number before it where two have the same."""
+    often = Counter(file.stem for file in files)
+    return [f"{number:05}-{file.stem}" if often[file.stem] > 1 else file.stem for number, file in enumerate(files)]
+
+
+def _check_free(folder: Path, targets: dict[Path, Path]) -> None:
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError([Violation("--output", str(folder), "is a file; must be a folder")])
+        there = [target.name for target in targets for _ in folder.glob(f"{target.name}*{shards.SUFFIX}")]
+        folder.mkdir(parents=True, exist_ok=True)
+    except NO_PATH as error:
+        raise ConfigError([unreadable("--output", str(folder), error, "written")]) from None
+    if there:
+        raise ConfigError([Violation("--output", str(folder), f"has tokens of {there[0]} already; choose another folder")])
+
+
+def _write(encoder: Encoder, file: Path, target: Path, progress: Progress) -> list[tuple[Path, int]]:
+    """The token files of one text, which appear once they are whole, and what each of them holds."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=target.parent) as unfinished:
+            written = cache.write(encoder, file, Path(unfinished) / target.name, progress)
+            moved = [each.rename(target.with_name(each.name)) for each in written]
+    except OSError as error:
+        raise ConfigError([unreadable("--output", str(target.parent), error, "written")]) from None
+    return [(each, shards.recognise(each).count) for each in moved]
+
+
+def _overrides(config: TrainConfig, folder: Path) -> list[str]:
+    tokenizer = [] if config.tokenizer.path is None else ["tokenizer=gpt2", override("tokenizer.path", config.tokenizer.path)]
+    return [override("data.path", f"{folder}/*{shards.SUFFIX}"), *tokenizer]

@@ -1,0 +1,302 @@
+"""Every private name of Hydra and OmegaConf that this package uses, and what differs between Hydra 1.3 and 1.4.
+
+No other room has such a name; ``tests/test_house.py`` reads the syntax trees and says so. Here each has a line: what it does,
+since which version it is there, and what public name would replace it ('public: none' where there is none). Hydra is called
+here, never patched; another version of it is made to fit in this room alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import importlib.resources
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+import hydra.utils
+from hydra import version
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository, IConfigRepository
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+from hydra._internal.defaults_list import DefaultsList as DefaultsList
+from hydra._internal.defaults_list import create_defaults_list
+from hydra._internal.utils import (
+    create_config_search_path,
+    detect_calling_file_or_module_from_task_function,
+    detect_task_name,
+    get_args_parser,
+    run_and_report,
+)
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.default_element import ResultDefault
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.config_source import ConfigLoadError
+from omegaconf import DictConfig, Node, OmegaConf
+
+from gpt2hydra.utils.yaml_nodes import check_yaml
+
+Repository: TypeAlias = IConfigRepository
+
+HYDRA = tuple(int(part) for part in hydra.__version__.split(".")[:2])
+"""``(1, 3)`` or ``(1, 4)``: the Hydra that runs."""
+
+VERSION_BASE = "1.3"
+"""Hydra's behaviour that this package is written for. Hydra 1.4 has no other, and calls the name deprecated."""
+
+SETS_THROUGH_REFERENCES = HYDRA >= (1, 4)
+"""Whether, with ``copied: ${opt}``, ``copied.lr=1`` sets ``opt.lr``: since OmegaConf 2.4. Before, it made a section
+of its own of ``copied``.
+"""
+
+
+# ------------------------------------------------------------------------------------ names that Hydra 1.4 has changed
+
+
+def set_version_base() -> None:
+    """``hydra.version.setbase``, 1.2 to 1.3. Public: ``version_base=`` of ``hydra.main``, for whole programs alone."""
+    if HYDRA < (1, 4):
+        version.setbase(VERSION_BASE)
+
+
+def register_resolver(name: str, function: Callable[..., Any]) -> None:
+    """In place of what has this name. Public: ``register_new_resolver`` to OmegaConf 2.3, ``register_resolver`` from 2.4."""
+    register: Any = OmegaConf.register_new_resolver if HYDRA < (1, 4) else OmegaConf.register_resolver
+    register(name, function, replace=True)
+
+
+def store_config(name: str, node: Any, group: str | None = None) -> None:
+    """``ConfigStore.store``, in place of what has this name. Public; 1.4 warns unless told that it is meant."""
+    replace: dict[str, Any] = {"replace": True} if HYDRA >= (1, 4) else {}
+    ConfigStore.instance().store(name=name, node=node, group=group, provider="gpt2hydra", **replace)
+
+
+# ---------------------------------------------------------------------------------------- composing, step by step
+
+
+def search_path_of(folder: str) -> ConfigSearchPath:
+    """All that Hydra searches for an application with this folder: its own, the plugins', the schemas'.
+
+    ``create_config_search_path``, since 0.11. Public: ``initialize_config_dir``, which changes the process's Hydra.
+    """
+    return create_config_search_path(folder)
+
+
+def search_path_from(sources: Iterable[tuple[str, str]]) -> ConfigSearchPath:
+    """A search path of ``(provider, path)``. ``ConfigSearchPathImpl``, since 1.0. Public: none."""
+    search_path = ConfigSearchPathImpl()
+    for provider, path in sources:
+        search_path.append(provider, path)
+    return search_path
+
+
+class _CheckedFiles(ConfigRepository):
+    """Looks at the nodes of a file before Hydra makes values of them. ``ConfigRepository``, since 1.1. Public: none."""
+
+    def __deepcopy__(self, memo: Any) -> _CheckedFiles:
+        """Hydra copies it for every composition, to change the list of sources: these themselves do not change."""
+        return copy.copy(self)
+
+    def load_config(self, config_path: str) -> Any:
+        file = file_of(self, config_path)
+        if file is not None:
+            check_yaml(file)
+        return super().load_config(config_path)
+
+
+class ConfigLoader(ConfigLoaderImpl):
+    """What composes, and remembers which files it did it from. ``ConfigLoaderImpl``, since 1.0.
+
+    Public: ``GlobalHydra.instance().config_loader()`` after ``initialize_config_dir``, which changes the process's Hydra.
+    """
+
+    def __init__(self, search_path: ConfigSearchPath) -> None:
+        super().__init__(search_path)
+        self.repository = _CheckedFiles(search_path)
+        self.merged: list[tuple[str, str | None]] = []
+        """``("model/large", its YAML file if it has one)`` of what was merged since somebody emptied this."""
+
+    def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> Any:
+        self.merged.append((str(default.config_path), file_of(repo, str(default.config_path))))
+        return super()._load_single_config(default, repo)
+
+
+def file_of(repository: Repository, config_path: str) -> str | None:
+    """The user's YAML file that Hydra takes for ``model/large``; None for what is not in a folder, or is Hydra's own."""
+    source = next((each for each in repository.get_sources() if each.is_config(config_path)), None)
+    if source is None or source.scheme() not in ("file", "pkg") or source.path == "hydra.conf":
+        return None
+    name = config_path if config_path.endswith(".yaml") else f"{config_path}.yaml"
+    if source.scheme() == "file":
+        return os.path.join(source.path, name)
+    path = str(importlib.resources.files(source.path).joinpath(name))
+    return path if os.path.isfile(path) else None  # of a package in a zip file
+
+
+def open_repository(loader: ConfigLoader, config_name: str | None, overrides: Sequence[Override] = ()) -> Repository:
+    """The YAML files and schemas to compose from, each read once; ``hydra.searchpath`` counts.
+
+    ``CachingConfigRepository`` and ``ConfigLoaderImpl._process_config_searchpath``, since 1.1. Public: none.
+    A folder that is not there is warned of when Hydra composes, and not once more here.
+    """
+    repository = CachingConfigRepository(loader.repository)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        loader._process_config_searchpath(config_name, list(overrides), repository)
+    return repository
+
+
+def options_of(repository: Repository, group: str) -> list[str]:
+    """The options of a group, in whatever folder they are. ``IConfigRepository.get_group_options``, since 1.0.
+
+    Public: ``ConfigLoader.get_group_options``. Hydra 1.4 refuses to list a folder that also holds a ``.yml``, which it never
+    takes; so that such a file can be told, the others are listed here then.
+    """
+    with contextlib.suppress(ConfigLoadError):
+        return repository.get_group_options(group, ObjectType.CONFIG)
+    found: set[str] = set()
+    for source in repository.get_sources():
+        if source.scheme() == "file":
+            found |= {file.stem for file in Path(source.path, group).glob("*.yaml")}
+        elif source.is_group(group):
+            found |= set(source.list(group, ObjectType.CONFIG))
+    return sorted(found)
+
+
+def defaults_list(
+    repository: Repository, config_name: str | None, choices: list[Override], *, prepend_hydra: bool, skip_missing: bool = False
+) -> DefaultsList:
+    """The configs that make up the result, in order. ``create_defaults_list``, since 1.1.
+
+    Public: ``ConfigLoader.compute_defaults_list``, which reads every file anew and always takes Hydra's own in: slower.
+    """
+    return create_defaults_list(repository, config_name, choices, prepend_hydra=prepend_hydra, skip_missing=skip_missing)
+
+
+def load_default(loader: ConfigLoader, default: ResultDefault, repository: Repository) -> DictConfig:
+    """One config of the defaults list, in its package. ``ConfigLoaderImpl._load_single_config``, since 1.1. Public: none."""
+    return cast(DictConfig, loader._load_single_config(default, repository).config)
+
+
+def apply_override(override: Override, config: DictConfig) -> None:
+    """Hydra's own word on one override. ``ConfigLoaderImpl._apply_overrides_to_config``, since 1.0. Public: none."""
+    ConfigLoader._apply_overrides_to_config([override], config)
+
+
+# ------------------------------------------------------------------------------------------------------ a program
+
+
+def arguments_parser() -> argparse.ArgumentParser:
+    """Hydra's command line, but that ``--experiment`` is not short for ``--experimental-rerun``.
+
+    ``get_args_parser``, since 1.0. Public: none.
+    """
+    parser = get_args_parser()
+    parser.allow_abbrev = False
+    return parser
+
+
+def hydra_of(function: Callable[..., Any], loader: ConfigLoader) -> Any:
+    """The Hydra of a program, for ``GlobalHydra``, which launchers and callbacks ask.
+
+    ``Hydra``, ``detect_task_name`` and the other detective, since 1.0. Public: none.
+    """
+    from hydra._internal.hydra import Hydra  # not needed where Python composes
+
+    return Hydra(detect_task_name(*detect_calling_file_or_module_from_task_function(function)), loader)
+
+
+def make_callbacks(composed: DictConfig) -> Callbacks:
+    """The callbacks that ``hydra.callbacks`` names. ``Callbacks``, since 1.1. Public: none.
+
+    Hydra 1.4 asks which classes a config may name: those that it names there, for a user's own config is trusted as code is.
+    """
+    with contextlib.ExitStack() as stack:
+        if HYDRA >= (1, 4):
+            named = OmegaConf.to_container(composed.hydra.callbacks, resolve=True)
+            utils: Any = hydra.utils
+            stack.enter_context(utils.execution_whitelist([*_targets(named)]))
+        return Callbacks(composed)
+
+
+def _targets(values: Any) -> Iterator[str]:
+    if isinstance(values, Mapping):
+        if isinstance(values.get("_target_"), str):
+            yield values["_target_"]
+        values = values.values()
+    if isinstance(values, (list, ValuesView)):
+        for value in values:
+            yield from _targets(value)
+
+
+def look(hydra: Any, options: argparse.Namespace, parser: argparse.ArgumentParser, config_name: str) -> None:
+    """Print what ``--hydra-help``, ``--cfg``, ``--info`` or ``--shell-completion`` ask of a program.
+
+    Methods of ``Hydra``, since 1.0; errors are raised. Public: ``hydra.main``, which reads the arguments itself.
+    """
+    if options.hydra_help:
+        hydra.hydra_help(config_name=config_name, args_parser=parser, args=options)
+    elif options.cfg:
+        overrides, package, resolve = options.overrides, options.package, options.resolve
+        hydra.show_cfg(config_name, overrides, cfg_type=options.cfg, package=package, resolve=resolve)
+    elif options.info:
+        hydra.show_info(options.info, config_name=config_name, overrides=options.overrides)
+    else:
+        hydra.shell_completion(config_name=config_name, overrides=options.overrides)
+
+
+def help_text(hydra: Any, config: DictConfig, parser: argparse.ArgumentParser, resolve: bool) -> str:
+    """What ``--help`` prints of a composed config, by its ``hydra.help``. ``Hydra.get_help``, since 1.0. Public: none."""
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    return str(hydra.get_help(config.hydra.help, own, parser, resolve=resolve))
+
+
+def report_as_hydra(function: Callable[[], Any]) -> Any:
+    """Call; an error of the user's own function is printed as Hydra prints it. ``run_and_report``, since 1.0. Public: none."""
+    return run_and_report(function)
+
+
+def failure_of(result: JobReturn) -> object:
+    """What a job raised, or None. ``JobReturn._return_value``, since 1.0. Public: ``return_value``, which prints before it
+    raises.
+    """
+    return result._return_value if result.status is JobStatus.FAILED else None
+
+
+# -------------------------------------------------------------------------------------------------- nodes and YAML
+
+
+def raw_value(node: Node) -> Any:
+    """What a node holds: a dict, a list, a value, ``${...}`` unresolved, ``???``. ``Node._value``, since 2.1.
+
+    Public: ``OmegaConf.to_container(resolve=False)`` of its parent, which copies all of that.
+    """
+    return node._value()
+
+
+def is_mapping(node: Node | None) -> bool:
+    """Whether it has keys: no value, and neither ``???``, null nor an interpolation."""
+    return isinstance(node, DictConfig) and isinstance(node._value(), dict)
+
+
+def node_at(parent: Any, key: Any) -> Node:
+    """The node, not its value. ``_get_node``, since 2.0. Public: none."""
+    node: Node = parent._get_node(key)
+    return node
+
+
+def full_key(config: DictConfig) -> str:
+    """Where a config stands in a larger one. ``Node._get_full_key``, since 2.0. Public: none."""
+    return config._get_full_key(None)
+
+
+def declared_types(config: DictConfig) -> tuple[Any, Any]:
+    """The class that a mapping is declared to be, and the class of its values. ``Node._metadata``, since 2.1. Public: none."""
+    return config._metadata.ref_type, config._metadata.element_type

@@ -1,0 +1,1 @@
+"""What happens between ``python train.py`` and the first step?"""

@@ -1,0 +1,68 @@
+"""The decorator :func:`main`: ``hydra.main`` for functions that take the validated dataclass."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from gpt2hydra.composition.gate import config_class_of, instantiate
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.launch.application import ATTRIBUTE, Application, Job
+from gpt2hydra.launch.arguments import CommandLine
+from gpt2hydra.runs.directory import new_directory
+
+
+def main(
+    config_name: str = "train", config_path: str | os.PathLike[str] | None = None, *, extra: str | None = None
+) -> Callable[[Job], Callable[..., Any]]:
+    """Decorate a function that takes a validated configuration, as ``hydra.main`` does for a ``DictConfig``.
+
+    The command line is Hydra's: overrides, ``-m``, ``--cfg``, ``--info``, ``--help``, ``--config-dir``, shell completion. A
+    config that is refused is reported on standard error and exits with 1; no directory is made and the function's imports
+    do not happen.
+
+    What the config becomes is the class that the function's annotation names: ``TrainConfig``, ``GenerateConfig``, or one of
+    your own, declared with what :mod:`gpt2hydra.fields` has. Its schema is ``<config_name>_schema``, to be listed first in the
+    primary config's defaults. There, ``gpt2/model@SECTION: large`` gives any section one of our sizes, typed, and
+    so do ``gpt2/tokenizer`` and ``gpt2/hardware``. A class that derives from ``TrainConfig`` or ``GenerateConfig`` also
+    inherits our groups: ``model: large``, ``experiment: null``; files of your own folder go before ours. Fields named
+    ``dry_run`` and ``preflight`` mean what they mean in ``train.py``.
+
+    Args:
+        config_name: the primary config, ``train``, ``generate``, or one of your own.
+        config_path: the folder that holds it, relative to the decorated function's file; by default our own ``conf/``.
+        extra: an extra of this package that the function needs; said after validation where it is not installed.
+
+    The decorated function can also be called with a ready dataclass, or with a composed ``DictConfig``. Without arguments in a
+    notebook, it has no overrides.
+
+    Raises:
+        TypeError: at once, if the class is declared wrongly, or the annotation names no configuration class.
+    """
+
+    def decorate(function: Job) -> Callable[..., Any]:
+        application = Application.of(function, config_name, config_path, extra)
+
+        @functools.wraps(function)
+        def wrapper(config: Checked | DictConfig | None = None) -> Any:
+            if isinstance(config, DictConfig):
+                return function(instantiate(config, application.config_class or config_class_of(config)))
+            return CommandLine(application).run() if config is None else function(config)
+
+        setattr(wrapper, ATTRIBUTE, application)
+        return wrapper
+
+    return decorate
+
+
+def output_dir() -> Path:
+    """Where this run writes: Hydra's directory inside a job, else a new ``outputs/<date>/<time>``."""
+    if HydraConfig.initialized() and not OmegaConf.is_missing(HydraConfig.get().runtime, "output_dir"):
+        return Path(HydraConfig.get().runtime.output_dir)
+    return new_directory()

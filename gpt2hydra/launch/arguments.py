@@ -1,0 +1,197 @@
+"""The command line of a program under :func:`gpt2hydra.main`: what it asks for, and whose answer that is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+
+from gpt2hydra.composition.compose import compose_and_check, refused_whole
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.hydra_compat import arguments_parser, help_text, hydra_of, look, set_version_base
+from gpt2hydra.composition.yaml_traps import as_typed
+from gpt2hydra.config.errors import ConfigError, Violation, command_line
+from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.launch.application import Application
+from gpt2hydra.launch.checks import machine_problems
+from gpt2hydra.launch.handle_errors import program
+from gpt2hydra.launch.hydra_components import typed_by
+from gpt2hydra.training.processes import one_voice, this_process
+from gpt2hydra.utils.formatting import did_you_mean
+
+
+class CommandLine:
+    """One call of the decorated function without arguments."""
+
+    def __init__(self, application: Application) -> None:
+        self.application, self.config_class = application, application.config_class
+        self.parser = arguments_parser()
+        self.arguments: Namespace = self._parse()
+        self.config_name = self.arguments.config_name or application.config_name
+        self.config_dir = Path(self.arguments.config_path or application.config_dir).resolve()
+        self.arguments.overrides = as_typed(
+            self.arguments.overrides,
+            self.config_class or TrainConfig,
+            sweep=bool(self.arguments.multirun or self.arguments.shell_completion),
+        )
+        if any(text.startswith("init_from=") for text in self.arguments.overrides):
+            from gpt2hydra.checkpoint import init_from  # the rooms of checkpoints are not needed where none is named
+
+            self.arguments.overrides = init_from.with_folder(self.arguments.overrides)
+
+    def _parse(self) -> Namespace:
+        words = words_typed()
+        arguments, unknown = self.parser.parse_known_args(words)
+        if unknown:  # an option between overrides, which takes argparse a second look
+            arguments, unknown = self.parser.parse_known_intermixed_args(words)
+        if unknown:
+            self._refuse_options(words, unknown)
+        arguments.topics = [word for word in arguments.overrides if arguments.help and "=" not in word and word[:1] != "~"]
+        arguments.overrides = [word for word in arguments.overrides if word not in arguments.topics]
+        return arguments
+
+    def _refuse_options(self, words: list[str], unknown: list[str]) -> NoReturn:
+        from gpt2hydra.launch.completion import options_of
+        from gpt2hydra.launch.usage_hints import no_option
+
+        groups = self.application.composer().options.groups()
+        told = no_option(words, unknown, options_of(self.parser), self.config_class or TrainConfig, groups)
+        self.parser.exit(2, f"{self.parser.prog}: error: {told}\n")
+
+    def run(self) -> None:
+        """Do what the command line asks for; a refusal is printed and exits with 1."""
+        set_version_base()
+        with program(), self._better_told():
+            if self.arguments.shell_completion and any(each.startswith("query=") for each in self.arguments.overrides):
+                self._complete()
+            elif self._only_looks():
+                self._look()
+            else:
+                self.process = this_process()
+                with one_voice(self.process):
+                    self._start()
+
+    @contextmanager
+    def _better_told(self) -> Iterator[None]:
+        """Add who set a key of Hydra's own config, which provenance leaves aside, and the key that a run's directory lacks."""
+        try:
+            yield
+        except ConfigError as error:
+            told = [typed_by(each, self.arguments.overrides) for each in error.violations]
+            from gpt2hydra.launch.resume import run_meant
+
+            told = [run_meant(each, self.config_class or TrainConfig) for each in told]
+            raise error if told == list(error.violations) else ConfigError(told) from error
+
+    def _only_looks(self) -> bool:
+        options = self.arguments
+        return bool(options.help or options.hydra_help or options.cfg or options.info or options.shell_completion)
+
+    def _complete(self) -> None:
+        """Answer the question of a shell; what is wrong with the configuration is not told here."""
+        from gpt2hydra.launch.completion import answer, option_before_cursor
+
+        self.arguments.config_dir = option_before_cursor("--config-dir", "-cd") or self.arguments.config_dir
+        with suppress(Exception):
+            for each in answer(self._composer(), self.config_class or TrainConfig, self.parser):
+                print(each)
+
+    def _look(self) -> None:
+        """``--help``, ``--hydra-help``, ``--cfg``, ``--info`` and completion are Hydra's; a broken config gets our report."""
+        options = self.arguments
+        if sum(map(bool, (options.run, options.multirun, options.cfg, options.info, options.shell_completion))) > 1:
+            self.parser.error("--run, --multirun, --cfg, --info and --shell-completion exclude each other")
+        composer = self._composer()
+        try:
+            with self._global_hydra(composer) as hydra:
+                if options.help:
+                    self._help(composer, hydra)
+                else:
+                    look(hydra, options, self.parser, self.config_name)
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            with refused_whole(composer, options.overrides):
+                raise error
+        if options.cfg in ("job", "all"):
+            sys.stdout.flush()
+            compose_and_check(composer, options.overrides)  # what was shown may still break a rule
+
+    def _help(self, composer: Composer, hydra: Any) -> None:
+        from gpt2hydra.launch.help import use_our_help
+
+        config = composer.full(self.arguments.overrides)
+        composer.class_of(config)
+        HydraConfig.instance().set_config(config)
+        use_our_help(config, self.arguments.topics)
+        print(help_text(hydra, config, self.parser, self.arguments.resolve))
+
+    def _composer(self) -> Composer:
+        self._check_options()
+        meant = replace(self.application, config_name=self.config_name, config_dir=self.config_dir)
+        composer = meant.composer(self.arguments.config_dir)
+        composer.look = machine_problems
+        return composer
+
+    def _check_options(self) -> None:
+        if self.arguments.experimental_rerun is not None:
+            rule = "would unpickle a file, which runs whatever is in it; repeat the overrides of .hydra/overrides.yaml instead"
+            raise ConfigError([Violation("--experimental-rerun", self.arguments.experimental_rerun, rule)])
+        for option, folder in (("--config-path", self.config_dir), ("--config-dir", self.arguments.config_dir)):
+            if folder is not None and not os.path.isdir(folder):
+                raise ConfigError([Violation(option, str(folder), "is not a folder", command_line())])
+        if not (Path(self.config_dir) / f"{self.config_name}.yaml").is_file() and self.arguments.config_dir is None:
+            known = sorted(file.stem for file in Path(self.config_dir).glob("*.yaml"))
+            near = did_you_mean(self.config_name, known)
+            rule = f"is not a primary config in {self.config_dir}; known: {', '.join(known)}{near}"
+            raise ConfigError([Violation("--config-name", self.config_name, rule)])
+
+    def _start(self) -> None:
+        if self.arguments.resolve:
+            self.parser.error("--resolve goes with --cfg or --help")
+        from gpt2hydra.launch.run import Start  # with all of training's rooms, which help and completion do without
+
+        composer = self._composer()
+        overrides = self.arguments.overrides
+        start = Start(composer, overrides, self.application, self.process)
+        with self._global_hydra(composer):
+            config = None if self.arguments.multirun else start.compose()
+            if config is None or config.hydra.mode == RunMode.MULTIRUN:
+                if self.process.count > 1:
+                    rule = "starts one job after another, torchrun one job on several processes; give each point a torchrun"
+                    raise ConfigError([Violation("-m", rule=rule)])
+                from gpt2hydra.launch.sweep import sweep
+
+                sweep(composer, overrides, self.application.function, self.application.extra)
+            else:
+                start.run(config)
+
+    @contextmanager
+    def _global_hydra(self, composer: Composer) -> Iterator[Any]:
+        """Within, the Hydra of this program is the process's, which launchers and callbacks ask."""
+        hydra = hydra_of(self.application.function, composer.loader)
+        before, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, hydra
+        try:
+            yield hydra
+        finally:
+            GlobalHydra.instance().hydra = before
+
+
+def words_typed() -> list[str]:
+    """What stands behind the program's name; in a notebook nothing, for its process was started with the kernel's own words.
+
+    Where others stand in their place by now, as with ``%run train.py model=large``, those are the program's.
+    """
+    words = sys.argv[1:]
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()  # None where a script only imports it
+    untouched = words == sys.orig_argv[len(sys.orig_argv) - len(words) :]
+    return [] if hasattr(shell, "kernel") and untouched else words

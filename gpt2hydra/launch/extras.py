@@ -1,0 +1,81 @@
+"""The extras of this package: which modules they bring, and what is said where they are not installed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
+from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.run import TrainConfig
+
+EXTRAS = {
+    "train": ("torch", "transformers", "lightning_fabric", "safetensors", "tqdm", "matplotlib", "filelock"),
+    "tensorboard": ("tensorboard",),
+    "wandb": ("wandb",),
+    "mlflow": ("mlflow",),
+}
+"""Extra → the modules that it brings: an absent one would stop a run, the last at its very end."""
+
+FORMATS = (".png", ".svg", ".pdf")
+"""Of a picture."""
+
+
+def require(extra: str | None, configs: Iterable[Checked] = ()) -> None:
+    """Exit with 1 and the command to type where modules are not installed: of an extra, and of the trackers of ``configs``."""
+    trackers = {config.training.tracker for config in configs if isinstance(config, TrainConfig)} - {"none"}
+    wanted = [name for name in (extra, *sorted(trackers)) if name is not None]
+    absent = {name: lacking for name in wanted if (lacking := absent_modules(name))}
+    if absent:
+        modules = ", ".join(module for lacking in absent.values() for module in lacking)
+        sys.stderr.write(
+            f"The configuration is valid, but {modules} cannot be imported; nothing was started.\n"
+            f"  try: {install_command(','.join(absent))}\n"
+        )
+        sys.exit(1)
+
+
+def absent_modules(extra: str) -> list[str]:
+    """The modules of an extra that are not installed."""
+    return [module for module in EXTRAS.get(extra, ()) if find_spec(module) is None]
+
+
+def require_matplotlib(path: str) -> None:
+    """Refuse to draw ``path`` where matplotlib is not installed.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if find_spec("matplotlib") is None:
+        rule = f"needs matplotlib, which is not installed: {install_command('plot')}"
+        raise ConfigError([Violation("--plot", path, rule)])
+
+
+def checked_file(path: str) -> Path:
+    """Where ``--plot`` draws.
+
+    Raises:
+        ConfigError: it ends in no format of a picture, or its folder does not exist.
+    """
+    file, rule = Path(path), ""
+    try:
+        file = file.expanduser()
+        if file.suffix.lower() not in FORMATS:
+            rule = f"must end in one of {', '.join(FORMATS)}"
+        elif file.is_dir() or not file.absolute().parent.is_dir():
+            rule = "must be a file in a folder that exists"
+    except NO_PATH as error:
+        raise ConfigError([unreadable("--plot", path, error, "written")]) from None
+    if rule:
+        raise ConfigError([Violation("--plot", path, rule)])
+    return file
+
+
+def install_command(extra: str | None) -> str:
+    """What to type for an extra: of the checkout that this is, or of the package."""
+    checkout = CONF_DIR.parent
+    is_checkout = (checkout / "pyproject.toml").is_file()
+    return f"pip install -e '{checkout}[{extra}]'" if is_checkout else f"pip install 'gpt2hydra[{extra}]'"

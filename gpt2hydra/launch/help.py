@@ -1,0 +1,170 @@
+"""What ``--help`` says: the groups and what is often set; with ``all`` every field, its value, meaning and rule."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import shutil
+import textwrap
+from collections.abc import Iterator, Sequence
+from functools import partial
+from importlib import resources
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf, read_write
+
+from gpt2hydra.composition.gate import config_class_of
+from gpt2hydra.composition.hydra_compat import options_of, register_resolver
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.errors import ConfigError, Violation, command_line
+from gpt2hydra.config.keys import field_at, fields_of, keys_of
+from gpt2hydra.utils.formatting import did_you_mean, show
+
+COLUMN = 46
+"""Where the meanings begin."""
+
+SHORT = """\
+{header}
+{groups}
+Often set, as key=value:
+{fields}
+
+{more}"""
+
+WHOLE = """\
+{header}
+{groups}
+Values, as key=value; ${{other.key}} refers to another:
+
+{fields}
+
+-m sweeps over a=1,2 or group=x,y, all of it checked before the first job; dry_run=true shows the plan and starts nothing.
+--cfg job --resolve prints the config, --config-dir adds a folder of yours, --hydra-help tells the rest.
+"""
+
+GROUPS = """
+Groups, of each one option, as group=option; the files are in conf/:
+{groups}
+"""
+
+
+def use_our_help(config: DictConfig, words: Sequence[str] = ()) -> None:
+    """Let a composed config's ``hydra.help.template`` be ours, which is also ``${gpt2.help:}``, where it is still Hydra's.
+
+    So is its header, then: what the docstring of the configuration class begins with.
+
+    Args:
+        words: what to tell: ``all``, or sections and keys; by default what is often set.
+
+    Raises:
+        ConfigError: there is no such section or key.
+    """
+    root = config_class_of(config)
+    _check(root, words)
+    register_resolver("gpt2.help", partial(_template, words))
+    file = str(resources.files("hydra.conf").joinpath("hydra/help/default.yaml"))
+    hydras: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    written: Any = OmegaConf.to_container(config.hydra.help, resolve=False)
+    with read_write(config.hydra.help):
+        if written["template"] == hydras["template"]:
+            config.hydra.help.template = "${gpt2.help:}"
+        if written["header"] == hydras["header"]:
+            config.hydra.help.header = (inspect.getdoc(root) or "").partition("\n")[0]
+
+
+def _check(root: type[Checked], words: Sequence[str]) -> None:
+    sections = {key.rpartition(".")[0] for key in keys_of(root)} - {""}
+    for word in words:
+        if word != "all" and word not in sections and field_at(root, word) is None:
+            near = did_you_mean(word, ["all", *sections, *keys_of(root)])
+            raise ConfigError(
+                [Violation(f"--help {word}", rule=f"is no section or key{near}", source=command_line(), action="word")]
+            )
+
+
+def _template(words: Sequence[str], *, _root_: DictConfig) -> str:
+    """The text, in which Hydra takes a ``$`` for a name of its own."""
+    root = config_class_of(_root_)
+    if words and "all" not in words:
+        fields = "\n".join(line for word in words for line in _lines(_root_, word))
+        return fields.strip("\n").replace("$", "$$") + "\n"
+    groups = _groups(_root_)
+    whole = bool(words) or not root.OFTEN_SET
+    fields = "\n".join(_section(root, _root_, "") if whole else (_told(_root_, key, brief=True) for key in often_set(root)))
+    text = (WHOLE if whole else SHORT).format(header=_root_.hydra.help.header, groups=groups, fields=fields, more=_more(root))
+    return text.replace("$", "$$")
+
+
+def _groups(config: DictConfig) -> str:
+    """The groups of the defaults list with their options; what another program could list is not told."""
+    loader: Any = GlobalHydra.instance().config_loader()
+    groups = sorted(group for group in config.hydra.runtime.choices if not group.startswith("hydra/"))
+    lines = (f"{group}: {', '.join(options_of(loader.repository, group.partition('@')[0]))}" for group in groups)
+    return GROUPS.format(groups="\n".join(lines)) if groups else ""
+
+
+def _more(root: type[Checked]) -> str:
+    """How to see more: all keys, or those of a section, for which the largest is the example."""
+    sections = {
+        field.name: len([*keys_of(field.metadata["section"])]) for field in fields_of(root) if "section" in field.metadata
+    }
+    one = f"; --help {max(sections, key=lambda name: sections[name])}: a section's" if sections else ""
+    text = (
+        f"--help all: every key{one}. -m sweeps over a=1,2; dry_run=true shows the plan, --cfg job the config, "
+        "--hydra-help the rest."
+    )
+    return textwrap.fill(text, 80, break_on_hyphens=False, break_long_words=False)
+
+
+def often_set(root: type[Checked]) -> list[str]:
+    """The keys of the short help: those that the class names, and all that a class derived from it adds."""
+    named = next(each for each in root.__mro__ if "OFTEN_SET" in vars(each))
+    known = set(keys_of(named))
+    return [*root.OFTEN_SET, *(key for key in keys_of(root) if key not in known)]
+
+
+def _lines(config: DictConfig, key: str) -> Iterator[str]:
+    field = field_at(config_class_of(config), key)
+    if field is not None and "section" in field.metadata:
+        yield f"\n{key}: {field.metadata['doc']}"
+        yield from _section(field.metadata["section"], OmegaConf.select(config, key), f"{key}.")
+    else:
+        yield _told(config, key)
+
+
+def _section(config_class: type[Checked], config: DictConfig, prefix: str) -> Iterator[str]:
+    """Every key of a composed config, section by section."""
+    fields = sorted(fields_of(config_class), key=lambda field: "section" in field.metadata)
+    for field in fields:
+        key = f"{prefix}{field.name}"
+        if "section" in field.metadata:
+            yield f"\n{key}: {field.metadata['doc']}"
+            yield from _section(field.metadata["section"], config[field.name], f"{key}.")
+        else:
+            yield _line(key, field, _value(config, field.name))
+
+
+def _told(config: DictConfig, key: str, *, brief: bool = False) -> str:
+    field, (parent, _, name) = field_at(config_class_of(config), key), key.rpartition(".")
+    assert field is not None
+    within = OmegaConf.select(config, parent) if parent else config
+    return _line(key, field, _value(within, name), brief=brief)
+
+
+def _line(key: str, field: dataclasses.Field[Any], value: str, *, brief: bool = False) -> str:
+    """``key=value``, its meaning and its rule; the meaning's first part alone where it is to be brief."""
+    rule = f"; {field.metadata['rule']}" if "rule" in field.metadata else "; computed, cannot be set"
+    doc = field.metadata["doc"].partition(";")[0] if brief else field.metadata["doc"] + rule
+    column = COLUMN - 14 if brief else COLUMN
+    width = max(shutil.get_terminal_size((80 if brief else 120, 0)).columns, 2 * column)
+    head = f"  {f'{key}={value}':<{column - 3}} "
+    return textwrap.fill(doc, width, initial_indent=head, subsequent_indent=" " * column, break_on_hyphens=False)
+
+
+def _value(config: DictConfig, name: str) -> str:
+    try:
+        value: Any = config[name]
+    except Exception:  # not given, or it cannot be resolved: as it was written
+        value = OmegaConf.to_container(config, resolve=False)[name]  # type: ignore[index, call-overload]
+    return show(value, 40)

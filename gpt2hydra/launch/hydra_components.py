@@ -1,0 +1,115 @@
+"""What Hydra makes by its own section, callbacks, launcher, sweeper and logs: tried before anything is started."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import logging
+import os
+import pkgutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from hydra.core.utils import configure_log
+from hydra.types import RunMode
+from omegaconf import DictConfig, ListConfig, open_dict, read_write
+from omegaconf.errors import InterpolationToMissingValueError
+
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.config.errors import Violation, command_line
+from gpt2hydra.utils.formatting import reason_of
+
+AT_LEAST_ONE = {"max_batch_size": ", or null for all at once", "n_trials": "", "n_jobs": ""}
+"""What sweepers count by, and what else it may be. Of a smaller number each makes something else, even a loop without end."""
+
+DIRECTIONS = ("minimize", "maximize")
+
+
+def hydras_part(composer: Composer, words: Sequence[str], run_mode: RunMode) -> DictConfig | None:
+    """A composition of overrides beside a refusal; where what they choose is broken, of those for Hydra; None where all is."""
+    for texts in (words, [text for text in words if text.lstrip("+~").startswith("hydra")]):
+        with suppress(Exception):
+            return composer.full(texts, run_mode, leave_sweeps_out=True)
+    return None
+
+
+def problems_of_job(composed: DictConfig) -> Iterator[Violation]:
+    """What of ``hydra.callbacks``, ``hydra.verbose`` and ``hydra.job_logging`` cannot be made."""
+    for name, callback in composed.hydra.callbacks.items():
+        yield from _absent(f"hydra.callbacks.{name}", callback)
+    verbose = composed.hydra.verbose
+    if not isinstance(verbose, (bool, str, ListConfig)):
+        yield Violation("hydra.verbose", verbose, "must be true, false, or the names of loggers")
+    yield from _log_problems(composed, "job_logging")
+
+
+def problems_of_sweep(composed: DictConfig) -> Iterator[Violation]:
+    """The same of a sweep, with ``hydra.launcher``, ``hydra.sweeper`` and ``hydra.hydra_logging``."""
+    yield from problems_of_job(composed)
+    for part in ("launcher", "sweeper"):
+        yield from _absent(f"hydra.{part}", composed.hydra[part])
+    for name, otherwise in AT_LEAST_ONE.items():
+        count = composed.hydra.sweeper.get(name)
+        if isinstance(count, int) and count < 1:
+            yield Violation(f"hydra.sweeper.{name}", count, f"must be ≥ 1{otherwise}")
+    said = composed.hydra.sweeper.get("direction", ())
+    directions = said if isinstance(said, ListConfig) else [said]
+    if said and any(getattr(each, "name", each) not in DIRECTIONS for each in directions):
+        yield Violation("hydra.sweeper.direction", said, f"must be {' or '.join(DIRECTIONS)}")
+    yield from _log_problems(composed, "hydra_logging")
+
+
+def typed_by(violation: Violation, overrides: Sequence[str]) -> Violation:
+    """The violation with the override that set its key or one below it, where provenance did not tell."""
+    if violation.source is not None:
+        return violation
+    typed = {text.partition("=")[0].lstrip("+"): command_line(text) for text in overrides}
+    source = next((typed[name] for name in typed if f"{name}.".startswith(f"{violation.key}.")), None)
+    return dataclasses.replace(violation, source=source)
+
+
+def _absent(key: str, part: Any) -> Iterator[Violation]:
+    """The class that ``_target_`` of a part names, if it cannot be imported."""
+    target = part.get("_target_") if isinstance(part, Mapping) else None
+    if not isinstance(target, str):
+        return
+    try:
+        pkgutil.resolve_name(target)
+    except Exception as error:  # whatever its module raises
+        yield Violation(f"{key}._target_", target, f"cannot be imported: {reason_of(error)}")
+
+
+def _log_problems(composed: DictConfig, name: str) -> Iterator[Violation]:
+    """Why Hydra cannot set up a log, tried without its files."""
+    section = copy.deepcopy(composed.hydra[name])
+    try:
+        with read_write(section), open_dict(section), _logging_as_before():
+            for handler in (section.get("handlers") or {}).values():
+                if "filename" in handler:
+                    handler.filename = os.devnull
+                if str(handler.get("class")) == "logging.FileHandler":
+                    handler.delay = True
+            configure_log(section)
+    except InterpolationToMissingValueError:  # what only a job of a sweep knows
+        return
+    except Exception as error:  # classes that a user names raise what they like
+        yield Violation(f"hydra.{name}", rule=log_rule(error))
+
+
+def log_rule(error: Exception) -> str:
+    """Why a log could not be set up."""
+    return f"cannot be set up: {reason_of(error.__cause__ or error)}"
+
+
+@contextmanager
+def _logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        for handler in set(root.handlers) - set(handlers):
+            handler.close()
+        root.handlers[:] = handlers
+        root.setLevel(level)

@@ -1,0 +1,169 @@
+"""The check of a sweep: every point is composed and validated before the first job starts. :mod:`.sweep` runs it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.launch.checks import is_dry
+from gpt2hydra.launch.handle_errors import tell
+from gpt2hydra.launch.points import Point
+from gpt2hydra.launch.resume import Place
+from gpt2hydra.utils.table import table, wrapped
+
+
+@dataclass
+class Preflight:
+    """What the check of a sweep found. ``valid`` and ``invalid`` are keyed by the point's number."""
+
+    points: list[Point] = field(default_factory=list)
+    valid: dict[int, Checked] = field(default_factory=dict)
+    invalid: dict[int, tuple[Violation, ...]] = field(default_factory=dict)
+    checks: bool = True
+    """Whether points are composed and validated at all."""
+    skip: bool = False
+    """Run the valid points where others are not."""
+    can_skip: bool = True
+    """Whether the sweeper could do so."""
+    notes: list[str] = field(default_factory=list)
+    """What cannot be known beforehand."""
+    own: list[Violation] = field(default_factory=list)
+    """What is wrong with the sweep itself: where it writes, what starts its jobs."""
+    places: dict[int, Place] = field(default_factory=dict)
+    """Where each point that starts writes, and whether it goes on there, as far as that was asked."""
+
+    @property
+    def dry(self) -> list[int]:
+        """The valid points that are only to be shown."""
+        return [number for number, config in self.valid.items() if is_dry(config)]
+
+    @property
+    def starting(self) -> dict[int, Point]:
+        """The points that would start: of those that were checked the valid ones, but for dry runs."""
+        numbers, dry = self.valid if self.checks else range(len(self.points)), {*self.dry}
+        return {number: self.points[number] for number in numbers if number not in dry}
+
+    def compose(self, composer: Composer) -> None:
+        """Compose and validate each point."""
+        for number, point in enumerate(self.points):
+            try:
+                self.valid[number] = composer.instantiate(point, job=number)
+            except ConfigError as error:
+                from gpt2hydra.composition.refusal.report import with_tried_remedies
+
+                violations = _with_origins(composer, point, error.violations)
+                self.invalid[number] = tuple(with_tried_remedies(composer, point, violations))
+            except Exception as error:
+                from gpt2hydra.composition.refusal.report import refusal_of
+
+                self.invalid[number] = refusal_of(composer, point, error).violations
+
+    def look(self, composer: Composer, problems_of: Callable[[Checked], Sequence[Violation]]) -> None:
+        """Look at what else each valid point needs; one that has problems is valid no more."""
+        self.look_at_each(composer, lambda number, config: problems_of(config))
+
+    def look_at_each(self, composer: Composer, problems_of: Callable[[int, Checked], Sequence[Violation]]) -> None:
+        """The same, by number and configuration."""
+        for number, config in list(self.valid.items()):
+            problems = problems_of(number, config)
+            if problems:
+                self.leave_out([number])
+                self.invalid[number] = _with_origins(composer, self.points[number], problems)
+
+    def leave_out(self, numbers: Sequence[int]) -> None:
+        """These points are not run."""
+        for number in numbers:
+            del self.valid[number]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What :meth:`told` says, for a program."""
+        invalid = [
+            {"point": number, "overrides": self.points[number], "violations": [each.to_dict() for each in violations]}
+            for number, violations in sorted(self.invalid.items())
+        ]
+        return {"points": len(self.points), "valid": sorted(self.valid), "invalid": invalid, **ConfigError(self.own).to_dict()}
+
+    def told(self) -> str:
+        """The invalid points: number, overrides, what is wrong and what to type instead."""
+        lines = []
+        for number, violations in sorted(self.invalid.items()):
+            lines.append(f"  #{number}  {' '.join(self.points[number])}")
+            lines += [line for each in violations for line in wrapped(summary(each), indent="      ")]
+        return "\n".join(lines)
+
+
+def summary(violation: Violation) -> str:
+    """A violation on one line; who set it is said unless the overrides, which stand beside it, tell."""
+    sources = (violation.source, *violation.others.values())
+    typed = any(source is not None and source.kind == "command line" for source in sources)
+    origin = f" ({violation.origin})" if violation.origin and not typed else ""
+    remedy = f"; try: {violation.suggestion}" if violation.remedy else ""
+    return f"{violation.head} {violation.rule}{origin}{remedy}"
+
+
+def _with_origins(composer: Composer, point: Point, violations: Sequence[Violation]) -> tuple[Violation, ...]:
+    return tuple(map(composer.trace(point).blame, violations))
+
+
+# ------------------------------------------------------------------------------------------------------- what is said
+
+
+def report(found: Preflight) -> None:
+    """Print what was found; exit with 1 where something is invalid, unless that is to be skipped.
+
+    ``GPT2HYDRA_ERRORS=json`` makes it lines of JSON: the notes, then :meth:`Preflight.to_dict`.
+    """
+    for note in found.notes:
+        tell(f"preflight: {note}\n", {"note": note})
+    if not found.invalid:
+        if found.own:
+            raise ConfigError(found.own)
+        return
+    total, bad = len(found.points), len(found.invalid)
+    skip = found.skip and bool(found.valid) and not found.own
+    outcome = f"the other {len(found.valid)} run" if skip else "nothing was started"
+    words = f"{ConfigError(found.own).told(outcome)}\n\n" if found.own else ""
+    words += f"{bad} of {total} points {'is' if bad == 1 else 'are'} invalid; {outcome}.\n\n{found.told()}\n\n"
+    if not skip and found.valid and found.can_skip:
+        words += f"Correct them, or run the other {len(found.valid)} with preflight=skip_invalid.\n"
+    tell(words, {**found.to_dict(), "skipped": skip})
+    if not skip:
+        sys.exit(1)
+    found.invalid.clear()
+
+
+def warn_of_memory(found: Preflight) -> None:
+    """Say on standard error which points are not expected to fit on this machine."""
+    from gpt2hydra.config.run import TrainConfig
+
+    configs = {number: config for number, config in found.valid.items() if isinstance(config, TrainConfig)}
+    if not configs:
+        return
+    from gpt2hydra.sizing.fit import on_this_machine
+    from gpt2hydra.sizing.plan import Plan
+
+    large = [f"#{number}" for number, config in configs.items() if Plan(on_this_machine(config)).fits is False]
+    if large:
+        shown = ", ".join([*large[:10], "..."] if len(large) > 10 else large)
+        exceed = f"{len(large)} of {len(found.points)} points {'exceeds' if len(large) == 1 else 'exceed'} the memory"
+        sys.stderr.write(f"warning: by prediction {exceed}: {shown}; dry_run=true shows by how much.\n\n")
+
+
+def print_points(found: Preflight, numbers: Sequence[int]) -> None:
+    """The table of what would run."""
+    from gpt2hydra.config.run import TrainConfig
+
+    configs = {number: found.valid[number] for number in numbers}
+    of_training = {number: config for number, config in configs.items() if isinstance(config, TrainConfig)}
+    if of_training == configs:
+        from gpt2hydra.sizing.describe import compare
+        from gpt2hydra.sizing.plan import Plan
+
+        print(compare([(number, found.points[number], Plan(config)) for number, config in of_training.items()]))
+    else:
+        print("\n".join(table([(f"#{number}", " ".join(found.points[number])) for number in numbers])))

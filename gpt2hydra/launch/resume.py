@@ -1,0 +1,258 @@
+"""``resume=RUN_DIR`` and ``resume=auto``: the configuration with which a run goes on, and the directory that it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from gpt2hydra.checkpoint import run_checkpoints
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.gate import config_class_of, instantiate
+from gpt2hydra.composition.hydra_state import parse
+from gpt2hydra.composition.schema import schema_of
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.errors import ConfigError, Setting, Source, Violation, command_line
+from gpt2hydra.config.keys import keys_of
+from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.runs import record, resume_state
+from gpt2hydra.runs.directory import seen_from_here
+
+C = TypeVar("C", bound=TrainConfig)
+
+AUTO = "auto"
+
+# ------------------------------------------------------------------------------------------------------- resume=RUN_DIR
+
+
+def resumed_run(composed: DictConfig) -> str | None:
+    """The run directory that ``resume=`` names; None where it is absent, null, or ``auto``."""
+    path = composed.get("resume") if issubclass(config_class_of(composed), TrainConfig) else None
+    return path if isinstance(path, str) and path != AUTO else None
+
+
+def _class_of(composed: DictConfig) -> type[TrainConfig]:
+    config_class = config_class_of(composed)
+    assert issubclass(config_class, TrainConfig), config_class  # resumed_run() has asked
+    return config_class
+
+
+def configuration_of_the_run(composer: Composer, composed: DictConfig, overrides: Sequence[str]) -> TrainConfig:
+    """The configuration of the run that ``composed.resume`` names, and what the command line sets beside it.
+
+    Raises:
+        ConfigError: there is no such run, it cannot go on, or not with these overrides.
+    """
+    try:
+        run = resume_state.open_run(composed.resume)
+        own = run.config(_class_of(composed))
+        config = _with_overrides(composer, composed, overrides, own)
+        problems = [*resume_state.problems(run, config), *_another_directory(overrides, run.folder)]
+    except ConfigError as error:
+        problems = list(error.violations)
+    if problems:
+        raise ConfigError(map(composer.trace(overrides).blame, problems))
+    return replace(config, resume=str(run.folder))
+
+
+def changes(composer: Composer, overrides: Sequence[str], config: Checked) -> list[Setting]:
+    """Every value that differs from the schema's default, with who set it: the record, of a run that goes on."""
+    found = composer.trace(overrides).changes(config)
+    if not isinstance(config, TrainConfig) or config.resume in (None, AUTO):
+        return found
+    own = Source("file", seen_from_here(Path(config.resume) / record.FILE))
+    typed = set(_set_on_the_command_line(composer, overrides, type(config)))
+    return [each if each.key in typed else replace(each, source=own) for each in found]
+
+
+def run_meant(violation: Violation, config_class: type[Checked]) -> Violation:
+    """The violation of a word that is no override, with the key that is meant where it names a run's directory."""
+    if violation.action != "word" or not (Path(violation.key) / record.FILE).is_file():
+        return violation
+    trains = issubclass(config_class, TrainConfig)
+    rule = f"is a run's directory, which {'goes on' if trains else 'generates'} with a key before it"
+    return replace(violation, rule=rule, remedy={"resume" if trains else "checkpoint": violation.key})
+
+
+def _another_directory(overrides: Sequence[str], folder: Path) -> list[Violation]:
+    typed = next((text for text in overrides if text.startswith("hydra.run.dir=")), None)
+    if typed is None:
+        return []
+    rule = f"cannot be chosen: the run goes on in its own directory, {seen_from_here(folder)}"
+    return [Violation("hydra.run.dir", typed.partition("=")[2], rule, command_line(typed))]
+
+
+def _with_overrides(composer: Composer, composed: DictConfig, overrides: Sequence[str], own: C) -> C:
+    """``own``, with the values of ``composed`` that the command line set."""
+    merged = OmegaConf.merge(OmegaConf.structured(schema_of(type(own))), _settable(own))
+    written: Any = OmegaConf.to_container(composed, resolve=False)
+    for key in _set_on_the_command_line(composer, overrides, type(own)):
+        OmegaConf.update(merged, key, _at(written, key))
+    assert isinstance(merged, DictConfig)
+    return instantiate(merged, type(own))
+
+
+def _set_on_the_command_line(composer: Composer, overrides: Sequence[str], config_class: type[TrainConfig]) -> Iterator[str]:
+    """The keys that an override sets, or an option that was chosen there."""
+    typed, usual = composer.trace(overrides).settings, composer.trace(()).settings
+    chosen = tuple(f"{each.key_or_group}." for each in map(parse, overrides) if composer.options.is_group(each.key_or_group))
+    for key in keys_of(config_class):
+        if typed.get(key) != usual.get(key) or key.startswith(chosen):
+            yield key
+
+
+def _settable(config: TrainConfig) -> dict[str, Any]:
+    """``config`` as nested values, without what is computed."""
+    nested: dict[str, Any] = {}
+    for key in keys_of(type(config)):
+        *above, name = key.split(".")
+        section: Any = config
+        place = nested
+        for part in above:
+            section, place = getattr(section, part), place.setdefault(part, {})
+        place[name] = getattr(section, name)
+    return nested
+
+
+def _at(nested: Any, key: str) -> Any:
+    for part in key.split("."):
+        nested = nested[part]
+    return nested
+
+
+# ------------------------------------------------------------------------------------------------------- the directory
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run writes, and what it does there. Plain values: processes tell each other."""
+
+    directory: str
+    step: int | None = None
+    """It goes on after this step; None where it begins."""
+    loss: float | None = None
+    """It has finished with this validation loss, and there is nothing left to do."""
+
+    def of(self, config: Checked) -> Checked:
+        """``config`` for a run in this place."""
+        if not isinstance(config, TrainConfig):
+            return config
+        return replace(config, resume=None if self.step is None else self.directory)
+
+    def redirect(self, composed: DictConfig, *, silent: bool) -> None:
+        """Let Hydra's job run in this place. What ``.hydra`` says of a run that goes on stays.
+
+        Args:
+            silent: make no ``.hydra`` and write no log, which another process does.
+        """
+        with read_write(composed.hydra), open_dict(composed.hydra):
+            if self.directory != composed.hydra.runtime.output_dir:
+                composed.hydra.run.dir = composed.hydra.runtime.output_dir = self.directory
+            if silent or self.step is not None:
+                composed.hydra.output_subdir = None
+            if silent:
+                composed.hydra.job_logging = {"version": 1, "root": None}  # as hydra/job_logging=none
+
+    def words(self, config: Checked) -> str:
+        """What is said of it before the run; nothing of a run that just begins."""
+        if not isinstance(config, TrainConfig) or config.resume is None:
+            return ""
+        here = seen_from_here(Path(self.directory))
+        if self.loss is not None:
+            return f"{here} has finished: validation loss {self.loss:.4f}"
+        if self.step is not None:
+            return f"{here} goes on after step {self.step:,} of {config.training.max_steps:,}"
+        if (Path(self.directory) / record.FILE).is_file():
+            return f"{here} was cut before its first checkpoint; it begins anew"
+        return f"resume=auto: no unfinished run has the fingerprint {config.fingerprint()}; a new one begins"
+
+
+def place_of(config: TrainConfig, directory: Path, pattern: str) -> Place:
+    """Where a run with this configuration writes.
+
+    Args:
+        directory: a new one, or that of an earlier run that is named.
+        pattern: how ``directory`` was written: ``outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}``.
+
+    Raises:
+        ConfigError: the run that would go on cannot.
+    """
+    if config.resume is None:
+        return Place(str(directory))
+    if config.resume != AUTO:
+        return _going_on(record.read(Path(config.resume)), config)
+    if "${" not in pattern:
+        return in_directory(config, directory)
+    run = resume_state.newest_unfinished(_alike(directory, pattern), config.fingerprint())
+    return Place(str(directory)) if run is None else _going_on(run, config)
+
+
+def in_directory(config: TrainConfig, directory: Path) -> Place:
+    """Where a run with ``resume=auto`` and this very directory writes: it goes on, or begins; or it is done.
+
+    Raises:
+        ConfigError: another process runs there, or a run with another configuration did.
+    """
+    if not (directory / record.FILE).is_file():
+        return Place(str(directory))
+    run = record.read(directory)
+    if run.state == record.FINISHED and run.fingerprint == config.fingerprint():
+        return Place(str(directory), loss=run.result["validation_loss"])
+    return _going_on(run, config)
+
+
+def _going_on(run: record.Run, config: TrainConfig) -> Place:
+    if run.process is None:
+        run_checkpoints.put_right(run.folder)
+    problems = resume_state.problems(run, config)
+    if problems:
+        raise ConfigError(problems)
+    newest = run_checkpoints.newest(run.folder)
+    return Place(str(run.folder), step=newest.step if newest else None)
+
+
+def _alike(directory: Path, pattern: str) -> Iterator[Path]:
+    """The directories of earlier runs that ``pattern`` gave, as it gives ``directory`` now."""
+    fixed = Path(pattern.partition("${")[0] + "x").parent.absolute()
+    depth = len(directory.absolute().relative_to(fixed).parts)
+    return (file.parent for file in fixed.glob("/".join(["*"] * depth + [record.FILE])))
+
+
+# ------------------------------------------------------------------------------------------------------------- sweeps
+
+
+def sweep_problems(config: Checked) -> list[Violation]:
+    """``resume=RUN_DIR`` of a point of a sweep, or nothing."""
+    if not isinstance(config, TrainConfig) or config.resume in (None, AUTO):
+        return []
+    rule = "would let every point go on in one directory; with -m, auto goes on with each in its own"
+    return [Violation("resume", config.resume, rule, remedy={"resume": AUTO})]
+
+
+def point(config: Checked, directory: Path) -> Place:
+    """Where a point of a sweep writes: in its own directory, where it goes on with ``resume=auto``.
+
+    Raises:
+        ConfigError: it cannot go on there.
+    """
+    problems = sweep_problems(config)
+    if problems:
+        raise ConfigError(problems)
+    if isinstance(config, TrainConfig) and config.resume == AUTO:
+        return in_directory(config, directory)
+    return Place(str(directory))
+
+
+def summary_of(places: Mapping[int, Place]) -> str:
+    """Which points of a sweep have finished, which go on, and which begin."""
+    kinds: dict[str, list[int]] = {"finished": [], "going on": [], "beginning": []}
+    for number, place in places.items():
+        kinds["finished" if place.loss is not None else "beginning" if place.step is None else "going on"].append(number)
+    return "resume=auto: " + "; ".join(f"{kind}: {_listed(numbers)}" for kind, numbers in kinds.items() if numbers)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(f"#{number}" for number in numbers[:10]) + ", ..." * (len(numbers) > 10)

@@ -1,0 +1,203 @@
+"""One run, from what Hydra composed to the function's end; :mod:`gpt2hydra.launch.sweep` has many.
+
+Its order: pass the gate, look at the files and the device that the config names, and only then make a directory and start.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import run_job
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from gpt2hydra.composition.compose import refused_whole
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.hydra_compat import failure_of, make_callbacks, report_as_hydra
+from gpt2hydra.composition.hydra_errors import making, resolving
+from gpt2hydra.composition.hydra_state import parse
+from gpt2hydra.composition.job import job
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.errors import ConfigError, Violation, collected
+from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.launch.application import Application
+from gpt2hydra.launch.checks import device_problems, is_dry, machine_problems, note_fine_tuning, note_overruled, warn_of_memory
+from gpt2hydra.launch.extras import absent_modules, require
+from gpt2hydra.launch.hydra_components import hydras_part, log_rule, problems_of_job
+from gpt2hydra.launch.resume import Place, changes, configuration_of_the_run, place_of, resumed_run
+from gpt2hydra.runs import record
+from gpt2hydra.runs.directory import check_directory, check_space, nearest_existing, remove_new, unwritable
+from gpt2hydra.runs.resume_state import alike
+from gpt2hydra.training.processes import Process, agree, together
+from gpt2hydra.utils.formatting import reason_of
+
+
+@dataclass(frozen=True)
+class Start:
+    """The start of a run with these overrides, in this process of perhaps several."""
+
+    composer: Composer
+    overrides: Sequence[str]
+    application: Application
+    process: Process
+
+    def compose(self) -> DictConfig:
+        """Hydra's one composition for this run. Sweeps are left out of it, for it may say ``hydra.mode: MULTIRUN``."""
+        with refused_whole(self.composer, self.overrides, self._later):
+            return self.composer.full(self.overrides, leave_sweeps_out=True)
+
+    def run(self, composed: DictConfig) -> None:
+        """The gate, the files and the device that the config names, a directory, and then the function."""
+        config = self._pass_gate(composed)
+        problems, place = [*machine_problems(config), *together(self.process, config)], None
+        if not is_dry(config):
+            with collected(problems):
+                place = Place(**agree(self.process, lambda: asdict(self._place(composed, config))))
+            problems += [*self._device_problems(config), *problems_of_job(composed)]
+        self._refuse(problems)
+        note_overruled(self.composer, self.overrides)
+        note_fine_tuning(config)
+        if place is None:  # a plan needs none
+            if isinstance(config, TrainConfig) and config.resume is not None:
+                sys.stderr.write(f"{self._place(composed, config).words(config)}.\n\n")
+            print_plan(self.composer, self.overrides, config)
+            return
+        require(self.application.extra, [config])
+        words = place.words(config)
+        if place.loss is not None:
+            print(words)
+            return
+        if words and place.step is None:  # where it goes on, the run itself says so
+            sys.stderr.write(f"{words}.\n")
+        self._begin(composed, place.of(config), place)
+
+    def _begin(self, composed: DictConfig, config: Checked, place: Place) -> None:
+        """Hydra's job, which makes the directory, and in it the function."""
+        place.redirect(composed, silent=not self.process.first)
+        warn_of_memory(config)
+        directory = Path(place.directory)
+        with making("hydra.callbacks", "names a callback that cannot be made"):
+            callbacks = make_callbacks(composed)
+        existing = nearest_existing(directory)
+        callbacks.on_run_start(config=composed, config_name=self.composer.config_name)
+        try:
+            result = run_job(
+                hydra_context=HydraContext(config_loader=self.composer.loader, callbacks=callbacks),
+                task_function=lambda _: self._run(config),
+                config=composed,
+                job_dir_key="hydra.run.dir",
+                job_subdir_key=None,
+            )
+        except OSError as error:
+            raise ConfigError([unwritable(directory, reason_of(error), "hydra.run.dir")]) from error
+        except Exception as error:  # not the function's: those are in the result
+            remove_new(directory, existing)
+            raise ConfigError([Violation("hydra.job_logging", rule=log_rule(error))]) from error
+        callbacks.on_run_end(config=composed, config_name=self.composer.config_name, job_return=result)
+        failure = failure_of(result)
+        if isinstance(failure, (ConfigError, BrokenPipeError)) or (
+            isinstance(failure, BaseException) and not self.process.first
+        ):
+            raise failure
+        report_as_hydra(lambda: result.return_value)
+
+    def _place(self, composed: DictConfig, config: Checked) -> Place:
+        """Where this run writes, seen to be free for it."""
+        directory = Path(composed.hydra.runtime.output_dir)
+        if not isinstance(config, TrainConfig):
+            place = Place(str(directory))
+        else:
+            written: Any = OmegaConf.to_container(composed.hydra, resolve=False)
+            place = place_of(config, directory, written["run"]["dir"])
+        if place.step is None and place.loss is None:
+            check_directory(Path(place.directory), "hydra.run.dir")
+        if place.loss is None and isinstance(config, TrainConfig):
+            check_space(config, Path(place.directory), "hydra.run.dir")
+        return place
+
+    def _device_problems(self, config: Checked) -> Sequence[Violation]:
+        """Nothing where the function needs no device, or what would look for one is not installed."""
+        return device_problems(config) if self.application.extra and not absent_modules(self.application.extra) else ()
+
+    def _later(self, rest: Sequence[str], config: Checked | None, composed: DictConfig | None = None) -> Sequence[Violation]:
+        """What would stop the run once the gate is passed, beside what is wrong in front of it."""
+        if config is not None and is_dry(config):
+            return ()
+        problems: list[Violation] = []
+        if config is not None:
+            problems += [*together(self.process, config), *self._device_problems(config)]
+        composed = composed or hydras_part(self.composer, rest, RunMode.RUN)
+        if composed is not None:
+            problems += problems_of_job(composed)
+            with suppress(Exception), collected(problems):  # what cannot be resolved is told already
+                directory = Path(composed.hydra.run.dir)
+                check_directory(directory, "hydra.run.dir")
+                if isinstance(config, TrainConfig):
+                    check_space(config, directory, "hydra.run.dir")
+        return self._blaming(problems, rest).violations if problems else ()
+
+    def _run(self, config: Checked) -> Any:
+        with job(config):
+            return self.application.function(config)
+
+    def _pass_gate(self, composed: DictConfig) -> Checked:
+        """The valid config, or a ConfigError. ``${hydra:...}`` resolves, the output directory included."""
+        written: Any = OmegaConf.to_container(composed.hydra, resolve=False)
+        if composed.hydra.mode is None:
+            composed.hydra.mode = RunMode.RUN
+        with refused_whole(self.composer, self.overrides, partial(self._later, composed=composed)):
+            if any(parse(text).is_sweep_override() for text in self.overrides):
+                raise ValueError("a sweep without -m")
+            with resolving("hydra.run.dir", written["run"]["dir"]):
+                directory = os.path.abspath(composed.hydra.run.dir)
+            with read_write(composed.hydra.runtime), open_dict(composed.hydra.runtime):
+                composed.hydra.runtime.output_dir = directory
+            HydraConfig.instance().set_config(composed)
+            if resumed_run(composed) is None:
+                return self.composer.gate(composed, self.overrides)
+        problems: list[Violation] = []
+        with collected(problems):
+            return configuration_of_the_run(self.composer, composed, self.overrides)
+        raise ConfigError([*problems, *problems_of_job(composed)])
+
+    def _refuse(self, problems: Sequence[Violation]) -> None:
+        if problems:
+            raise self._blaming(problems, self.overrides)
+
+    def _blaming(self, problems: Sequence[Violation], words: Sequence[str]) -> ConfigError:
+        """``problems`` of these overrides, with who set each."""
+        return ConfigError(map(self.composer.trace(words).blame, problems))
+
+
+def print_plan(composer: Composer, overrides: Sequence[str], config: Checked) -> None:
+    """What would run, on standard output: ``dry_run=true``."""
+    changed = changes(composer, overrides, config)
+    if isinstance(config, TrainConfig):
+        from gpt2hydra.data.corpus import training_tokens
+        from gpt2hydra.sizing.describe import describe
+        from gpt2hydra.sizing.plan import Plan
+
+        print(describe(Plan(config, training_tokens(config), changed)))
+        print("".join(f"\n{each}\n" for each in done_before(config)), end="")
+    else:
+        print("\n".join(f"{each}   ({each.source.set_it()})" for each in changed))
+
+
+def done_before(config: TrainConfig) -> list[str]:
+    """What finished runs with this fingerprint there are below ``outputs/`` and ``multirun/``: the latest one."""
+    folders = (each for name in ("outputs", "multirun") for each in record.below(Path(name)))
+    finished = [run for run in alike(folders, config.fingerprint()) if run.state == record.FINISHED]
+    return [
+        f"Finished already: {run.folder}, validation loss {run.result.get('validation_loss', math.nan):.4f}; "
+        f"all that decides the result is the same ({run.fingerprint})."
+        for run in finished[:1]
+    ]

@@ -1,0 +1,1 @@
+"""What was run? The run directory: its record, lock, metrics and plots, and runs compared."""

@@ -1,0 +1,111 @@
+"""loss.csv: one row a measurement, each on the disk at once, each step once. Standard library only."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from gpt2hydra.utils.formatting import reason_of
+
+FILE = "loss.csv"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of loss.csv. Losses are means, in nats per token; None where nothing was measured."""
+
+    step: int
+    tokens: int
+    """Seen in training so far."""
+    training_loss: float | None
+    """Over the steps since the row before."""
+    validation_loss: float | None
+    learning_rate: float | None
+    """Of the step just done."""
+    gradient_norm: float | None
+    """Of the step just done, before it was clipped."""
+    tokens_per_second: float | None
+    """Over the steps since the row before, evaluations and checkpoints not counted."""
+
+
+COLUMNS = tuple(field.name for field in fields(Row))
+
+
+class LossTable:
+    """The rows of a run, and the file that they are in."""
+
+    def __init__(self, folder: Path, rows: Iterable[Row] = ()) -> None:
+        """Begin the file with ``rows``, in place of what may lie there.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self.file, self.rows = folder / FILE, list(rows)
+        self._complete = False
+        """Whether the file has every row."""
+        self._write_all()
+
+    def add(self, row: Row) -> str | None:
+        """Take a row. What cannot be written now is written with the next one; returns why, the first time."""
+        self.rows.append(row)
+        was_complete = self._complete
+        try:
+            if was_complete:
+                with self.file.open("a", newline="", encoding="utf-8") as file:
+                    csv.writer(file).writerow(_cells(row))
+            else:
+                self._write_all()
+        except OSError as error:
+            self._complete = False
+            return reason_of(error) if was_complete else None
+        return None
+
+    def _write_all(self) -> None:
+        beside = self.file.with_name(f".{FILE}-unfinished")
+        try:
+            with beside.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file)
+                writer.writerow(COLUMNS)
+                writer.writerows(_cells(row) for row in self.rows)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self.file)
+        finally:
+            beside.unlink(missing_ok=True)
+        self._complete = True
+
+    def validation(self) -> list[tuple[int, float]]:
+        """``(step, loss)`` of every evaluation."""
+        return [(row.step, row.validation_loss) for row in self.rows if row.validation_loss is not None]
+
+
+def _cells(row: Row) -> Iterable[object]:
+    return ("" if value is None else value for value in astuple(row))
+
+
+def rows_until(folder: Path, step: int) -> list[Row]:
+    """The rows of a run directory up to a step, each step once, the last of two alike; what cannot be read is left out."""
+    found: dict[int, Row] = {}
+    try:
+        with (folder / FILE).open(newline="", encoding="utf-8") as file:
+            for cells in csv.DictReader(file):
+                row = _read(cells)
+                if row is not None and row.step <= step:
+                    found[row.step] = row
+    except (OSError, UnicodeDecodeError, csv.Error):
+        pass
+    return [found[each] for each in sorted(found)]
+
+
+def _read(cells: dict[str, str]) -> Row | None:
+    """The row that a line tells; None for one that a killed process left half written."""
+    if None in cells.values():
+        return None
+    try:
+        numbers = {name: float(cells[name]) if cells[name] else None for name in COLUMNS[2:]}
+        return Row(int(cells["step"]), int(cells["tokens"]), **numbers)
+    except (KeyError, TypeError, ValueError):
+        return None

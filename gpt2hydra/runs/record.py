@@ -1,0 +1,272 @@
+"""The record of a run, ``run.json``: what ran, with which configuration, who set it, and how far it came. Plain JSON to read.
+
+It is whole before the first step, and at any later moment: a new one takes the old one's place. What it says of a run that was
+killed is 'running'; :func:`read` tells the two apart by the lock, which died with the process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.fingerprint import fingerprints
+from gpt2hydra.config.keys import leaves
+from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.config.strict_json import read_json
+from gpt2hydra.data.file_digest import marks
+from gpt2hydra.runs.directory import seen_from_here
+from gpt2hydra.runs.lock import Locked, holder, locked
+from gpt2hydra.version import __version__
+
+T = TypeVar("T", bound=TrainConfig)
+
+FILE = "run.json"
+LARGEST = 8 * 2**20
+"""Bytes of a run.json; a larger one is not read."""
+
+RUNNING, FINISHED, CUT, FAILED = "running", "finished", "cut", "failed"
+STATES = (RUNNING, FINISHED, CUT, FAILED)
+"""``cut``: interrupted or killed, and can go on. ``failed``: an error ended it, which ``reason`` tells."""
+
+PACKAGES = ("torch", "transformers", "lightning-fabric", "tokenizers", "safetensors", "numpy", "hydra-core", "omegaconf")
+
+# -------------------------------------------------------------------------------------------------------------- writing
+
+
+class Recorder:
+    """The record of the run that goes on here. ``step`` is the last one done, to be kept up to date by the run."""
+
+    def __init__(self, folder: Path, content: dict[str, Any], step: int = 0) -> None:
+        self.folder, self.content, self.step = folder, content, step
+
+    def add(self, **facts: Any) -> None:
+        """Take more facts of the run, its device for one, and write them."""
+        self.content |= facts
+        write(self.content, self.folder)
+
+    def finish(self, validation_loss: float, seconds: float, **more: Any) -> None:
+        """The run has come to its end, with this result."""
+        self.add(state=FINISHED, step=self.step, result={"validation_loss": validation_loss, "seconds": seconds, **more})
+
+
+@contextmanager
+def recording(
+    config: TrainConfig, folder: Path, set_by: Mapping[str, Any] | None, *, resumed_from: int | None = None, **facts: Any
+) -> Iterator[Recorder]:
+    """Keep the record of a run, and its directory's lock, while it goes on; of several processes, only the first does.
+
+    An interruption (``KeyboardInterrupt``, ``SystemExit``) leaves the state ``cut``, any other error ``failed``.
+
+    Args:
+        set_by: each key with its settings, the one in force first; None outside of Hydra.
+        resumed_from: the step of the checkpoint that the run in ``folder`` goes on from; None for a new run.
+        facts: more to record: ``processes``, ``device``.
+
+    Raises:
+        ConfigError: another process runs in ``folder``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(folder):
+            content = (
+                _new(config, set_by, facts) if resumed_from is None else _resumed(config, folder, set_by, resumed_from, facts)
+            )
+            recorder = Recorder(folder, content, resumed_from or 0)
+            write(content, folder)
+            with _state_at_the_end(recorder):
+                yield recorder
+    except Locked as other:
+        raise ConfigError([running(folder, str(other))]) from None
+
+
+@contextmanager
+def _state_at_the_end(recorder: Recorder) -> Iterator[None]:
+    state, why = FAILED, {}
+    try:
+        yield
+        state = CUT
+    except (KeyboardInterrupt, SystemExit):
+        state = CUT
+        raise
+    except BaseException as error:
+        why = {"reason": _reason(error)}
+        raise
+    finally:
+        if recorder.content["state"] == RUNNING:
+            with suppress(OSError):  # a full disk: the lock, which is gone, tells that it does not run
+                recorder.add(state=state, step=recorder.step, **why)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, ConfigError):
+        return "; ".join(f"{each.key}: {each.rule}" for each in error.violations)
+    return f"{type(error).__name__}: {error}"
+
+
+def _new(config: TrainConfig, set_by: Mapping[str, Any] | None, facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "state": RUNNING,
+        **_start(facts),
+        "config": _own(config),
+        "set_by": set_by,
+        "fingerprints": fingerprints(config),
+        "data": [dataclasses.asdict(each) for each in marks(config)],
+        "resumed": [],
+    }
+
+
+def _own(config: TrainConfig) -> dict[str, Any]:
+    """The configuration as plain values; that the run goes on is no part of it."""
+    return config.to_dict() | {"resume": None}
+
+
+def _resumed(
+    config: TrainConfig, folder: Path, set_by: Mapping[str, Any] | None, step: int, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The record of before, with another entry in ``resumed``: what began then, and what was set otherwise."""
+    before = read(folder).content
+    was, now = dict(leaves(before["config"])), dict(leaves(_own(config)))
+    changed = {
+        key: {"was": was.get(key), "now": value, "set_by": (set_by or {}).get(key)}
+        for key, value in now.items()
+        if was.get(key) != value
+    }
+    entry = {"step": step, **_start(facts), "changed": changed}
+    kept = {key: value for key, value in before.items() if key not in ("result", "reason", "step")}
+    now_set = {"state": RUNNING, "config": _own(config), "fingerprints": fingerprints(config)}
+    return kept | now_set | {"resumed": [*before.get("resumed", []), entry]}
+
+
+def _start(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """When, where and how a process began."""
+    return {
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "gpt2hydra": __version__,
+        "python": platform.python_version(),
+        "packages": dict(_versions()),
+        "git_commit": _git_commit(),
+        "command": sys.argv,
+        **facts,
+    }
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    from importlib import metadata  # a tenth of the time of every other start
+
+    for package in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            yield package, metadata.version(package)
+
+
+def _git_commit() -> str | None:
+    """The commit of the program that runs, or of the current directory, with ``-dirty`` where files differ from it."""
+    for folder in dict.fromkeys((Path(sys.argv[0]).absolute().parent, Path.cwd())):
+        command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+        with suppress(OSError, subprocess.SubprocessError):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603  # nothing of it is input
+            return done.stdout.strip()
+    return None
+
+
+def write(content: Mapping[str, Any], folder: Path) -> None:
+    """Write ``run.json``, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    unfinished = folder / f".{FILE}-unfinished"
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(content, indent=2, default=str) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(folder / FILE)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+# -------------------------------------------------------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory as its record tells it, and as it is now."""
+
+    folder: Path
+    content: Mapping[str, Any]
+    state: str
+    process: str | None = None
+    """Which one runs there, in words."""
+
+    @property
+    def step(self) -> int | None:
+        """The last step that the record knows of; None while it runs and where it was killed."""
+        step = self.content.get("step")
+        return step if isinstance(step, int) else None
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """``validation_loss``, ``seconds`` and more of a finished run; else nothing."""
+        result = self.content.get("result")
+        return result if isinstance(result, Mapping) else {}
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Of all that decides its result, as the version that wrote the record saw it."""
+        told = self.content.get("fingerprints")
+        return told.get("run") if isinstance(told, Mapping) else None
+
+    def config(self, config_class: type[T]) -> T:
+        """The run's configuration, through the strict constructor of its class.
+
+        Raises:
+            ConfigError: it is none of this version.
+        """
+        try:
+            return config_class.from_dict({**self.content["config"], "resume": None})
+        except ConfigError as error:
+            written = self.content.get("gpt2hydra", "unknown")
+            problems = "; ".join(f"{each.key}: {each.rule}" for each in error.violations)
+            rule = f"was written by gpt2hydra {written}, this is {__version__}, and holds what this version refuses: {problems}"
+            raise ConfigError([Violation(seen_from_here(self.folder / FILE), rule=rule)]) from None
+
+
+def read(folder: Path) -> Run:
+    """What the record in a run directory says.
+
+    Raises:
+        ConfigError: there is none, or it is no record.
+    """
+    content = read_json(folder / FILE, LARGEST)
+    process = holder(folder)
+    state = RUNNING if process else content.get("state")
+    if state == RUNNING and not process:
+        state = CUT  # it was killed before it could say so
+    if state not in STATES or not isinstance(content.get("config"), Mapping):
+        raise ConfigError([Violation(seen_from_here(folder / FILE), rule="is no record of a training run of this version")])
+    return Run(folder, content, state, process)
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """Every run directory below ``folder``, itself included, in the order of their names."""
+    for parent, folders, files in os.walk(folder):
+        folders.sort()
+        if FILE in files:
+            folders.clear()  # a run holds no other
+            yield Path(parent)
+
+
+def running(folder: Path, process: str) -> Violation:
+    """The violation of a directory in which another process runs."""
+    return Violation("resume", seen_from_here(folder), f"is still running ({process}); wait for its end, or stop it first")

@@ -1,0 +1,168 @@
+"""The words of a plan, and the table of several: what ``dry_run=true`` and ``gpt2hydra size`` print. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from gpt2hydra.config.errors import Setting
+from gpt2hydra.sizing.counts import parameters
+from gpt2hydra.sizing.fit import gigabytes, peak_of_batch, warnings
+from gpt2hydra.sizing.memory import PARTS
+from gpt2hydra.sizing.plan import Plan
+from gpt2hydra.utils.table import headings, table, wrapped
+
+LEGEND = (
+    "≈ is predicted, all else is exact. GB are 10^9 bytes. Not counted, because it cannot be known beforehand: workspaces of "
+    "kernels, and fragmentation that the reserve does not cover."
+)
+
+
+class Row(NamedTuple):
+    """A line of the plan."""
+
+    label: str
+    value: str
+    note: str = ""
+    exact: bool = True
+
+    @property
+    def cells(self) -> tuple[str, str, str]:
+        """As printed."""
+        return self.label, self.value if self.exact else f"≈ {self.value}", self.note
+
+
+def describe(plan: Plan) -> str:
+    """All of a plan, in lines of a terminal's width where values allow it."""
+    model = plan.config.model
+    title = (
+        f"GPT-2 of {model.n_layer} layers, {model.n_embd} wide, {model.n_head} heads of {model.head_dim}; "
+        f"{model.vocab_size:,} tokens, sequences of {plan.config.training.seq_len:,}"
+    )
+    parts = (_parameters(plan), _memory(plan), _device(plan), _work(plan), _files(plan))
+    rows = [cells for part in parts for cells in ((), *(row.cells for row in part))]
+    lines = [*wrapped(title), *table(rows, right=(1,)), "", *wrapped(LEGEND)]
+    for warning in warnings(plan.config):
+        lines += ["", warning]
+    told = [each for each in plan.changed if not each.key.startswith(("hardware.", "dry_run"))]  # they stand above
+    if told:
+        lines += ["", "Not the default:", *table([(str(each), _set_by(each)) for each in told], indent="  ")]
+    return "\n".join(lines)
+
+
+def _set_by(setting: Setting) -> str:
+    """The file and its line; of an override not its text, which stands beside it."""
+    return "the command line" if setting.source.kind == "command line" else str(setting.source)
+
+
+def _parameters(plan: Plan) -> Iterator[Row]:
+    counts = parameters(plan.config.model)
+    yield Row("parameters", f"{counts.total:,}")
+    for part, count in vars(counts).items():
+        yield Row(f"  {part.replace('_', ' ')}", f"{count:,}", f"{count / counts.total:.1%}")
+
+
+def _memory(plan: Plan) -> Iterator[Row]:
+    peak, step, training = plan.memory.peak, plan.memory.step, plan.config.training
+    each = "on each device; " if plan.device.count > 1 else ""
+    yield Row("memory of a step", gigabytes(peak.total), f"{each}most at the {peak.name}", exact=False)
+    shard = f"1/{step.shards} of them" if step.shards > 1 else ""
+    notes = {
+        "weights": shard,
+        "gradients": "" if step.accumulation else shard,
+        "optimizer": "AdamW's two means" + f", {shard}" * bool(shard),
+        "activations": f"{step.batch_size:,} x {training.seq_len:,} tokens, {training.precision}, "
+        f"{step.attention} attention" + ", checkpointing" * training.gradient_checkpointing,
+        "copies": "bf16 copies of weights",
+        "gathered": "blocks at work, whole",
+    }
+    for part in PARTS:
+        if getattr(peak, part):
+            yield Row(f"  {part}", gigabytes(getattr(peak, part)), notes.get(part, ""), exact=False)
+
+
+def _device(plan: Plan) -> Iterator[Row]:
+    device, share = plan.device, plan.share
+    if device.count > 1:
+        passes = f" in {share.passes} passes" if share.passes > 1 else ""
+        note = f"{plan.memory.step.strategy}; {share.sequences:,} sequences of a step each{passes}"
+        yield Row("devices", f"{device.count:,}", note)
+    if device.memory is None or device.usable is None:
+        yield Row("memory of the device", "unknown", device.name)
+        return
+    less = ", less other programs" if device.is_here and device.kind == "cpu" else ""
+    yield Row("memory of the device", gigabytes(device.memory), f"{device.name}{less}")
+    for reason, count in device.reserve.items():
+        yield Row(f"  {reason}", gigabytes(count), exact=False)
+    yield Row("  left for a step", gigabytes(device.usable), "fits" if plan.fits else "does not fit", exact=False)
+    largest = plan.largest_batch
+    note = f"training.batch_size={largest}: {gigabytes(peak_of_batch(plan.config, device, largest))}" if largest else "none"
+    yield Row("  largest batch", f"{largest:,}", note, exact=False)
+
+
+def _work(plan: Plan) -> Iterator[Row]:
+    training, text = plan.config.training, plan.text
+    passes = f" x {training.gradient_accumulation_steps} passes" if training.gradient_accumulation_steps > 1 else ""
+    yield Row("steps", f"{training.max_steps:,}")
+    factors = f"{training.batch_size:,} sequences{passes} x {training.seq_len:,}"
+    yield Row("tokens a step", f"{training.tokens_per_step:,}", factors)
+    yield Row("tokens in all", f"{plan.tokens:,}")
+    if text:
+        count, exact = text
+        yield Row("  times the text", f"{plan.tokens / count:,.2f}", f"which has {count:,} tokens", exact)
+    yield Row("training FLOPs", f"{plan.flops:.3e}", "multiply-add = 2, attention in full")
+    yield _time(plan)
+
+
+def _time(plan: Plan) -> Row:
+    device = plan.device
+    if plan.seconds is None or device.flops is None:
+        if device.is_measured:
+            return Row("time", "unknown", "numpy, to measure it, is not installed")
+        if device.kind == "cpu" and device.is_here:
+            return Row("time", "unknown", f"only fp32 is measured here, not {device.precision}")
+        key = "fp32_tflops" if device.precision == "fp32" else "bf16_tflops"
+        return Row("time", "unknown", f"{device.name} has no hardware.{key}; try a device, as hardware=a100_80gb")
+    several = f"{device.count:,} x " * (device.count > 1)
+    told = "measured now" if device.is_measured else "published"
+    return Row(
+        "time",
+        duration(plan.seconds),
+        f"{device.utilization:.0%} of {several}{device.flops / 1e12:.3g} TFLOP/s, {told}",
+        exact=False,
+    )
+
+
+def _files(plan: Plan) -> Iterator[Row]:
+    yield Row("checkpoint", gigabytes(plan.checkpoint), f"{plan.checkpoint_dtype} weights")
+    cached = f"generating {plan.config.training.seq_len:,} tokens in float32"
+    yield Row("KV cache", gigabytes(plan.kv_cache), cached)
+    yield Row("fingerprint", "", plan.config.fingerprint())
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the largest unit that people use."""
+    for unit, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+# ------------------------------------------------------------------------------------------------------ several points
+
+
+def compare(points: Sequence[tuple[int, Sequence[str], Plan]]) -> str:
+    """The table of a sweep: number, overrides and plan of each point. Columns are the keys in which they differ."""
+    settings = [dict(text.partition("=")[::2] for text in overrides) for _, overrides, _ in points]
+    keys = list(dict.fromkeys(key for each in settings for key in each))
+    swept = [key for key in keys if len({each.get(key) for each in settings}) > 1]
+    rows = [("", *headings(swept), "parameters", "memory", "fits", "FLOPs", "time")]
+    for (number, _, plan), each in zip(points, settings, strict=True):
+        fits = {True: "yes", False: "no", None: "unknown"}[plan.fits]
+        time = "unknown" if plan.seconds is None else duration(plan.seconds)
+        costs = f"{parameters(plan.config.model).total:,}", gigabytes(plan.memory.total), fits, f"{plan.flops:.2e}", time
+        rows.append((f"#{number}", *(each.get(key, "") for key in swept), *costs))
+    right = range(1 + len(swept), len(rows[0]))
+    same = [f"{key}={settings[0][key]}" for key in keys if key not in swept and key != "dry_run"]
+    told = [*wrapped(f"All with {' '.join(same)}."), ""] if same else []
+    return "\n".join([*told, *table(rows, right=right), "", "Memory and time are predicted; parameters and FLOPs are exact."])

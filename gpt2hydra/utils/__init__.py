@@ -1,0 +1,1 @@
+"""Nothing of ours: text, tables, shell quoting, YAML nodes. Standard library and PyYAML only."""

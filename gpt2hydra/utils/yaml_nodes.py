@@ -1,0 +1,217 @@
+"""How this package reads YAML: with what OmegaConf reads, and with the nodes, which know file, line and what was written.
+
+PyYAML alone is needed, and not before a file is read.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from gpt2hydra.utils.formatting import show
+
+OCTAL = r"[-+]?0[0-7_]+"
+SEXAGESIMAL = r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"
+"""What YAML 1.1 takes for numbers of base 8 and 60 (yaml.org/type/int.html, float.html)."""
+
+_MISREAD_NUMBER = re.compile(f"{OCTAL}|{SEXAGESIMAL}")
+
+_FLOAT = r"[-+]?\d+(?:_\d+)*(?:\.[\d_]*)?[eE][-+]?\d+"
+"""What OmegaConf takes for a number beside that: exponents without a point or a sign."""
+
+MOST_UNFOLDED, MOST_TIMES = 10_000, 100
+"""A file is refused whose aliases (``*name``) unfold it to more values than this, or, from 1,000 on, to so many times its own.
+OmegaConf 2.4 has the same limits; before, nine lines could keep it busy for minutes.
+"""
+
+MOST_DEEP = 100
+"""Levels of nesting. Deeper, Python's own stack would end Hydra."""
+
+
+@functools.cache
+def yaml_loader() -> Any:
+    """The PyYAML class that reads as both versions of OmegaConf do, with libyaml where that is there.
+
+    ``1e3`` is a number, a date is text, and a key that stands twice in a mapping, or is none, is an error.
+    """
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(base):  # type: ignore[misc]
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            _refuse_keys(node)
+            return super().construct_mapping(node, deep=deep)
+
+    loader: Any = Loader
+    loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(rf"(?:{_FLOAT})$"), list("-+0123456789"))
+    loader.yaml_implicit_resolvers = {
+        first: [each for each in resolvers if each[0] != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in loader.yaml_implicit_resolvers.items()
+    }
+    return loader
+
+
+def is_misread_number(written: str) -> bool:
+    """Whether YAML 1.1 takes the text for a number of base 8 or 60."""
+    return _MISREAD_NUMBER.fullmatch(written) is not None
+
+
+def decimal(written: str) -> str:
+    """``012`` → ``12``; nothing where no decimal number was meant."""
+    return "" if ":" in written else str(int(written.replace("_", "")))  # int('012') is 12
+
+
+def misread_rule(written: str, value: object) -> str:
+    """What is said of a number that YAML reads otherwise than it was meant."""
+    return f"YAML reads it as {show(value)}; in the file, write {decimal(written) or value}"
+
+
+def check_yaml(path: str) -> FileNodes:
+    """Look at a file's nodes before anybody makes values of them. A file that did not change is looked at once.
+
+    Raises:
+        yaml.MarkedYAMLError: it is no UTF-8, no YAML, has a key twice, contains itself, or unfolds without end; with the line.
+        OSError: it cannot be read.
+    """
+    status = os.stat(path)
+    return _check_yaml(path, status.st_mtime_ns, status.st_size)
+
+
+class FileNodes:
+    """What the nodes of a file tell, whatever will hold its values."""
+
+    def __init__(self, root: Any) -> None:
+        self.odd_number = False
+        """Whether a value is a number of base 8 or 60, or asks for a value with ``???``."""
+        self.no_text: set[str] = set()
+        """The keys, by their last part, whose values YAML reads as something else than text."""
+        odd = re.compile(rf"{OCTAL}|{SEXAGESIMAL}|\?\?\?")
+        for key, node in _scalars(root):
+            if node.style not in ("'", '"', "|", ">") or not node.tag.endswith(":str"):
+                self.odd_number = self.odd_number or odd.fullmatch(node.value) is not None
+                decimal = node.tag.endswith(":int") and re.fullmatch(r"-?(?:0|[1-9]\d*)", node.value)  # as text it is the same
+                if not decimal and not node.tag.endswith((":str", ":null")):
+                    self.no_text.add(key)
+
+
+@functools.lru_cache(maxsize=1024)
+def _check_yaml(path: str, modified: int, size: int) -> FileNodes:
+    from yaml.reader import ReaderError
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            loader = yaml_loader()(file)
+            root = loader.get_single_node()
+    except (UnicodeDecodeError, ReaderError) as error:
+        raise _no_text(path) from error
+    if root is not None:
+        _refuse_unfolding(root)
+    for node in _nodes(root):
+        _refuse_keys(node)
+        _refuse_no_value(loader, node)
+    return FileNodes(root)
+
+
+def _no_text(path: str) -> Exception:
+    """The error of a file with bytes or signs that YAML does not take. PyYAML and Python tell where, but not the line."""
+    from yaml import Mark
+    from yaml.constructor import ConstructorError
+    from yaml.reader import Reader, ReaderError
+
+    with open(path, "rb") as file:
+        for number, line in enumerate(file):
+            try:
+                Reader(line.decode("utf-8"))
+            except UnicodeDecodeError:
+                problem = "is not UTF-8"
+            except ReaderError as error:
+                problem = f"has the sign {chr(error.character)!a}, which YAML does not take"
+            else:
+                continue
+            return ConstructorError(None, None, problem, Mark(path, 0, number, 0, None, 0))
+    return OSError(f"{path} has changed")
+
+
+def _refuse(node: Any, problem: str) -> NoReturn:
+    from yaml.constructor import ConstructorError
+
+    raise ConstructorError(None, None, problem, node.start_mark)
+
+
+def _refuse_keys(node: Any) -> None:
+    """Keys that no config can hold."""
+    if node.id == "mapping":
+        seen = set()
+        for key, _ in node.value:
+            if key.id != "scalar":
+                _refuse(key, f"has a {key.id} in place of a key")
+            if key.tag.endswith(":null"):
+                _refuse(key, "has null in place of a key")
+            if (key.tag, key.value) in seen:
+                _refuse(key, f"has the key {key.value} twice")
+            if not key.tag.endswith(":merge"):
+                seen.add((key.tag, key.value))
+
+
+def _refuse_no_value(loader: Any, node: Any) -> None:
+    """``!!int abc``, of which Python would say something without a line, and tags that nobody knows."""
+    tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+    if tag in ("!!int", "!!float", "!!bool") and node.id == "scalar":
+        try:
+            loader.construct_object(node)
+        except Exception:  # PyYAML's constructors raise what they like
+            _refuse(node, f"has a value that is no {tag}: {show(node.value)}")
+    elif node.tag not in loader.yaml_constructors and tag not in ("!!merge", "!!value"):  # '<<' and '=', which are keys
+        _refuse(node, f"has the tag {tag}, which no config has")
+
+
+def _refuse_unfolding(root: Any) -> None:
+    sizes: dict[int, int] = {}
+    above: set[int] = set()
+
+    def size(node: Any) -> int:
+        if id(node) in above:
+            _refuse(node, "contains itself through the anchor (&name) at this line")
+        if len(above) > MOST_DEEP:
+            _refuse(node, f"is nested more than {MOST_DEEP} deep")
+        if id(node) not in sizes:
+            above.add(id(node))
+            sizes[id(node)] = 1 + sum(map(size, _children(node)))
+            above.discard(id(node))
+        return sizes[id(node)]
+
+    unfolded = size(root)
+    written = len(sizes)
+    if unfolded > written and (unfolded > MOST_UNFOLDED or unfolded > max(1000, MOST_TIMES * written)):
+        _refuse(root, f"its aliases (*name) unfold {written:,} values to {unfolded:,}; {MOST_UNFOLDED:,} are the most")
+
+
+def _children(node: Any) -> list[Any]:
+    if isinstance(node.value, str):
+        return []
+    return [each for pair in node.value for each in pair] if node.id == "mapping" else list(node.value)
+
+
+def _nodes(root: Any) -> Iterator[Any]:
+    """Each node once, however many aliases refer to it."""
+    seen: set[int] = set()
+    left = [root] if root is not None else []
+    while left:
+        node = left.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            left += _children(node)
+
+
+def _scalars(root: Any) -> Iterator[tuple[str, Any]]:
+    """``(last part of its key, node)`` of each scalar value."""
+    for node in _nodes(root):
+        if node.id == "mapping":
+            yield from ((str(key.value), value) for key, value in node.value if value.id == "scalar")
+        elif node.id == "sequence":
+            yield from (("", each) for each in node.value if each.id == "scalar")

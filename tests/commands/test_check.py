@@ -1,0 +1,73 @@
+"""``gpt2hydra check``: the report and its exit code."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gpt2hydra.config.gpt2 import CONF_DIR
+from tests.commands.test_main import said
+
+
+@pytest.fixture
+def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of our own tree with two mistakes, in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(CONF_DIR, "conf")
+    Path("conf/hardware/mine.yaml").write_text("memory_gb: 80\nname: no\n")
+    Path("conf/experiment/mine.yaml").write_text("# @package _global_\nmodel:\n  n_hed: 3\n  lr: 1\ntraining.seed: 3\n")
+    return Path("conf")
+
+
+def test_a_tree_without_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = said(capsys, "check")
+    assert (code, err) == (0, "") and out.endswith("conf, nothing is wrong\n")
+
+
+def test_every_mistake_with_its_line_and_what_to_write(conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "check", "conf") == (
+        1,
+        "",
+        """\
+4 problems in 2 of the 21 files in conf
+
+conf/experiment/mine.yaml:3
+  model.n_hed = 3
+    unknown key; did you mean model.n_head?
+
+conf/experiment/mine.yaml:4
+  model.lr = 1
+    unknown key; did you mean training.learning_rate?
+
+conf/experiment/mine.yaml:5
+  training.seed = 3
+    must be nested in YAML: training: {seed: 3}
+
+conf/hardware/mine.yaml:2
+  hardware.name = no
+    is text, but YAML reads it as false; in the file, put it in quotes: 'no'
+    write: name: 'no'
+""",
+    )
+
+
+def test_the_same_for_a_program(conf: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, err = said(capsys, "check", "conf", "--json")
+    told = json.loads(out)
+    assert (code, err, len(told["files"]), told["notes"]) == (1, "", 21, [])
+    assert [(each["file"], each["line"], each["key"]) for each in told["problems"]] == [
+        ("conf/experiment/mine.yaml", 3, "model.n_hed"),
+        ("conf/experiment/mine.yaml", 4, "model.lr"),
+        ("conf/experiment/mine.yaml", 5, "training.seed"),
+        ("conf/hardware/mine.yaml", 2, "hardware.name"),
+    ]
+    assert said(capsys, "check", "--json")[0] == 0
+    monkeypatch.setenv("GPT2HYDRA_ERRORS", "json")
+    assert json.loads(said(capsys, "check", "conf")[2]) == told
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "conf/model", "conf/train.yaml"])
+def test_what_is_no_tree_is_told(conf: Path, capsys: pytest.CaptureFixture[str], folder: str) -> None:
+    code, out, err = said(capsys, "check", folder)
+    assert (code, out) == (1, "") and folder in err and "Traceback" not in err

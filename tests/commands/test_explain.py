@@ -1,0 +1,62 @@
+"""``gpt2hydra explain``: for people and for programs."""
+
+import json
+
+import pytest
+
+from gpt2hydra.commands.explain import History
+from gpt2hydra.commands.main import main
+from gpt2hydra.config.errors import DEFAULT, DELETED, Setting, Source, command_line
+from gpt2hydra.config.gpt2 import CONF_DIR
+
+HISTORY = History(
+    "model.n_head",
+    [
+        Setting("model.n_head", 10, command_line("model.n_head=10")),
+        Setting("model.n_head", 20, Source("file", "conf/model/large.yaml", 3)),
+        Setting("model.n_head", 12, DEFAULT),
+    ],
+)
+
+
+def test_a_history_in_words() -> None:
+    assert str(HISTORY) == (
+        "model.n_head = 10   the command line: model.n_head=10\n    was 20   conf/model/large.yaml:3\n    was 12   the default"
+    )
+
+
+def test_a_history_that_could_not_be_traced_says_so() -> None:
+    settings = [Setting("a", DELETED, command_line("~a")), Setting("a", 1, DEFAULT)]
+    history = History("a", settings, exact=False)
+    assert str(history) == "a = (deleted)   the command line: ~a   (could not be traced exactly)\n    was 1   the default"
+    assert history.to_dict() == {
+        "deleted": True,
+        "set_by": [
+            {"deleted": True, "source": {"kind": "command line", "override": "~a"}},
+            {"value": 1, "source": {"kind": "default"}},
+        ],
+        "exact": False,
+    }
+
+
+def test_a_program_gets_the_same_facts(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CONF_DIR.parent)
+    main(["explain", "--json", "model=large", "model.n_head=10", "model.n_head", "model.n_inner"])
+    assert json.loads(capsys.readouterr().out) == {
+        "model.n_head": HISTORY.to_dict(),
+        "model.n_inner": {
+            "value": 5120,
+            "set_by": [{"value": "${gpt2.n_inner:${.n_embd}}", "source": {"kind": "default"}}],
+            "exact": True,
+        },
+    }
+
+
+def test_what_came_from_the_environment_is_shown_as_it_was_referred_to(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GPT2HYDRA_SECRET", "hunter2")
+    main(["explain", "--json", "hardware.name=${oc.env:GPT2HYDRA_SECRET}", "hardware.name"])
+    out = capsys.readouterr().out
+    assert json.loads(out)["hardware.name"]["value"] == "${oc.env:GPT2HYDRA_SECRET}"
+    assert "hunter2" not in out

@@ -1,0 +1,90 @@
+"""The ``gpt2hydra`` command: size and explain."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gpt2hydra.commands.main import main
+from gpt2hydra.config.gpt2 import CONF_DIR
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = 0
+    try:
+        main(arguments)
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_size_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = said(capsys, "size", "model=medium", "hardware=l4", "--json")
+    assert (code, json.loads(out)["parameters"]["total"]) == (0, 354_823_168)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        pytest.param(["size", "model=xll"], 1, "try: model=xl\n", id="unknown size"),
+        pytest.param(["size", "hardware=a100"], 1, "must be one of a100_40gb", id="unknown device"),
+        pytest.param(["size", "training.precision=fp8"], 1, "must be one of fp32, bf16, bf16_pure", id="unknown precision"),
+        pytest.param(["size", "training.batch_size=0"], 1, "training.batch_size = 0", id="no batch"),
+        pytest.param(["size", "training.seq_len=2048"], 1, "must be ≤ model.n_positions = 1024", id="long sequence"),
+        pytest.param(["size", "--plot", "sizes.jpeg"], 1, "must end in one of .png", id="picture format"),
+        pytest.param(["size", "--plot", "no/such/folder/x.png"], 1, "in a folder that exists", id="picture folder"),
+        pytest.param(["explain", "model.n_hed"], 1, "did you mean model.n_head?", id="unknown key"),
+        pytest.param(["explain", "model=xll"], 1, "try: model=xl\n", id="explain what is refused"),
+        pytest.param(["sise"], 2, "gpt2hydra: error: there is no command sise; did you mean size?\n", id="misspelt command"),
+        pytest.param(["plot"], 2, "there is no command plot; known: size, explain, check, ", id="unknown command"),
+        pytest.param(["train", "model=xl"], 2, "train is a program of its own\n  try: ", id="a program"),
+        pytest.param(["size", "--bogus", "model=xl"], 2, "gpt2hydra size: error: unrecognized", id="unknown option"),
+        pytest.param([], 2, "COMMAND", id="no command"),
+    ],
+)
+def test_a_wrong_command(capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, expected: str) -> None:
+    actual, out, err = said(capsys, *arguments)
+    assert (actual, out) == (code, "") and expected in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["size", "model=xl", "--json", "hardware=l4"], id="between overrides"),
+        pytest.param(["--json", "size", "model=xl", "hardware=l4"], id="before the command"),
+    ],
+)
+def test_an_option_may_stand_anywhere(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    code, out, err = said(capsys, *arguments)
+    assert (code, err) == (0, "")
+    assert out == said(capsys, "size", "--json", "model=xl", "hardware=l4")[1]
+
+
+def test_help_names_the_programs_that_are_no_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Programs of their own: python train.py and python generate.py.\n" in said(capsys, "--help")[1]
+
+
+def test_explain_tells_the_chain(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CONF_DIR.parent)
+    _, out, _ = said(capsys, "explain", "model=large", "model.n_head=10", "model.n_head", "model.n_inner")
+    assert (
+        out
+        == """\
+model.n_head = 10   the command line: model.n_head=10
+    was 20   conf/model/large.yaml:3
+    was 12   the default
+model.n_inner = ${gpt2.n_inner:${.n_embd}} = 5120   the default
+"""
+    )
+
+
+def test_explain_knows_the_other_program(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "temperature = 0.8   the default\n" in said(capsys, "explain", "generate")[1]
+
+
+def test_the_picture_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    file = tmp_path / "sizes.png"
+    assert said(capsys, "size", "--plot", str(file), "hardware=a100_40gb")[0] == 0
+    assert file.read_bytes().startswith(b"\x89PNG")

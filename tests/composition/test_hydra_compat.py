@@ -1,0 +1,121 @@
+"""The names that are private to Hydra and OmegaConf do what the rest of the package takes them to do, on each version."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytest
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig, OmegaConf
+
+from gpt2hydra.composition import hydra_compat as internals
+
+
+@dataclass
+class Size:
+    n_layer: int = 12
+
+
+@dataclass
+class Run:
+    model: Size = field(default_factory=Size)
+    others: dict[str, Size] = field(default_factory=dict)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_deprecated() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def test_the_version_is_the_one_that_runs() -> None:
+    assert hydra.__version__.startswith(".".join(map(str, internals.HYDRA)))
+    assert internals.HYDRA in ((1, 3), (1, 4))
+
+
+def test_what_is_registered_again_replaces_without_a_word() -> None:
+    for answer in (1, 2):
+        internals.register_resolver("gpt2test.answer", lambda answer=answer: answer)
+        internals.store_config("gpt2test", Size(answer))
+    assert OmegaConf.create({"a": "${gpt2test.answer:}"}).a == 2
+    assert ConfigStore.instance().load("gpt2test.yaml").node == {"n_layer": 2}
+
+
+def test_the_version_base_is_set_without_a_word() -> None:
+    internals.set_version_base()
+
+
+def test_one_config_after_the_other_is_what_hydra_composes(tmp_path: Path) -> None:
+    (tmp_path / "more/model").mkdir(parents=True)
+    (tmp_path / "more/model/tiny.yaml").write_text("n_layer: 2\n")
+    (tmp_path / "app.yaml").write_text(
+        f"defaults: [{{model: tiny}}, _self_]\nhydra: {{searchpath: [file://{tmp_path}/more]}}\n"
+    )
+    loader = internals.ConfigLoader(internals.search_path_of(str(tmp_path)))
+    repository = internals.open_repository(loader, "app")
+    found = internals.defaults_list(repository, "app", [], prepend_hydra=False).defaults
+    configs = {str(each.config_path): internals.load_default(loader, each, repository) for each in found}
+    assert configs["model/tiny"] == {"model": {"n_layer": 2}}
+
+
+def test_a_search_path_can_be_made_of_what_hydra_recorded(tmp_path: Path) -> None:
+    made = internals.search_path_of(str(tmp_path))
+    again = internals.search_path_from((each.provider, each.path) for each in made.get_path())
+    assert [(each.provider, each.path) for each in again.get_path()] == [(each.provider, each.path) for each in made.get_path()]
+
+
+def test_an_override_is_applied_as_hydra_does() -> None:
+    config = OmegaConf.create({"a": {"b": 1}})
+    internals.apply_override(OverridesParser.create().parse_override("a.b=2"), config)
+    assert config == {"a": {"b": 2}}
+
+
+@pytest.mark.parametrize(
+    ("text", "mapping", "raw"),
+    [
+        pytest.param("{b: 1}", True, {"b": 1}, id="mapping"),
+        pytest.param("'???'", False, "???", id="missing"),
+        pytest.param("null", False, None, id="null"),
+        pytest.param("${c}", False, "${c}", id="interpolation"),
+    ],
+)
+def test_a_section_is_told_from_what_stands_for_one(text: str, mapping: bool, raw: Any) -> None:
+    config = OmegaConf.create(f"a: {text}\nc: {{d: 1}}")
+    node = internals.node_at(config, "a") if mapping else internals.node_at(OmegaConf.create({"a": DictConfig(raw)}), "a")
+    assert (internals.is_mapping(node), internals.raw_value(node)) == (mapping, raw)
+
+
+def test_a_config_knows_its_classes_and_its_place() -> None:
+    config: Any = OmegaConf.structured(Run)
+    assert internals.declared_types(internals.node_at(config, "model"))[0] is Size  # type: ignore[arg-type]
+    assert internals.declared_types(config.others)[1] is Size
+    assert internals.full_key(config.model) == "model"
+
+
+@dataclass
+class Told:
+    """A callback that holds another."""
+
+    other: Any = None
+
+
+def test_callbacks_may_be_any_class_that_the_config_names() -> None:
+    name = f"{__name__}.Told"
+    config = OmegaConf.create(
+        {"hydra": {"callbacks": {"a": {"_target_": name, "other": {"_target_": name}}, "b": {"_target_": name}}}}
+    )
+    assert internals.make_callbacks(config).callbacks == [Told(Told()), Told()]
+    assert internals.make_callbacks(OmegaConf.create({"hydra": {"callbacks": {}}})).callbacks == []
+
+
+def test_what_a_job_raised_is_told_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    error = ValueError("no")
+    assert internals.failure_of(JobReturn(_return_value=error, status=JobStatus.FAILED)) is error
+    assert internals.failure_of(JobReturn(_return_value=3, status=JobStatus.COMPLETED)) is None
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,96 @@
+"""The files of a tokenizer, and what can be wrong with them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpt2hydra.config.errors import ConfigError
+from gpt2hydra.config.run import TokenizerConfig
+from gpt2hydra.data import tokenizer_files
+from gpt2hydra.data.tokenizer_files import END_OF_TEXT, WHOLE, byte_of, problems, read_whole, symbols
+from tests.checkpoints import write_bpe
+
+MERGES = ("t h", "th e")
+
+
+def said(folder: Path) -> list[str]:
+    return [violation.rule for violation in problems(TokenizerConfig("gpt2", str(folder)), 50257)]
+
+
+def write_whole(folder: Path, **changes: Any) -> Path:
+    """``tokenizer.json`` as the tokenizers library writes it, alone."""
+    vocab = dict(byte_of()) | {"th": 256}
+    content: dict[str, Any] = {
+        "added_tokens": [{"id": 257, "content": END_OF_TEXT}],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+        "decoder": {"type": "ByteLevel"},
+        "model": {"type": "BPE", "vocab": vocab, "merges": [["t", "h"]]},
+    }
+    (folder / WHOLE).write_text(json.dumps(content | changes))
+    return folder
+
+
+def test_every_byte_has_its_character() -> None:
+    assert sorted(byte_of().values()) == list(range(256))
+    assert (byte_of()["Ġ"], byte_of()["Ċ"], byte_of()["A"]) == (32, 10, 65)
+
+
+def test_a_vocabulary_says_how_much_it_holds(tmp_path: Path) -> None:
+    assert symbols(write_bpe(tmp_path, *MERGES)) == (259, len(END_OF_TEXT))
+
+
+def test_the_whole_tokenizer_may_be_in_one_file(tmp_path: Path) -> None:
+    assert symbols(write_whole(tmp_path)) == (258, len(END_OF_TEXT))
+    assert said(tmp_path) == []
+
+
+SPLIT = {"type": "Split", "pattern": {"Regex": "^(a|aa)+$"}, "behavior": "Isolated", "invert": False}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"pre_tokenizer": SPLIT}, id="pre-tokenizer"),
+        pytest.param(
+            {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [SPLIT, {"type": "ByteLevel"}]}}, id="in a sequence"
+        ),
+        pytest.param({"normalizer": {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": ""}}, id="normalizer"),
+    ],
+)
+def test_a_regular_expression_from_strangers_is_not_run(changes: dict[str, Any], tmp_path: Path) -> None:
+    rule = "has a regular expression of its own; GPT-2's tokenizer has none"
+    with pytest.raises(ConfigError, match=rule):
+        read_whole(write_whole(tmp_path, **changes))
+    assert said(tmp_path) == [f"tokenizer.json {rule}"]
+
+
+def sparse(name: str) -> Callable[[Path], None]:
+    """A file of 6 GB that takes no room on the disk."""
+
+    def write(folder: Path) -> None:
+        with (folder / name).open("r+b") as stream:
+            stream.truncate(6 * 10**9)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("damage", "rule"),
+    [
+        pytest.param(sparse("merges.txt"), "merges.txt is larger than 100,000,000 bytes", id="huge merges"),
+        pytest.param(sparse("vocab.json"), "vocab.json is larger than 100,000,000 bytes", id="huge vocabulary"),
+        pytest.param(lambda folder: (folder / "merges.txt").write_bytes(b"\xff"), "merges.txt is not UTF-8", id="no UTF-8"),
+    ],
+)
+def test_a_file_that_will_not_do_is_one_refusal(damage: Callable[[Path], None], rule: str, tmp_path: Path) -> None:
+    damage(write_bpe(tmp_path, *MERGES))
+    assert said(tmp_path) == [rule]
+
+
+def test_merges_are_read_with_the_numbers_of_their_lines(tmp_path: Path) -> None:
+    write_bpe(tmp_path, *MERGES)
+    assert tokenizer_files.read_merges(tmp_path / "merges.txt") == [(2, "t h"), (3, "th e")]

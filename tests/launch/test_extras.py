@@ -1,0 +1,41 @@
+"""The extras: which modules they bring, and what is said where they are not installed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.launch import extras
+
+
+def test_an_extra_brings_each_module_that_is_looked_for() -> None:
+    tomllib = pytest.importorskip("tomllib")  # Python 3.11
+    project = tomllib.loads((CONF_DIR.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    brought = {re.split(r"[<>=]", line)[0].replace("-", "_") for line in project["optional-dependencies"]["train"]}
+    assert {module.replace(".", "_") for module in extras.EXTRAS["train"]} <= brought
+
+
+def test_what_is_not_installed_is_named_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setitem(extras.EXTRAS, "train", ("json", "no_such_module", "nor_this"))
+    monkeypatch.setattr(extras, "CONF_DIR", tmp_path / "gpt2hydra/conf")
+    with pytest.raises(SystemExit) as stopped:
+        extras.require("train")
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == (
+        "The configuration is valid, but no_such_module, nor_this cannot be imported; nothing was started.\n"
+        "  try: pip install 'gpt2hydra[train]'\n"
+    )
+
+
+def test_a_checkout_is_installed_from_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("")
+    monkeypatch.setattr(extras, "CONF_DIR", tmp_path / "conf")
+    assert extras.install_command("plot") == f"pip install -e '{tmp_path}[plot]'"
+
+
+def test_no_extra_needs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    extras.require(None)
+    assert capsys.readouterr() == ("", "")

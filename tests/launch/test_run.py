@@ -1,0 +1,179 @@
+"""One run: what is looked at before it starts, where it writes, and how it ends."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gpt2hydra
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.launch import app, extras
+from tests.command_line import CommandLine, Outcome
+from tests.run_directories import make_run
+
+
+def test_the_job_runs_in_hydras_directory(run: CommandLine) -> None:
+    seen: list[Path] = []
+    run("hydra.run.dir=here", job=lambda config: seen.append(app.output_dir()))
+    assert seen == [run.folder / "here"]
+    recorded = sorted(path.name for path in (run.folder / "here/.hydra").iterdir())
+    assert recorded == ["config.yaml", "hydra.yaml", "overrides.yaml"]
+
+
+def test_a_device_that_is_not_here_is_told_with_who_asked_for_it(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(extras.EXTRAS, "train", ())
+    monkeypatch.setattr(
+        launch_run, "device_problems", lambda config: [Violation("training.device", "cuda", "is not available")]
+    )
+    outcome = run("training.device=cuda", extra="train")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
+    assert "  set by the command line: training.device=cuda   (was auto, the default)\n" in outcome.err.replace("    ", "  ")
+
+
+def test_a_finished_run_is_not_overwritten(run: CommandLine) -> None:
+    (run.folder / "done/checkpoint").mkdir(parents=True)
+    outcome = run("hydra.run.dir=done")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert "holds the checkpoints of an earlier run" in outcome.err and "try: hydra.run.dir=" in outcome.err
+    assert "    set by the command line: hydra.run.dir=done\n" in outcome.err
+
+
+@pytest.mark.parametrize("directory", ["file", "file/below"])
+def test_an_output_folder_that_cannot_be_made_is_refused(run: CommandLine, directory: str) -> None:
+    (run.folder / "file").write_text("")
+    outcome = run(f"hydra.run.dir={directory}")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert "must be a folder that can be written" in outcome.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_output_folder_without_permission_is_refused(run: CommandLine) -> None:
+    (run.folder / "locked").mkdir(mode=0o500)
+    assert "locked: Permission denied" in run("hydra.run.dir=locked/here").err
+
+
+def test_an_absent_extra_is_told_after_validation(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(extras.EXTRAS, "train", ("no_such_module",))
+    outcome = run(extra="train")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
+    assert outcome.err == (
+        "The configuration is valid, but no_such_module cannot be imported; nothing was started.\n"
+        f"  try: pip install -e '{CONF_DIR.parent}[train]'\n"
+    )
+    assert "2 problems" in run("model.n_head=7", "+model.n_hed=3", extra="train").err
+
+
+@pytest.mark.parametrize("mode", [[], ["-m"]])
+def test_a_choice_that_an_experiment_replaced_is_told(run: CommandLine, mode: list[str]) -> None:
+    outcome = run(*mode, "experiment=quickstart", "model=large", "training.seed=3")
+    note = "sets model.n_embd, model.n_layer, model.n_head\n"
+    assert outcome.code == 0
+    assert outcome.err.startswith("note: model=large has no effect: ") and outcome.err.endswith(note)
+    assert run(*mode, "experiment=shakespeare_char", "hardware=l4").err == ""
+
+
+def test_a_refusal_inside_the_job_is_a_report_too(run: CommandLine) -> None:
+    def job(config: Any) -> None:
+        raise ConfigError([Violation("training.device", "cuda", "is not here")])
+
+    outcome = run(job=job)
+    assert (outcome.code, outcome.err.splitlines()[2]) == (1, "  training.device = cuda")
+
+
+def test_a_mistake_of_the_program_keeps_its_traceback(run: CommandLine) -> None:
+    outcome = run(job=lambda config: 1 / 0)
+    assert outcome.code == 1 and "ZeroDivisionError" in outcome.err
+
+
+def test_an_interrupted_job_exits_with_130(run: CommandLine) -> None:
+    def job(config: Any) -> None:
+        raise KeyboardInterrupt
+
+    outcome = run(job=job)
+    assert (outcome.code, outcome.err) == (130, "\ninterrupted\n")
+
+
+def test_a_dry_run_prints_the_plan_and_starts_nothing(run: CommandLine) -> None:
+    outcome = run("model=large", "dry_run=true", "training.batch_size=2")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (0, [], [])
+    assert "774,030,080" in outcome.out and "training.batch_size = 2  the command line" in outcome.out
+
+
+def test_a_dry_run_tells_a_finished_run_with_the_same_fingerprint(run: CommandLine) -> None:
+    config = gpt2hydra.compose("train", ["model=large", "training.max_steps=200"])
+    for name, step, loss in (("a", 200, 3.25), ("b", 200, 3.125), ("cut", 40, None)):
+        make_run(run.folder / "outputs/2026-01-31" / name, config, step, loss)
+    outcome = run("model=large", "training.max_steps=200", "training.log_interval=7", "dry_run=true")
+    told = "Finished already: outputs/2026-01-31/b, validation loss 3.1250; all that decides the result is the same"
+    assert f"{told} ({config.fingerprint()})." in outcome.out
+    assert "Finished already" not in run("model=large", "training.max_steps=201", "dry_run=true").out
+
+
+# ------------------------------------------------------------------------------------------------- one report of all stages
+
+
+def keys(outcome: Outcome) -> list[str]:
+    """Of the violations in a report, which stand alone, without what follows them."""
+    return re.findall(r"^  (\S+)(?: =.*)?$", outcome.err, re.MULTILINE)
+
+
+BROKEN_PARTS = ["+hydra.callbacks.x._target_=nosuch.T", "hydra.job_logging.version=7", "hydra.run.dir=file/run"]
+PARTS = ["hydra.callbacks.x._target_", "hydra.job_logging", "hydra.run.dir"]
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        pytest.param("model=huge", "model", id="choice"),
+        pytest.param("model.n_head=abc", "model.n_head", id="type"),
+        pytest.param("model.n_head=7", "model.n_head", id="rule"),
+        pytest.param("model.n_hed=7", "model.n_hed", id="key"),
+        pytest.param("large", "large", id="word"),
+        pytest.param("data.path=nowhere.txt", "data.path", id="file"),
+        pytest.param("training.seq_len=${nope}", "training.seq_len", id="reference"),
+        pytest.param("hydra.run.dri=x", "hydra.run.dri", id="Hydra's key"),
+        pytest.param("experiment=wrong", "model.n_head", id="a file that breaks a rule"),
+        pytest.param("experiment=unfit", "model.n_head", id="a file that Hydra refuses"),
+    ],
+)
+def test_what_comes_after_the_gate_is_told_beside_what_the_gate_refuses(run: CommandLine, override: str, key: str) -> None:
+    (run.folder / "file").touch()
+    (run.folder / "conf/experiment").mkdir(parents=True)
+    for name, value in (("wrong", "7"), ("unfit", "[7]")):
+        (run.folder / f"conf/experiment/{name}.yaml").write_text(f"# @package _global_\nmodel: {{n_head: {value}}}\n")
+    outcome = run("--config-dir", "conf", override, *BROKEN_PARTS)
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], ["conf", "file"])
+    assert sorted(keys(outcome)) == sorted([key, *PARTS]), outcome.err
+    for part in BROKEN_PARTS:
+        assert f"    set by the command line: {part}\n" in outcome.err
+
+
+def test_a_device_is_looked_for_beside_a_broken_rule(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(extras.EXTRAS, "train", ())
+    monkeypatch.setattr(
+        launch_run, "device_problems", lambda config: [Violation("training.device", "cuda", "is not available")]
+    )
+    outcome = run("model.n_head=7", "training.device=cuda", extra="train")
+    assert keys(outcome) == ["model.n_head", "training.device"]
+    assert "    set by the command line: training.device=cuda   (was auto, the default)\n" in outcome.err
+
+
+def test_a_run_that_cannot_go_on_is_told_beside_hydras_parts(run: CommandLine) -> None:
+    assert keys(run("resume=nowhere", "hydra.verbose=5")) == ["resume", "hydra.verbose"]
+
+
+def test_a_plan_is_for_any_machine(run: CommandLine) -> None:
+    (run.folder / "file").touch()
+    outcome = run("model.n_head=7", "dry_run=true", *BROKEN_PARTS)
+    assert keys(outcome) == ["model.n_head"]
+
+
+def test_files_that_a_file_names_are_told_beside_a_broken_rule(run: CommandLine) -> None:
+    (run.folder / "experiment").mkdir()
+    (run.folder / "experiment/mine.yaml").write_text("# @package _global_\ndata: {path: nowhere.txt}\n")
+    outcome = run("--config-dir", ".", "experiment=mine", "model.n_head=7")
+    assert keys(outcome) == ["model.n_head", "data.path"]
+    assert "    set by experiment/mine.yaml:2" in outcome.err

@@ -1,0 +1,100 @@
+"""Slips on a command line, and the command that is named instead."""
+
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import pytest
+
+from gpt2hydra import GenerateConfig, TrainConfig
+from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.launch.usage_hints import no_command, no_option
+from tests.command_line import CommandLine
+
+PYTHON = Path(sys.executable).name
+
+
+def told(
+    monkeypatch: pytest.MonkeyPatch, *words: str, config_class: type[Checked] = TrainConfig, file: str = "train.py"
+) -> str:
+    monkeypatch.setattr(sys, "argv", [file, *words])
+    unknown = [word for word in words if word.startswith("-") and word != "-m"]
+    return no_option(words, unknown, ["--cfg", "--multirun"], config_class, ["experiment", "model"])
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        pytest.param(["--model", "large"], "model=large", id="group"),
+        pytest.param(["--model=large", "-m"], "model=large -m", id="equals sign"),
+        pytest.param(["--experiment", "quickstart"], "experiment=quickstart", id="a group that is no section"),
+        pytest.param(["--training.max_steps", "5", "model=xl"], "training.max_steps=5 model=xl", id="key"),
+        pytest.param(["model=large", "--dry_run"], "model=large dry_run=true", id="flag"),
+        pytest.param(["--dry-run"], "dry_run=true", id="with a hyphen"),
+        pytest.param(["--dry_run", "model=large"], "dry_run=true model=large", id="flag before an override"),
+        pytest.param(["--dry_run", "false"], "dry_run=false", id="flag with its value"),
+        pytest.param(["--data.path", "my text.txt"], '"data.path=my text.txt"', id="for bash"),
+        pytest.param(["--hydra.run.dir=here"], "hydra.run.dir=here", id="Hydra's own"),
+    ],
+)
+def test_a_value_with_dashes_is_typed_without(monkeypatch: pytest.MonkeyPatch, words: list[str], command: str) -> None:
+    option = next(word for word in words if word.startswith("--")).partition("=")[0]
+    assert told(monkeypatch, *words) == (
+        f"there is no option {option}; values are set without dashes, as key=value\n  try: {PYTHON} train.py {command}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        pytest.param(["--modle=large"], "did you mean model?\n  try: {} train.py model=large", id="misspelt"),
+        pytest.param(
+            ["--batch-size=4"], "did you mean training.batch_size?\n  try: {} train.py training.batch_size=4", id="short"
+        ),
+        pytest.param(["--cgf", "job"], "did you mean --cfg?", id="an option"),
+        pytest.param(["--epochs", "3"], "values are set without dashes, as key=value", id="nothing like it"),
+        pytest.param(["--model", "--epochs=3"], "values are set without dashes, as key=value", id="no value"),
+    ],
+)
+def test_a_misspelt_one_is_guessed(monkeypatch: pytest.MonkeyPatch, words: list[str], expected: str) -> None:
+    option = words[0].partition("=")[0]
+    assert told(monkeypatch, *words) == f"there is no option {option}; {expected.format(PYTHON)}"
+
+
+def test_the_keys_are_those_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = told(monkeypatch, "--prompt", "To be, or not", config_class=GenerateConfig, file="generate.py")
+    assert said.endswith(f'  try: {PYTHON} generate.py "prompt=To be, or not"')
+
+
+@pytest.mark.parametrize(
+    ("file", "module", "program"),
+    [
+        pytest.param("a folder/train.py", None, f'{PYTHON} "a folder/train.py"', id="file"),
+        pytest.param("/venv/bin/gpt2hydra-train", None, "gpt2hydra-train", id="installed command"),
+        pytest.param("/app/my/finetune.py", "my.finetune", f"{PYTHON} -m my.finetune", id="module"),
+        pytest.param("/app/my/__main__.py", "my.__main__", f"{PYTHON} -m my", id="package"),
+    ],
+)
+def test_the_program_is_named_as_it_was_started(
+    monkeypatch: pytest.MonkeyPatch, file: str, module: str | None, program: str
+) -> None:
+    spec = ModuleSpec(module, None, origin=file) if module else None
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", spec)
+    assert told(monkeypatch, "--model=xl", file=file).endswith(f"  try: {program} model=xl")
+
+
+def test_the_programs_are_no_commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(CONF_DIR.parent)
+    expected = 'generate is a program of its own\n  try: python generate.py "prompt=To be" checkpoint=run'
+    assert no_command(["generate", "prompt=To be", "checkpoint=run"], ["size"]) == expected
+    monkeypatch.chdir(tmp_path)
+    assert no_command(["trian"], ["size"]) == "train is a program of its own\n  try: gpt2hydra-train"
+
+
+def test_what_is_named_can_be_typed(run: CommandLine) -> None:
+    outcome = run("--experiment", "quickstart", "--model.n_embd", "64")
+    assert (outcome.code, outcome.out, outcome.configs) == (2, "", [])
+    said, command = outcome.err.splitlines()
+    assert said.endswith(": error: there is no option --experiment; values are set without dashes, as key=value")
+    assert run(*command.split()[3:]).configs[0].model.n_embd == 64

@@ -1,0 +1,84 @@
+"""What a run costs, in words."""
+
+import pytest
+
+import gpt2hydra
+from gpt2hydra import TrainConfig
+from gpt2hydra.config.errors import Setting, Source
+from gpt2hydra.sizing import device as this_machine
+from gpt2hydra.sizing.describe import compare, describe
+from gpt2hydra.sizing.plan import Plan
+
+H100 = ("model=large", "hardware=h100_80gb", "training.precision=bf16", "training.batch_size=8")
+
+
+def compose(*overrides: str) -> TrainConfig:
+    config: TrainConfig = gpt2hydra.compose("train", list(overrides))
+    return config
+
+
+def lines(*overrides: str) -> list[str]:
+    """Of a plan, with single spaces."""
+    return [" ".join(line.split()) for line in describe(Plan(compose(*overrides), (1_000_000, True))).splitlines()]
+
+
+def test_the_plan_in_words() -> None:
+    told = lines(*H100)
+    assert told[0] == "GPT-2 of 36 layers, 1280 wide, 20 heads of 64; 50,257 tokens, sequences of 1,024"
+    assert {
+        "parameters 774,030,080",
+        "attention 236,113,920 30.5%",
+        "activations ≈ 14.45 GB 8 x 1,024 tokens, bf16, flash attention",
+        "memory of the device 84.90 GB NVIDIA H100 SXM 80GB",
+        "CUDA context ≈ 600.00 MB",
+        "fragmentation ≈ 2.55 GB",
+        "left for a step ≈ 81.75 GB fits",
+        "tokens a step 8,192 8 sequences x 1,024",
+        "times the text 8.19 which has 1,000,000 tokens",
+        "time ≈ 107.6 s 40% of 989 TFLOP/s, published",
+        "checkpoint 3.10 GB float32 weights",
+        "KV cache 377.49 MB generating 1,024 tokens in float32",
+    } <= set(told)
+
+
+def test_the_plan_of_several_devices_tells_what_each_has() -> None:
+    told = lines(*H100, "hardware.devices=4", "training.strategy=fsdp", "training.gradient_accumulation_steps=2")
+    assert {
+        "devices 4 fsdp; 4 sequences of a step each",
+        "weights ≈ 774.03 MB 1/4 of them",
+        "tokens a step 16,384 8 sequences x 2 passes x 1,024",
+        "time ≈ 53.8 s 40% of 4 x 989 TFLOP/s, published",
+    } <= set(told)
+
+
+def test_a_plan_fits_eighty_columns() -> None:
+    changed = [Setting("training.learning_rate", 1e-3, Source("file", "conf/" + "deep/" * 20 + "a.yaml", 3))]
+    for overrides in (H100, ("model=xl", "hardware=rtx_4090", "hardware.devices=4"), ()):
+        *rest, _long_path = describe(Plan(compose(*overrides), (10**12, False), changed)).splitlines()
+        assert [line for line in rest if len(line) > 80 and not line.startswith(("warning: ", "    training."))] == []
+
+
+def test_a_time_that_is_not_known_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(this_machine, "gpu_memory", lambda: None)
+    assert "time unknown only fp32 is measured here, not bf16" in lines("training.precision=bf16")
+    monkeypatch.setattr(this_machine, "measured_flops", lambda: None)
+    assert "time unknown numpy, to measure it, is not installed" in lines()
+    monkeypatch.setattr(this_machine, "machine_memory", lambda: None)
+    assert "memory of the device unknown this machine" in lines()
+
+
+def test_points_are_compared_by_what_differs() -> None:
+    points = [["model=small", "model.n_head=6", "hardware=l4"], ["model=xl", "model.n_head=10", "hardware=l4"]]
+    table = compare([(number, point, Plan(compose(*point))) for number, point in enumerate(points)])
+    common, _, head, *rows, _, legend = table.splitlines()
+    assert common == "All with hardware=l4."
+    assert head.split() == ["model", "n_head", "parameters", "memory", "fits", "FLOPs", "time"]
+    assert [row.split()[:4] for row in rows] == [["#0", "small", "6", "124,439,808"], ["#1", "xl", "10", "1,557,611,200"]]
+    assert [row.split()[6] for row in rows] == ["yes", "no"]
+    assert max(map(len, table.splitlines())) <= 80 and "predicted" in legend
+
+
+def test_a_key_of_one_name_in_two_sections_is_told_whole() -> None:
+    points = [["data.path=a", "tokenizer.path=b"], ["data.path=c", "tokenizer.path=d"]]
+    head = compare([(number, point, Plan(compose())) for number, point in enumerate(points)]).splitlines()[0]
+    assert head.split()[:2] == ["data.path", "tokenizer.path"]

@@ -1,0 +1,49 @@
+"""What a run took, beside what was predicted."""
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from gpt2hydra import TrainConfig
+from gpt2hydra.config.run import HardwareConfig, TrainingConfig
+from gpt2hydra.sizing.counts import flops_per_token
+from gpt2hydra.training.resource_meter import Usage, Watch
+from tests.models import TINY
+
+CONFIG = TrainConfig(
+    model=TINY,
+    training=TrainingConfig(seq_len=16, device="cpu"),
+    hardware=HardwareConfig(name="a device", memory_gb=1, fp32_tflops=0.5, bf16_tflops=1),
+)
+
+
+def test_mfu_is_the_share_of_the_peak_of_all_devices() -> None:
+    usage = Watch(torch.device("cpu")).usage(CONFIG, 1e6, processes=2)
+    assert usage.mfu == pytest.approx(1e6 * flops_per_token(TINY, 16) / (2 * 0.5e12))
+
+
+def test_without_a_known_peak_or_speed_there_is_no_mfu() -> None:
+    watch = Watch(torch.device("cpu"))
+    assert watch.usage(CONFIG, None, 1).mfu is None
+    assert str(watch.usage(CONFIG, None, 1)).startswith("unknown")
+
+
+def test_memory_is_counted_from_the_start_of_the_watch() -> None:
+    watch = Watch(torch.device("cpu"))
+    if watch.usage(CONFIG, None, 1).peak_memory_bytes is None:
+        pytest.skip("this system does not tell")
+    resource = pytest.importorskip("resource")
+    highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # of this process, other tests included
+    kept = torch.ones(highest // 4)  # a new highest point, as long as something else is in memory too
+    after = watch.usage(CONFIG, None, 1).peak_memory_bytes
+    assert after is not None and 0.5 * highest < after < 1.1 * highest
+    assert kept[0] == 1
+
+
+def test_what_is_said_of_it() -> None:
+    assert str(Usage(1234.5, 0.4567, 2_000_000_000, 1_500_000_000)) == (
+        "1,234 tokens/s, 45.7% of the device's peak (MFU); 2.00 GB of memory (predicted for tensors: 1.50 GB)"
+    )
+    assert str(Usage(1234.5, None, None, 1)) == "1,234 tokens/s"

@@ -1,0 +1,33 @@
+"""The commands that a run ends with."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+import gpt2hydra
+from gpt2hydra.training.summary import resuming_command, sampling_command
+
+NAMES = ["run", "my runs/1", "it's (a) run", "a=b", "100%", "tab\there"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_command_to_sample_works_when_it_is_pasted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/gpt2hydra-train"])
+    program, *overrides = shlex.split(sampling_command(tmp_path / name))
+    config = gpt2hydra.compose("generate", overrides)
+    assert (program, config.checkpoint, config.prompt) == ("gpt2hydra-generate", name, "The ")
+
+
+def test_the_commands_name_the_scripts_as_seen_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("train.py", "generate.py"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    assert sampling_command(Path("outputs/x")) == 'python3 generate.py checkpoint=outputs/x prompt="The "'
+    assert resuming_command(tmp_path / "outputs/x") == "python3 train.py resume=outputs/x"
+    longer = resuming_command(Path("/elsewhere"), "training.max_steps=7")
+    assert longer == "python3 train.py resume=/elsewhere training.max_steps=7"

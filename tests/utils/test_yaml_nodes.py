@@ -1,0 +1,105 @@
+"""YAML is read as OmegaConf reads it, whatever its version, and a file that no config can be is told before it is read."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from gpt2hydra.utils.yaml_nodes import check_yaml, decimal, is_misread_number, yaml_loader
+
+
+def ours(text: str) -> Any:
+    try:
+        return yaml.load(text, Loader=yaml_loader())
+    except yaml.YAMLError:
+        return "refused"
+
+
+def omegaconfs(text: str) -> Any:
+    try:
+        return OmegaConf.to_container(OmegaConf.load(io.StringIO(text)))
+    except yaml.YAMLError:
+        return "refused"
+
+
+@given(st.text("0123456789.eE+-_:xnofyesinfa~", min_size=1, max_size=8))
+def test_a_scalar_is_what_omegaconf_makes_of_it(scalar: str) -> None:
+    text = f"key: {scalar}\n"
+    assert repr(ours(text)) == repr(omegaconfs(text))  # a NaN equals no other, but its text
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 2001-01-01", "a: {b: 1, b: 2}", "a: [1e3, .5e3, 1., 0o7, 0x1F]", "a: &x 1\nb: *x", "- <<: {a: 1}"]
+)
+def test_a_document_is_what_omegaconf_makes_of_it(text: str) -> None:
+    assert ours(text) == omegaconfs(text)
+
+
+def a_file(folder: Path, text: str) -> str:
+    (folder / "a.yaml").write_text(text, encoding="utf-8", errors="surrogateescape")
+    return str(folder / "a.yaml")
+
+
+BOMB = "x: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\n" + "".join(
+    f"x{number}: &a{number} [{', '.join([f'*a{number - 1 if number else str()}'] * 9)}]\n" for number in range(7)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "problem"),
+    [
+        pytest.param("a: 1\nb:\n  c: 1\n  c: 2\n", 4, "has the key c twice", id="key twice"),
+        pytest.param("a: {1: x, 1: y}\n", 1, "has the key 1 twice", id="number twice"),
+        pytest.param("a: 1\nb: &m\n  c: *m\n", 2, "contains itself through the anchor (&name) at this line", id="itself"),
+        pytest.param(BOMB, 1, "its aliases (*name) unfold 26 values to 54,481,013; 10,000 are the most", id="bomb"),
+        pytest.param("a: " + "[" * 900 + "]" * 900, 1, "is nested more than 100 deep", id="deep"),
+        pytest.param("# a\nb: caf\udce9\n", 2, "is not UTF-8", id="latin-1"),
+        pytest.param("# \u00e9\nb: x\x00\n", 2, "has the sign '\\x00', which YAML does not take", id="a sign of control"),
+        pytest.param("a:\n  null: 1\n", 2, "has null in place of a key", id="null for a key"),
+        pytest.param("a: 1\n? [a]\n: 1\n", 2, "has a sequence in place of a key", id="a list for a key"),
+        pytest.param("a: 1\nb: !!int abc\n", 2, "has a value that is no !!int: abc", id="no integer"),
+        pytest.param("a: 1\nb: !own {c: 1}\n", 2, "has the tag !own, which no config has", id="tag"),
+        pytest.param(
+            "a: !!python/name:os.system\n", 1, "has the tag !!python/name:os.system, which no config has", id="Python"
+        ),
+        pytest.param("a: [0x_]\n", 1, "has a value that is no !!int: 0x_", id="no digits"),
+    ],
+)
+def test_what_no_config_can_be_is_told_with_its_line(text: str, line: int, problem: str, tmp_path: Path) -> None:
+    with pytest.raises(yaml.MarkedYAMLError) as caught:
+        check_yaml(a_file(tmp_path, text))
+    mark = caught.value.problem_mark
+    assert mark is not None
+    assert (caught.value.problem, mark.line + 1, mark.name) == (problem, line, str(tmp_path / "a.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "odd", "no_text"),
+    [
+        pytest.param("n: 12\nname: x\n", False, set(), id="plain"),
+        pytest.param("n: &x 014\n", True, {"n"}, id="anchor"),
+        pytest.param("n:\n  014\n", True, {"n"}, id="next line"),
+        pytest.param('{"n":014}', True, {"n"}, id="flow mapping"),
+        pytest.param("n: !!int 014\n", True, {"n"}, id="tag"),
+        pytest.param("n: '014'\nm: \"no\"\n", False, set(), id="quoted"),
+        pytest.param("n: ???\n", True, set(), id="asked for"),
+        pytest.param("name: &a no\nother: *a\n", False, {"name", "other"}, id="alias"),
+        pytest.param("name: !!bool 'no'\n", False, {"name"}, id="quoted, with a tag"),
+        pytest.param("", False, set(), id="empty"),
+    ],
+)
+def test_the_nodes_tell_what_may_be_misread(text: str, odd: bool, no_text: set[str], tmp_path: Path) -> None:
+    found = check_yaml(a_file(tmp_path, text))
+    assert (found.odd_number, found.no_text) == (odd, no_text)
+
+
+@pytest.mark.parametrize(("written", "meant"), [("012", "12"), ("-0_7", "-7"), ("1:30", ""), ("12", None), ("0x10", None)])
+def test_numbers_of_other_bases_are_told(written: str, meant: Any) -> None:
+    assert is_misread_number(written) == (meant is not None)
+    if meant is not None:
+        assert decimal(written) == meant
