@@ -26,7 +26,7 @@ def test_the_job_runs_in_hydras_directory(run: CommandLine) -> None:
 def test_a_device_that_is_not_here_is_told_with_who_asked_for_it(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(extras.EXTRAS, "train", ())
     monkeypatch.setattr(
-        launch_run, "device_problems", lambda config: [Violation("training.device", "cuda", "is not available")]
+        "gpt2hydra.launch.run.device_problems", lambda config: [Violation("training.device", "cuda", "is not available")]
     )
     outcome = run("training.device=cuda", extra="train")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
@@ -154,7 +154,7 @@ def test_what_comes_after_the_gate_is_told_beside_what_the_gate_refuses(run: Com
 def test_a_device_is_looked_for_beside_a_broken_rule(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(extras.EXTRAS, "train", ())
     monkeypatch.setattr(
-        launch_run, "device_problems", lambda config: [Violation("training.device", "cuda", "is not available")]
+        "gpt2hydra.launch.run.device_problems", lambda config: [Violation("training.device", "cuda", "is not available")]
     )
     outcome = run("model.n_head=7", "training.device=cuda", extra="train")
     assert keys(outcome) == ["model.n_head", "training.device"]
