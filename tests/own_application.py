@@ -1,4 +1,4 @@
-"""An application of somebody's own, as docs/own-program.md shows one: a package with a program, a section, a rule, a ``conf/``.
+"""An application as docs/own-application.md shows one: a package with a program, a section, a rule, a ``conf/``.
 
 ``python -m tests.own_application FOLDER`` writes it into a folder.
 """

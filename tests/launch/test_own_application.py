@@ -193,7 +193,7 @@ def test_its_schema_can_be_pickled_as_launchers_do(finetune: ModuleType) -> None
 
 
 def test_it_is_the_one_that_the_documents_show() -> None:
-    page = (CONF_DIR.parent / "docs/own-program.md").read_text(encoding="utf-8")
+    page = (CONF_DIR.parent / "docs/own-application.md").read_text(encoding="utf-8")
     assert f"```python{FINETUNE}```" in page and f"```yaml\n{PRIMARY}```" in page
 
 
