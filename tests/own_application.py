@@ -10,7 +10,7 @@ FINETUNE = '''
 from dataclasses import dataclass
 
 import gpt2hydra
-from gpt2hydra.fields import Broken, Checked, computed, integer, number, relation, section
+from gpt2hydra.fields import Failure, Checked, computed, integer, number, relation, section
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Lora(Checked):
 
 
 @relation("lora.rank", "model.n_embd")
-def narrower_than_the_model(rank: int, n_embd: int) -> Broken | None:
-    return None if rank < n_embd else Broken("must be < {model.n_embd}", {"lora.rank": n_embd // 4})
+def narrower_than_the_model(rank: int, n_embd: int) -> Failure | None:
+    return None if rank < n_embd else Failure("must be < {model.n_embd}", {"lora.rank": n_embd // 4})
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gpt2hydra.config.checked import check
 from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.keys import fields_of
 from gpt2hydra.config.strict_json import read_json
+from gpt2hydra.config.validation import check
 from gpt2hydra.utils.formatting import show
 
 LARGEST_CONFIG = 1_000_000

@@ -16,7 +16,7 @@ from gpt2hydra.composition.sources import displayed
 from gpt2hydra.composition.tree_check import Problem, Report, check_tree
 from gpt2hydra.config.errors import ABSENT, ConfigError
 from gpt2hydra.utils.formatting import counted, show
-from gpt2hydra.utils.quoting import Blank, Typed
+from gpt2hydra.utils.quoting import Placeholder, RawOverride
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -83,7 +83,7 @@ def _remedy(problem: Problem) -> str:
     section = problem.violation.key.rpartition(".")[0]
     lines = []
     for key, value in problem.violation.remedy.items():
-        if value is ABSENT or isinstance(value, (Typed, Blank)) or problem.violation.multirun:
+        if value is ABSENT or isinstance(value, (RawOverride, Placeholder)) or problem.violation.multirun:
             return ""
         parent, _, name = key.rpartition(".")
         if (key, value, _in_yaml(value)) == (problem.violation.key, problem.violation.value, show(value)):

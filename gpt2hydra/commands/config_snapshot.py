@@ -12,13 +12,13 @@ from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.checkpoint.huggingface import from_hf
 from gpt2hydra.composition.compose import compose_and_check
 from gpt2hydra.composition.yaml_traps import as_typed
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Source, Violation
 from gpt2hydra.config.fingerprint import fingerprints
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.keys import field_at, leaves
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.strict_json import read_json
+from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import PROGRAMS, application_at, program_meant
 from gpt2hydra.runs import record
 

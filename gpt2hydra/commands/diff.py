@@ -11,7 +11,7 @@ from typing import Any
 
 from gpt2hydra.commands.config_snapshot import Side, side_of
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
-from gpt2hydra.config.fingerprint import deciding_keys
+from gpt2hydra.config.fingerprint import keys_that_affect_result
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import GenerateConfig
 from gpt2hydra.utils.formatting import plain, show
@@ -82,7 +82,7 @@ def differences(a: Side, b: Side) -> list[Difference]:
     if a.kind is not b.kind:
         rule = "cannot be compared, for they have different keys"
         raise ConfigError([Violation(f"{a}, and {b}", rule=rule)])
-    deciding = set(deciding_keys(a.kind))
+    deciding = set(keys_that_affect_result(a.kind))
     found = []
     for key in dict.fromkeys([*a.values, *b.values]):
         one, other = a.values.get(key, ABSENT), b.values.get(key, ABSENT)

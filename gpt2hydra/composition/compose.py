@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.schema import ROOTS, register
 from gpt2hydra.composition.yaml_traps import as_typed
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.config.validation import Checked
 
 if TYPE_CHECKING:
     from gpt2hydra.composition.refusal.report import Later

@@ -51,9 +51,9 @@ from gpt2hydra.composition.schema import (
 )
 from gpt2hydra.composition.watch import surroundings
 from gpt2hydra.composition.yaml_traps import may_be_misread, misread
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.validation import Checked
 
 if TYPE_CHECKING:
     from gpt2hydra.composition.provenance import Provenance

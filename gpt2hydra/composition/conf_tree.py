@@ -16,9 +16,9 @@ from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_compat import defaults_list, options_of
 from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.composition.schema import ROOTS
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.keys import field_at
+from gpt2hydra.config.validation import Checked
 
 _HEADER = 512
 """Characters of a file in which Hydra looks for ``# @package``."""

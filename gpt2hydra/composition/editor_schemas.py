@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gpt2hydra.composition.conf_tree import ConfTree, Primary, package_of
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.json_schema import DIALECT, REFERENCE, Schema, schema_of_class
+from gpt2hydra.config.validation import Checked
 
 MODELINE = "# yaml-language-server: $schema="
 """What an editor's YAML server looks for in a file."""

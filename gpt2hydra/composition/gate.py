@@ -19,9 +19,9 @@ from omegaconf.errors import (
 
 from gpt2hydra.composition.hydra_compat import full_key, is_mapping, raw_value
 from gpt2hydra.composition.schema import class_of_schema, known_classes
-from gpt2hydra.config.checked import Checked, build, check, computed_rule, missing
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, command_line
 from gpt2hydra.config.keys import field_at, fields_of, place
+from gpt2hydra.config.validation import Checked, build, check, computed_rule, missing
 from gpt2hydra.utils.formatting import reason_of
 
 C = TypeVar("C", bound=Checked)

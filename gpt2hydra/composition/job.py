@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_state import task_overrides
-from gpt2hydra.config.checked import Checked
+from gpt2hydra.config.validation import Checked
 
 JOB: ContextVar[Checked | None] = ContextVar("gpt2hydra_job", default=None)
 """The config that Hydra composed for the job that is running here."""

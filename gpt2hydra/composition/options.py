@@ -8,10 +8,10 @@ from contextlib import suppress
 from hydra.core.override_parser.types import Override
 
 from gpt2hydra.composition.hydra_compat import ConfigLoader, Repository, defaults_list, open_repository, options_of
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, Violation, command_line
 from gpt2hydra.config.keys import field_at
-from gpt2hydra.utils.quoting import Typed
+from gpt2hydra.config.validation import Checked
+from gpt2hydra.utils.quoting import RawOverride
 
 
 class Options:
@@ -77,7 +77,7 @@ class Options:
             if override.is_delete():
                 violations.append(Violation(key, ABSENT, rule, typed, self.remedy(key), action="deleted"))
             else:
-                several = Typed(",".join(map(str, override.value())))  # type: ignore[arg-type]  # a list
+                several = RawOverride(",".join(map(str, override.value())))  # type: ignore[arg-type]  # a list
                 rule = f"{rule}; a sweep tries several"
                 violations.append(Violation(key, f"[{several}]", rule, typed, {key: several}, multirun=True))
         return violations

@@ -28,9 +28,9 @@ from gpt2hydra.composition.hydra_compat import (
     open_repository,
 )
 from gpt2hydra.composition.sources import Layer, Path, agree, layer_of, layer_of_node, layers_of, leaf_nodes
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, DEFAULT, DELETED, Setting, Source, Violation, command_line
 from gpt2hydra.config.keys import field_at, leaves
+from gpt2hydra.config.validation import Checked
 
 
 @dataclass

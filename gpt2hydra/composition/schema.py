@@ -18,11 +18,11 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from gpt2hydra.composition.hydra_compat import register_resolver, store_config
-from gpt2hydra.config.checked import Checked, check_declaration
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.gpt2 import CONF_DIR, GPT2Config
 from gpt2hydra.config.keys import default_of, fields_of
 from gpt2hydra.config.run import GenerateConfig, HardwareConfig, TokenizerConfig, TrainConfig
+from gpt2hydra.config.validation import Checked, check_declaration
 
 ROOTS: dict[str, type[Checked]] = {"train_schema": TrainConfig, "generate_schema": GenerateConfig}
 """Name in a defaults list → the class that its config becomes; see :func:`register` for two classes with one name."""

@@ -15,11 +15,11 @@ from gpt2hydra.composition.conf_tree import ConfTree, Primary, package_of
 from gpt2hydra.composition.gate import instantiate
 from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.composition.sources import Layer, displayed, layers_of
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.keys import field_at
 from gpt2hydra.config.unknown_keys import unknown_below
+from gpt2hydra.config.validation import Checked
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import Violation
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.keys import field_at, keys_of, once_a_class, rule_at
+from gpt2hydra.config.validation import Checked
 from gpt2hydra.utils.formatting import show
-from gpt2hydra.utils.quoting import Typed, quoted
+from gpt2hydra.utils.quoting import RawOverride, quoted
 from gpt2hydra.utils.yaml_nodes import check_yaml, decimal, is_misread_number, misread_rule
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def misread(provenance: Provenance, root: type[Checked]) -> list[Violation]:
             continue
         problem = _problem(written, chain[-1].value, rule)
         if problem:
-            meant = Typed(decimal(written)) if rule.kind is not str else "" if rule.problem(written) else written
+            meant = RawOverride(decimal(written)) if rule.kind is not str else "" if rule.problem(written) else written
             violations.append(Violation(key, written, problem, remedy={key: meant} if meant else {}))
     return violations
 

@@ -214,9 +214,9 @@ class ConfigError(ValueError, AssertionError):
         super().__init__(self.violations)
 
     def __str__(self) -> str:
-        return self.told()
+        return self.format()
 
-    def told(self, outcome: str = "") -> str:
+    def format(self, outcome: str = "") -> str:
         """The report; ``outcome`` says what came of it, ``nothing was started``."""
         head = f"{counted(len(self.violations), 'problem')} in the configuration{'; ' if outcome else ''}{outcome}."
         return "\n\n".join([head, *(_indent(str(violation)) for violation in self.violations)])
@@ -227,7 +227,7 @@ class ConfigError(ValueError, AssertionError):
 
 
 @contextmanager
-def collected(violations: list[Violation]) -> Iterator[None]:
+def collect_violations(violations: list[Violation]) -> Iterator[None]:
     """Within, a refusal ends the block, and adds to ``violations`` what is to be told with others."""
     try:
         yield

@@ -6,7 +6,7 @@ that one place::
     n_head: int = integer(12, "attention heads of each layer", at_least=1, at_most=10_000)
 
 Rules between fields are plain functions under :func:`relation`. A class that derives from
-:class:`gpt2hydra.config.checked.Checked` obeys all of them from the moment it exists.
+:class:`gpt2hydra.config.validation.Checked` obeys all of them from the moment it exists.
 """
 
 from __future__ import annotations
@@ -95,13 +95,13 @@ def _is_finite(value: float) -> bool:
 
 
 def integer(
-    default: int | None, doc: str, *, at_least: int = 1, at_most: int, optional: bool = False, decides: bool = True
+    default: int | None, doc: str, *, at_least: int = 1, at_most: int, optional: bool = False, affects_result: bool = True
 ) -> Any:
     """A field that holds a true ``int`` between two bounds.
 
-    ``decides``, here and below: whether the value has a part in the result (:mod:`gpt2hydra.config.fingerprint`).
+    ``affects_result``, here and below: whether the value has a part in the result (:mod:`gpt2hydra.config.fingerprint`).
     """
-    return _field(default, doc, Rule(int, optional, at_least=at_least, at_most=at_most), decides=decides)
+    return _field(default, doc, Rule(int, optional, at_least=at_least, at_most=at_most), affects_result=affects_result)
 
 
 def number(
@@ -112,29 +112,31 @@ def number(
     above: float | None = None,
     at_most: float | None = None,
     optional: bool = False,
-    decides: bool = True,
+    affects_result: bool = True,
 ) -> Any:
     """A field that holds a finite ``float``; an ``int`` is accepted and stored as ``float``."""
-    return _field(default, doc, Rule(float, optional, at_least=at_least, above=above, at_most=at_most), decides=decides)
+    return _field(
+        default, doc, Rule(float, optional, at_least=at_least, above=above, at_most=at_most), affects_result=affects_result
+    )
 
 
-def flag(default: bool, doc: str, *, decides: bool = True) -> Any:
+def flag(default: bool, doc: str, *, affects_result: bool = True) -> Any:
     """A field that holds ``True`` or ``False``."""
-    return _field(default, doc, Rule(bool), decides=decides)
+    return _field(default, doc, Rule(bool), affects_result=affects_result)
 
 
 def text(
-    default: str | None = ABSENT, doc: str = "", *, optional: bool = False, literal: bool = False, decides: bool = True
+    default: str | None = ABSENT, doc: str = "", *, optional: bool = False, literal: bool = False, affects_result: bool = True
 ) -> Any:
     """A field that holds text; without a default it must be given. ``literal``: the command line is taken as it stands."""
-    return _field(default, doc, Rule(str, optional), literal=literal, decides=decides)
+    return _field(default, doc, Rule(str, optional), literal=literal, affects_result=affects_result)
 
 
 def choice(
-    default: str, doc: str, choices: tuple[str, ...], *, synonyms: Mapping[str, str] | None = None, decides: bool = True
+    default: str, doc: str, choices: tuple[str, ...], *, synonyms: Mapping[str, str] | None = None, affects_result: bool = True
 ) -> Any:
     """A field that holds one of a few words. ``synonyms`` maps what people write to the word that a report then offers."""
-    return _field(default, doc, Rule(str, choices=choices, synonyms=synonyms or {}), decides=decides)
+    return _field(default, doc, Rule(str, choices=choices, synonyms=synonyms or {}), affects_result=affects_result)
 
 
 def _field(default: object, doc: str, rule: Rule, **more: Any) -> Any:
@@ -156,7 +158,7 @@ def computed(formula: Callable[..., Any], doc: str, *inputs: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Broken:
+class Failure:
     """How a relation is broken. In ``rule``, ``{key}`` stands for that key and its value; ``remedy`` is what to set."""
 
     rule: str
@@ -169,10 +171,10 @@ class Relation:
 
     keys: tuple[str, ...]
     hints: tuple[str, ...]
-    test: Callable[..., Broken | None]
+    test: Callable[..., Failure | None]
 
 
-def relation(*keys: str, hints: tuple[str, ...] = ()) -> Callable[[Callable[..., Broken | None]], Relation]:
+def relation(*keys: str, hints: tuple[str, ...] = ()) -> Callable[[Callable[..., Failure | None]], Relation]:
     """Declare a rule between ``keys``. The function gets their values once each is valid by itself.
 
     The values of ``hints`` follow, None where one is not valid: they may improve the message, the rule is not about them.

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Source, Violation
-from gpt2hydra.config.fields import Broken, Relation, computed, integer, number, relation
+from gpt2hydra.config.fields import Failure, Relation, computed, integer, number, relation
 from gpt2hydra.config.flat_yaml import read_flat_yaml
+from gpt2hydra.config.validation import Checked
 from gpt2hydra.utils.formatting import did_you_mean
 
 _BESIDE = Path(__file__).resolve().parent.parent
@@ -26,18 +26,18 @@ def inner_width(n_embd: int) -> int:
 
 
 @relation("n_head", "n_embd", hints=("n_layer",))
-def _heads_divide_width(n_head: int, n_embd: int, n_layer: int | None) -> Broken | None:
+def _heads_divide_width(n_head: int, n_embd: int, n_layer: int | None) -> Failure | None:
     if n_embd % n_head == 0:
         return None
     for name, size in _sizes_for_hints().items():
         if (size.get("n_embd"), size.get("n_head"), size.get("n_layer")) == (n_embd, n_layer, n_head):
             rule = f"must divide {{n_embd}}; n_layer and n_head look swapped: {name} has {n_head} layers, {n_layer} heads"
-            return Broken(rule, {"n_head": n_layer, "n_layer": n_head})
+            return Failure(rule, {"n_head": n_layer, "n_layer": n_head})
     heads = _around(n_head, [each for each in range(1, min(n_embd, 10_000) + 1) if n_embd % each == 0])
     below = n_embd // n_head * n_head
     widths = [width for width in (below, below + n_head) if width > 0]
     rule = f"must divide {{n_embd}} (nearest: {_list(heads)}; or n_embd for {n_head} heads: {_list(widths)})"
-    return Broken(rule, {"n_head": min(heads, key=lambda each: abs(each - n_head))})
+    return Failure(rule, {"n_head": min(heads, key=lambda each: abs(each - n_head))})
 
 
 def _around(value: int, candidates: list[int]) -> list[int]:

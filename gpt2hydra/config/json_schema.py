@@ -10,9 +10,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.keys import fields_of
+from gpt2hydra.config.validation import Checked
 from gpt2hydra.utils.formatting import show
 
 Schema = dict[str, Any]

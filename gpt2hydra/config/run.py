@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Optional
 
-from gpt2hydra.config.checked import Checked, section
-from gpt2hydra.config.fields import Broken, Relation, choice, flag, integer, number, relation, text
+from gpt2hydra.config.fields import Failure, Relation, choice, flag, integer, number, relation, text
 from gpt2hydra.config.gpt2 import GPT2Config
-from gpt2hydra.utils.quoting import Blank
+from gpt2hydra.config.validation import Checked, section
+from gpt2hydra.utils.quoting import Placeholder
 
 BYTES_END_OF_TEXT = 256
 """End-of-text of the byte tokenizer; its other tokens are the values of the bytes."""
@@ -46,18 +46,21 @@ class DataConfig(Checked):
         ("shuffled", "random"),
     )
     cache_dir: Optional[str] = text(
-        None, "where a large text is kept as tokens; null: gpt2hydra in the user's cache folder", optional=True, decides=False
+        None,
+        "where a large text is kept as tokens; null: gpt2hydra in the user's cache folder",
+        optional=True,
+        affects_result=False,
     )
 
 
 @relation("path", "name")
-def _bpe_needs_files(path: str | None, name: str) -> Broken | None:
+def _bpe_needs_files(path: str | None, name: str) -> Failure | None:
     if name == "gpt2" and path is None:
-        return Broken(
-            "must be given for {name}: a folder with vocab.json and merges.txt, or a hub name", {"path": Blank("FOLDER")}
+        return Failure(
+            "must be given for {name}: a folder with vocab.json and merges.txt, or a hub name", {"path": Placeholder("FOLDER")}
         )
     if name == "bytes" and path is not None:
-        return Broken("must be null for {name}, which reads no files", {"path": None})
+        return Failure("must be null for {name}, which reads no files", {"path": None})
     return None
 
 
@@ -74,10 +77,10 @@ class TokenizerConfig(Checked):
 
 
 @relation("warmup_steps", "max_steps")
-def _warmup_ends(warmup_steps: int, max_steps: int) -> Broken | None:
+def _warmup_ends(warmup_steps: int, max_steps: int) -> Failure | None:
     if warmup_steps <= max_steps:
         return None
-    return Broken("must be ≤ {max_steps}", {"warmup_steps": max_steps // 10})
+    return Failure("must be ≤ {max_steps}", {"warmup_steps": max_steps // 10})
 
 
 @dataclass(frozen=True)
@@ -102,30 +105,37 @@ class TrainingConfig(Checked):
     precision: str = choice("fp32", "bf16: autocast, weights stay fp32; bf16_pure: weights and AdamW too", PRECISIONS)
     attention: str = choice("sdpa", "sdpa: PyTorch's fused kernels; eager: plain matrix products", ("sdpa", "eager"))
     gradient_checkpointing: bool = flag(
-        False, "recompute each block in the backward pass: less memory, more time", decides=False
+        False, "recompute each block in the backward pass: less memory, more time", affects_result=False
     )
-    eval_interval: int = integer(100, "steps between two evaluations", at_most=1_000_000_000, decides=False)
+    eval_interval: int = integer(100, "steps between two evaluations", at_most=1_000_000_000, affects_result=False)
     eval_sequences: int = integer(
         100,
         "sequences of one evaluation, spread over the validation text; at the end all of it is measured, or of a huge one "
         "as many tokens as the run trained on",
         at_most=10**9,
     )
-    log_interval: int = integer(10, "steps between two rows of the loss table", at_most=1_000_000_000, decides=False)
+    log_interval: int = integer(10, "steps between two rows of the loss table", at_most=1_000_000_000, affects_result=False)
     keep_checkpoints: int = integer(
-        2, "last checkpoints that stay, and the best; one is saved at each evaluation", at_most=10**6, decides=False
+        2, "last checkpoints that stay, and the best; one is saved at each evaluation", at_most=10**6, affects_result=False
     )
-    sample_tokens: int = integer(200, "tokens of the sample printed at the end", at_least=0, at_most=100_000, decides=False)
+    sample_tokens: int = integer(
+        200, "tokens of the sample printed at the end", at_least=0, at_most=100_000, affects_result=False
+    )
     sample_interval: int = integer(
-        0, "steps between two more samples, at evaluations; 0 is none", at_least=0, at_most=10**9, decides=False
+        0, "steps between two more samples, at evaluations; 0 is none", at_least=0, at_most=10**9, affects_result=False
     )
-    tracker: str = choice("none", "where losses, samples and configuration go too", TRACKERS, decides=False)
+    tracker: str = choice("none", "where losses, samples and configuration go too", TRACKERS, affects_result=False)
     seed: int = integer(1337, "seed of weights, batches and dropout", at_least=0, at_most=2**32 - 1)
-    device: str = choice("auto", "auto: an accelerator if there is one", DEVICES, synonyms={"gpu": "cuda"}, decides=False)
-    strategy: str = choice(
-        "auto", "of several processes. ddp: each has all weights (auto); fsdp: each has a shard", STRATEGIES, decides=False
+    device: str = choice(
+        "auto", "auto: an accelerator if there is one", DEVICES, synonyms={"gpu": "cuda"}, affects_result=False
     )
-    compile: str = choice("auto", "torch.compile; auto: on a GPU alone", ("auto", "true", "false"), decides=False)
+    strategy: str = choice(
+        "auto",
+        "of several processes. ddp: each has all weights (auto); fsdp: each has a shard",
+        STRATEGIES,
+        affects_result=False,
+    )
+    compile: str = choice("auto", "torch.compile; auto: on a GPU alone", ("auto", "true", "false"), affects_result=False)
 
     RELATIONS: ClassVar[tuple[Relation, ...]] = (_warmup_ends,)
 
@@ -175,28 +185,28 @@ def sequence_fits(key: str) -> Relation:
     """The rule that a sequence, whose length stands under ``key``, has no more tokens than the model has positions."""
 
     @relation(key, "model.n_positions")
-    def fits(seq_len: int, n_positions: int) -> Broken | None:
-        return None if seq_len <= n_positions else Broken("must be ≤ {model.n_positions}", {key: n_positions})
+    def fits(seq_len: int, n_positions: int) -> Failure | None:
+        return None if seq_len <= n_positions else Failure("must be ≤ {model.n_positions}", {key: n_positions})
 
     return fits
 
 
 @relation("hardware.devices", "training.batch_size", "training.gradient_accumulation_steps")
-def _step_divides(devices: int | None, batch_size: int, passes: int) -> Broken | None:
+def _step_divides(devices: int | None, batch_size: int, passes: int) -> Failure | None:
     sequences = batch_size * passes
     if devices is None or sequences % devices == 0:
         return None
     shares = (each for each in range(1, min(sequences, 2 * devices) + 1) if sequences % each == 0)
     nearest = min(shares, key=lambda each: abs(each - devices))
-    return Broken(f"must divide the {sequences:,} sequences of a step", {"hardware.devices": nearest})
+    return Failure(f"must divide the {sequences:,} sequences of a step", {"hardware.devices": nearest})
 
 
 @relation("model.vocab_size", "tokenizer.name")
-def _vocabulary_fits(vocab_size: int, name: str) -> Broken | None:
+def _vocabulary_fits(vocab_size: int, name: str) -> Failure | None:
     needed = VOCABULARIES[name]
     if vocab_size >= needed:
         return None
-    return Broken(f"must be ≥ {needed:,}, the symbols of {{tokenizer.name}}", {"model.vocab_size": needed})
+    return Failure(f"must be ≥ {needed:,}, the symbols of {{tokenizer.name}}", {"model.vocab_size": needed})
 
 
 @dataclass(frozen=True)
@@ -207,7 +217,7 @@ class TrainConfig(Checked):
     data: DataConfig = section(DataConfig, "the text")
     tokenizer: TokenizerConfig = section(TokenizerConfig, "how text becomes tokens: conf/tokenizer/")
     training: TrainingConfig = section(TrainingConfig, "how to train")
-    hardware: HardwareConfig = section(HardwareConfig, "what the plan reckons with: conf/hardware/", decides=False)
+    hardware: HardwareConfig = section(HardwareConfig, "what the plan reckons with: conf/hardware/", affects_result=False)
     init_from: Optional[str] = text(
         None,
         "fine-tune: a run, or a Hugging Face folder of a GPT-2, whose weights, shape and tokenizer are taken",
@@ -217,17 +227,17 @@ class TrainConfig(Checked):
         None,
         "directory of a run, which goes on; auto: the newest unfinished run of the same fingerprint, else a new one",
         optional=True,
-        decides=False,
+        affects_result=False,
     )
-    dry_run: bool = flag(False, "validate, print the plan, start nothing", decides=False)
+    dry_run: bool = flag(False, "validate, print the plan, start nothing", affects_result=False)
     preflight: str = choice(
         "strict",
         "a sweep with invalid points: strict refuses it, skip_invalid leaves them out, off does not look",
         PREFLIGHTS,
-        decides=False,
+        affects_result=False,
     )
 
-    OFTEN_SET: ClassVar[tuple[str, ...]] = (
+    HELP_SUMMARY: ClassVar[tuple[str, ...]] = (
         *("data.path", "model.n_layer", "model.n_head", "model.n_embd", "training.seq_len", "training.batch_size"),
         *("training.max_steps", "training.learning_rate", "training.device", "training.seed"),
     )
@@ -235,10 +245,10 @@ class TrainConfig(Checked):
 
 
 @relation("prompt_file", "prompt")
-def _one_source_of_prompts(prompt_file: str | None, prompt: str) -> Broken | None:
+def _one_source_of_prompts(prompt_file: str | None, prompt: str) -> Failure | None:
     if prompt_file is None or not prompt:
         return None
-    return Broken("must be null with {prompt}", {"prompt_file": None})
+    return Failure("must be null with {prompt}", {"prompt_file": None})
 
 
 @dataclass(frozen=True)
@@ -266,11 +276,13 @@ class GenerateConfig(Checked):
     stop: Optional[str] = text(None, "text that ends a sample; several with | between them", optional=True, literal=True)
     format: str = choice("text", "text, or json: an object a line for each sample", ("text", "json"))
     seed: int = integer(1337, "seed of the first sample; the next ones have the next numbers", at_least=0, at_most=2**32 - 1)
-    device: str = choice("auto", "auto: an accelerator if there is one", DEVICES, synonyms={"gpu": "cuda"}, decides=False)
-    dry_run: bool = flag(False, "validate, print what would run, start nothing", decides=False)
-    preflight: str = choice("strict", "a sweep with invalid points: as in training", PREFLIGHTS, decides=False)
+    device: str = choice(
+        "auto", "auto: an accelerator if there is one", DEVICES, synonyms={"gpu": "cuda"}, affects_result=False
+    )
+    dry_run: bool = flag(False, "validate, print what would run, start nothing", affects_result=False)
+    preflight: str = choice("strict", "a sweep with invalid points: as in training", PREFLIGHTS, affects_result=False)
 
-    OFTEN_SET: ClassVar[tuple[str, ...]] = (
+    HELP_SUMMARY: ClassVar[tuple[str, ...]] = (
         *("checkpoint", "prompt", "prompt_file", "max_new_tokens", "num_samples", "temperature", "top_k", "top_p", "stop"),
         "device",
     )

@@ -1,4 +1,7 @@
-"""JSON files that are not trusted, a checkpoint's for one. Standard library only."""
+"""JSON files that are not trusted, a checkpoint's for one. Standard library only.
+
+It stands in config/, not in utils/: what is wrong with a file is a violation, which ten callers report as it is.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
 from gpt2hydra.config.run import TokenizerConfig
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.utils.formatting import reason_of, show
-from gpt2hydra.utils.quoting import Blank
+from gpt2hydra.utils.quoting import Placeholder
 
 END_OF_TEXT = "<|endoftext|>"
 FILES = ("vocab.json", "merges.txt")
@@ -127,7 +127,7 @@ def not_fetched(path: str, reason: str) -> Violation:
         f"cannot be fetched from the Hugging Face hub ({reason.rstrip('.')}): must be a folder with vocab.json and "
         "merges.txt, or a name that can; tokenizer=bytes needs neither"
     )
-    return Violation("tokenizer.path", path, rule, remedy={"tokenizer.path": Blank("FOLDER")})
+    return Violation("tokenizer.path", path, rule, remedy={"tokenizer.path": Placeholder("FOLDER")})
 
 
 def problems(config: TokenizerConfig, vocab_size: int) -> list[Violation]:

@@ -14,9 +14,9 @@ from typing import Any
 
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.schema import ROOTS, register
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.validation import Checked
 from gpt2hydra.utils.formatting import did_you_mean
 
 Job = Callable[[Any], Any]

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_state import parse
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
+from gpt2hydra.config.validation import Checked
 
 
 def device_problems(config: Checked) -> tuple[Violation, ...]:

@@ -12,8 +12,8 @@ from hydra.conf import HydraConf
 from omegaconf import OmegaConf
 
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.keys import keys_of, rule_at
+from gpt2hydra.config.validation import Checked
 
 # -------------------------------------------------------------------------------------------- what a program answers
 

@@ -53,7 +53,7 @@ def refuse(error: ConfigError) -> NoReturn:
     """Print the report and exit with 1. ``HYDRA_FULL_ERROR=1`` raises the error instead."""
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         raise error
-    words = error.told("nothing was started") if type(error) is ConfigError else str(error)
+    words = error.format("nothing was started") if type(error) is ConfigError else str(error)
     tell(f"{words}\n", error.to_dict())
     sys.exit(1)
 

@@ -16,9 +16,9 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from gpt2hydra.composition.gate import config_class_of
 from gpt2hydra.composition.hydra_compat import options_of, register_resolver
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation, command_line
 from gpt2hydra.config.keys import field_at, fields_of, keys_of
+from gpt2hydra.config.validation import Checked
 from gpt2hydra.utils.formatting import did_you_mean, show
 
 COLUMN = 46
@@ -90,7 +90,7 @@ def _template(words: Sequence[str], *, _root_: DictConfig) -> str:
         fields = "\n".join(line for word in words for line in _lines(_root_, word))
         return fields.strip("\n").replace("$", "$$") + "\n"
     groups = _groups(_root_)
-    whole = bool(words) or not root.OFTEN_SET
+    whole = bool(words) or not root.HELP_SUMMARY
     fields = "\n".join(_section(root, _root_, "") if whole else (_told(_root_, key, brief=True) for key in often_set(root)))
     text = (WHOLE if whole else SHORT).format(header=_root_.hydra.help.header, groups=groups, fields=fields, more=_more(root))
     return text.replace("$", "$$")
@@ -119,9 +119,9 @@ def _more(root: type[Checked]) -> str:
 
 def often_set(root: type[Checked]) -> list[str]:
     """The keys of the short help: those that the class names, and all that a class derived from it adds."""
-    named = next(each for each in root.__mro__ if "OFTEN_SET" in vars(each))
+    named = next(each for each in root.__mro__ if "HELP_SUMMARY" in vars(each))
     known = set(keys_of(named))
-    return [*root.OFTEN_SET, *(key for key in keys_of(root) if key not in known)]
+    return [*root.HELP_SUMMARY, *(key for key in keys_of(root) if key not in known)]
 
 
 def _lines(config: DictConfig, key: str) -> Iterator[str]:

@@ -22,8 +22,8 @@ from gpt2hydra.composition.gate import config_class_of, instantiate
 from gpt2hydra.composition.hydra_state import task_overrides
 from gpt2hydra.composition.job import job as running_job
 from gpt2hydra.composition.schema import register_resolvers
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError
+from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.checks import is_dry
 from gpt2hydra.launch.points import Point
 from gpt2hydra.launch.prefix_lines import numbered

@@ -16,11 +16,11 @@ from omegaconf import DictConfig, OmegaConf
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.gate import config_class_of
 from gpt2hydra.composition.hydra_state import task_overrides
-from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import ConfigError, Violation, collected
+from gpt2hydra.config.errors import ConfigError, Violation, collect_violations
 from gpt2hydra.config.keys import rule_at
+from gpt2hydra.config.validation import Checked
 from gpt2hydra.utils.formatting import reason_of
-from gpt2hydra.utils.quoting import Typed
+from gpt2hydra.utils.quoting import RawOverride
 
 MOST_POINTS = 100_000
 """An adaptive sweeper's space larger than this is checked value by value instead of point by point."""
@@ -77,7 +77,7 @@ def _axes(composed: DictConfig, composer: Composer, basic: bool) -> Iterator[_Ax
     config_class = composer.config_class or config_class_of(composed)
     problems: list[Violation] = []
     for key, text in spaces:
-        with collected(problems):
+        with collect_violations(problems):
             yield _axis(_read(key, text, composer), basic, config_class)
     if problems:
         raise ConfigError(problems)
@@ -110,7 +110,7 @@ def _axis(override: Override, basic: bool, config_class: type[Checked]) -> _Axis
         rule_of_key = rule_at(config_class, key)
         if rule_of_key is not None and rule_of_key.kind is int and not isinstance(value.start, int):
             rule = "is an interval of real numbers, and this is an integer"
-            raise ConfigError([Violation(key, text, rule, remedy={key: Typed(f"int({text})")})])
+            raise ConfigError([Violation(key, text, rule, remedy={key: RawOverride(f"int({text})")})])
         return _interval(key, value.start, value.end, text)
     values = list(override.sweep_string_iterator())
     if isinstance(value, RangeSweep) and not basic and not value.shuffle:

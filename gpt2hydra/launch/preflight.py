@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.checks import is_dry
 from gpt2hydra.launch.handle_errors import tell
 from gpt2hydra.launch.points import Point
@@ -81,14 +81,14 @@ class Preflight:
             del self.valid[number]
 
     def to_dict(self) -> dict[str, Any]:
-        """What :meth:`told` says, for a program."""
+        """What :meth:`format` says, for a program."""
         invalid = [
             {"point": number, "overrides": self.points[number], "violations": [each.to_dict() for each in violations]}
             for number, violations in sorted(self.invalid.items())
         ]
         return {"points": len(self.points), "valid": sorted(self.valid), "invalid": invalid, **ConfigError(self.own).to_dict()}
 
-    def told(self) -> str:
+    def format(self) -> str:
         """The invalid points: number, overrides, what is wrong and what to type instead."""
         lines = []
         for number, violations in sorted(self.invalid.items()):
@@ -127,8 +127,8 @@ def report(found: Preflight) -> None:
     total, bad = len(found.points), len(found.invalid)
     skip = found.skip and bool(found.valid) and not found.own
     outcome = f"the other {len(found.valid)} run" if skip else "nothing was started"
-    words = f"{ConfigError(found.own).told(outcome)}\n\n" if found.own else ""
-    words += f"{bad} of {total} points {'is' if bad == 1 else 'are'} invalid; {outcome}.\n\n{found.told()}\n\n"
+    words = f"{ConfigError(found.own).format(outcome)}\n\n" if found.own else ""
+    words += f"{bad} of {total} points {'is' if bad == 1 else 'are'} invalid; {outcome}.\n\n{found.format()}\n\n"
     if not skip and found.valid and found.can_skip:
         words += f"Correct them, or run the other {len(found.valid)} with preflight=skip_invalid.\n"
     tell(words, {**found.to_dict(), "skipped": skip})

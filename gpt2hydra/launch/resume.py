@@ -14,10 +14,10 @@ from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.gate import config_class_of, instantiate
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.schema import schema_of
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError, Setting, Source, Violation, command_line
 from gpt2hydra.config.keys import keys_of
 from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.config.validation import Checked
 from gpt2hydra.runs import record, resume_state
 from gpt2hydra.runs.directory import seen_from_here
 

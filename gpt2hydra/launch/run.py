@@ -26,9 +26,9 @@ from gpt2hydra.composition.hydra_compat import failure_of, make_callbacks, repor
 from gpt2hydra.composition.hydra_errors import making, resolving
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.job import job
-from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import ConfigError, Violation, collected
+from gpt2hydra.config.errors import ConfigError, Violation, collect_violations
 from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import Application
 from gpt2hydra.launch.checks import device_problems, is_dry, machine_problems, note_fine_tuning, note_overruled, warn_of_memory
 from gpt2hydra.launch.extras import absent_modules, require
@@ -60,7 +60,7 @@ class Start:
         config = self._pass_gate(composed)
         problems, place = [*machine_problems(config), *together(self.process, config)], None
         if not is_dry(config):
-            with collected(problems):
+            with collect_violations(problems):
                 place = Place(**agree(self.process, lambda: asdict(self._place(composed, config))))
             problems += [*self._device_problems(config), *problems_of_job(composed)]
         self._refuse(problems)
@@ -138,7 +138,7 @@ class Start:
         composed = composed or hydras_part(self.composer, rest, RunMode.RUN)
         if composed is not None:
             problems += problems_of_job(composed)
-            with suppress(Exception), collected(problems):  # what cannot be resolved is told already
+            with suppress(Exception), collect_violations(problems):  # what cannot be resolved is told already
                 directory = Path(composed.hydra.run.dir)
                 check_directory(directory, "hydra.run.dir")
                 if isinstance(config, TrainConfig):
@@ -165,7 +165,7 @@ class Start:
             if resumed_run(composed) is None:
                 return self.composer.gate(composed, self.overrides)
         problems: list[Violation] = []
-        with collected(problems):
+        with collect_violations(problems):
             return configuration_of_the_run(self.composer, composed, self.overrides)
         raise ConfigError([*problems, *problems_of_job(composed)])
 

@@ -26,8 +26,8 @@ from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_compat import make_callbacks
 from gpt2hydra.composition.hydra_errors import making, resolving
 from gpt2hydra.composition.hydra_state import parse, task_overrides
-from gpt2hydra.config.checked import Checked
-from gpt2hydra.config.errors import ConfigError, Violation, collected, command_line
+from gpt2hydra.config.errors import ConfigError, Violation, collect_violations, command_line
+from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.checks import device_problems, is_dry, machine_problems, note_overruled
 from gpt2hydra.launch.extras import absent_modules, require
 from gpt2hydra.launch.hydra_components import hydras_part, problems_of_sweep, typed_by
@@ -38,7 +38,7 @@ from gpt2hydra.launch.resume import Place, point, summary_of, sweep_problems
 from gpt2hydra.runs.comparison import Comparison, print_table
 from gpt2hydra.runs.directory import check_directory
 from gpt2hydra.utils.formatting import reason_of
-from gpt2hydra.utils.quoting import Typed
+from gpt2hydra.utils.quoting import RawOverride
 
 
 def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any], Any], extra: str | None) -> None:
@@ -66,10 +66,10 @@ def _look(composer: Composer, composed: DictConfig, overrides: Sequence[str], ex
     mode, basic = str(composed.get("preflight", "strict")), is_basic(composed)
     found = Preflight(skip=mode == "skip_invalid" and basic, can_skip=basic)
     found.checks = mode != "off" or composed.get("dry_run") is True
-    with collected(found.own):
+    with collect_violations(found.own):
         found.points, found.notes = expand(composed, composer)
     if found.own:  # there are no points; what all would share is looked at without them
-        with collected(found.own):
+        with collect_violations(found.own):
             compose_and_check(composer, [text for text in overrides if not _sweeps(text)])
     if found.checks:
         found.compose(composer)
@@ -78,7 +78,7 @@ def _look(composer: Composer, composed: DictConfig, overrides: Sequence[str], ex
             found.look(composer, lambda config: () if is_dry(config) else device_problems(config))
     if found.starting or not found.dry:
         found.own += problems_of_sweep(composed)
-        with collected(found.own):
+        with collect_violations(found.own):
             directories = check_directories(composer, composed, found.starting)
             if basic and found.checks:
                 found.places = _places(composer, found, directories)
@@ -92,7 +92,7 @@ def _places(composer: Composer, found: Preflight, directories: Mapping[int, Path
 
     def problems_of(number: int, config: Checked) -> Sequence[Violation]:
         problems: list[Violation] = []
-        with collected(problems):
+        with collect_violations(problems):
             if number in directories:
                 places[number] = point(config, directories[number])
         return problems
@@ -170,7 +170,7 @@ def check_directories(composer: Composer, composed: DictConfig, points: Mapping[
             check_directory(Path(directory), "hydra.sweep.dir", parent)
         if directory in users:
             rule = f"gives points #{users[directory]} and #{number} one directory, {directory}"
-            remedy = {"hydra.sweep.subdir": Typed(_NUMBERED[0])}
+            remedy = {"hydra.sweep.subdir": RawOverride(_NUMBERED[0])}
             raise ConfigError([Violation("hydra.sweep.subdir", written["subdir"], rule, remedy=remedy)])
         users[directory] = number
     return {number: Path(directory) for directory, number in users.items()}
@@ -191,7 +191,7 @@ def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
         composed = hydras_part(composer, rest, RunMode.MULTIRUN)
         if composed is not None:
             problems += problems_of_sweep(composed)
-            with suppress(Exception), collected(problems):  # what cannot be resolved is told later
+            with suppress(Exception), collect_violations(problems):  # what cannot be resolved is told later
                 check_directory(Path(composed.hydra.sweep.dir), "hydra.sweep.dir")
         yield from problems
 

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.keys import rule_at
 from gpt2hydra.config.unknown_keys import key_meant
+from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import PROGRAMS
 from gpt2hydra.utils.formatting import closest, did_you_mean
 from gpt2hydra.utils.quoting import for_bash

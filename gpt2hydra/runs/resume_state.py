@@ -9,7 +9,7 @@ from typing import Any
 
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.config.fingerprint import decisive
+from gpt2hydra.config.fingerprint import result_values
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data.file_digest import marks
 from gpt2hydra.data.text import similar
@@ -35,7 +35,7 @@ class Change:
 
 def forbidden(before: TrainConfig, after: TrainConfig) -> Iterator[Change]:
     """What a run that goes on may not change: all that decides its result, but for :data:`STEPS` and :data:`PASSES`."""
-    was, now = decisive(before), decisive(after)
+    was, now = result_values(before), result_values(after)
     free = {STEPS, *(PASSES if before.training.sequences_per_step == after.training.sequences_per_step else ())}
     for key in now:
         if key not in free and was.get(key) != now[key]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpt2hydra.config.checked import Checked, section
 from gpt2hydra.config.fields import choice, flag, integer
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import LARGEST_BATCH, sequence_fits
+from gpt2hydra.config.validation import Checked, section
 
 ITEM_SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Data type → bytes of one number."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpt2hydra.config.checked import Checked, section
-from gpt2hydra.config.fields import Broken, choice, flag, integer, relation
+from gpt2hydra.config.fields import Failure, choice, flag, integer, relation
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import LARGEST_BATCH, PRECISIONS, sequence_fits
+from gpt2hydra.config.validation import Checked, section
 from gpt2hydra.sizing.counts import ATTENTIONS, product_weights
 
 DEVICES = ("cuda", "cpu")
@@ -34,11 +34,11 @@ def sdpa_kernel(config: GPT2Config, precision: str, device: str) -> str:
 
 
 @relation("attention", "precision", "device")
-def _kernel_exists(attention: str, precision: str, device: str) -> Broken | None:
+def _kernel_exists(attention: str, precision: str, device: str) -> Failure | None:
     kernels = attention_kernels(precision, device)
     if attention in kernels:
         return None
-    return Broken(f"must be one of {', '.join(kernels)} for {{precision}} and {{device}}", {"attention": kernels[0]})
+    return Failure(f"must be one of {', '.join(kernels)} for {{precision}} and {{device}}", {"attention": kernels[0]})
 
 
 @dataclass(frozen=True)

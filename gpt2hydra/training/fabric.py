@@ -19,7 +19,7 @@ from lightning_fabric.strategies.strategy import Strategy
 from torch.distributed.fsdp import fully_shard
 
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.config.fingerprint import decisive
+from gpt2hydra.config.fingerprint import result_values
 from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import TrainConfig, TrainingConfig
 from gpt2hydra.training.model import WithLoss
@@ -72,7 +72,7 @@ def see_that_all_agree(fabric: Fabric, config: TrainConfig) -> None:
     """
     if fabric.world_size == 1:
         return
-    mine = decisive(config) | {f"training.{key}": value for key, value in leaves(config.training)}
+    mine = result_values(config) | {f"training.{key}": value for key, value in leaves(config.training)}
     of_all: list[Any] = [None] * fabric.world_size
     torch.distributed.all_gather_object(of_all, mine)
     for key, value in of_all[0].items():

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from gpt2hydra.utils.formatting import show
 
 
-class Typed(str):
+class RawOverride(str):
     """The value of an override as it is typed in Hydra's grammar: ``2,3``, ``${a.b}``. It is not quoted as text would be."""
 
 
-class Blank(str):
+class Placeholder(str):
     """What stands where only the user knows the value: ``...``, ``FOLDER``."""
 
 
@@ -33,7 +33,7 @@ def override(key: str, value: object) -> str:
 
 
 def _value(value: object) -> str:
-    if isinstance(value, (Typed, Blank)):
+    if isinstance(value, (RawOverride, Placeholder)):
         return str(value)
     if isinstance(value, str):
         plain = (_PLAIN.fullmatch(value) and not _NO_TEXT.fullmatch(value)) or _INTERPOLATION.fullmatch(value)

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 import gpt2hydra
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.keys import fields_of
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
+from gpt2hydra.config.validation import Checked
 
 
 @pytest.fixture(autouse=True)

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from gpt2hydra.config.checked import Checked, section
-from gpt2hydra.config.fields import Broken, computed, flag, integer, number, relation, text
+from gpt2hydra.config.fields import Failure, computed, flag, integer, number, relation, text
+from gpt2hydra.config.validation import Checked, section
 
 
 @relation("low", "high")
-def _ordered(low: int, high: int) -> Broken | None:
-    return Broken("must be ≤ {high}", {"low": high}) if low > high else None
+def _ordered(low: int, high: int) -> Failure | None:
+    return Failure("must be ≤ {high}", {"low": high}) if low > high else None
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def test_a_relation_may_not_be_over_a_whole_section() -> None:
 def test_a_class_keeps_the_relations_of_its_bases() -> None:
     @dataclass(frozen=True)
     class Even(Range):
-        RELATIONS = (relation("low")(lambda low: Broken("must be even") if low % 2 else None),)
+        RELATIONS = (relation("low")(lambda low: Failure("must be even") if low % 2 else None),)
         low: int = integer(2, "lower end", at_most=100)
 
     assert [each.rule for each in _violations(Even, low=13)] == ["must be ≤ high = 10", "must be even"]

@@ -12,7 +12,7 @@ import pytest
 
 import gpt2hydra
 from gpt2hydra.config.errors import ABSENT, DEFAULT, DELETED, ConfigError, Setting, Source, Violation, command_line
-from gpt2hydra.utils.quoting import Blank, Typed
+from gpt2hydra.utils.quoting import Placeholder, RawOverride
 
 LARGE = Source("file", "conf/model/large.yaml", 3)
 BEFORE = Setting("model.n_head", 20, LARGE)
@@ -25,7 +25,7 @@ HEADS = Violation(
     replaced=BEFORE,
     others={"model.n_embd": LARGE},
 )
-MISSING = Violation("checkpoint", rule="must be given: a folder", remedy={"checkpoint": Blank("...")})
+MISSING = Violation("checkpoint", rule="must be given: a folder", remedy={"checkpoint": Placeholder("...")})
 
 
 def repickled(error: ConfigError) -> ConfigError:
@@ -99,10 +99,10 @@ def test_who_set_it_is_told_in_words(violation: Violation, origin: str) -> None:
     [
         pytest.param({}, False, "", id="none"),
         pytest.param({"a": 1, "b": None, "c": True, "d": 1e-5}, False, "a=1 b=null c=true d=1e-05", id="several values"),
-        pytest.param({"model": Typed("small,large")}, True, "-m model=small,large", id="sweep"),
+        pytest.param({"model": RawOverride("small,large")}, True, "-m model=small,large", id="sweep"),
         pytest.param({"experiment": ABSENT}, False, '"~experiment"', id="deletion"),
-        pytest.param({"checkpoint": Blank("...")}, False, "checkpoint=...", id="to be filled in"),
-        pytest.param({"a": Typed("${b.c}")}, False, "'a=${b.c}'", id="typed, for the shell"),
+        pytest.param({"checkpoint": Placeholder("...")}, False, "checkpoint=...", id="to be filled in"),
+        pytest.param({"a": RawOverride("${b.c}")}, False, "'a=${b.c}'", id="typed, for the shell"),
     ],
 )
 def test_a_remedy_is_told_as_it_is_pasted(remedy: dict[str, object], multirun: bool, suggestion: str) -> None:

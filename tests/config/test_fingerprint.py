@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 
 from gpt2hydra import GenerateConfig, GPT2Config, TrainConfig
-from gpt2hydra.config.checked import Checked, section
 from gpt2hydra.config.fields import integer, number, text
-from gpt2hydra.config.fingerprint import decisive, fingerprint, fingerprints
+from gpt2hydra.config.fingerprint import fingerprint, fingerprints, result_values
 from gpt2hydra.config.keys import field_at, keys_of
 from gpt2hydra.config.run import TrainingConfig
+from gpt2hydra.config.validation import Checked, section
 from tests.strategies import gpt2_configs
 
 
@@ -39,9 +39,9 @@ class Inner(Checked):
 @dataclass(frozen=True)
 class Forwards(Checked):
     a: int = integer(1, "first", at_most=9)
-    pause: int = integer(1, "seconds to wait", at_most=9, decides=False)
+    pause: int = integer(1, "seconds to wait", at_most=9, affects_result=False)
     inner: Inner = section(Inner, "a section")
-    aside: Inner = section(Inner, "a section without a say", decides=False)
+    aside: Inner = section(Inner, "a section without a say", affects_result=False)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Backwards(Checked):
 
 
 def test_neither_the_order_of_fields_nor_what_decides_nothing_matters() -> None:
-    assert decisive(Forwards()) == {"a": 1, "inner.rate": 0.5, "inner.name": "é\ud800"}
+    assert result_values(Forwards()) == {"a": 1, "inner.rate": 0.5, "inner.name": "é\ud800"}
     assert fingerprint(Forwards(pause=2, aside=Inner(rate=0.1))) == fingerprint(Backwards())
     assert fingerprint(Forwards(a=2)) != fingerprint(Backwards())
 
@@ -72,16 +72,16 @@ def test_two_shapes_have_one_fingerprint_if_they_are_equal(one: GPT2Config, othe
     hardware.memory_gb hardware.name dry_run preflight""".split(),
 )
 def test_what_decides_nothing_about_a_run(key: str) -> None:
-    assert key not in decisive(TrainConfig())
+    assert key not in result_values(TrainConfig())
 
 
 def test_everything_else_decides() -> None:
     config = TrainConfig()
-    for key in decisive(config):
+    for key in result_values(config):
         changed = replace_at(config, key, another(field_at(TrainConfig, key)))
         assert changed.fingerprint() != config.fingerprint(), key
-    assert set(decisive(config)) < set(keys_of(TrainConfig))
-    assert {"data.path", "model.n_head", "training.seed", "training.max_steps", "tokenizer.name"} <= set(decisive(config))
+    assert set(result_values(config)) < set(keys_of(TrainConfig))
+    assert {"data.path", "model.n_head", "training.seed", "training.max_steps", "tokenizer.name"} <= set(result_values(config))
 
 
 def another(field: Any) -> object:

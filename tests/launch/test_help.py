@@ -19,7 +19,7 @@ def test_it_tells_the_groups_and_the_keys_that_are_often_set(run: CommandLine) -
     assert "model: large, medium, small, xl\n" in shown
     assert "  model.n_layer=36              transformer blocks\n" in shown
     assert "--help all: every key; --help training: a section's." in shown
-    assert [key for key in TrainConfig.OFTEN_SET if f"  {key}=" not in shown] == []
+    assert [key for key in TrainConfig.HELP_SUMMARY if f"  {key}=" not in shown] == []
 
 
 def test_help_of_a_section_and_of_a_key(run: CommandLine) -> None:

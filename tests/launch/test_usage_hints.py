@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gpt2hydra import GenerateConfig, TrainConfig
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.usage_hints import no_command, no_option
 from tests.command_line import CommandLine
 

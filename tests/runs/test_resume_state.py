@@ -9,7 +9,7 @@ import pytest
 import gpt2hydra
 from gpt2hydra import TrainConfig
 from gpt2hydra.config.errors import ConfigError
-from gpt2hydra.config.fingerprint import decisive
+from gpt2hydra.config.fingerprint import result_values
 from gpt2hydra.runs import record
 from gpt2hydra.runs.resume_state import Change, forbidden, newest_unfinished, open_run, problems
 from tests.run_directories import fail_run, make_run
@@ -25,7 +25,7 @@ def test_what_decides_the_result_may_not_change_and_the_rest_may() -> None:
     free = {"training.max_steps", "training.eval_interval", "training.device", "training.log_interval"}
     fixed = {"model.n_layer": 2, "training.seed": 1, "training.learning_rate": 1e-3, "training.schedule": "linear"}
     for key, value in fixed.items():
-        assert list(forbidden(before, config(f"{key}={value}"))) == [Change(key, decisive(before)[key], value)]
+        assert list(forbidden(before, config(f"{key}={value}"))) == [Change(key, result_values(before)[key], value)]
     for key in free:
         value = "cpu" if key == "training.device" else 60
         assert list(forbidden(before, config(f"{key}={value}"))) == []

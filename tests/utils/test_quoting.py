@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpt2hydra.utils.quoting import Blank, Typed, for_bash, override, quoted
+from gpt2hydra.utils.quoting import Placeholder, RawOverride, for_bash, override, quoted
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=30)
 SIGNS = st.text("ab07. ,'\"\\$&()[]{}!*~?;<>|=#%`-e", max_size=12)
@@ -53,8 +53,8 @@ def test_bash_itself_takes_it_for_one_word() -> None:
         ("${oc.env:HOME}/x", "a='${oc.env:HOME}/x'"),
         ([1, "b c"], "a=[1,'b c']"),
         ({"b": None, "c": 2}, "a={b:null,c:2}"),
-        (Typed("2,3"), "a=2,3"),
-        (Blank("..."), "a=..."),
+        (RawOverride("2,3"), "a=2,3"),
+        (Placeholder("..."), "a=..."),
     ],
 )
 def test_a_value_is_typed_as_plainly_as_it_can_be(value: object, typed: str) -> None:

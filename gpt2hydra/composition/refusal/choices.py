@@ -21,9 +21,9 @@ from gpt2hydra.composition.refusal.odd_files import HEADER, file_of, why_no_opti
 from gpt2hydra.composition.refusal.overrides import Overrides
 from gpt2hydra.composition.schema import ROOTS
 from gpt2hydra.composition.sources import displayed
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, Violation, command_line
 from gpt2hydra.config.keys import field_at
+from gpt2hydra.config.validation import Checked
 from gpt2hydra.utils.formatting import did_you_mean
 
 

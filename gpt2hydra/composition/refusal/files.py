@@ -14,8 +14,8 @@ from gpt2hydra.composition.hydra_compat import Repository, load_default
 from gpt2hydra.composition.refusal.hydras_own import refused_keys
 from gpt2hydra.composition.refusal.values import cannot_be, leaves_of, merged
 from gpt2hydra.composition.sources import layers_of
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import Source, Violation
+from gpt2hydra.config.validation import Checked
 from gpt2hydra.utils.formatting import show
 
 

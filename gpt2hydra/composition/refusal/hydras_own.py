@@ -15,7 +15,7 @@ from gpt2hydra.composition.refusal.overrides import Overrides
 from gpt2hydra.composition.refusal.values import nested
 from gpt2hydra.config.errors import Violation, command_line
 from gpt2hydra.utils.formatting import closest, reason_of
-from gpt2hydra.utils.quoting import Typed
+from gpt2hydra.utils.quoting import RawOverride
 
 
 def refused_overrides(composer: Composer, overrides: Overrides) -> Iterator[Violation]:
@@ -36,11 +36,11 @@ def _refused(override: Override, error: Exception, known: Any) -> Violation:
     if not isinstance(known, DictConfig) or last in known:
         return Violation(key, value, f"is refused by Hydra: {reason_of(error.__cause__ or error).rstrip('.')}", typed)
     if OmegaConf.get_type(known) is dict and override.type is OverrideType.CHANGE:  # it may hold any key
-        return Violation(key, value, "is new there and needs a plus", typed, {f"+{key}": Typed(value)})
+        return Violation(key, value, "is new there and needs a plus", typed, {f"+{key}": RawOverride(value)})
     near = closest(last, map(str, known))
     meant = ".".join(["hydra", *sections, near or ""])
     rule = f"unknown key of Hydra's own config{f'; did you mean {meant}?' if near else ''}"
-    return Violation(key, value, rule, typed, {meant: Typed(value)} if near else {})
+    return Violation(key, value, rule, typed, {meant: RawOverride(value)} if near else {})
 
 
 def refused_keys(leaves: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any, str]]:

@@ -13,7 +13,7 @@ from gpt2hydra.composition.hydra_errors import grammar, no_override
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.config.errors import ABSENT, Violation, command_line
 from gpt2hydra.utils.formatting import closest
-from gpt2hydra.utils.quoting import Typed
+from gpt2hydra.utils.quoting import RawOverride
 
 
 @dataclass
@@ -69,7 +69,7 @@ def _sweep(override: Override, key: str, value: str) -> Violation:
     if override.is_hydra_override():
         return Violation(key, value, "is a list of values: Hydra's own config cannot be swept over", typed)
     rule = "is a list of values to sweep over, which needs -m (--multirun)"
-    return Violation(key, value, rule, typed, {override.get_key_element(): Typed(value)}, multirun=True)
+    return Violation(key, value, rule, typed, {override.get_key_element(): RawOverride(value)}, multirun=True)
 
 
 def _sort_choice(composer: Composer, override: Override, sorted_: Overrides) -> None:
@@ -88,7 +88,7 @@ def _sort_choice(composer: Composer, override: Override, sorted_: Overrides) -> 
             sorted_.choices.append(parse(f"{key}={near}"))
     elif override.is_add() and override.package is None and key in composer.options.usual():
         rule = "is chosen already; leave out the plus"
-        sorted_.violations.append(Violation(key, value, rule, typed, {key: Typed(value)}))
+        sorted_.violations.append(Violation(key, value, rule, typed, {key: RawOverride(value)}))
         sorted_.choices.append(dataclasses.replace(override, type=OverrideType.CHANGE))
     else:
         sorted_.choices.append(override)

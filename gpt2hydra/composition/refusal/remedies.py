@@ -12,12 +12,12 @@ from typing import Any
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.provenance import Provenance
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Violation
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.keys import field_at
+from gpt2hydra.config.validation import Checked
 from gpt2hydra.utils.formatting import closest
-from gpt2hydra.utils.quoting import Blank, Typed
+from gpt2hydra.utils.quoting import Placeholder, RawOverride
 
 MOST_POINTS = 50
 """A sweep with more points is not offered as a remedy: each would be composed."""
@@ -44,7 +44,7 @@ def traced(violation: Violation, provenance: Provenance, root: type[Checked]) ->
     rule: Rule = field.metadata["rule"]
     if violation.is_typed and violation.action == "set" and isinstance(violation.value, str):
         told = _as_meant(told, rule)
-    blank = any(isinstance(value, Blank) for value in told.remedy.values())
+    blank = any(isinstance(value, Placeholder) for value in told.remedy.values())
     if (blank if told.value is ABSENT else not told.remedy) and (rule.kind is not str or rule.choices):
         told = dataclasses.replace(told, remedy=_as_before(violation.key, field, provenance) or told.remedy)
     return told
@@ -104,7 +104,7 @@ class Trial:
         """The violation with a remedy that works: its own, or that with more keys; without one where neither does."""
         if violation.multirun:
             return self._tried_sweep(violation)
-        if any(isinstance(value, Blank) for value in violation.remedy.values()):
+        if any(isinstance(value, Placeholder) for value in violation.remedy.values()):
             return violation  # only the user knows
         candidate = violation.remedy
         for _ in range(FURTHER):
@@ -198,4 +198,4 @@ def _runs(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _facts(text: str) -> tuple[str, object]:
     key, equals, value = text.partition("=")
-    return (key, Typed(value)) if equals else (key.removeprefix("~"), ABSENT)
+    return (key, RawOverride(value)) if equals else (key.removeprefix("~"), ABSENT)

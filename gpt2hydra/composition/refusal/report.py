@@ -25,8 +25,8 @@ from gpt2hydra.composition.refusal.remedies import Trial, right_words, traced
 from gpt2hydra.composition.refusal.values import apply
 from gpt2hydra.composition.refusal.words import told_once
 from gpt2hydra.composition.yaml_traps import misread
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
+from gpt2hydra.config.validation import Checked
 
 Later = Callable[[Sequence[str], Checked | None], Iterable[Violation]]
 """What a program would find wrong later: of the words of a command line that are right, and of their configuration, None where

@@ -11,12 +11,12 @@ from omegaconf import DictConfig
 
 from gpt2hydra.composition.gate import CANNOT_BE_DELETED
 from gpt2hydra.composition.hydra_compat import apply_override
-from gpt2hydra.config.checked import Checked, computed_rule
 from gpt2hydra.config.errors import ABSENT, Violation, command_line
 from gpt2hydra.config.fields import Rule
 from gpt2hydra.config.keys import field_at, keys_of
 from gpt2hydra.config.unknown_keys import unknown_below
-from gpt2hydra.utils.quoting import Typed
+from gpt2hydra.config.validation import Checked, computed_rule
+from gpt2hydra.utils.quoting import RawOverride
 
 
 def apply(config: DictConfig, override: Override, root: type[Checked], groups: list[str]) -> Iterator[Violation]:
@@ -83,7 +83,7 @@ def cannot_be(root: type[Checked], key: str, value: Any, groups: list[str], over
         rule = "exists already; leave out the plus"
         if problem:
             return Violation(key, value, f"{problem}; it {rule}", source, remedy)
-        return Violation(key, value, rule, source, {key: Typed(override.get_value_element_as_str())})
+        return Violation(key, value, rule, source, {key: RawOverride(override.get_value_element_as_str())})
     return Violation(key, value, problem or f"must be {obeyed}", source, remedy)
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_state import parse
-from gpt2hydra.config.checked import Checked
 from gpt2hydra.config.errors import Violation, command_line
 from gpt2hydra.config.keys import field_at, rule_at
+from gpt2hydra.config.validation import Checked
 
 
 def told_once(texts: Sequence[str], violations: list[Violation], composer: Composer, root: type[Checked]) -> list[Violation]:

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from gpt2hydra.config.checked import Checked, check, section
 from gpt2hydra.config.errors import ConfigError
-from gpt2hydra.config.fields import Broken, choice, flag, integer, number, relation, text
+from gpt2hydra.config.fields import Failure, choice, flag, integer, number, relation, text
+from gpt2hydra.config.validation import Checked, check, section
 
 
 @relation("low", "high")
-def _ordered(low: int, high: int) -> Broken | None:
-    return Broken("must be ≤ {high}", {"low": high}) if low > high else None
+def _ordered(low: int, high: int) -> Failure | None:
+    return Failure("must be ≤ {high}", {"low": high}) if low > high else None
 
 
 @dataclass(frozen=True)
@@ -72,5 +72,5 @@ def test_a_relation_must_say_how_it_is_broken() -> None:
     class Wrong(Inner):
         RELATIONS = (relation("low", "high")(lambda low, high: "too low"),)  # type: ignore[arg-type, return-value]
 
-    with pytest.raises(TypeError, match="must return a Broken or None, not 'too low'"):
+    with pytest.raises(TypeError, match="must return a Failure or None, not 'too low'"):
         Wrong()

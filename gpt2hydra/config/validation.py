@@ -8,12 +8,12 @@ from typing import Any, ClassVar, TypeVar
 
 from gpt2hydra.config.declaration import mistakes, relations_of
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
-from gpt2hydra.config.fields import Broken, Relation, Rule
+from gpt2hydra.config.fields import Failure, Relation, Rule
 from gpt2hydra.config.fingerprint import fingerprint
 from gpt2hydra.config.keys import default_of, fields_of, leaves, once_a_class, place
 from gpt2hydra.config.unknown_keys import unknown_key
 from gpt2hydra.utils.formatting import kind_of, show
-from gpt2hydra.utils.quoting import Blank
+from gpt2hydra.utils.quoting import Placeholder
 
 C = TypeVar("C", bound="Checked")
 
@@ -30,7 +30,7 @@ class Checked:
     """
 
     RELATIONS: ClassVar[tuple[Relation, ...]] = ()
-    OFTEN_SET: ClassVar[tuple[str, ...]] = ()
+    HELP_SUMMARY: ClassVar[tuple[str, ...]] = ()
     """The keys that ``--help`` tells first; all of them where none is named."""
 
     def __post_init__(self) -> None:
@@ -66,10 +66,10 @@ class Checked:
         return build(cls, values)
 
 
-def section(config_class: type[Checked], doc: str, *, decides: bool = True) -> Any:
+def section(config_class: type[Checked], doc: str, *, affects_result: bool = True) -> Any:
     """A field that holds another configuration; it must be given where that has a key without a default."""
     check_declaration(config_class)
-    metadata = {"section": config_class, "doc": doc, "decides": decides}
+    metadata = {"section": config_class, "doc": doc, "affects_result": affects_result}
     if any(violation.value is ABSENT for violation in check(config_class, {})[1]):
         return dataclasses.field(kw_only=True, metadata=metadata)
     return dataclasses.field(default_factory=config_class, metadata=metadata)
@@ -218,8 +218,8 @@ def _broken_relations(
 
 
 def _broken_relation(rule: Relation, broken: object, valid: Mapping[str, Any], prefix: str) -> Violation:
-    if not isinstance(broken, Broken):
-        raise TypeError(f"the @relation over {', '.join(rule.keys)} must return a Broken or None, not {broken!r}")
+    if not isinstance(broken, Failure):
+        raise TypeError(f"the @relation over {', '.join(rule.keys)} must return a Failure or None, not {broken!r}")
     message = broken.rule
     for key in rule.keys:
         message = message.replace(f"{{{key}}}", f"{prefix}{key} = {show(valid[key])}")
@@ -232,4 +232,4 @@ def _broken_relation(rule: Relation, broken: object, valid: Mapping[str, Any], p
 
 def missing(key: str, field: dataclasses.Field[Any]) -> Violation:
     """The violation of a key that must be given and is not."""
-    return Violation(key, rule=f"must be given: {field.metadata['doc']}", remedy={key: Blank("...")})
+    return Violation(key, rule=f"must be given: {field.metadata['doc']}", remedy={key: Placeholder("...")})
