@@ -7,19 +7,19 @@ and one process at a time makes them: a second one waits, and finds what the fir
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.config.run import DataConfig, TokenizerConfig, TrainConfig
+from gpt2hydra.config.run import TokenizerConfig, TrainConfig
 from gpt2hydra.data import shards, tokenizer_files
+from gpt2hydra.data.file_digest import cache_folder, digest, remembered_digest
 from gpt2hydra.data.shards import Shard
 from gpt2hydra.utils.formatting import reason_of
 
@@ -30,29 +30,19 @@ if TYPE_CHECKING:
 LAYOUT = "1"
 """Of an entry; another number when the same text would become other files."""
 
-SETTLED = 2 * 10**9
-"""Nanoseconds after which a file's time of change tells it from its next content."""
-
 # ---------------------------------------------------------------------------------------------------------- the cache
-
-
-def folder(config: DataConfig) -> Path:
-    """``data.cache_dir``, or ``gpt2hydra`` in the user's cache folder, as the XDG base directory specification names it."""
-    if config.cache_dir is not None:
-        return Path(config.cache_dir).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpt2hydra"
 
 
 def known(file: Path, config: TrainConfig) -> list[Shard] | None:
     """The token files of a text, as far as that is known without reading the text or fetching a tokenizer; else None."""
     fetched = config.tokenizer.name == "bytes" or Path(str(config.tokenizer.path)).expanduser().is_dir()
-    digest = _seen(file, folder(config.data)) if fetched else None
-    return None if digest is None else _found(_entry(digest, config))
+    known_digest = remembered_digest(file, cache_folder(config.data)) if fetched else None
+    return None if known_digest is None else _found(_entry(known_digest, config))
 
 
-def _entry(digest: str, config: TrainConfig) -> Path:
+def _entry(digest_of_text: str, config: TrainConfig) -> Path:
     name = f"{config.tokenizer.name}{_tokenizer_digest(config.tokenizer)}"
-    return folder(config.data) / "tokens" / f"{digest}-{name}-{LAYOUT}"
+    return cache_folder(config.data) / "tokens" / f"{digest_of_text}-{name}-{LAYOUT}"
 
 
 def _found(place: Path) -> list[Shard] | None:
@@ -69,9 +59,9 @@ def tokenized(files: Sequence[Path], config: TrainConfig) -> list[list[Shard]]:
     Raises:
         ConfigError: a text is not UTF-8, or the cache cannot be written.
     """
-    places = [_entry(_digest(file, folder(config.data)), config) for file in files]
+    places = [_entry(digest(file, cache_folder(config.data)), config) for file in files]
     if any(_found(place) is None for place in places):
-        with _locked(folder(config.data)):
+        with _locked(cache_folder(config.data)):
             absent = {place: file for place, file in zip(places, files, strict=True) if _found(place) is None}
             if absent:
                 _make(absent, config)
@@ -83,7 +73,7 @@ def problems(files: Sequence[Path], config: TrainConfig) -> list[Violation]:
     absent = [file for file in files if known(file, config) is None]
     if not absent:
         return []
-    place = folder(config.data)
+    place = cache_folder(config.data)
     existing = next(each for each in (place, *place.absolute().parents) if each.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         return [_unwritable(place, f"{existing} is a file" if existing.is_file() else f"no permission to write in {existing}")]
@@ -123,7 +113,7 @@ def _make(absent: dict[Path, Path], config: TrainConfig) -> None:
     """Tokenize files, each into its entry. What a killed process left unfinished is removed first."""
     from gpt2hydra.data.encoding import Encoder
 
-    encoder, place = Encoder(config.tokenizer), folder(config.data)
+    encoder, place = Encoder(config.tokenizer), cache_folder(config.data)
     for leftover in (place / "tokens").glob(".unfinished-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     for target in absent:
@@ -192,46 +182,6 @@ def _write_one(path: Path, array: Array | None, arrays: Iterator[Array], width: 
         stream.flush()
         os.fsync(stream.fileno())
     return array
-
-
-# ------------------------------------------------------------------------------------------------------------ digests
-
-
-def _digest(file: Path, cache: Path) -> str:
-    """BLAKE2b of a file's content, 32 hex digits; remembered for :func:`_seen`."""
-    seen = _seen(file, cache)
-    if seen is not None:
-        return seen
-    stat = file.stat()
-    digest = hashlib.blake2b(digest_size=16)
-    with file.open("rb") as stream:
-        while block := stream.read(2**20):
-            digest.update(block)
-    if time.time_ns() - stat.st_mtime_ns > SETTLED:
-        with suppress(OSError):  # it is only there to be quick
-            memory = _memory(file, cache)
-            memory.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = memory.with_name(f".{memory.name}-{os.getpid()}")
-            unfinished.write_text(json.dumps([*_stamp(stat), digest.hexdigest()]), encoding="utf-8")
-            unfinished.replace(memory)
-    return digest.hexdigest()
-
-
-def _seen(file: Path, cache: Path) -> str | None:
-    """The digest of a file that has the size and the time of change that it had when it was read, as git knows its files."""
-    with suppress(OSError, ValueError):
-        *stamp, digest = json.loads(_memory(file, cache).read_text(encoding="utf-8"))
-        if stamp == _stamp(file.stat()):
-            return str(digest)
-    return None
-
-
-def _memory(file: Path, cache: Path) -> Path:
-    return cache / "seen" / hashlib.blake2b(os.fsencode(file.absolute()), digest_size=16).hexdigest()
-
-
-def _stamp(stat: os.stat_result) -> list[int]:
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
 
 
 def _tokenizer_digest(config: TokenizerConfig) -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.config.run import TrainConfig, TrainingConfig
 from gpt2hydra.sizing.counts import checkpoint_bytes
 from gpt2hydra.sizing.fit import gigabytes
+from gpt2hydra.sizing.plan import Plan
 from gpt2hydra.utils.formatting import reason_of
 
 
@@ -77,13 +78,26 @@ def remove_new(directory: Path, existing: Path) -> None:
 
 
 def check_space(config: TrainConfig, directory: Path, key: str) -> None:
-    """Refuse an output directory without room for two checkpoints: the one to keep, and the one being written."""
-    item = "bfloat16" if config.training.precision == "bf16_pure" else "float32"
-    needed = 2 * checkpoint_bytes(config.model, item, optimizer=True)
+    """Refuse an output directory without room for the checkpoints that the run will have there at once."""
+    count = max(1, checkpoints_at_once(config.training) - len(run_checkpoints.checkpoints(directory)))
+    needed = count * checkpoint_bytes(config.model, Plan(config).checkpoint_dtype, optimizer=True)
     try:
         free = shutil.disk_usage(nearest_existing(directory.absolute())).free
     except OSError:  # a file system that does not tell
         return
     if free < needed:
-        rule = f"has {gigabytes(free)} free; two checkpoints with the optimizer's state take {gigabytes(needed)}"
-        raise ConfigError([Violation(key, str(directory), rule)])
+        what = "a checkpoint takes" if count == 1 else f"{count:,} checkpoints take"
+        rule = f"has {gigabytes(free)} free; {what} {gigabytes(needed)} with the optimizer's state"
+        raise ConfigError([Violation(key, str(directory), rule, remedy=_fewer_checkpoints(config, free // (needed // count)))])
+
+
+def checkpoints_at_once(settings: TrainingConfig) -> int:
+    """The last ``keep_checkpoints``, the best, and the one that is being written; a short run saves fewer in all."""
+    saved = -(-settings.max_steps // settings.eval_interval)
+    return min(settings.keep_checkpoints + 2, saved)
+
+
+def _fewer_checkpoints(config: TrainConfig, count: int) -> dict[str, object]:
+    """The remedy where ``count`` checkpoints find room."""
+    keep = count - 2
+    return {"training.keep_checkpoints": keep} if 1 <= keep < config.training.keep_checkpoints else {}

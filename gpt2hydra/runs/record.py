@@ -24,7 +24,7 @@ from gpt2hydra.config.fingerprint import fingerprints
 from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.strict_json import read_json
-from gpt2hydra.data.file_digest import marks
+from gpt2hydra.data.file_digest import file_digests
 from gpt2hydra.runs.directory import seen_from_here
 from gpt2hydra.runs.lock import Locked, holder, locked
 from gpt2hydra.version import __version__
@@ -121,7 +121,7 @@ def _new(config: TrainConfig, set_by: Mapping[str, Any] | None, facts: Mapping[s
         "config": _own(config),
         "set_by": set_by,
         "fingerprints": fingerprints(config),
-        "data": [dataclasses.asdict(each) for each in marks(config)],
+        "data": [dataclasses.asdict(each) for each in file_digests(config)],
         "resumed": [],
     }
 

@@ -11,7 +11,7 @@ from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.fingerprint import result_values
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.data.file_digest import marks
+from gpt2hydra.data.file_digest import file_digests
 from gpt2hydra.data.text import similar
 from gpt2hydra.runs import record
 from gpt2hydra.runs.directory import has_checkpoints, seen_from_here
@@ -73,7 +73,7 @@ def _finished(run: record.Run, config: TrainConfig) -> list[Violation]:
 def _data_changed(run: record.Run, config: TrainConfig) -> list[Violation]:
     before = {each["file"]: each for each in run.content.get("data", [])}
     try:
-        now = {each.file: asdict(each) for each in marks(config)}
+        now = {each.file: asdict(each) for each in file_digests(config)}
     except OSError:  # a file that cannot be read is told by the check of the data
         return []
     if list(before.values()) == list(now.values()):
@@ -84,7 +84,7 @@ def _data_changed(run: record.Run, config: TrainConfig) -> list[Violation]:
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """In words, how the marks of files, by their names, differ."""
+    """In words, how the digests of files, by their names, differ."""
     for file in before.keys() | now.keys():
         if file not in before:
             yield f"{file} is new"

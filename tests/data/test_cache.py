@@ -15,7 +15,7 @@ pytest.importorskip("numpy")
 from gpt2hydra import TrainConfig
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.run import DataConfig, TokenizerConfig
-from gpt2hydra.data import cache, shards
+from gpt2hydra.data import cache, file_digest, shards
 from gpt2hydra.data.encoding import Encoder
 from gpt2hydra.data.shards import Shard
 
@@ -35,7 +35,7 @@ def text(tmp_path: Path) -> Path:
 
 def settle(file: Path) -> None:
     """Last changed long enough ago for its time of change to tell it from its next content."""
-    os.utime(file, ns=(0, time.time_ns() - 10 * cache.SETTLED))
+    os.utime(file, ns=(0, time.time_ns() - 10 * file_digest.SETTLED))
 
 
 def entries(folder: Path) -> list[str]:
@@ -151,11 +151,11 @@ def test_runs_that_start_at_once_and_one_that_was_killed_agree(text: Path) -> No
 
 def test_the_default_is_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache.folder(DataConfig()) == tmp_path / "gpt2hydra"
+    assert file_digest.cache_folder(DataConfig()) == tmp_path / "gpt2hydra"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
-    assert cache.folder(DataConfig()) == tmp_path / "me/.cache/gpt2hydra"
-    assert cache.folder(DataConfig(cache_dir="~/mine")) == tmp_path / "me/mine"
+    assert file_digest.cache_folder(DataConfig()) == tmp_path / "me/.cache/gpt2hydra"
+    assert file_digest.cache_folder(DataConfig(cache_dir="~/mine")) == tmp_path / "me/mine"
 
 
 def test_a_file_without_text_is_refused(tmp_path: Path) -> None:
