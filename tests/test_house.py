@@ -86,9 +86,8 @@ def test_no_imports_run_in_circles() -> None:
     assert sorted(tied) == []
 
 
-UNNAMED = {"_SubParsersAction", "_asdict", "_replace", "_exit"}
-"""What argparse's subcommands are annotated with, which has no public name; named tuples' methods and ``os._exit``, which are
-public."""
+UNNAMED = {"_asdict", "_replace", "_exit"}
+"""Methods of named tuples and ``os._exit``, which are public."""
 
 
 def private_names(module: str) -> Iterator[str]:

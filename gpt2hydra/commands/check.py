@@ -1,4 +1,4 @@
-"""``gpt2hydra check``: every YAML file of a conf tree through the gate, for CI and before a commit."""
+"""``gpt2hydra check``: every YAML file of a conf tree is checked, for CI and before a commit."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from typing import Any
 
 import yaml
 
-from gpt2hydra.commands.common_options import add_options, tree_of
+from gpt2hydra.commands.common_options import add_app, add_config_dir, conf_tree
 from gpt2hydra.composition.sources import displayed
 from gpt2hydra.composition.tree_check import Problem, Report, check_tree
 from gpt2hydra.config.errors import ABSENT, ConfigError
 from gpt2hydra.utils.formatting import counted, show
 from gpt2hydra.utils.quoting import Placeholder, RawOverride
 
+SUMMARY = "check every YAML file of a conf tree"
+DESCRIPTION = (
+    "Check each primary config, each option of each group and each experiment of a conf tree, as a run would, "
+    "and report every mistake with its file and line. Exits with 1 if there are any."
+)
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of ``gpt2hydra``."""
-    parser = commands.add_parser(
-        "check",
-        help="every YAML file of a conf tree through the gate",
-        description="Check each primary config, each option of each group and each experiment of a conf tree, as a run would, "
-        "and tell every mistake with its file and line. Exits with 1 if there are any.",
-    )
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
     parser.add_argument("conf_dir", nargs="?", metavar="CONF_DIR", type=Path, help="by default the program's, or our own")
-    add_options(parser)
+    add_app(parser)
+    add_config_dir(parser)
     parser.add_argument("--json", action="store_true", help="print for a program")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Print what is wrong; exit with 1 where anything is."""
-    tree = tree_of(options, options.conf_dir)
+    tree = conf_tree(options, options.conf_dir)
     report = check_tree(tree)
     name = displayed(str(tree.folder))
     if options.json:

@@ -1,17 +1,26 @@
-"""The conf tree that a command is to look at: ours, any folder, or that of a program of one's own."""
+"""What several commands take, and what it means: ``--config-dir``, ``--app``, overrides."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from gpt2hydra.checkpoint import init_from
+from gpt2hydra.composition.compose import compose_and_check
+from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.conf_tree import ConfTree
+from gpt2hydra.composition.provenance import Provenance
+from gpt2hydra.composition.yaml_traps import as_typed
 from gpt2hydra.config.gpt2 import CONF_DIR
-from gpt2hydra.launch.application import application_at
+from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.launch.application import Application, application_at
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--app`` and ``--config-dir``."""
+def add_app(parser: argparse.ArgumentParser) -> None:
+    """Add ``--app``."""
     parser.add_argument(
         "--app",
         action="append",
@@ -19,7 +28,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE:FUNCTION",
         help="a program of yours under @gpt2hydra.main: its conf tree and its class; again for each other that shares the tree",
     )
-    add_config_dir(parser)
 
 
 def add_config_dir(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +35,8 @@ def add_config_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config-dir", metavar="DIR", help="one more folder of YAML files, as for train.py")
 
 
-def tree_of(options: argparse.Namespace, folder: Path | None = None) -> ConfTree:
-    """The tree in ``folder``, or of the first program, or ours.
+def conf_tree(options: argparse.Namespace, folder: Path | None = None) -> ConfTree:
+    """The conf tree in ``folder``; without it, that of the first ``--app``, or ours.
 
     Raises:
         ConfigError: there is no such program, or the folder is no conf tree.
@@ -37,3 +45,38 @@ def tree_of(options: argparse.Namespace, folder: Path | None = None) -> ConfTree
     classes = {each.config_name: each.config_class for each in programs if each.config_class is not None}
     own = programs[0].config_dir if programs else CONF_DIR
     return ConfTree(folder or own, classes, options.config_dir)
+
+
+@dataclass(frozen=True)
+class ProgramConfig:
+    """The configuration of a program that some overrides make."""
+
+    composer: Composer
+    overrides: Sequence[str]
+
+    @classmethod
+    def of_train(cls, overrides: Sequence[str], config_dir: str | None = None) -> ProgramConfig:
+        """What ``train.py`` makes of the overrides."""
+        typed = init_from.with_folder(as_typed(overrides, TrainConfig))
+        return cls(Composer("train", CONF_DIR, config_dir, once=True), typed)
+
+    @classmethod
+    def of(cls, program: Application, overrides: Sequence[str], config_dir: str | None = None) -> ProgramConfig:
+        """What any program makes of the overrides."""
+        return cls(program.composer(config_dir), as_typed(overrides, program.config_class or TrainConfig))
+
+    def checked(self) -> Any:
+        """The composed and validated configuration.
+
+        Raises:
+            ConfigError: it is refused.
+        """
+        return compose_and_check(self.composer, self.overrides)
+
+    def trace(self) -> Provenance:
+        """Who set each value."""
+        return self.composer.trace(self.overrides)
+
+    def options(self, group: str) -> Sequence[str]:
+        """The names that ``group=`` takes."""
+        return self.composer.options.of(group)

@@ -15,20 +15,17 @@ HOW = {
 }
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of ``gpt2hydra``."""
-    parser = commands.add_parser(
-        "completion",
-        help="completion of keys, options and values in a shell",
-        description="Print a script that completes keys, options and values of the two programs, or of yours.",
-        epilog="To use it:\n" + "\n".join(f"  {line}" for line in HOW.values()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+SUMMARY = "completion of keys, options and values in a shell"
+EPILOG = "To use it:\n" + "\n".join(f"  {line}" for line in HOW.values())
+DESCRIPTION = "Print a script that completes keys, options and values of the two programs, or of yours."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
     parser.add_argument("shell", choices=HOW, help="the shell that will read the script")
     parser.add_argument(
         "programs", nargs="*", metavar="PROGRAM", help=f"commands and .py files (default: {' '.join(PROGRAMS)})"
     )
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""What can be compared: a run, a checkpoint, a list of overrides, each with its values and who set them."""
+"""A configuration as it stands in a run, in a checkpoint, or in a list of overrides: its values and who set them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any
 
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.checkpoint.huggingface import from_hf
-from gpt2hydra.composition.compose import compose_and_check
-from gpt2hydra.composition.yaml_traps import as_typed
+from gpt2hydra.commands.common_options import ProgramConfig
 from gpt2hydra.config.errors import ConfigError, Source, Violation
 from gpt2hydra.config.fingerprint import fingerprints
 from gpt2hydra.config.gpt2 import GPT2Config
@@ -24,8 +23,8 @@ from gpt2hydra.runs import record
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of the two: its keys that can be set, each with its value and who set it."""
+class ConfigSnapshot:
+    """The keys that can be set, each with its value and who set it."""
 
     name: str
     what: str
@@ -38,13 +37,13 @@ class Side:
     def __str__(self) -> str:
         return f"{self.what}: {self.name or 'none'}"
 
-    def model_alone(self) -> Side:
-        """What it says of the model, as if that were all."""
+    def model_alone(self) -> ConfigSnapshot:
+        """The model's keys alone."""
         values = {key: each for key, each in self.values.items() if key.startswith("model.")}
-        return Side(self.name, self.what, GPT2Config, values, self.set_by, self.fingerprints, self.results)
+        return ConfigSnapshot(self.name, self.what, GPT2Config, values, self.set_by, self.fingerprints, self.results)
 
 
-def side_of(text: str, app: str | None = None, config_dir: str | None = None) -> Side:
+def snapshot_of(text: str, app: str | None = None, config_dir: str | None = None) -> ConfigSnapshot:
     """What ``text`` means: a run directory, a checkpoint, or overrides, of the program ``app`` (module:function) or of ours.
 
     Raises:
@@ -75,15 +74,15 @@ def _no_run(path: Path) -> str:
         return "is a file; must be a run directory, a checkpoint, or overrides"
     points = [each.relative_to(path).as_posix() for each in record.below(path)]
     if points:
-        return f"holds several runs, of which one is to be named: {', '.join(points[:5])}{', ...' if len(points) > 5 else ''}"
+        return f"holds several runs, name one of them: {', '.join(points[:5])}{', ...' if len(points) > 5 else ''}"
     return f"holds no run ({record.FILE}) and no checkpoint (config.json)"
 
 
-def _of_run(name: str, folder: Path, kind: type[Checked]) -> Side:
+def _of_run(name: str, folder: Path, kind: type[Checked]) -> ConfigSnapshot:
     found = record.read(folder)
     result = {key: each for key, each in found.result.items() if isinstance(each, (int, float))}
     prints = found.content.get("fingerprints")
-    return Side(
+    return ConfigSnapshot(
         name,
         f"{found.state} run",
         kind,
@@ -94,13 +93,13 @@ def _of_run(name: str, folder: Path, kind: type[Checked]) -> Side:
     )
 
 
-def _of_checkpoint(name: str, folder: Path, kind: type[Checked]) -> Side:
-    """Of ours the run too, and who set it where the run directory around it tells; of any other the model alone."""
+def _of_checkpoint(name: str, folder: Path, kind: type[Checked]) -> ConfigSnapshot:
+    """One of ours has the configuration of its run, and its run directory the sources; any other has the model alone."""
     own = folder / run_checkpoints.RUN
     if not own.is_file():
         model = from_hf(folder)
         values = {f"model.{key}": each for key, each in _settable(GPT2Config, model.to_dict())}
-        return Side(name, "checkpoint without a run", GPT2Config, values, fingerprints={"model": model.fingerprint()})
+        return ConfigSnapshot(name, "checkpoint without a run", GPT2Config, values, fingerprints={"model": model.fingerprint()})
     content = read_json(own, record.LARGEST)
     if not isinstance(content.get("config"), Mapping):
         raise ConfigError([Violation(str(own), rule="has no configuration: an older version of gpt2hydra wrote it")])
@@ -109,18 +108,17 @@ def _of_checkpoint(name: str, folder: Path, kind: type[Checked]) -> Side:
     results = {key: content[key] for key in ("step", "validation_loss") if isinstance(content.get(key), (int, float))}
     values = dict(_settable(kind, content["config"]))
     prints = content.get("fingerprints")
-    return Side(name, "checkpoint", kind, values, set_by, prints if isinstance(prints, Mapping) else {}, results)
+    return ConfigSnapshot(name, "checkpoint", kind, values, set_by, prints if isinstance(prints, Mapping) else {}, results)
 
 
-def _of_overrides(text: str, words: list[str], app: str | None, config_dir: str | None) -> Side:
+def _of_overrides(text: str, words: list[str], app: str | None, config_dir: str | None) -> ConfigSnapshot:
     program = program_meant(app, words)
-    root, composer = program.config_class or TrainConfig, program.composer(config_dir)
-    overrides = as_typed(words, root)
-    config = compose_and_check(composer, overrides)
-    provenance = composer.trace(overrides)
+    root = program.config_class or TrainConfig
+    chosen = ProgramConfig.of(program, words, config_dir)
+    config, provenance = chosen.checked(), chosen.trace()
     values = dict(_settable(root, config.to_dict()))
     set_by = {key: source for key in values if (source := provenance.source(key)) is not None}
-    return Side(text, f"overrides of {program.config_name}", root, values, set_by, fingerprints(config))
+    return ConfigSnapshot(text, f"overrides of {program.config_name}", root, values, set_by, fingerprints(config))
 
 
 def _settable(root: type[Checked], values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -132,10 +130,10 @@ def _settable(root: type[Checked], values: Mapping[str, Any]) -> Iterator[tuple[
 
 
 def _set_by(content: Mapping[str, Any]) -> dict[str, Source]:
-    """Key → who set it, as a record tells; nothing where it does not."""
+    """Key → who set it, as far as a record says."""
     found = {}
-    told = content.get("set_by")
-    for key, chain in (told if isinstance(told, Mapping) else {}).items():
+    recorded = content.get("set_by")
+    for key, chain in (recorded if isinstance(recorded, Mapping) else {}).items():
         try:
             found[key] = Source(**chain[0]["source"])
         except (TypeError, LookupError):  # of another version

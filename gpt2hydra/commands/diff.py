@@ -9,24 +9,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpt2hydra.commands.config_snapshot import Side, side_of
+from gpt2hydra.commands.config_snapshot import ConfigSnapshot, snapshot_of
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.fingerprint import keys_that_affect_result
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import GenerateConfig
 from gpt2hydra.utils.formatting import plain, show
 
-PARTS = {"model": "the model", "run": "the run", "aside": "without a part in the result"}
+PARTS = {"model": "the model", "run": "the run", "aside": "does not affect the result"}
 """What the keys of a difference are about, in the order of the report."""
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of ``gpt2hydra``."""
-    parser = commands.add_parser(
-        "diff",
-        help="what differs between two runs, checkpoints or override lists",
-        description="Print the keys that differ, with both values and who set them. Exits with 0 if none does, else with 1.",
-    )
+SUMMARY = "what differs between two runs, checkpoints or override lists"
+DESCRIPTION = "Print the keys that differ, with both values and who set them. Exits with 0 if none does, else with 1."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
     for name in ("a", "b"):
         parser.add_argument(
             name,
@@ -36,21 +35,20 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--app", metavar="MODULE:FUNCTION", help="a program of yours under @gpt2hydra.main, in place of train")
     parser.add_argument("--config-dir", metavar="DIR", help="one more folder of YAML files for overrides, as for train.py")
     parser.add_argument("--json", action="store_true", help="print for a program")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Print what differs; exit with 1 where anything does."""
-    sides: list[Side] = []
+    snapshots: list[ConfigSnapshot] = []
     refused: list[Violation] = []
     for each in (options.a, options.b):
         try:
-            sides.append(side_of(each, options.app, options.config_dir))
+            snapshots.append(snapshot_of(each, options.app, options.config_dir))
         except ConfigError as error:
             refused += error.violations
     if refused:
         raise ConfigError(dict.fromkeys(refused))
-    a, b = sides
+    a, b = snapshots
     found = differences(a, b)
     print(json.dumps(to_dict(a, b, found), indent=2) if options.json else "\n".join(report(a, b, found)))
     if found:
@@ -63,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class Difference:
-    """A key with two values; ABSENT where one side does not have it."""
+    """A key with two values; ABSENT where one of the two does not have it."""
 
     key: str
     part: str
@@ -71,11 +69,11 @@ class Difference:
     b: Any
 
 
-def differences(a: Side, b: Side) -> list[Difference]:
-    """Every key that differs, the model's first, in the order of the schema.
+def differences(a: ConfigSnapshot, b: ConfigSnapshot) -> list[Difference]:
+    """Every key that differs, in the order of the report and then of the schema.
 
     Raises:
-        ConfigError: the two are about different things.
+        ConfigError: the two are of different classes.
     """
     if GPT2Config in (a.kind, b.kind) and GenerateConfig not in (a.kind, b.kind):
         a, b = a.model_alone(), b.model_alone()
@@ -92,17 +90,17 @@ def differences(a: Side, b: Side) -> list[Difference]:
     return sorted(found, key=lambda each: [*PARTS].index(each.part))
 
 
-# ------------------------------------------------------------------------------------------------------------ in words
+# ------------------------------------------------------------------------------------------------------------ the report
 
 
-def report(a: Side, b: Side, found: Sequence[Difference]) -> Iterator[str]:
-    """What the two are, each key that differs with who set it, and the results beside each other."""
-    for letter, side in (("A", a), ("B", b)):
-        yield f"{letter}  {side}"
-        if side.fingerprints:
-            yield f"   {', '.join(f'{part} {digits}' for part, digits in side.fingerprints.items())}"
+def report(a: ConfigSnapshot, b: ConfigSnapshot, found: Sequence[Difference]) -> Iterator[str]:
+    """The lines: what the two are, each key that differs with who set it, and the results."""
+    for letter, each in (("A", a), ("B", b)):
+        yield f"{letter}  {each}"
+        if each.fingerprints:
+            yield f"   {', '.join(f'{part} {digits}' for part, digits in each.fingerprints.items())}"
     if a.kind is not b.kind:
-        yield "only the models are compared, since one of the two tells no more"
+        yield "only the models are compared: one of the two has no more"
     if not found:
         yield "\nno key differs"
     width = max((len(row.key) for row in found), default=0)
@@ -135,20 +133,25 @@ def _figure(value: object) -> str:
     return f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def to_dict(a: Side, b: Side, found: Sequence[Difference]) -> dict[str, Any]:
+def to_dict(a: ConfigSnapshot, b: ConfigSnapshot, found: Sequence[Difference]) -> dict[str, Any]:
     """The same for a program."""
 
-    def told(side: Side) -> dict[str, Any]:
-        return {"name": side.name, "what": side.what, "fingerprints": side.fingerprints, "results": side.results}
+    def head(snapshot: ConfigSnapshot) -> dict[str, Any]:
+        return {
+            "name": snapshot.name,
+            "what": snapshot.what,
+            "fingerprints": snapshot.fingerprints,
+            "results": snapshot.results,
+        }
 
-    def setting(side: Side, key: str, value: object) -> dict[str, Any] | None:
+    def setting(snapshot: ConfigSnapshot, key: str, value: object) -> dict[str, Any] | None:
         if value is ABSENT:
             return None
-        source = side.set_by.get(key)
+        source = snapshot.set_by.get(key)
         return {"value": plain(value), "source": source.to_dict() if source else None}
 
     rows = [
         {"key": each.key, "part": each.part, "a": setting(a, each.key, each.a), "b": setting(b, each.key, each.b)}
         for each in found
     ]
-    return {"same": not found, "a": told(a), "b": told(b), "differences": rows}
+    return {"same": not found, "a": head(a), "b": head(b), "differences": rows}

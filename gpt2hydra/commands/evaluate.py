@@ -1,4 +1,4 @@
-"""``gpt2hydra evaluate``: loss, perplexity and bits a byte of a model over a whole text."""
+"""``gpt2hydra evaluate``: loss, perplexity and bits per byte of a model over a text."""
 
 from __future__ import annotations
 
@@ -24,24 +24,22 @@ KEYS = ("checkpoint", "device", "data.path", "data.cache_dir")
 LARGEST_BATCH = 10_000
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of ``gpt2hydra``."""
-    parser = commands.add_parser(
-        "evaluate",
-        help="loss, perplexity and bits a byte of a model over a whole text",
-        description="Predict every token of a text once, each with context before it, and print how well that went.",
-    )
+SUMMARY = "loss, perplexity and bits per byte of a model over a text"
+DESCRIPTION = "Predict every token of a text once, each with context before it, and print how well that went."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
     parser.add_argument("overrides", nargs="+", metavar="KEY=VALUE", help="checkpoint=RUN data.path=FILE [device=cpu]")
     parser.add_argument(
         "--context", type=int, metavar="N", help="tokens of each window that were predicted already (default: half of it)"
     )
     parser.add_argument("--batch-size", type=int, default=4, metavar="N", help="windows at a time (default: 4)")
     parser.add_argument("--json", action="store_true", help="print numbers for a program")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print how well the text was predicted."""
+    """Print loss, perplexity and bits per byte."""
     settings, text = _composed(options.overrides)
     folder = checkpoint.locate(settings.checkpoint)
     problems = checkpoint.problems(settings)
@@ -68,11 +66,11 @@ def run(options: argparse.Namespace) -> None:
     with tqdm(total=len(tokens) - 1, unit="token", unit_scale=True, disable=not sys.stderr.isatty(), leave=False) as bar:
         result = evaluate(model, tokenizer, tokens, context, options.batch_size, bar.update)
     facts = {"checkpoint": str(folder), "text": text.data.path, "window": shape.n_positions, "context": context}
-    print(json.dumps(_as_dict(result, facts), indent=2) if options.json else _in_words(result, facts))
+    print(json.dumps(_as_dict(result, facts), indent=2) if options.json else _format(result, facts))
 
 
 def _composed(overrides: list[str]) -> tuple[GenerateConfig, TrainConfig]:
-    """The checkpoint's part of the command line, and the text's; each goes through the gate."""
+    """The configuration of the checkpoint, and that of the text."""
     strange = [each for each in overrides if each.partition("=")[0] not in KEYS]
     if strange:
         key, _, value = strange[0].partition("=")
@@ -93,15 +91,15 @@ def _as_dict(result: Evaluation, facts: dict[str, Any]) -> dict[str, Any]:
     return {**facts, "tokens": result.tokens, "bytes": result.bytes, **measured}
 
 
-def _in_words(result: Evaluation, facts: dict[str, Any]) -> str:
+def _format(result: Evaluation, facts: dict[str, Any]) -> str:
     bits = "no text" if result.bits_per_byte is None else f"{result.bits_per_byte:.4f}"
     return "\n".join(
         [
             f"{displayed(facts['checkpoint'])} on {facts['text'] or 'the Python language reference'}\n",
-            f"  loss         {result.loss:.4f}   nats per token",
-            f"  perplexity   {result.perplexity:,.3f}",
-            f"  bits a byte  {bits}",
-            f"  predicted    {result.tokens:,} tokens, {result.bytes:,} bytes: each once, in windows of {facts['window']:,}",
-            f"               tokens, whose first {facts['context']:,} are context, but for the first window",
+            f"  loss           {result.loss:.4f}   nats per token",
+            f"  perplexity     {result.perplexity:,.3f}",
+            f"  bits per byte  {bits}",
+            f"  predicted      {result.tokens:,} tokens, {result.bytes:,} bytes: each once, in windows of {facts['window']:,}",
+            f"                 tokens, whose first {facts['context']:,} are context, but for the first window",
         ]
     )

@@ -11,39 +11,35 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.commands.common_options import add_config_dir
-from gpt2hydra.composition.compose import compose_and_check, refused_whole
+from gpt2hydra.commands.common_options import ProgramConfig, add_config_dir
+from gpt2hydra.composition.compose import refused_whole
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_state import hydra_state
-from gpt2hydra.composition.yaml_traps import as_typed
 from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Setting, Violation, command_line
-from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.launch.application import program_meant
 from gpt2hydra.utils.formatting import did_you_mean, plain, show
 
+SUMMARY = "who set each value"
+DESCRIPTION = "Print every value and who set it."
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of ``gpt2hydra``."""
-    parser = commands.add_parser("explain", help="who set each value", description="Print every value and who set it.")
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
     parser.add_argument("words", nargs="*", metavar="WORD", help="train or generate, OVERRIDES, and a KEY to look at alone")
-    parser.add_argument(
-        "--app", metavar="MODULE:FUNCTION", help="a program of your own under @gpt2hydra.main, in place of train"
-    )
+    parser.add_argument("--app", metavar="MODULE:FUNCTION", help="a program of yours under @gpt2hydra.main, in place of train")
     parser.add_argument("--json", action="store_true", help="print key, value and who set it for a program")
     add_config_dir(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print what there is to tell; a value that breaks a rule is refused after it."""
-    app = program_meant(options.app, options.words)
+    """Print each value and who set it; a value that breaks a rule is refused after that."""
+    program = program_meant(options.app, options.words)
     keys = [word for word in options.words if "=" not in word and not word.startswith("~")]
-    overrides = as_typed([word for word in options.words if word not in keys], app.config_class or TrainConfig)
-    composer = app.composer(options.config_dir)
-    told = histories(composer, overrides, keys)
-    print(json.dumps({each.key: each.to_dict() for each in told}, indent=2) if options.json else "\n".join(map(str, told)))
+    chosen = ProgramConfig.of(program, [word for word in options.words if word not in keys], options.config_dir)
+    found = histories(chosen.composer, chosen.overrides, keys)
+    print(json.dumps({each.key: each.to_dict() for each in found}, indent=2) if options.json else "\n".join(map(str, found)))
     try:
-        compose_and_check(composer, overrides)
+        chosen.checked()
     except ConfigError as error:  # a value that is to be given yet is no mistake here
         given = [violation for violation in error.violations if violation.value is not ABSENT]
         if given:

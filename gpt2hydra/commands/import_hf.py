@@ -16,16 +16,14 @@ SIZE = ("n_layer", "n_embd", "n_head")
 """Keys that every file of ``conf/model/`` has; the others stand where they differ from GPT-2 small."""
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of ``gpt2hydra``."""
-    parser = commands.add_parser(
-        "import-hf",
-        help="a Hugging Face config as a model size",
-        description="Print the shape of a Hugging Face GPT-2 as YAML: gpt2hydra import-hf DIR > conf/model/mine.yaml",
-    )
+SUMMARY = "a Hugging Face config as a model size"
+DESCRIPTION = "Print the shape of a Hugging Face GPT-2 as YAML: gpt2hydra import-hf DIR > conf/model/mine.yaml"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
     parser.add_argument("path", metavar="DIR", help="a folder with config.json, or such a file")
     parser.add_argument("--json", action="store_true", help="print every key of the shape for a program")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:

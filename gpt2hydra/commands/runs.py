@@ -16,19 +16,17 @@ USUAL = ("outputs", "multirun")
 """Where runs and sweeps are without another word."""
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of ``gpt2hydra``."""
-    parser = commands.add_parser(
-        "runs",
-        help="runs and sweep points side by side: what differs, state, loss",
-        description="List runs, the best first: what differs between them, whether they have finished, validation loss.",
-    )
+SUMMARY = "runs and sweep points side by side: what differs, state, loss"
+DESCRIPTION = "List runs, the best first: what differs between them, whether they have finished, validation loss."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
     parser.add_argument("folder", nargs="*", metavar="DIR", help="with runs below it; outputs and multirun if none is given")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print everything, for a program")
     form.add_argument("--csv", action="store_true", help="print the table for a spreadsheet")
     form.add_argument("--plot", metavar="FILE.png", help="draw the loss over the one or two keys that differ")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:

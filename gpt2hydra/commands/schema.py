@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gpt2hydra.commands.common_options import add_options, tree_of
+from gpt2hydra.commands.common_options import add_app, add_config_dir, conf_tree
 from gpt2hydra.composition.conf_tree import ConfTree
 from gpt2hydra.composition.editor_schemas import editor_schemas, linked
 from gpt2hydra.composition.sources import displayed
@@ -17,24 +17,22 @@ from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.json_schema import Schema
 from gpt2hydra.utils.formatting import reason_of
 
+SUMMARY = "JSON Schemas of the YAML files, for editors"
+DESCRIPTION = "Write a JSON Schema (2020-12) for each kind of YAML file: DIR/train.json, model.json, ..."
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of ``gpt2hydra``."""
-    parser = commands.add_parser(
-        "schema",
-        help="JSON Schemas of the YAML files, for editors",
-        description="Write a JSON Schema (2020-12) for each kind of YAML file: DIR/train.json, model.json, ...",
-    )
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
     parser.add_argument("--output", metavar="DIR", default="schema", help="the folder to write them into (default: schema)")
     parser.add_argument("--link", action="store_true", help="also write a line that names it into each YAML file")
-    add_options(parser)
+    add_app(parser)
+    add_config_dir(parser)
     parser.add_argument("--json", action="store_true", help="print all of them as one JSON object, and write nothing")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Print or write the schemas."""
-    tree = tree_of(options)
+    tree = conf_tree(options)
     schemas = editor_schemas(tree)
     if options.json:
         print(json.dumps(schemas, indent=2))

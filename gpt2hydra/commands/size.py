@@ -7,13 +7,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from gpt2hydra.checkpoint import init_from
-from gpt2hydra.commands.common_options import add_config_dir
-from gpt2hydra.composition.compose import compose_and_check
-from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.yaml_traps import as_typed
+from gpt2hydra.commands.common_options import ProgramConfig, add_config_dir
 from gpt2hydra.config.errors import ConfigError, Violation, command_line
-from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data.corpus import training_tokens
 from gpt2hydra.launch.extras import checked_file, require_matplotlib
@@ -21,18 +16,17 @@ from gpt2hydra.sizing.counts import parameters
 from gpt2hydra.sizing.describe import describe
 from gpt2hydra.sizing.plan import Plan
 
+SUMMARY = "what a configuration costs"
+DESCRIPTION = "Print parameters, memory, FLOPs and time."
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of ``gpt2hydra``."""
-    parser = commands.add_parser(
-        "size", help="what a configuration costs", description="Print parameters, memory, FLOPs and time."
-    )
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for train.py: model=xl hardware=a100_40gb")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print numbers for a program")
     form.add_argument("--plot", metavar="FILE.png", help="draw the memory of every size in conf/model/ into this file")
     add_config_dir(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -40,10 +34,9 @@ def run(options: argparse.Namespace) -> None:
     if options.plot is not None:
         print(f"wrote {plot(options.overrides, options.plot, options.config_dir)}")
         return
-    composer = Composer("train", CONF_DIR, options.config_dir, once=True)
-    overrides = init_from.with_folder(as_typed(options.overrides, TrainConfig))
-    config: TrainConfig = compose_and_check(composer, overrides)
-    plan = Plan(config, training_tokens(config), composer.trace(overrides).changes(config))
+    chosen = ProgramConfig.of_train(options.overrides, options.config_dir)
+    config: TrainConfig = chosen.checked()
+    plan = Plan(config, training_tokens(config), chosen.trace().changes(config))
     print(json.dumps(plan.to_dict(), indent=2) if options.json else describe(plan))
 
 
@@ -62,9 +55,8 @@ def plot(overrides: Sequence[str], path: str, config_dir: str | None = None) -> 
     if chosen is not None:
         rule = "is drawn beside all others: leave it out"
         raise ConfigError([Violation("model", chosen.partition("=")[2], rule, command_line(chosen))])
-    composer = Composer("train", CONF_DIR, config_dir, once=True)
-    sizes = composer.options.of("model")
-    configs = {name: compose_and_check(composer, as_typed([*overrides, f"model={name}"], TrainConfig)) for name in sizes}
+    sizes = ProgramConfig.of_train([], config_dir).options("model")
+    configs = {name: ProgramConfig.of_train([*overrides, f"model={name}"], config_dir).checked() for name in sizes}
     plans = {name: Plan(config) for name, config in configs.items()}
     plans = dict(sorted(plans.items(), key=lambda item: parameters(item[1].config.model).total))
     require_matplotlib(path)

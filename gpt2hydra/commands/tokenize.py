@@ -9,12 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpt2hydra.commands.common_options import add_config_dir
-from gpt2hydra.composition.compose import compose_and_check
-from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.yaml_traps import as_typed
+from gpt2hydra.commands.common_options import ProgramConfig, add_config_dir
 from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
-from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data import cache, corpus, shards, text
 from gpt2hydra.launch.extras import require
@@ -24,24 +20,21 @@ if TYPE_CHECKING:
     from gpt2hydra.data.encoding import Encoder, Progress
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of ``gpt2hydra``."""
-    parser = commands.add_parser(
-        "tokenize",
-        help="text files into token files",
-        description="Write the tokens of each text file into a .bin file in llm.c's format, which data.path takes.",
-    )
+SUMMARY = "text files into token files"
+DESCRIPTION = "Write the tokens of each text file into a .bin file in llm.c's format, which data.path takes."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
     parser.add_argument("overrides", nargs="+", metavar="KEY=VALUE", help="data.path=FILES [tokenizer=gpt2 tokenizer.path=DIR]")
     parser.add_argument("--output", required=True, metavar="DIR", help="the folder to write them into")
     add_config_dir(parser)
     parser.add_argument("--json", action="store_true", help="print numbers for a program")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Write the token files, and print what they hold."""
-    composer = Composer("train", CONF_DIR, options.config_dir, once=True)
-    config: TrainConfig = compose_and_check(composer, as_typed(options.overrides, TrainConfig))
+    config: TrainConfig = ProgramConfig.of_train(options.overrides, options.config_dir).checked()
     files, folder = _texts(config), Path(options.output).expanduser()
     targets = {folder / name: file for name, file in zip(_names(files), files, strict=True)}
     _check_free(folder, targets)

@@ -1,4 +1,4 @@
-"""What a word of ``gpt2hydra diff`` means, and what is said where it means nothing."""
+"""What ``gpt2hydra diff`` takes: a run, a checkpoint, overrides; and what it refuses."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from gpt2hydra import GenerateConfig, TrainConfig
 from gpt2hydra.checkpoint import run_checkpoints
-from gpt2hydra.commands.config_snapshot import side_of
+from gpt2hydra.commands.config_snapshot import snapshot_of
 from tests.commands.test_main import said
 from tests.run_directories import make_run
 
@@ -17,7 +17,7 @@ def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_overrides_of_either_program() -> None:
-    train, generate = side_of("training.seed=3"), side_of("generate checkpoint=x")
+    train, generate = snapshot_of("training.seed=3"), snapshot_of("generate checkpoint=x")
     assert (train.what, train.kind, train.values["training.seed"]) == ("overrides of train", TrainConfig, 3)
     assert str(train.set_by["training.seed"]) == "the command line: training.seed=3"
     assert (generate.what, generate.kind, generate.values["checkpoint"]) == ("overrides of generate", GenerateConfig, "x")
@@ -26,7 +26,7 @@ def test_overrides_of_either_program() -> None:
 
 def test_a_run_and_a_checkpoint_in_it() -> None:
     folder = make_run(Path("run"), TrainConfig(), step=500, loss=2.5)
-    run, checkpoint = side_of("run"), side_of(str(write_config(run_checkpoints.place(folder, 500))))
+    run, checkpoint = snapshot_of("run"), snapshot_of(str(write_config(run_checkpoints.place(folder, 500))))
     assert (run.what, run.results["step"]) == ("cut run", 500)
     assert run.fingerprints == checkpoint.fingerprints
     assert run.values == checkpoint.values
@@ -52,7 +52,7 @@ def write_config(folder: Path) -> Path:
         pytest.param("nowhere", "", "nowhere\n    there is no such run directory or checkpoint", id="nothing there"),
         pytest.param("empty", "", "empty\n    holds no run (run.json) and no checkpoint (config.json)", id="empty folder"),
         pytest.param("notes.txt", "", "notes.txt\n    is a file; must be a run directory", id="a file"),
-        pytest.param("sweep", "", "holds several runs, of which one is to be named: 0, 1", id="a sweep"),
+        pytest.param("sweep", "", "holds several runs, name one of them: 0, 1", id="a sweep"),
         pytest.param("old", "", "old/run.json\n    is no record of a training run of this version", id="an older version"),
         pytest.param("broken", "", "broken/run.json\n    is not JSON", id="a broken record"),
         pytest.param("model=huge", "training.sed=1", "2 problems", id="both refused"),

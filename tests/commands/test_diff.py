@@ -61,7 +61,7 @@ the run
   training.seed    A  1337     the default
                    B  1        the command line: training.seed=1
 
-without a part in the result
+does not affect the result
   training.device  A  cpu      the command line: training.device=cpu
                    B  auto     the default
 """
@@ -93,7 +93,7 @@ the run
   training.seed          A  1   the command line: training.seed=1
                          B  2   the command line: training.seed=2
 
-without a part in the result
+does not affect the result
   training.log_interval  A  5   the command line: training.log_interval=5
                          B  10
 

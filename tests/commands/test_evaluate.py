@@ -26,7 +26,7 @@ def test_it_prints_how_well_the_text_was_predicted(saved: Path, text: Path, caps
     main(["evaluate", f"checkpoint={saved}", f"data.path={text}"])
     out, err = capsys.readouterr()
     assert [line.split()[0] for line in out.splitlines()[2:6]] == ["loss", "perplexity", "bits", "predicted"]
-    assert "640 tokens, 640 bytes: each once, in windows of 16\n               tokens, whose first 8 are context" in out
+    assert "640 tokens, 640 bytes: each once, in windows of 16\n                 tokens, whose first 8 are context" in out
     assert err == ""
 
 

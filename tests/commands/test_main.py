@@ -40,7 +40,7 @@ def test_size_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param(["plot"], 2, "there is no command plot; known: size, explain, check, ", id="unknown command"),
         pytest.param(["train", "model=xl"], 2, "train is a program of its own\n  try: ", id="a program"),
         pytest.param(["size", "--bogus", "model=xl"], 2, "gpt2hydra size: error: unrecognized", id="unknown option"),
-        pytest.param([], 2, "COMMAND", id="no command"),
+        pytest.param([], 2, "\n    check         check every YAML file of a conf tree\n", id="no command"),
     ],
 )
 def test_a_wrong_command(capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, expected: str) -> None:
