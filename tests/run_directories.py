@@ -13,7 +13,7 @@ from gpt2hydra.runs.record import recording
 
 def save(run: Path, step: int, validation_loss: float | None = None) -> None:
     """A whole checkpoint of a step."""
-    with atomic_directory.written_whole(run_checkpoints.place(run, step)) as folder:
+    with atomic_directory.write_directory(run_checkpoints.place(run, step)) as folder:
         atomic_directory.write_json(folder / run_checkpoints.RUN, {"step": step, "validation_loss": validation_loss})
 
 

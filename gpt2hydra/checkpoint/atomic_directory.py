@@ -2,15 +2,13 @@
 
 A folder is filled under another name, beside the one that it is to have. Then a manifest of every file's size and SHA-256 is
 added, all of it is flushed to the disk, and one rename gives it its name. A process that is killed on the way leaves a hidden
-folder, which :func:`put_right` finishes or removes.
+folder, which :func:`recover_interrupted` finishes or removes.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from typing import Any
 
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.strict_json import read_json
+from gpt2hydra.utils.files import fsync
 from gpt2hydra.utils.formatting import reason_of
 
 MANIFEST = "manifest.json"
@@ -34,26 +33,26 @@ UNFINISHED, REPLACED, RETIRED = "unfinished", "replaced", "retired"
 
 
 @contextmanager
-def written_whole(folder: Path) -> Iterator[Path]:
+def write_directory(folder: Path) -> Iterator[Path]:
     """A folder to fill, which takes the name ``folder`` once all of it has reached the disk; nothing stays if not."""
     unfinished, replaced = _hidden(folder, UNFINISHED), _hidden(folder, REPLACED)
-    put_right(folder.parent, folder.name)
+    recover_interrupted(folder.parent, folder.name)
     unfinished.mkdir(parents=True)
     try:
         yield unfinished
         write_json(unfinished / MANIFEST, {"files": _described(unfinished)})
         for path in (*unfinished.rglob("*"), unfinished):
-            _flush(path)
+            fsync(path)
         if folder.exists():
             folder.rename(replaced)
         unfinished.rename(folder)
-        _flush(folder.parent)
-        _flush(folder.parent.parent)  # the folder above may be new too
+        fsync(folder.parent)
+        fsync(folder.parent.parent)  # the folder above may be new too
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
     finally:
-        put_right(folder.parent, folder.name)
+        recover_interrupted(folder.parent, folder.name)
 
 
 def remove(folder: Path) -> None:
@@ -64,7 +63,7 @@ def remove(folder: Path) -> None:
     shutil.rmtree(retired, ignore_errors=True)
 
 
-def put_right(parent: Path, name: str = "*") -> None:
+def recover_interrupted(parent: Path, name: str = "*") -> None:
     """Tidy up in ``parent`` after processes that were killed: finish what is whole, remove what is not.
 
     Args:
@@ -117,24 +116,10 @@ def _sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
-def _flush(path: Path) -> None:
-    """``fsync`` of a file or a folder."""
-    if os.name != "posix" and path.is_dir():  # elsewhere folders cannot be opened
-        return
-    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
-    try:
-        with (
-            contextlib.suppress(OSError) if path.is_dir() else contextlib.nullcontext()
-        ):  # some file systems know none of folders
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 # -------------------------------------------------------------------------------------------------------------- reading
 
 
-def is_whole(folder: Path) -> bool:
+def is_complete(folder: Path) -> bool:
     """Whether every file of the manifest is there in its full size: a quick look, for which no file is read."""
     return _damage(folder, contents=False) is None
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.checkpoint import tensors as weights
-from gpt2hydra.checkpoint.atomic_directory import write_json, written_whole
+from gpt2hydra.checkpoint.atomic_directory import write_directory, write_json
 from gpt2hydra.checkpoint.huggingface import LARGEST_CONFIG, from_hf, to_hf
 from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
 from gpt2hydra.config.fingerprint import fingerprints
@@ -64,7 +64,7 @@ def save(
         "config": config.to_dict(),
         "fingerprints": fingerprints(config),
     }
-    with written_whole(folder) as unfinished:
+    with write_directory(folder) as unfinished:
         write_json(unfinished / "config.json", to_hf(config.model, end_of_text))
         write_json(unfinished / "generation_config.json", {"bos_token_id": end_of_text, "eos_token_id": end_of_text})
         write_json(unfinished / run_checkpoints.RUN, run)
@@ -108,7 +108,7 @@ def choice(path: str) -> str:
     return f"the checkpoint of {best}, is the best of {others} in {path}" if others > 1 else ""
 
 
-def _best(path: str) -> run_checkpoints.Kept | None:
+def _best(path: str) -> run_checkpoints.CheckpointInfo | None:
     """The best checkpoint of a run directory; None where ``path`` names a checkpoint itself, or neither."""
     folder = Path(path).expanduser()
     return None if (folder / "config.json").exists() else run_checkpoints.best(folder)
@@ -181,7 +181,7 @@ def end_of_text(folder: Path, tokenizer: Tokenizer) -> frozenset[int]:
 # ---------------------------------------------------------------------------------------------------- what can be wrong
 
 
-def problems(config: GenerateConfig) -> list[Violation]:
+def check_checkpoint(config: GenerateConfig) -> list[Violation]:
     """Everything about a checkpoint that a look at the disk can refuse, without opening the weights themselves."""
     try:
         return _problems(config.checkpoint)
@@ -217,10 +217,7 @@ def _in_words(violation: Violation) -> str:
 
 def _newest_run() -> dict[str, object]:
     """A remedy that names the newest run below ``outputs/`` that has a checkpoint, if there is one."""
-    patterns = (
-        f"outputs/*/*/{name}/config.json" for name in (f"{run_checkpoints.FOLDER}/step-*", *run_checkpoints.OLD_FOLDERS)
-    )
-    found = [file for pattern in patterns for file in Path().glob(pattern) if file.is_file()]
+    found = [each for each in Path().glob(f"outputs/*/*/{run_checkpoints.FOLDER}/step-*/config.json") if each.is_file()]
     newest = max(found, key=lambda file: file.stat().st_mtime, default=None)
     return {} if newest is None else {"checkpoint": str(Path(*newest.parts[:3]))}
 

@@ -76,11 +76,11 @@ def _merges(folder: Path) -> bool:
     return bool(tokenizer_files.read_whole(folder)["model"].get("merges"))
 
 
-def problems(config: TrainConfig) -> list[Violation]:
+def check_init_from(config: TrainConfig) -> list[Violation]:
     """Why training cannot begin from the folder: it will not do, or has another shape than the configuration."""
     if config.init_from is None:
         return []
-    found = checkpoint.problems(GenerateConfig(checkpoint=config.init_from))
+    found = checkpoint.check_checkpoint(GenerateConfig(checkpoint=config.init_from))
     if found:
         return [replace(violation, key=KEY, remedy={}) for violation in found]
     try:

@@ -6,7 +6,6 @@
                                 gpt2hydra.json   step, validation loss, configuration and fingerprints of the run
                                 manifest.json    size and SHA-256 of every other file
                                 resume/          the optimizer's state, which only a run that goes on opens
-    RUN/checkpoint/                       the one checkpoint of a run by an older version, which cannot go on
 """
 
 from __future__ import annotations
@@ -25,16 +24,13 @@ FOLDER = "checkpoints"
 RUN = "gpt2hydra.json"
 RESUME = "resume"
 
-OLD_FOLDERS = ("checkpoint", ".checkpoint-former")
-"""Where older versions kept theirs; under the second name while it was being replaced."""
-
 LARGEST_RUN = 10_000_000
 """Bytes of ``gpt2hydra.json``."""
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A checkpoint of a run."""
+class CheckpointInfo:
+    """A checkpoint of a run: where it is, and what it says of itself."""
 
     folder: Path
     step: int
@@ -54,31 +50,25 @@ def place(run: Path, step: int) -> Path:
 # -------------------------------------------------------------------------------------------------------------- reading
 
 
-def checkpoints(run: Path) -> list[Kept]:
+def checkpoints(run: Path) -> list[CheckpointInfo]:
     """The whole checkpoints of a run, the oldest first. Sizes are looked at, contents are not."""
-    found = [read(folder) for folder in _folders(run) if atomic_directory.is_whole(folder)]
+    found = [read(folder) for folder in _folders(run) if atomic_directory.is_complete(folder)]
     return sorted((kept for kept in found if kept), key=lambda kept: kept.step)
 
 
-def newest(run: Path) -> Kept | None:
+def newest(run: Path) -> CheckpointInfo | None:
     """The whole checkpoint of the latest step."""
     kept = checkpoints(run)
     return kept[-1] if kept else None
 
 
-def best(run: Path) -> Kept | None:
-    """The whole checkpoint of the lowest validation loss, the later of two alike; the newest where none was measured.
-
-    A run of an older version has one, its last.
-    """
-    kept = checkpoints(run)
-    if kept:
-        return min(reversed(kept), key=lambda each: math.inf if each.validation_loss is None else each.validation_loss)
-    old = next((run / name for name in OLD_FOLDERS if (run / name / "config.json").is_file()), None)
-    return (read(old) or Kept(old, 0, None)) if old else None
+def best(run: Path) -> CheckpointInfo | None:
+    """The complete checkpoint of the lowest validation loss, the later of two alike; the newest where none was measured."""
+    newest_first = checkpoints(run)[::-1]
+    return min(newest_first, key=lambda each: math.inf if each.validation_loss is None else each.validation_loss, default=None)
 
 
-def undamaged(run: Path) -> tuple[Kept | None, list[str]]:
+def undamaged(run: Path) -> tuple[CheckpointInfo | None, list[str]]:
     """The newest checkpoint whose every byte is as it was written, and in words what is wrong with those after it."""
     told: list[str] = []
     for folder in sorted(_folders(run), key=lambda folder: int(folder.name.rpartition("-")[2]), reverse=True):
@@ -90,7 +80,7 @@ def undamaged(run: Path) -> tuple[Kept | None, list[str]]:
     return None, told
 
 
-def read(folder: Path) -> Kept | None:
+def read(folder: Path) -> CheckpointInfo | None:
     """What ``gpt2hydra.json`` says of a checkpoint; None where there is none, or it says nothing that can be used."""
     try:
         run = read_json(folder / RUN, LARGEST_RUN)
@@ -99,7 +89,7 @@ def read(folder: Path) -> Kept | None:
     step, loss = run.get("step"), run.get("validation_loss")
     if type(step) is not int or step < 0:
         return None
-    return Kept(folder, step, float(loss) if isinstance(loss, (int, float)) and not isinstance(loss, bool) else None)
+    return CheckpointInfo(folder, step, float(loss) if isinstance(loss, (int, float)) and not isinstance(loss, bool) else None)
 
 
 def _folders(run: Path) -> Iterator[Path]:
@@ -111,12 +101,12 @@ def _folders(run: Path) -> Iterator[Path]:
 # -------------------------------------------------------------------------------------------------------------- keeping
 
 
-def put_right(run: Path) -> None:
+def recover_interrupted(run: Path) -> None:
     """Finish or remove what saves left that were killed; nothing whole is removed."""
-    atomic_directory.put_right(run / FOLDER, "step-*")
+    atomic_directory.recover_interrupted(run / FOLDER, "step-*")
 
 
-def retire(run: Path, keep: int) -> None:
+def prune(run: Path, keep: int) -> None:
     """Remove the whole checkpoints of a run that are neither among the last ``keep`` nor the best."""
     kept, favourite = checkpoints(run), best(run)
     for each in kept[:-keep]:

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
     """Print loss, perplexity and bits per byte."""
     settings, text = _composed(options.overrides)
     folder = checkpoint.locate(settings.checkpoint)
-    problems = checkpoint.problems(settings)
+    problems = checkpoint.check_checkpoint(settings)
     if problems:
         raise ConfigError(problems)
     shape = from_hf(folder)

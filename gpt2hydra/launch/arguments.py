@@ -25,7 +25,7 @@ from gpt2hydra.launch.application import Application
 from gpt2hydra.launch.checks import machine_problems
 from gpt2hydra.launch.handle_errors import program
 from gpt2hydra.launch.hydra_components import typed_by
-from gpt2hydra.training.processes import one_voice, this_process
+from gpt2hydra.training.processes import rank_zero_output, this_process
 from gpt2hydra.utils.formatting import did_you_mean
 
 
@@ -77,7 +77,7 @@ class CommandLine:
                 self._look()
             else:
                 self.process = this_process()
-                with one_voice(self.process):
+                with rank_zero_output(self.process):
                     self._start()
 
     @contextmanager

@@ -75,7 +75,7 @@ def _problems_of_start(config: TrainConfig) -> list[Violation]:
         return []
     from gpt2hydra.checkpoint import init_from
 
-    return init_from.problems(config)
+    return init_from.check_init_from(config)
 
 
 def machine_problems(config: Checked) -> list[Violation]:
@@ -88,5 +88,5 @@ def machine_problems(config: Checked) -> list[Violation]:
         from gpt2hydra.checkpoint import folder as checkpoint
         from gpt2hydra.inference import prompts
 
-        return [*checkpoint.problems(config), *prompts.problems(config)]
+        return [*checkpoint.check_checkpoint(config), *prompts.problems(config)]
     return []

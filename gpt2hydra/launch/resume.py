@@ -19,7 +19,7 @@ from gpt2hydra.config.keys import keys_of
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.runs import record, resume_state
-from gpt2hydra.runs.directory import seen_from_here
+from gpt2hydra.utils.paths import relative_path
 
 C = TypeVar("C", bound=TrainConfig)
 
@@ -50,7 +50,7 @@ def configuration_of_the_run(composer: Composer, composed: DictConfig, overrides
         run = resume_state.open_run(composed.resume)
         own = run.config(_class_of(composed))
         config = _with_overrides(composer, composed, overrides, own)
-        problems = [*resume_state.problems(run, config), *_another_directory(overrides, run.folder)]
+        problems = [*resume_state.check_resumable(run, config), *_another_directory(overrides, run.folder)]
     except ConfigError as error:
         problems = list(error.violations)
     if problems:
@@ -63,7 +63,7 @@ def changes(composer: Composer, overrides: Sequence[str], config: Checked) -> li
     found = composer.trace(overrides).changes(config)
     if not isinstance(config, TrainConfig) or config.resume in (None, AUTO):
         return found
-    own = Source("file", seen_from_here(Path(config.resume) / record.FILE))
+    own = Source("file", relative_path(Path(config.resume) / record.FILE))
     typed = set(_set_on_the_command_line(composer, overrides, type(config)))
     return [each if each.key in typed else replace(each, source=own) for each in found]
 
@@ -81,7 +81,7 @@ def _another_directory(overrides: Sequence[str], folder: Path) -> list[Violation
     typed = next((text for text in overrides if text.startswith("hydra.run.dir=")), None)
     if typed is None:
         return []
-    rule = f"cannot be chosen: the run goes on in its own directory, {seen_from_here(folder)}"
+    rule = f"cannot be chosen: the run goes on in its own directory, {relative_path(folder)}"
     return [Violation("hydra.run.dir", typed.partition("=")[2], rule, command_line(typed))]
 
 
@@ -160,7 +160,7 @@ class Place:
         """What is said of it before the run; nothing of a run that just begins."""
         if not isinstance(config, TrainConfig) or config.resume is None:
             return ""
-        here = seen_from_here(Path(self.directory))
+        here = relative_path(Path(self.directory))
         if self.loss is not None:
             return f"{here} has finished: validation loss {self.loss:.4f}"
         if self.step is not None:
@@ -204,10 +204,10 @@ def in_directory(config: TrainConfig, directory: Path) -> Place:
     return _going_on(run, config)
 
 
-def _going_on(run: record.Run, config: TrainConfig) -> Place:
+def _going_on(run: record.RunRecord, config: TrainConfig) -> Place:
     if run.process is None:
-        run_checkpoints.put_right(run.folder)
-    problems = resume_state.problems(run, config)
+        run_checkpoints.recover_interrupted(run.folder)
+    problems = resume_state.check_resumable(run, config)
     if problems:
         raise ConfigError(problems)
     newest = run_checkpoints.newest(run.folder)

@@ -37,7 +37,7 @@ from gpt2hydra.launch.resume import Place, changes, configuration_of_the_run, pl
 from gpt2hydra.runs import record
 from gpt2hydra.runs.directory import check_directory, check_space, nearest_existing, remove_new, unwritable
 from gpt2hydra.runs.resume_state import alike
-from gpt2hydra.training.processes import Process, agree, together
+from gpt2hydra.training.processes import Process, agree, check_world_size
 from gpt2hydra.utils.formatting import reason_of
 
 
@@ -58,7 +58,7 @@ class Start:
     def run(self, composed: DictConfig) -> None:
         """The gate, the files and the device that the config names, a directory, and then the function."""
         config = self._pass_gate(composed)
-        problems, place = [*machine_problems(config), *together(self.process, config)], None
+        problems, place = [*machine_problems(config), *check_world_size(self.process, config)], None
         if not is_dry(config):
             with collect_violations(problems):
                 place = Place(**agree(self.process, lambda: asdict(self._place(composed, config))))
@@ -134,7 +134,7 @@ class Start:
             return ()
         problems: list[Violation] = []
         if config is not None:
-            problems += [*together(self.process, config), *self._device_problems(config)]
+            problems += [*check_world_size(self.process, config), *self._device_problems(config)]
         composed = composed or hydras_part(self.composer, rest, RunMode.RUN)
         if composed is not None:
             problems += problems_of_job(composed)

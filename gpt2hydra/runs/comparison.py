@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.keys import field_at, keys_of, leaves
 from gpt2hydra.config.run import TrainConfig
@@ -29,7 +28,7 @@ class Row:
 
     name: str
     """Its directory, as seen from the folder that is compared."""
-    run: record.Run
+    run: record.RunRecord
     step: int | None
     """The last step done, as far as it is known."""
     loss: float | None
@@ -70,7 +69,7 @@ class Comparison:
         """All runs below a folder."""
         rows: list[Row] = []
         unreadable: list[Violation] = []
-        for each in _run_directories(folder):
+        for each in record.below(folder):
             try:
                 rows.append(_row(folder, record.read(each)))
             except ConfigError as error:
@@ -133,16 +132,7 @@ def _best_first(row: Row) -> tuple[bool, float, str]:
     return row.loss is None, row.loss or 0.0, row.name
 
 
-def _run_directories(folder: Path) -> Iterator[Path]:
-    """Run directories below ``folder``, also of versions that wrote no record."""
-    yield from record.below(folder)
-    for old in run_checkpoints.OLD_FOLDERS[:1]:
-        for checkpoint in folder.rglob(f"{old}/{run_checkpoints.RUN}"):
-            if not (checkpoint.parent.parent / record.FILE).is_file():
-                yield checkpoint.parent.parent
-
-
-def _row(folder: Path, run: record.Run) -> Row:
+def _row(folder: Path, run: record.RunRecord) -> Row:
     values = dict(leaves(run.content["config"]))
     name = str(run.folder.relative_to(folder)) if run.folder != folder else str(folder)
     step, loss = _measured(run.folder / losses.FILE)

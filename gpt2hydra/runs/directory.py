@@ -23,12 +23,6 @@ def new_directory() -> Path:
     return Path("outputs") / datetime.now().strftime("%Y-%m-%d/%H-%M-%S")
 
 
-def seen_from_here(path: Path) -> str:
-    """``path`` as it is typed in the current directory: relative where it lies below."""
-    absolute, here = path.absolute(), Path.cwd()
-    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
-
-
 def check_directory(directory: Path, key: str, parent: Path | None = None) -> None:
     """Refuse an output directory, which ``key`` gives or its ``parent``, that cannot be written or holds a run."""
     try:
@@ -49,9 +43,7 @@ def check_directory(directory: Path, key: str, parent: Path | None = None) -> No
 
 def has_checkpoints(directory: Path) -> bool:
     """Whether a run left checkpoints there, whole or damaged."""
-    return any((directory / run_checkpoints.FOLDER).glob("step-*")) or any(
-        (directory / name).exists() for name in run_checkpoints.OLD_FOLDERS
-    )
+    return any((directory / run_checkpoints.FOLDER).glob("step-*"))
 
 
 def unwritable(directory: Path, reason: object, key: str) -> Violation:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gpt2hydra.runs.metrics_csv import Row
+from gpt2hydra.utils.files import atomic_file
 from gpt2hydra.utils.formatting import reason_of
 
 SHARE = 0.01
@@ -53,12 +54,8 @@ def draw(rows: Sequence[Row], title: str, file: Path) -> None:
     _panel(rest, [row for row in rows if row.step >= last / 10], "step")
     handles, names = whole.get_legend_handles_labels()
     figure.legend(handles, names, frameon=False, loc="upper right", ncols=2)
-    beside = file.with_name(f".{file.name}-unfinished")
-    try:
-        figure.savefig(beside, dpi=130, format="png")
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
+    with atomic_file(file) as unfinished:
+        figure.savefig(unfinished, dpi=130, format="png")
 
 
 def _panel(axes: object, rows: Sequence[Row], label: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from gpt2hydra.utils.files import atomic_file
 from gpt2hydra.utils.formatting import reason_of
 
 FILE = "loss.csv"
@@ -64,17 +64,10 @@ class LossTable:
         return None
 
     def _write_all(self) -> None:
-        beside = self.file.with_name(f".{FILE}-unfinished")
-        try:
-            with beside.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                writer.writerow(COLUMNS)
-                writer.writerows(_cells(row) for row in self.rows)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self.file)
-        finally:
-            beside.unlink(missing_ok=True)
+        with atomic_file(self.file, durable=True) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            writer.writerows(_cells(row) for row in self.rows)
         self._complete = True
 
     def validation(self) -> list[tuple[int, float]]:

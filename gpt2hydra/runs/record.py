@@ -25,8 +25,9 @@ from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.data.file_digest import file_digests
-from gpt2hydra.runs.directory import seen_from_here
 from gpt2hydra.runs.lock import Locked, holder, locked
+from gpt2hydra.utils.files import atomic_file
+from gpt2hydra.utils.paths import relative_path
 from gpt2hydra.version import __version__
 
 T = TypeVar("T", bound=TrainConfig)
@@ -35,9 +36,9 @@ FILE = "run.json"
 LARGEST = 8 * 2**20
 """Bytes of a run.json; a larger one is not read."""
 
-RUNNING, FINISHED, CUT, FAILED = "running", "finished", "cut", "failed"
-STATES = (RUNNING, FINISHED, CUT, FAILED)
-"""``cut``: interrupted or killed, and can go on. ``failed``: an error ended it, which ``reason`` tells."""
+RUNNING, FINISHED, INTERRUPTED, FAILED = "running", "finished", "interrupted", "failed"
+STATES = (RUNNING, FINISHED, INTERRUPTED, FAILED)
+"""``interrupted``: interrupted or killed, and can go on. ``failed``: an error ended it, which ``reason`` tells."""
 
 PACKAGES = ("torch", "transformers", "lightning-fabric", "tokenizers", "safetensors", "numpy", "hydra-core", "omegaconf")
 
@@ -66,7 +67,7 @@ def recording(
 ) -> Iterator[Recorder]:
     """Keep the record of a run, and its directory's lock, while it goes on; of several processes, only the first does.
 
-    An interruption (``KeyboardInterrupt``, ``SystemExit``) leaves the state ``cut``, any other error ``failed``.
+    An interruption (``KeyboardInterrupt``, ``SystemExit``) leaves the state ``interrupted``, any other error ``failed``.
 
     Args:
         set_by: each key with its settings, the one in force first; None outside of Hydra.
@@ -95,9 +96,9 @@ def _state_at_the_end(recorder: Recorder) -> Iterator[None]:
     state, why = FAILED, {}
     try:
         yield
-        state = CUT
+        state = INTERRUPTED
     except (KeyboardInterrupt, SystemExit):
-        state = CUT
+        state = INTERRUPTED
         raise
     except BaseException as error:
         why = {"reason": _reason(error)}
@@ -185,22 +186,15 @@ def write(content: Mapping[str, Any], folder: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    unfinished = folder / f".{FILE}-unfinished"
-    try:
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(content, indent=2, default=str) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(folder / FILE)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with atomic_file(folder / FILE, durable=True) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
 
 
 # -------------------------------------------------------------------------------------------------------------- reading
 
 
 @dataclass(frozen=True)
-class Run:
+class RunRecord:
     """A run directory as its record tells it, and as it is now."""
 
     folder: Path
@@ -239,10 +233,10 @@ class Run:
             written = self.content.get("gpt2hydra", "unknown")
             problems = "; ".join(f"{each.key}: {each.rule}" for each in error.violations)
             rule = f"was written by gpt2hydra {written}, this is {__version__}, and holds what this version refuses: {problems}"
-            raise ConfigError([Violation(seen_from_here(self.folder / FILE), rule=rule)]) from None
+            raise ConfigError([Violation(relative_path(self.folder / FILE), rule=rule)]) from None
 
 
-def read(folder: Path) -> Run:
+def read(folder: Path) -> RunRecord:
     """What the record in a run directory says.
 
     Raises:
@@ -252,10 +246,10 @@ def read(folder: Path) -> Run:
     process = holder(folder)
     state = RUNNING if process else content.get("state")
     if state == RUNNING and not process:
-        state = CUT  # it was killed before it could say so
+        state = INTERRUPTED  # it was killed before it could say so
     if state not in STATES or not isinstance(content.get("config"), Mapping):
-        raise ConfigError([Violation(seen_from_here(folder / FILE), rule="is no record of a training run of this version")])
-    return Run(folder, content, state, process)
+        raise ConfigError([Violation(relative_path(folder / FILE), rule="is no record of a training run of this version")])
+    return RunRecord(folder, content, state, process)
 
 
 def below(folder: Path) -> Iterator[Path]:
@@ -269,4 +263,4 @@ def below(folder: Path) -> Iterator[Path]:
 
 def running(folder: Path, process: str) -> Violation:
     """The violation of a directory in which another process runs."""
-    return Violation("resume", seen_from_here(folder), f"is still running ({process}); wait for its end, or stop it first")
+    return Violation("resume", relative_path(folder), f"is still running ({process}); wait for its end, or stop it first")

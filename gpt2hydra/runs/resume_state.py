@@ -14,8 +14,9 @@ from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data.file_digest import file_digests
 from gpt2hydra.data.text import similar
 from gpt2hydra.runs import record
-from gpt2hydra.runs.directory import has_checkpoints, seen_from_here
+from gpt2hydra.runs.directory import has_checkpoints
 from gpt2hydra.utils.formatting import reason_of, show
+from gpt2hydra.utils.paths import relative_path
 
 STEPS = "training.max_steps"
 """Decides the result, as the end of the schedule, and may change all the same: that is how a run is made longer."""
@@ -42,7 +43,7 @@ def forbidden(before: TrainConfig, after: TrainConfig) -> Iterator[Change]:
             yield Change(key, was.get(key), now[key])
 
 
-def problems(run: record.Run, config: TrainConfig) -> list[Violation]:
+def check_resumable(run: record.RunRecord, config: TrainConfig) -> list[Violation]:
     """Why ``run`` cannot go on with ``config``; nothing where it can.
 
     Raises:
@@ -56,21 +57,21 @@ def problems(run: record.Run, config: TrainConfig) -> list[Violation]:
 
 
 def _fixed(change: Change, folder: Path) -> Violation:
-    rule = f"cannot change in a run that goes on; that in {seen_from_here(folder)} has {show(change.was)}"
+    rule = f"cannot change in a run that goes on; that in {relative_path(folder)} has {show(change.was)}"
     return Violation(change.key, change.now, rule, remedy={change.key: change.was})
 
 
-def _finished(run: record.Run, config: TrainConfig) -> list[Violation]:
+def _finished(run: record.RunRecord, config: TrainConfig) -> list[Violation]:
     steps = config.training.max_steps
     done = run.step if run.state == record.FINISHED else getattr(run_checkpoints.newest(run.folder), "step", None)
     if done is None or done < steps or (done == steps and run.state != record.FINISHED):  # then its result is still to be told
         return []
     what = "is finished and" if run.state == record.FINISHED else "was cut and"
     rule = f"{what} has done {done:,} steps; to go on, {STEPS} = {steps} must be larger"
-    return [Violation("resume", seen_from_here(run.folder), rule, remedy={STEPS: 2 * done})]
+    return [Violation("resume", relative_path(run.folder), rule, remedy={STEPS: 2 * done})]
 
 
-def _data_changed(run: record.Run, config: TrainConfig) -> list[Violation]:
+def _data_changed(run: record.RunRecord, config: TrainConfig) -> list[Violation]:
     before = {each["file"]: each for each in run.content.get("data", [])}
     try:
         now = {each.file: asdict(each) for each in file_digests(config)}
@@ -79,7 +80,7 @@ def _data_changed(run: record.Run, config: TrainConfig) -> list[Violation]:
     if list(before.values()) == list(now.values()):
         return []
     told = "; ".join(sorted(_differences(before, now))[:5]) or "its files have another order"
-    rule = f"is not what the run in {seen_from_here(run.folder)} was trained on: {told}"
+    rule = f"is not what the run in {relative_path(run.folder)} was trained on: {told}"
     return [Violation("data.path", config.data.path, rule)]
 
 
@@ -96,15 +97,15 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
             yield f"{file} has as many bytes as then, but others"
 
 
-def _without_checkpoint(run: record.Run) -> list[Violation]:
+def _without_checkpoint(run: record.RunRecord) -> list[Violation]:
     """A run without any checkpoint begins anew in its directory; one whose checkpoints are all damaged needs a person."""
     if run_checkpoints.newest(run.folder) is not None or not has_checkpoints(run.folder):
         return []
-    rule = f"has no whole checkpoint left in {seen_from_here(run.folder / run_checkpoints.FOLDER)}"
-    return [Violation("resume", seen_from_here(run.folder), rule)]
+    rule = f"has no whole checkpoint left in {relative_path(run.folder / run_checkpoints.FOLDER)}"
+    return [Violation("resume", relative_path(run.folder), rule)]
 
 
-def open_run(path: str) -> record.Run:
+def open_run(path: str) -> record.RunRecord:
     """The run directory that ``resume=path`` names.
 
     Raises:
@@ -132,7 +133,7 @@ def _why_not(folder: Path) -> str:
         return ""
     run = next((each for each in folder.parents[:3] if (each / record.FILE).is_file()), None)
     if run is not None:
-        return f"is a part of the run in {seen_from_here(run)}"
+        return f"is a part of the run in {relative_path(run)}"
     runs = sum(1 for _ in zip(record.below(folder), range(100), strict=False))
     if (folder / "multirun.yaml").is_file():
         return f"is a sweep of {runs} runs; it goes on with -m, the command that began it, and resume=auto"
@@ -145,15 +146,15 @@ def _near(folder: Path) -> dict[str, object]:
     """A remedy with the run directory that was meant, where one is certain."""
     run = next((each for each in folder.parents[:3] if (each / record.FILE).is_file()), None)
     run = run or similar(folder, lambda each: (each / record.FILE).is_file())
-    return {"resume": seen_from_here(run)} if run is not None else {}
+    return {"resume": relative_path(run)} if run is not None else {}
 
 
-def newest_unfinished(folders: Iterable[Path], fingerprint: str) -> record.Run | None:
+def newest_unfinished(folders: Iterable[Path], fingerprint: str) -> record.RunRecord | None:
     """Of the runs in ``folders`` with this fingerprint that have not finished, the one that wrote its record last."""
     return next((run for run in alike(folders, fingerprint) if run.state != record.FINISHED), None)
 
 
-def alike(folders: Iterable[Path], fingerprint: str) -> list[record.Run]:
+def alike(folders: Iterable[Path], fingerprint: str) -> list[record.RunRecord]:
     """The runs in ``folders`` with this fingerprint, that which wrote its record last comes first."""
     found = []
     for folder in folders:

@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from torch.nn.functional import pad
 
 from gpt2hydra.data.order import NOT_COUNTED, Batch
-from gpt2hydra.training.fabric import in_step
+from gpt2hydra.training.fabric import pad_batches_across_ranks
 from gpt2hydra.training.losses import Losses
 
 
@@ -33,7 +33,7 @@ def mean_loss(
     model.eval()
     losses, counts = Losses(fabric.device), []
     nothing = Batch(torch.zeros(1, seq_len, dtype=torch.long), torch.zeros(1, seq_len, dtype=torch.long))
-    for batch, counts_here in in_step(fabric, batches, nothing):
+    for batch, counts_here in pad_batches_across_ranks(fabric, batches, nothing):
         losses.append(model(*to_device(_full(batch, batch_size), fabric.device)))
         counts.append(batch.counted if counts_here else 0)
         passed()

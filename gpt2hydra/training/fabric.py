@@ -29,7 +29,7 @@ PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "bf16_pure": "bf16-true"}
 """Our name → Fabric's."""
 
 
-def start(config: TrainingConfig, device: torch.device) -> Fabric:
+def setup_fabric(config: TrainingConfig, device: torch.device) -> Fabric:
     """This process's Fabric, joined with those of the others that torchrun started."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     count = int(os.environ.get("WORLD_SIZE", "1"))
@@ -64,7 +64,7 @@ def _shard(model: Any, mesh: Any) -> WithLoss:
     return model
 
 
-def see_that_all_agree(fabric: Fabric, config: TrainConfig) -> None:
+def assert_same_config(fabric: Fabric, config: TrainConfig) -> None:
     """Before anything is computed together, which would hang or mix two runs.
 
     Raises:
@@ -85,7 +85,7 @@ def see_that_all_agree(fabric: Fabric, config: TrainConfig) -> None:
 
 
 @contextmanager
-def leaving(fabric: Fabric) -> Iterator[None]:
+def process_group_cleanup(fabric: Fabric) -> Iterator[None]:
     """Within, a run of several processes. Once all have come to its end together, none waits for another any more.
 
     A process that ended with the group still open was aborted now and then, by threads that nobody had joined. After an
@@ -128,7 +128,7 @@ def seed_dropout(device: torch.device, seed: int, step: int, rank: int) -> None:
         torch.manual_seed(number)
 
 
-class StopTogether:
+class DistributedStopFlag:
     """Whether one of the processes was told to stop, known to all of them after the same step.
 
     The question goes around while a step is computed, over a group of its own on the CPU, so no device is waited for.
@@ -154,7 +154,7 @@ class StopTogether:
         return bool(self._flag.item())
 
 
-def in_step(fabric: Fabric, batches: Iterator[Any], empty: Any) -> Iterator[tuple[Any, bool]]:
+def pad_batches_across_ranks(fabric: Fabric, batches: Iterator[Any], empty: Any) -> Iterator[tuple[Any, bool]]:
     """The batches of this process, each with True; then ``empty``, with False, while another process still has some.
 
     FSDP computes together or not at all.

@@ -22,15 +22,15 @@ from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data.order import Batch, Order, evaluation, validation_starts, whole_text
 from gpt2hydra.data.tokenizer import Tokenizer
 from gpt2hydra.data.tokens import Tokens
-from gpt2hydra.runs.directory import seen_from_here
 from gpt2hydra.runs.metrics_csv import Row
 from gpt2hydra.training.evaluation import mean_loss, to_device
-from gpt2hydra.training.fabric import StopTogether, accumulating, gradient_norm, seed_dropout
+from gpt2hydra.training.fabric import DistributedStopFlag, accumulating, gradient_norm, seed_dropout
 from gpt2hydra.training.losses import Losses
 from gpt2hydra.training.optimizer import learning_rate, set_learning_rate
 from gpt2hydra.training.outcome import Diverged
 from gpt2hydra.training.progress import Progress
 from gpt2hydra.training.signals import Signals
+from gpt2hydra.utils.paths import relative_path
 
 MEASURED_AT_THE_END = 2**20
 """Tokens of the validation text, or all that it has, or as many as the run trained on if those are more."""
@@ -64,7 +64,7 @@ class Loop:
     """Called after each evaluation and its checkpoint."""
     step: int = 0
     """Steps done."""
-    saved: run_checkpoints.Kept | None = None
+    saved: run_checkpoints.CheckpointInfo | None = None
     """The last checkpoint."""
     losses: list[float] = field(default_factory=list)
     """Of the steps since the last row, as far as they were fetched from the device."""
@@ -75,7 +75,7 @@ class Loop:
         settings = self.config.training
         self.settings = settings
         self.order = Order(self.training, settings.seq_len, settings.sequences_per_step, settings.seed, self.config.data.order)
-        self._stop = StopTogether(self.fabric)
+        self._stop = DistributedStopFlag(self.fabric)
         self._on_device = Losses(self.fabric.device)
         self._norm: torch.Tensor | None = None
 
@@ -261,12 +261,12 @@ class Loop:
                 losses=self.losses,
                 gradient_norm=self.norm,
             )
-            run_checkpoints.retire(self.folder, self.settings.keep_checkpoints)
+            run_checkpoints.prune(self.folder, self.settings.keep_checkpoints)
         self.fabric.barrier()
-        self.saved = run_checkpoints.Kept(folder, self.step, validation_loss)
+        self.saved = run_checkpoints.CheckpointInfo(folder, self.step, validation_loss)
 
     def saved_in_words(self) -> str:
         """Whether there is a checkpoint."""
         if self.saved is None:
             return "there is no checkpoint yet"
-        return f"the checkpoint of step {self.saved.step:,} is in {seen_from_here(self.saved.folder)}"
+        return f"the checkpoint of step {self.saved.step:,} is in {relative_path(self.saved.folder)}"

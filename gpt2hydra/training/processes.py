@@ -78,7 +78,7 @@ def _torchrun(count: str) -> str:
     return f"torchrun --nproc-per-node {count} {shlex.join(sys.argv)}"
 
 
-def problems(config: TrainConfig, count: int) -> list[Violation]:
+def check_equal_shares(config: TrainConfig, count: int) -> list[Violation]:
     """What is wrong with sharing the steps of ``config`` among ``count`` processes: each must get as many sequences."""
     training = config.training
     if count == 1 and training.strategy == "fsdp" and not config.dry_run:  # a plan may be for many
@@ -97,10 +97,10 @@ def problems(config: TrainConfig, count: int) -> list[Violation]:
     return [Violation("training.batch_size", training.batch_size, rule, remedy={"training.batch_size": nearest[0]})]
 
 
-def together(process: Process, config: Checked) -> list[Violation]:
+def check_world_size(process: Process, config: Checked) -> list[Violation]:
     """What is wrong with running ``config`` in as many processes as there are."""
     if isinstance(config, TrainConfig):
-        return problems(config, process.count)
+        return check_equal_shares(config, process.count)
     if process.count > 1:
         return [Violation("torchrun", rule=f"started {process.count} processes; this is the work of one")]
     return []
@@ -150,7 +150,7 @@ def _store() -> Any:
 
 
 @contextmanager
-def one_voice(process: Process) -> Iterator[None]:
+def rank_zero_output(process: Process) -> Iterator[None]:
     """Within, only the first process prints. What another refuses is told only if the first did not refuse it too.
 
     An error that is no refusal leaves with its traceback, whichever process it is in.

@@ -41,7 +41,7 @@ class Usage:
         )
 
 
-class Watch:
+class ResourceMeter:
     """Begins before the model is built."""
 
     def __init__(self, device: torch.device) -> None:

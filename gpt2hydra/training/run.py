@@ -28,7 +28,7 @@ from gpt2hydra.data.shards import Unreadable
 from gpt2hydra.inference.device import for_training, keep_freed_memory
 from gpt2hydra.inference.sampling import Sample
 from gpt2hydra.runs import record
-from gpt2hydra.runs.directory import check_directory, check_space, new_directory, seen_from_here
+from gpt2hydra.runs.directory import check_directory, check_space, new_directory
 from gpt2hydra.runs.loss_plot import LossPlot
 from gpt2hydra.runs.metrics_csv import LossTable, rows_until
 from gpt2hydra.training import fabric as processes
@@ -37,12 +37,13 @@ from gpt2hydra.training.loop import Cut, Loop
 from gpt2hydra.training.model import WithLoss, build_model
 from gpt2hydra.training.optimizer import adamw
 from gpt2hydra.training.outcome import Diverged, Result, Stopped
-from gpt2hydra.training.processes import this_process, together
+from gpt2hydra.training.processes import check_world_size, this_process
 from gpt2hydra.training.progress import Progress, duration, say, tell
-from gpt2hydra.training.resource_meter import Watch
-from gpt2hydra.training.sample import headed, sample
+from gpt2hydra.training.resource_meter import ResourceMeter
+from gpt2hydra.training.sample import format_sample, sample
 from gpt2hydra.training.signals import Interrupted, Signals
 from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.paths import relative_path
 
 __all__ = ["Diverged", "Interrupted", "Result", "Stopped", "train"]
 
@@ -66,7 +67,7 @@ def train(
             loss became NaN, :class:`Stopped` if nothing more could be written.
         Interrupted: the run was told to stop, by Ctrl-C or another signal, and saved.
     """
-    violations = [*together(this_process(), config), *init_from.problems(config), *corpus.problems(config)]
+    violations = [*check_world_size(this_process(), config), *init_from.check_init_from(config), *corpus.problems(config)]
     if violations:
         raise ConfigError(violations)
     device = for_training(config.training)
@@ -74,10 +75,10 @@ def train(
     if resume_from is None:
         check_directory(folder, "output_dir")
     check_space(config, folder, "output_dir")
-    fabric = processes.start(config.training, device)
+    fabric = processes.setup_fabric(config.training, device)
     folder = Path(fabric.broadcast(str(folder)))
-    processes.see_that_all_agree(fabric, config)
-    with Signals(quiet=not fabric.is_global_zero) as signals, processes.leaving(fabric):
+    processes.assert_same_config(fabric, config)
+    with Signals(quiet=not fabric.is_global_zero) as signals, processes.process_group_cleanup(fabric):
         return Run(config, folder, set_by, fabric, signals, resumes=resume_from is not None)()
 
 
@@ -96,17 +97,17 @@ class Run:
         self.config, self.settings, self.folder, self.set_by = config, config.training, folder, set_by
         self.fabric, self.signals, self.resumes = fabric, signals, resumes
         self.first = fabric.is_global_zero
-        self.tracker = tracker.Told(None, say)
+        self.tracker = tracker.SafeLogger(None, say)
 
     def __call__(self) -> Result:
         """Train to the end."""
         keep_freed_memory()
-        watch = Watch(self.fabric.device)
+        watch = ResourceMeter(self.fabric.device)
         found = self._checkpoint_to_go_on_from()
         loop = self._build(found)
         with self._recording(found) as recorder, self._told_how_it_stopped(loop):
             if self.first:
-                run_checkpoints.put_right(self.folder)
+                run_checkpoints.recover_interrupted(self.folder)
             loop.progress = self._progress(found, loop.gpt2)
             try:
                 self.tracker = self._start_tracker(loop.step, recorder)
@@ -123,9 +124,9 @@ class Run:
 
     # ------------------------------------------------------------------------------------------------------------- building
 
-    def _checkpoint_to_go_on_from(self) -> run_checkpoints.Kept | None:
+    def _checkpoint_to_go_on_from(self) -> run_checkpoints.CheckpointInfo | None:
         """The newest whole checkpoint of the run that goes on, seen by the first process; damaged ones are told."""
-        found: run_checkpoints.Kept | None = None
+        found: run_checkpoints.CheckpointInfo | None = None
         if self.first and self.resumes:
             found, damaged = run_checkpoints.undamaged(self.folder)
             for each in damaged:
@@ -133,7 +134,7 @@ class Run:
         return self.fabric.broadcast(found)
 
     @contextmanager
-    def _recording(self, found: run_checkpoints.Kept | None) -> Iterator[record.Recorder | None]:
+    def _recording(self, found: run_checkpoints.CheckpointInfo | None) -> Iterator[record.Recorder | None]:
         if not self.first:
             yield None
             return
@@ -146,7 +147,7 @@ class Run:
         device = self.fabric.device
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
-    def _build(self, found: run_checkpoints.Kept | None) -> Loop:
+    def _build(self, found: run_checkpoints.CheckpointInfo | None) -> Loop:
         """Text, model, optimizer, and what was saved of them."""
         own_tokenizer = tokenizer.load(self.config.tokenizer)
         training, validation = corpus.tokens(self.config)
@@ -182,7 +183,7 @@ class Run:
     def _compiles(self) -> bool:
         return self.settings.compile == "true" or (self.settings.compile == "auto" and self.fabric.device.type == "cuda")
 
-    def _progress(self, found: run_checkpoints.Kept | None, gpt2: Any) -> Progress:
+    def _progress(self, found: run_checkpoints.CheckpointInfo | None, gpt2: Any) -> Progress:
         step = found.step if found else 0
         if not self.first:
             return Progress(self.settings, None, first_step=step)
@@ -193,9 +194,9 @@ class Run:
 
     # ---------------------------------------------------------------------------------------------------- while it goes on
 
-    def _start_tracker(self, step: int, recorder: record.Recorder | None) -> tracker.Told:
+    def _start_tracker(self, step: int, recorder: record.Recorder | None) -> tracker.SafeLogger:
         if recorder is None:
-            return tracker.Told(None, say)
+            return tracker.SafeLogger(None, say)
         kind = self.settings.tracker
         known = recorder.content.get("tracker", {}).get(kind) if step else None
         try:
@@ -205,7 +206,7 @@ class Run:
             raise Stopped([Violation("training.tracker", kind, rule)]) from error
         if started is not None and started.run_id is not None:
             recorder.add(tracker={kind: started.run_id})
-        return tracker.Told(started, say)
+        return tracker.SafeLogger(started, say)
 
     def _sample_now_and_then(self, loop: Loop) -> None:
         """A sample at an evaluation, if a multiple of ``sample_interval`` was passed since the evaluation before."""
@@ -214,7 +215,7 @@ class Run:
         if interval and step and step < self.settings.max_steps and step // interval > before // interval:
             drawn = self._sample(loop)
             if drawn:
-                say(f"\n{headed(drawn, f' at step {step:,}')}\n")
+                say(f"\n{format_sample(drawn, f' at step {step:,}')}\n")
                 self.tracker.sample(step, drawn.text)
 
     def _sample(self, loop: Loop) -> Sample | None:
@@ -232,9 +233,9 @@ class Run:
         parameters, device = loop.gpt2.num_parameters(), self.fabric.device.type
         tokens = len(loop.training), len(loop.validation)
         say(summary.opening(self.config, parameters, device, self.fabric.world_size, tokens))
-        say(summary.what_comes(self.config, loop.step, self.folder, loop.eval_sequences, self._compiles()))
+        say(summary.start_banner(self.config, loop.step, self.folder, loop.eval_sequences, self._compiles()))
 
-    def _conclude(self, loop: Loop, final: float, watch: Watch, recorder: record.Recorder | None) -> Result:
+    def _conclude(self, loop: Loop, final: float, watch: ResourceMeter, recorder: record.Recorder | None) -> Result:
         """Sample, result, and where everything is."""
         assert loop.saved is not None
         progress = loop.progress
@@ -247,7 +248,7 @@ class Run:
         untrained = dict(progress.table.validation()).get(0)
         drawn = self._sample(loop)
         if drawn:
-            tell(f"\n{headed(drawn)}")
+            tell(f"\n{format_sample(drawn)}")
             self.tracker.sample(loop.step, drawn.text)
         if untrained is not None and final >= untrained:
             remedy = Violation("", remedy={"training.learning_rate": float(f"{self.settings.learning_rate / 3:.1g}")})
@@ -264,7 +265,7 @@ class Run:
         except Cut:
             assert self.signals.told is not None
             took = duration(loop.progress.seconds)
-            loop.progress.say(summary.how_far(self.config, loop.step, took, loop.saved_in_words(), self.folder))
+            loop.progress.say(summary.interrupted_summary(self.config, loop.step, took, loop.saved_in_words(), self.folder))
             raise Interrupted(self.signals.told) from None
         except BrokenPipeError:  # whoever read the output has gone
             raise
@@ -272,7 +273,7 @@ class Run:
             where = f"at step {loop.step:,} of {self.settings.max_steps:,}; {loop.saved_in_words()}"
             raise Stopped([replace(each, rule=f"{each.rule}, {where}") for each in error.violations]) from None
         except (OSError, SafetensorError) as error:
-            steps, where = self.settings.max_steps, seen_from_here(self.folder)
+            steps, where = self.settings.max_steps, relative_path(self.folder)
             rule = f"could not be written at step {loop.step:,} of {steps:,} ({reason_of(error)}); {loop.saved_in_words()}"
             remedy = {"resume": where} if loop.saved else {}
             raise Stopped([Violation("the run directory", where, rule, remedy=remedy)]) from error

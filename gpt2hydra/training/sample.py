@@ -32,7 +32,7 @@ def sample(config: TrainConfig, tokenizer: Tokenizer, folder: Path, model: GPT2L
     return result
 
 
-def headed(result: Sample, after: str = "") -> str:
+def format_sample(result: Sample, after: str = "") -> str:
     """The text below a line that says what it is: ``A sample at step 100, 200 tokens:``."""
     ended = ", where the model ended it" if result.finish == "end_of_text" else ""
     return f"A sample{after}, {result.tokens:,} token{'s' * (result.tokens != 1)}{ended}:\n{result.text}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import Violation
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.runs.directory import seen_from_here
+from gpt2hydra.utils.paths import relative_path
 
 
 def text_name(config: TrainConfig) -> str:
@@ -32,11 +32,11 @@ def opening(config: TrainConfig, parameters: int, device: str, processes: int, t
     )
 
 
-def what_comes(config: TrainConfig, step: int, folder: Path, sequences: int, compiles: bool) -> str:
+def start_banner(config: TrainConfig, step: int, folder: Path, sequences: int, compiles: bool) -> str:
     """What is about to happen after ``step`` steps; at first an evaluation on so many sequences."""
     settings = config.training
     if step:
-        return f"goes on after step {step:,} of {settings.max_steps:,}, from {seen_from_here(folder)}\n"
+        return f"goes on after step {step:,} of {settings.max_steps:,}, from {relative_path(folder)}\n"
     slow = "; torch.compile makes the first passes slow" if compiles else ""
     return (
         f"first the untrained model on {sequences:,} sequences of {settings.seq_len:,} tokens, "
@@ -50,7 +50,7 @@ def summary(
     took: str,
     losses: tuple[float | None, float],
     sequences: int | None,
-    best: run_checkpoints.Kept,
+    best: run_checkpoints.CheckpointInfo,
     usage: str,
 ) -> str:
     """The end of a run: ``losses`` before and after training, and where everything is.
@@ -58,7 +58,7 @@ def summary(
     Args:
         sequences: so many of the validation text were measured at the end; None for all of it.
     """
-    settings, here = config.training, seen_from_here(folder)
+    settings, here = config.training, relative_path(folder)
     untrained, final = losses
     before = f"{untrained:.3f} untrained → " if untrained is not None else ""
     measured = "the whole validation text" if sequences is None else f"{sequences:,} sequences of the validation text"
@@ -74,7 +74,7 @@ def summary(
     )
 
 
-def how_far(config: TrainConfig, step: int, took: str, saved: str, folder: Path) -> str:
+def interrupted_summary(config: TrainConfig, step: int, took: str, saved: str, folder: Path) -> str:
     """The last line of a run that was told to stop."""
     again = resuming_command(folder)
     return f"Stopped after step {step:,} of {config.training.max_steps:,}, {took} after the start; {saved}.\n  go on: {again}"
@@ -85,12 +85,12 @@ def how_far(config: TrainConfig, step: int, took: str, saved: str, folder: Path)
 
 def sampling_command(output_dir: Path) -> str:
     """What to type, in this directory, to sample from a run."""
-    return f'{_program("generate")} {_override("checkpoint", seen_from_here(output_dir))} prompt="The "'
+    return f'{_program("generate")} {_override("checkpoint", relative_path(output_dir))} prompt="The "'
 
 
 def resuming_command(output_dir: Path, *overrides: str) -> str:
     """What to type, in this directory, for a run to go on."""
-    return " ".join([_program("train"), _override("resume", seen_from_here(output_dir)), *overrides])
+    return " ".join([_program("train"), _override("resume", relative_path(output_dir)), *overrides])
 
 
 def _override(key: str, value: str) -> str:
@@ -102,4 +102,4 @@ def _program(name: str) -> str:
     script = Path(sys.argv[0]).with_name(f"{name}.py")
     if Path(sys.argv[0]).name != "train.py" or not script.is_file():
         return f"gpt2hydra-{name}"
-    return f"{shlex.quote(Path(sys.executable).name)} {shlex.quote(seen_from_here(script))}"
+    return f"{shlex.quote(Path(sys.executable).name)} {shlex.quote(relative_path(script))}"

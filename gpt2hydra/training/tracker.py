@@ -39,7 +39,7 @@ def measurements(row: Row) -> dict[str, float]:
     return {name: value for name, value in asdict(row).items() if name != "step" and value is not None}
 
 
-class Told:
+class SafeLogger:
     """A tracker that cannot end a run: one that fails is told no more."""
 
     def __init__(self, tracker: Tracker | None, say: Callable[[str], None]) -> None:

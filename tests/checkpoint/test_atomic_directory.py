@@ -9,7 +9,7 @@ from gpt2hydra.checkpoint import atomic_directory
 
 
 def write(folder: Path, content: str) -> Path:
-    with atomic_directory.written_whole(folder) as unfinished:
+    with atomic_directory.write_directory(folder) as unfinished:
         (unfinished / "config.json").write_text(content)
         (unfinished / "resume").mkdir()
         (unfinished / "resume/state.json").write_text(f"{content} state")
@@ -44,7 +44,7 @@ def test_a_later_one_takes_its_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=["disk full", "Ctrl-C"])
 def test_a_failure_in_the_middle_leaves_the_former_one(error: BaseException, tmp_path: Path) -> None:
     write(tmp_path / "step", "old")
-    with pytest.raises(type(error)), atomic_directory.written_whole(tmp_path / "step") as unfinished:
+    with pytest.raises(type(error)), atomic_directory.write_directory(tmp_path / "step") as unfinished:
         (unfinished / "config.json").write_text("new")
         raise error
     assert everything(tmp_path) == contents("old")
@@ -91,7 +91,7 @@ def test_leftovers_are_put_right(left: dict[str, Callable[[Path], object]], then
     for what, make in left.items():
         make(tmp_path / "elsewhere")
         (tmp_path / "elsewhere").rename(tmp_path / f".step-{what}")
-    atomic_directory.put_right(tmp_path)
+    atomic_directory.recover_interrupted(tmp_path)
     assert everything(tmp_path) == then
     assert [path.name for path in tmp_path.iterdir()] == (["step"] if then else [])
 
@@ -101,7 +101,7 @@ def test_leftovers_are_put_right(left: dict[str, Callable[[Path], object]], then
 
 def test_what_was_written_is_whole(tmp_path: Path) -> None:
     folder = write(tmp_path / "step", "new")
-    assert (atomic_directory.is_whole(folder), atomic_directory.damage(folder)) == (True, None)
+    assert (atomic_directory.is_complete(folder), atomic_directory.damage(folder)) == (True, None)
 
 
 def lengthen(folder: Path) -> None:
@@ -133,4 +133,4 @@ def garble(folder: Path) -> None:
 def test_damage_is_said(harm: Callable[[Path], object], seen_at_once: bool, said: str, tmp_path: Path) -> None:
     folder = write(tmp_path / "step", "new")
     harm(folder)
-    assert (atomic_directory.damage(folder), atomic_directory.is_whole(folder)) == (said, not seen_at_once)
+    assert (atomic_directory.damage(folder), atomic_directory.is_complete(folder)) == (said, not seen_at_once)

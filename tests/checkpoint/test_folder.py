@@ -17,38 +17,45 @@ from tests.command_line import CommandLine
 
 
 def problems(path: Path) -> list[str]:
-    return [violation.rule for violation in checkpoint.problems(GenerateConfig(checkpoint=str(path)))]
+    return [violation.rule for violation in checkpoint.check_checkpoint(GenerateConfig(checkpoint=str(path)))]
+
+
+def run_with_checkpoint(run: Path, step: int, loss: float | None = None) -> Path:
+    """A run directory that holds a checkpoint of a step: the checkpoint's folder."""
+    place = run_checkpoints.place(run, step)
+    with atomic_directory.write_directory(place) as folder:
+        write_checkpoint(folder)
+        (folder / run_checkpoints.RUN).write_text(json.dumps({"step": step, "validation_loss": loss}))
+    return place
 
 
 # ------------------------------------------------------------------------------------------------------------- refusals
 
 
 def test_a_whole_checkpoint_and_the_run_around_it_have_no_problem(tmp_path: Path) -> None:
-    write_checkpoint(tmp_path / "run/checkpoint")
-    assert problems(tmp_path / "run/checkpoint") == problems(tmp_path / "run") == []
+    checkpoint_folder = run_with_checkpoint(tmp_path / "run", 10)
+    assert problems(checkpoint_folder) == problems(tmp_path / "run") == []
 
 
 def test_a_checkpoint_that_is_not_there_suggests_the_newest_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_checkpoint(tmp_path / "outputs/2026-01-31/12-00-00/checkpoint")
-    (violation,) = checkpoint.problems(GenerateConfig(checkpoint="nowhere"))
+    run_with_checkpoint(tmp_path / "outputs/2026-01-31/12-00-00", 10)
+    (violation,) = checkpoint.check_checkpoint(GenerateConfig(checkpoint="nowhere"))
     assert (violation.key, violation.rule) == ("checkpoint", "there is no such folder")
     assert violation.suggestion == "checkpoint=outputs/2026-01-31/12-00-00"
 
 
 def test_a_misspelt_folder_suggests_the_one_beside_it_that_has_a_checkpoint(tmp_path: Path) -> None:
-    write_checkpoint(tmp_path / "outputs/2026-01-31/12-00-00/checkpoint")
-    write_checkpoint(tmp_path / "runs/first/checkpoint")
+    run_with_checkpoint(tmp_path / "outputs/2026-01-31/12-00-00", 10)
+    run_with_checkpoint(tmp_path / "runs/first", 10)
     (tmp_path / "runs/firs").mkdir()
-    (violation,) = checkpoint.problems(GenerateConfig(checkpoint=str(tmp_path / "runs/frst")))
+    (violation,) = checkpoint.check_checkpoint(GenerateConfig(checkpoint=str(tmp_path / "runs/frst")))
     assert violation.remedy == {"checkpoint": str(tmp_path / "runs/first")}
 
 
 def test_of_a_run_the_best_checkpoint_is_taken_and_named(tmp_path: Path) -> None:
     for step, loss in ((10, 2.5), (20, 2.25), (30, 2.75)):
-        with atomic_directory.written_whole(run_checkpoints.place(tmp_path / "run", step)) as folder:
-            write_checkpoint(folder)
-            (folder / run_checkpoints.RUN).write_text(json.dumps({"step": step, "validation_loss": loss}))
+        run_with_checkpoint(tmp_path / "run", step, loss)
     best = tmp_path / "run/checkpoints/step-000020"
     assert checkpoint.locate(str(tmp_path / "run")) == best
     said = f"the checkpoint of step 20, validation loss 2.2500, is the best of 3 in {tmp_path}/run"

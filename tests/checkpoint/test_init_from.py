@@ -78,13 +78,13 @@ def configured(folder: Path | str, model: GPT2Config = TINY) -> TrainConfig:
 
 
 def test_a_folder_that_fits_has_no_problem(folder: Path) -> None:
-    assert init_from.problems(configured(folder)) == []
-    assert init_from.problems(configured(folder, replace(TINY, resid_pdrop=0.5))) == []  # dropout is no part of the weights
-    assert init_from.problems(TrainConfig()) == []
+    assert init_from.check_init_from(configured(folder)) == []
+    assert init_from.check_init_from(configured(folder, replace(TINY, resid_pdrop=0.5))) == []  # weights have no dropout
+    assert init_from.check_init_from(TrainConfig()) == []
 
 
 def test_another_shape_is_refused_with_both_values(folder: Path) -> None:
-    found = init_from.problems(configured(folder, replace(TINY, n_layer=3, n_head=4)))
+    found = init_from.check_init_from(configured(folder, replace(TINY, n_layer=3, n_head=4)))
     assert [(each.head, each.rule, each.suggestion) for each in found] == [
         ("model.n_layer = 3", f"must be 2, as in init_from = {folder}", "model.n_layer=2"),
         ("model.n_head = 4", f"must be 2, as in init_from = {folder}", "model.n_head=2"),
@@ -93,9 +93,9 @@ def test_another_shape_is_refused_with_both_values(folder: Path) -> None:
 
 def test_a_folder_that_will_not_do_is_refused(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
-    ((key, rule),) = [(each.key, each.rule) for each in init_from.problems(configured(folder))]
+    ((key, rule),) = [(each.key, each.rule) for each in init_from.check_init_from(configured(folder))]
     assert (key, rule) == ("init_from", "must hold model.safetensors; there are no weights")
-    assert [each.rule for each in init_from.problems(configured("/nowhere"))] == ["there is no such folder"]
+    assert [each.rule for each in init_from.check_init_from(configured("/nowhere"))] == ["there is no such folder"]
 
 
 def test_it_is_said_aloud(folder: Path) -> None:

@@ -6,18 +6,17 @@ from pathlib import Path
 import pytest
 
 from gpt2hydra.checkpoint import atomic_directory, run_checkpoints
-from gpt2hydra.checkpoint.run_checkpoints import Kept
-from tests.checkpoints import write_checkpoint
+from gpt2hydra.checkpoint.run_checkpoints import CheckpointInfo
 
 
-def keep(run: Path, step: int, loss: float | None = None) -> Kept:
+def keep(run: Path, step: int, loss: float | None = None) -> CheckpointInfo:
     """A checkpoint of a run, without weights."""
     folder = run_checkpoints.place(run, step)
-    with atomic_directory.written_whole(folder) as unfinished:
+    with atomic_directory.write_directory(folder) as unfinished:
         (unfinished / run_checkpoints.RUN).write_text(
             json.dumps({"step": step, "validation_loss": loss, "config": {"dry_run": False}})
         )
-    return Kept(folder, step, loss)
+    return CheckpointInfo(folder, step, loss)
 
 
 def test_checkpoints_come_in_the_order_of_their_steps(tmp_path: Path) -> None:
@@ -56,7 +55,7 @@ def test_the_best_has_the_lowest_validation_loss(losses: list[float | None], ste
 def test_the_last_and_the_best_stay(keep_last: int, left: list[int], tmp_path: Path) -> None:
     for step, loss in enumerate([5.0, 1.0, 4.0, 3.0, 2.0], 1):
         keep(tmp_path, step, loss)
-    run_checkpoints.retire(tmp_path, keep_last)
+    run_checkpoints.prune(tmp_path, keep_last)
     assert [each.step for each in run_checkpoints.checkpoints(tmp_path)] == left
 
 
@@ -82,16 +81,9 @@ def test_what_is_no_checkpoint_is_passed_over(tmp_path: Path) -> None:
     assert run_checkpoints.checkpoints(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", run_checkpoints.OLD_FOLDERS)
-def test_the_one_checkpoint_of_an_older_version_is_the_best(name: str, tmp_path: Path) -> None:
-    write_checkpoint(tmp_path / name)
-    assert run_checkpoints.best(tmp_path) == Kept(tmp_path / name, 0, None)
-    assert run_checkpoints.undamaged(tmp_path) == (None, [])
-
-
 @pytest.mark.parametrize("content", ["{", "{}", '{"step": "7"}', '{"step": -1}', '{"step": true}'])
 def test_a_run_that_says_nothing_of_use_is_no_checkpoint(content: str, tmp_path: Path) -> None:
-    with atomic_directory.written_whole(run_checkpoints.place(tmp_path, 7)) as unfinished:
+    with atomic_directory.write_directory(run_checkpoints.place(tmp_path, 7)) as unfinished:
         (unfinished / run_checkpoints.RUN).write_text(content)
     assert run_checkpoints.checkpoints(tmp_path) == []
     assert run_checkpoints.undamaged(tmp_path)[1] == [

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gpt2hydra import GenerateConfig
 from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.data.tokenizer import bytes_tokenizer
@@ -29,7 +30,7 @@ BYTES = bytes_tokenizer()
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny(tmp_path_factory.mktemp("run") / "checkpoint").parent
+    return save_tiny(run_checkpoints.place(tmp_path_factory.mktemp("run"), 0)).parent.parent
 
 
 def greedy(folder: Path | str, **settings: object) -> GenerateConfig:
@@ -141,9 +142,9 @@ def logits(model: torch.nn.Module) -> torch.Tensor:
 
 
 def test_transformers_loads_our_checkpoint_as_it_is(saved: Path) -> None:
-    model = AutoModelForCausalLM.from_pretrained(saved / "checkpoint", attn_implementation="sdpa")
+    model = AutoModelForCausalLM.from_pretrained(run_checkpoints.place(saved, 0), attn_implementation="sdpa")
     assert torch.allclose(logits(model), logits(tiny_model()), atol=1e-4)  # gelu_new, in several kernels
-    tokenizer = AutoTokenizer.from_pretrained(saved / "checkpoint")
+    tokenizer = AutoTokenizer.from_pretrained(run_checkpoints.place(saved, 0))
     assert tokenizer("hé\n")["input_ids"] == BYTES.encode("hé\n")
     assert (tokenizer.decode([104, 195, 169]), tokenizer.eos_token_id, tokenizer.model_max_length) == ("hé", 256, 16)
 
@@ -164,9 +165,9 @@ def test_we_load_what_transformers_saves(tmp_path: Path) -> None:
 def rewrite(change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]], source: Path, folder: Path) -> str:
     """A copy of a checkpoint with other weights."""
     folder.mkdir(exist_ok=True)
-    for file in (source / "checkpoint").glob("*.json"):
+    for file in run_checkpoints.place(source, 0).glob("*.json"):
         (folder / file.name).write_bytes(file.read_bytes())
-    save_file(change(load_file(source / "checkpoint/model.safetensors")), folder / "model.safetensors")
+    save_file(change(load_file(run_checkpoints.place(source, 0) / "model.safetensors")), folder / "model.safetensors")
     return str(folder)
 
 

@@ -34,7 +34,7 @@ def test_a_device_that_is_not_here_is_told_with_who_asked_for_it(run: CommandLin
 
 
 def test_a_finished_run_is_not_overwritten(run: CommandLine) -> None:
-    (run.folder / "done/checkpoint").mkdir(parents=True)
+    (run.folder / "done/checkpoints/step-000010").mkdir(parents=True)
     outcome = run("hydra.run.dir=done")
     assert (outcome.code, outcome.configs) == (1, [])
     assert "holds the checkpoints of an earlier run" in outcome.err and "try: hydra.run.dir=" in outcome.err

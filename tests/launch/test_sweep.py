@@ -79,7 +79,7 @@ def test_a_directory_for_each_point_may_be_named(run: CommandLine) -> None:
 
 
 def test_a_sweep_does_not_overwrite_a_finished_run(run: CommandLine) -> None:
-    (run.folder / "out/1/checkpoint").mkdir(parents=True)
+    (run.folder / "out/1/checkpoints/step-000010").mkdir(parents=True)
     outcome = run("-m", "model.n_head=4,6", "hydra.sweep.dir=out")
     assert (outcome.code, outcome.configs) == (1, [])
     assert f"try: hydra.sweep.dir={run.folder}/out-2\n" in outcome.err

@@ -12,12 +12,11 @@ from gpt2hydra import GPT2Config, TrainConfig
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.run import TrainingConfig
-from gpt2hydra.runs.directory import check_directory, check_space, seen_from_here
+from gpt2hydra.runs.directory import check_directory, check_space
 
 
-@pytest.mark.parametrize("name", [f"{run_checkpoints.FOLDER}/step-000010", *run_checkpoints.OLD_FOLDERS])
-def test_a_directory_with_checkpoints_is_refused(name: str, tmp_path: Path) -> None:
-    (tmp_path / "run" / name).mkdir(parents=True)
+def test_a_directory_with_checkpoints_is_refused(tmp_path: Path) -> None:
+    run_checkpoints.place(tmp_path / "run", 10).mkdir(parents=True)
     with pytest.raises(ConfigError, match="holds the checkpoints of an earlier run") as refused:
         check_directory(tmp_path / "run", "output_dir")
     assert refused.value.violations[0].remedy == {"output_dir": f"{tmp_path}/run-2"}
@@ -82,8 +81,3 @@ def test_the_checkpoints_that_are_there_need_no_more_room(
     free(CHECKPOINT - 1)
     with pytest.raises(ConfigError, match="free; a checkpoint takes"):
         check_space(with_training(), tmp_path, "output_dir")
-
-
-def test_paths_are_said_as_seen_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert (seen_from_here(tmp_path / "a/b"), seen_from_here(Path("/elsewhere"))) == ("a/b", "/elsewhere")

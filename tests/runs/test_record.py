@@ -16,7 +16,7 @@ from gpt2hydra.composition.job import set_by
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.runs import record
-from gpt2hydra.runs.record import CUT, FAILED, FINISHED, RUNNING, recording
+from gpt2hydra.runs.record import FAILED, FINISHED, INTERRUPTED, RUNNING, recording
 from tests.command_line import CommandLine
 
 
@@ -95,8 +95,8 @@ def test_a_run_that_goes_on_is_told_from_one_that_ended(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "state", "reason"),
     [
-        pytest.param(KeyboardInterrupt(), CUT, None, id="Ctrl-C"),
-        pytest.param(SystemExit(143), CUT, None, id="SIGTERM"),
+        pytest.param(KeyboardInterrupt(), INTERRUPTED, None, id="Ctrl-C"),
+        pytest.param(SystemExit(143), INTERRUPTED, None, id="SIGTERM"),
         pytest.param(ZeroDivisionError("division by zero"), FAILED, "ZeroDivisionError: division by zero", id="error"),
     ],
 )
@@ -120,7 +120,7 @@ def test_a_killed_run_is_cut(tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert (alive.state, alive.process is not None) == (RUNNING, True)
-    assert (content(tmp_path)["state"], record.read(tmp_path).state) == (RUNNING, CUT)
+    assert (content(tmp_path)["state"], record.read(tmp_path).state) == (RUNNING, INTERRUPTED)
 
 
 def test_a_directory_is_not_shared_with_a_run_that_goes_on(tmp_path: Path) -> None:

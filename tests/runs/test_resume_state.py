@@ -11,7 +11,7 @@ from gpt2hydra import TrainConfig
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.fingerprint import result_values
 from gpt2hydra.runs import record
-from gpt2hydra.runs.resume_state import Change, forbidden, newest_unfinished, open_run, problems
+from gpt2hydra.runs.resume_state import Change, check_resumable, forbidden, newest_unfinished, open_run
 from tests.run_directories import fail_run, make_run
 
 
@@ -49,12 +49,12 @@ def test_no_two_configurations_that_differ_in_a_fingerprint_go_on_as_one_unless_
 
 def test_a_run_that_was_cut_can_go_on(tmp_path: Path) -> None:
     run = record.read(make_run(tmp_path / "run", config(), step=20))
-    assert problems(run, config()) == []
-    assert problems(run, config("training.max_steps=60")) == []
+    assert check_resumable(run, config()) == []
+    assert check_resumable(run, config("training.max_steps=60")) == []
 
 
 def test_a_failed_run_can_go_on(tmp_path: Path) -> None:
-    assert problems(record.read(fail_run(tmp_path / "run", config(), step=3)), config()) == []
+    assert check_resumable(record.read(fail_run(tmp_path / "run", config(), step=3)), config()) == []
 
 
 def test_a_text_that_is_gone_is_left_to_the_check_of_the_data(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_text_that_is_gone_is_left_to_the_check_of_the_data(tmp_path: Path) ->
     settings = config(f"data.path={text}")
     run = record.read(make_run(tmp_path / "run", settings, step=20))
     text.unlink()
-    assert problems(run, settings) == []
+    assert check_resumable(run, settings) == []
 
 
 def test_a_file_more_is_named(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_file_more_is_named(tmp_path: Path) -> None:
     settings = config(f"data.path={tmp_path}/*.txt")
     run = record.read(make_run(tmp_path / "run", settings, step=20))
     (tmp_path / "b.txt").write_text("or not")
-    (violation,) = problems(run, settings)
+    (violation,) = check_resumable(run, settings)
     assert violation.key == "data.path" and violation.rule.endswith(f"was trained on: {tmp_path}/b.txt is new")
 
 

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.data.order import NOT_COUNTED, Batch
 from gpt2hydra.training.evaluation import mean_loss
-from gpt2hydra.training.fabric import start
+from gpt2hydra.training.fabric import setup_fabric
 from gpt2hydra.training.model import WithLoss
 from tests.models import tiny_model
 
@@ -19,7 +19,7 @@ SETTINGS = TrainingConfig(seq_len=8, device="cpu")
 
 def test_a_mean_weighs_targets_alike_and_leaves_dropout_on() -> None:
     gpt2 = tiny_model()
-    fabric = start(SETTINGS, torch.device("cpu"))
+    fabric = setup_fabric(SETTINGS, torch.device("cpu"))
     model = fabric.setup_module(WithLoss(gpt2)).train()
     first = Batch(torch.full((3, 8), 1), torch.full((3, 8), 5))
     second = Batch(torch.full((1, 8), 1), torch.tensor([[NOT_COUNTED] * 5 + [9] * 3]))

@@ -21,7 +21,7 @@ from gpt2hydra.data.order import Order
 from gpt2hydra.data.tokenizer import bytes_tokenizer
 from gpt2hydra.data.tokens import Tokens
 from gpt2hydra.runs.metrics_csv import LossTable, Row
-from gpt2hydra.training.fabric import start
+from gpt2hydra.training.fabric import setup_fabric
 from gpt2hydra.training.loop import Loop
 from gpt2hydra.training.model import WithLoss
 from gpt2hydra.training.optimizer import adamw, learning_rate
@@ -72,7 +72,7 @@ def test_the_loop_does_what_a_plain_loop_does(tmp_path: Path) -> None:
     gpt2 = tiny_model()
     rows: list[Row] = []
     evaluated: list[int] = []
-    fabric = start(SETTINGS, torch.device("cpu"))
+    fabric = setup_fabric(SETTINGS, torch.device("cpu"))
     optimizer = adamw(gpt2, SETTINGS)
     loop = Loop(
         *(TrainConfig(model=TINY, training=SETTINGS), tmp_path, fabric, gpt2, fabric.setup_module(WithLoss(gpt2)), optimizer),

@@ -18,7 +18,7 @@ from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import GenerateConfig
 from gpt2hydra.runs import record
 from gpt2hydra.training import processes
-from gpt2hydra.training.processes import Process, agree, one_voice, problems, this_process, together
+from gpt2hydra.training.processes import Process, agree, check_equal_shares, check_world_size, rank_zero_output, this_process
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "SLURM_STEP_NUM_TASKS": "2"}
 
@@ -76,17 +76,17 @@ def test_processes_that_do_not_know_each_other_are_refused_with_the_command_for_
 def test_a_step_is_shared_equally(batch: int, passes: int, count: int, nearest: str | None) -> None:
     overrides = [f"training.batch_size={batch}", f"training.gradient_accumulation_steps={passes}"]
     config = gpt2hydra.compose("train", overrides)
-    found = problems(config, count)
+    found = check_equal_shares(config, count)
     assert [f"(nearest: {nearest})" in each.rule for each in found] == [True] * (nearest is not None)
     for violation in found:
         cured = gpt2hydra.compose("train", [*overrides, violation.suggestion])
-        assert problems(cured, count) == []
+        assert check_equal_shares(cured, count) == []
 
 
 def test_only_training_is_the_work_of_several() -> None:
     generate = GenerateConfig(checkpoint="here")
-    assert together(Process(), generate) == []
-    (violation,) = together(Process(0, 0, 2), generate)
+    assert check_world_size(Process(), generate) == []
+    (violation,) = check_world_size(Process(0, 0, 2), generate)
     assert (violation.key, violation.rule) == ("torchrun", "started 2 processes; this is the work of one")
 
 
@@ -99,7 +99,7 @@ def test_one_process_agrees_with_itself() -> None:
 
 def test_only_the_first_process_prints(capsys: pytest.CaptureFixture[str]) -> None:
     for rank in range(3):
-        with one_voice(Process(rank, rank, 3)):
+        with rank_zero_output(Process(rank, rank, 3)):
             print(f"out {rank}")
             sys.stderr.write(f"err {rank}")
     assert capsys.readouterr() == ("out 0\n", "err 0")
@@ -110,17 +110,17 @@ def test_what_another_refuses_is_told_after_the_first_had_its_say(
 ) -> None:
     waited: list[float] = []
     monkeypatch.setattr("gpt2hydra.training.processes.time.sleep", waited.append)
-    with pytest.raises(ConfigError), one_voice(Process(0, 0, 4)):
+    with pytest.raises(ConfigError), rank_zero_output(Process(0, 0, 4)):
         raise ConfigError([])
     assert (waited, capsys.readouterr().err) == ([], "")
-    with pytest.raises(ConfigError), one_voice(Process(2, 0, 4)):
+    with pytest.raises(ConfigError), rank_zero_output(Process(2, 0, 4)):
         raise ConfigError([])
     assert waited == [processes.PATIENCE]
     assert capsys.readouterr().err.startswith("In process 2 of 4, on ")
 
 
 def test_a_mistake_of_the_program_is_told_by_any_process() -> None:
-    with pytest.raises(ZeroDivisionError), one_voice(Process(3, 3, 4)):
+    with pytest.raises(ZeroDivisionError), rank_zero_output(Process(3, 3, 4)):
         raise ZeroDivisionError
 
 
@@ -228,7 +228,7 @@ def test_a_training_of_two_processes_that_slurm_stops_goes_on_in_two(tmp_path: P
         assert record.read(folder).state == record.RUNNING
         first.send_signal(signal.SIGTERM)
     cut, newest = record.read(folder), run_checkpoints.newest(folder)
-    assert newest is not None and (cut.state, cut.step) == (record.CUT, newest.step)
+    assert newest is not None and (cut.state, cut.step) == (record.INTERRUPTED, newest.step)
 
     steps = newest.step + 10
     command = [*torchrun, f"resume={folder}", f"training.max_steps={steps}"]

@@ -9,7 +9,7 @@ import torch
 from gpt2hydra import TrainConfig
 from gpt2hydra.config.run import HardwareConfig, TrainingConfig
 from gpt2hydra.sizing.counts import flops_per_token
-from gpt2hydra.training.resource_meter import Usage, Watch
+from gpt2hydra.training.resource_meter import ResourceMeter, Usage
 from tests.models import TINY
 
 CONFIG = TrainConfig(
@@ -20,18 +20,18 @@ CONFIG = TrainConfig(
 
 
 def test_mfu_is_the_share_of_the_peak_of_all_devices() -> None:
-    usage = Watch(torch.device("cpu")).usage(CONFIG, 1e6, processes=2)
+    usage = ResourceMeter(torch.device("cpu")).usage(CONFIG, 1e6, processes=2)
     assert usage.mfu == pytest.approx(1e6 * flops_per_token(TINY, 16) / (2 * 0.5e12))
 
 
 def test_without_a_known_peak_or_speed_there_is_no_mfu() -> None:
-    watch = Watch(torch.device("cpu"))
+    watch = ResourceMeter(torch.device("cpu"))
     assert watch.usage(CONFIG, None, 1).mfu is None
     assert str(watch.usage(CONFIG, None, 1)).startswith("unknown")
 
 
 def test_memory_is_counted_from_the_start_of_the_watch() -> None:
-    watch = Watch(torch.device("cpu"))
+    watch = ResourceMeter(torch.device("cpu"))
     if watch.usage(CONFIG, None, 1).peak_memory_bytes is None:
         pytest.skip("this system does not tell")
     resource = pytest.importorskip("resource")

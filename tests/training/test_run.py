@@ -32,7 +32,7 @@ from gpt2hydra.runs import loss_plot
 from gpt2hydra.runs.metrics_csv import COLUMNS
 from gpt2hydra.training import loop
 from gpt2hydra.training.evaluation import mean_loss
-from gpt2hydra.training.fabric import start
+from gpt2hydra.training.fabric import setup_fabric
 from gpt2hydra.training.model import WithLoss
 from gpt2hydra.training.run import Diverged, Interrupted, Result, Stopped, train
 from gpt2hydra.training.summary import resuming_command, sampling_command
@@ -149,7 +149,7 @@ def test_the_checkpoint_carries_the_run(result: Result) -> None:
 def test_the_result_is_the_loss_of_the_saved_model_on_the_whole_validation_text(result: Result) -> None:
     gpt2, tokenizer = checkpoint.load(str(folder_of(result)))
     _, validation = corpus.tokens(tiny())
-    fabric = start(tiny().training, torch.device("cpu"))
+    fabric = setup_fabric(tiny().training, torch.device("cpu"))
     batches = list(whole_text(validation, 16, 8))
     assert sum(batch.counted for batch in batches) == len(validation) - 1
     measured = mean_loss(fabric, fabric.setup_module(WithLoss(gpt2)), iter(batches), 8, 16)
@@ -166,7 +166,7 @@ def test_a_huge_validation_text_is_measured_on_as_many_tokens_as_the_run_trains_
     _, validation = corpus.tokens(tiny())
     settings = tiny().training
     sequences = 3 * settings.sequences_per_step
-    fabric = start(settings, torch.device("cpu"))
+    fabric = setup_fabric(settings, torch.device("cpu"))
     batches = evaluation(validation, 16, sequences, settings.batch_size)
     measured = mean_loss(fabric, fabric.setup_module(WithLoss(gpt2)), batches, settings.batch_size, 16)
     assert measured == pytest.approx(result.validation_loss)
@@ -384,7 +384,7 @@ def test_a_run_that_is_told_to_stop_saves_and_goes_on_exactly(
     said = rf"Stopped after step {step} of 20, \d+ s after the start; {re.escape(where)}\.\n  go on: (.*)\n"
     assert re.search(said + r"\Z", err), err
     assert f"  go on: {resuming_command(tmp_path)}\n" in err
-    assert record(tmp_path)["state"] == "cut"
+    assert record(tmp_path)["state"] == "interrupted"
     train(tiny(), resume_from=tmp_path)
     assert outcome(tmp_path, 20) == outcome(folder_of(result), 20)
     assert record(tmp_path)["state"] == "finished"

@@ -12,7 +12,7 @@ from gpt2hydra import GenerateConfig, TrainConfig
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.data.tokenizer import bytes_tokenizer
 from gpt2hydra.inference.sampling import Sample
-from gpt2hydra.training.sample import headed, sample
+from gpt2hydra.training.sample import format_sample, sample
 from tests.models import TINY, save_tiny, tiny_model
 
 
@@ -29,6 +29,6 @@ def test_a_sample_is_of_the_model_or_of_its_checkpoint(tmp_path: Path) -> None:
 def test_a_sample_says_how_long_it_is_and_whether_the_model_ended_it() -> None:
     drawn = Sample([1], GenerateConfig(checkpoint="x"), bytes_tokenizer())
     drawn.text, drawn.tokens = "To be", 5
-    assert headed(drawn, " at step 1,000") == "A sample at step 1,000, 5 tokens:\nTo be"
+    assert format_sample(drawn, " at step 1,000") == "A sample at step 1,000, 5 tokens:\nTo be"
     drawn.tokens, drawn.finish = 1, "end_of_text"
-    assert headed(drawn) == "A sample, 1 token, where the model ended it:\nTo be"
+    assert format_sample(drawn) == "A sample, 1 token, where the model ended it:\nTo be"

@@ -1,0 +1,11 @@
+"""Paths as a user reads and types them. Standard library only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def relative_path(path: Path) -> str:
+    """``path`` as it is typed in the current directory: relative where it lies below, else absolute."""
+    absolute, here = path.absolute(), Path.cwd()
+    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
