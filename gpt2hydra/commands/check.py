@@ -12,10 +12,10 @@ from typing import Any
 import yaml
 
 from gpt2hydra.commands.common_options import add_app, add_config_dir, conf_tree
-from gpt2hydra.composition.sources import displayed
 from gpt2hydra.composition.tree_check import Problem, Report, check_tree
 from gpt2hydra.config.errors import ABSENT, ConfigError
 from gpt2hydra.utils.formatting import counted, show
+from gpt2hydra.utils.paths import relative_path
 from gpt2hydra.utils.quoting import Placeholder, RawOverride
 
 SUMMARY = "check every YAML file of a conf tree"
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
     """Print what is wrong; exit with 1 where anything is."""
     tree = conf_tree(options, options.conf_dir)
     report = check_tree(tree)
-    name = displayed(str(tree.folder))
+    name = relative_path(tree.folder)
     if options.json:
         print(json.dumps(to_dict(report), indent=2))
         sys.stdout.flush()

@@ -6,16 +6,17 @@ import argparse
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpt2hydra.checkpoint import folder as checkpoint
 from gpt2hydra.checkpoint.huggingface import from_hf
 from gpt2hydra.composition.compose import compose
-from gpt2hydra.composition.sources import displayed
-from gpt2hydra.config.errors import ConfigError, Violation, command_line
+from gpt2hydra.config.errors import ConfigError, UsageError, Violation, command_line
 from gpt2hydra.config.run import VOCABULARIES, GenerateConfig, TokenizerConfig, TrainConfig
 from gpt2hydra.data import corpus
 from gpt2hydra.launch.extras import require
+from gpt2hydra.utils.paths import relative_path
 
 if TYPE_CHECKING:
     from gpt2hydra.inference.evaluate import Evaluation
@@ -83,7 +84,7 @@ def _composed(overrides: list[str]) -> tuple[GenerateConfig, TrainConfig]:
 
 def _refuse_unless(right: bool, option: str, value: int, rule: str) -> None:
     if not right:
-        raise ConfigError([Violation(option, value, rule)])
+        raise UsageError([Violation(option, value, rule)])
 
 
 def _as_dict(result: Evaluation, facts: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def _format(result: Evaluation, facts: dict[str, Any]) -> str:
     bits = "no text" if result.bits_per_byte is None else f"{result.bits_per_byte:.4f}"
     return "\n".join(
         [
-            f"{displayed(facts['checkpoint'])} on {facts['text'] or 'the Python language reference'}\n",
+            f"{relative_path(Path(facts['checkpoint']))} on {facts['text'] or 'the Python language reference'}\n",
             f"  loss           {result.loss:.4f}   nats per token",
             f"  perplexity     {result.perplexity:,.3f}",
             f"  bits per byte  {bits}",

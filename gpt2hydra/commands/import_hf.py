@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from gpt2hydra.checkpoint.huggingface import from_hf
+from gpt2hydra.config.errors import ConfigError, UsageError
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.sizing.counts import parameters
 from gpt2hydra.utils.formatting import show
@@ -27,8 +29,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the shape, or refuse by name what it cannot express."""
-    config = from_hf(options.path)
+    """Print the shape.
+
+    Raises:
+        UsageError: the file cannot be read, or has what our GPT-2 has not.
+    """
+    try:
+        config = from_hf(options.path)
+    except ConfigError as error:
+        violations = [replace(each, remedy={}) for each in error.violations]  # an override mends no file
+        raise UsageError(violations, subject=options.path) from None
     print(json.dumps(config.to_dict(), indent=2) if options.json else "\n".join(yaml_lines(config, Path(options.path))))
 
 

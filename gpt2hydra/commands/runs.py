@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.launch.extras import checked_file, require_matplotlib
+from gpt2hydra.launch.extras import checked_file, require_extra_of
 from gpt2hydra.runs.comparison import Comparison, compare, print_table
 
 USUAL = ("outputs", "multirun")
@@ -64,7 +64,7 @@ def _print_csv(comparison: Comparison) -> None:
 
 def _plot(comparison: Comparison, path: str) -> Path:
     file = checked_file(path)
-    require_matplotlib(path)
+    require_extra_of("--plot", path, "plot")
     from gpt2hydra.runs.comparison_plot import plot_runs
 
     plot_runs(comparison, file)

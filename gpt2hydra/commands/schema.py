@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gpt2hydra.commands.common_options import add_app, add_config_dir, conf_tree
 from gpt2hydra.composition.conf_tree import ConfTree
 from gpt2hydra.composition.editor_schemas import editor_schemas, linked
-from gpt2hydra.composition.sources import displayed
-from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.errors import UsageError, Violation
 from gpt2hydra.config.json_schema import Schema
+from gpt2hydra.utils.files import atomic_file
 from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.paths import relative_path
 
 SUMMARY = "JSON Schemas of the YAML files, for editors"
 DESCRIPTION = "Write a JSON Schema (2020-12) for each kind of YAML file: DIR/train.json, model.json, ..."
@@ -38,27 +37,41 @@ def run(options: argparse.Namespace) -> None:
         print(json.dumps(schemas, indent=2))
         return
     folder = Path(options.output)
-    links = dict(_links(tree, Path(options.config_dir or tree.folder), schemas, folder)) if options.link else {}
+    files = _schema_of_each_file(tree, Path(options.config_dir or tree.folder), schemas) if options.link else {}
+    links = dict(_links(files, folder))
     for name, schema in schemas.items():
         _write(folder / f"{name}.json", json.dumps(schema, indent=2, ensure_ascii=False) + "\n", "--output")
-    print(f"wrote {', '.join(f'{name}.json' for name in sorted(schemas))} in {displayed(str(folder))}")
+    print(f"wrote {', '.join(f'{name}.json' for name in sorted(schemas))} in {relative_path(folder)}")
     for file, text in links.items():
         _write(file, text, "--link")
-        print(f"linked {displayed(str(file))}")
-    if options.link and not links:
-        print("every file is linked already")
+        print(f"linked {relative_path(file)}")
+    without = [relative_path(file) for file, name in files.items() if name is None]
+    if without:
+        remedy = "" if options.app else "; is it of a program of yours? Name that with --app MODULE:FUNCTION"
+        print(f"no schema fits {', '.join(without)}{remedy}")
+    if options.link and not links and len(without) < len(files):
+        print("every other file is linked already" if without else "every file is linked already")
 
 
-def _links(tree: ConfTree, folder: Path, schemas: Mapping[str, Schema], output: Path) -> Iterator[tuple[Path, str]]:
-    """Each YAML file that does not name its schema yet, with the text that does.
-
-    Raises:
-        ConfigError: one of them cannot be read; nothing was written.
-    """
+def _schema_of_each_file(tree: ConfTree, folder: Path, schemas: Mapping[str, Schema]) -> Mapping[Path, str | None]:
+    """Each YAML file below a folder, with the name of its schema; None where no schema fits."""
+    found: dict[Path, str | None] = {}
     for file in tree.files(folder):
         within = file.relative_to(folder).with_suffix("")
         name = str(within) if len(within.parts) == 1 else within.parent.as_posix()
-        if name not in schemas or file.suffix != ".yaml":
+        if file.suffix == ".yaml":
+            found[file] = name if name in schemas else None
+    return found
+
+
+def _links(files: Mapping[Path, str | None], output: Path) -> Iterator[tuple[Path, str]]:
+    """Each file that does not name its schema yet, with the text that does.
+
+    Raises:
+        UsageError: one of them cannot be read; nothing was written.
+    """
+    for file, name in files.items():
+        if name is None:
             continue
         try:
             text = linked(file, output / f"{name}.json")
@@ -66,20 +79,20 @@ def _links(tree: ConfTree, folder: Path, schemas: Mapping[str, Schema], output: 
                 yield file, text
         except (OSError, UnicodeDecodeError) as error:
             reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else reason_of(error)
-            raise ConfigError([Violation(displayed(str(file)), rule=f"cannot be linked: {reason}")]) from None
+            raise UsageError([Violation(relative_path(file), rule=f"cannot be linked: {reason}")]) from None
 
 
 def _write(file: Path, text: str, option: str) -> None:
-    """Write a file whole or not at all, with the permissions that it had."""
-    unfinished = file.with_name(f".{file.name}-unfinished")
+    """Write a file, complete or not at all; one that was there keeps its permissions.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8", newline="")
-        if file.exists():
-            unfinished.chmod(file.stat().st_mode)
-        os.replace(unfinished, file.resolve())
+        with atomic_file(file.resolve()) as unfinished:
+            unfinished.write_text(text, encoding="utf-8", newline="")
+            if file.exists():
+                unfinished.chmod(file.stat().st_mode)
     except OSError as error:
-        raise ConfigError([Violation(option, str(file), f"cannot be written: {reason_of(error)}")]) from None
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
+        raise UsageError([Violation(option, str(file), f"cannot be written: {reason_of(error)}")]) from None

@@ -11,7 +11,7 @@ from gpt2hydra.commands.common_options import ProgramConfig, add_config_dir
 from gpt2hydra.config.errors import ConfigError, Violation, command_line
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data.corpus import training_tokens
-from gpt2hydra.launch.extras import checked_file, require_matplotlib
+from gpt2hydra.launch.extras import checked_file, require_extra_of
 from gpt2hydra.sizing.counts import parameters
 from gpt2hydra.sizing.describe import describe
 from gpt2hydra.sizing.plan import Plan
@@ -59,7 +59,7 @@ def plot(overrides: Sequence[str], path: str, config_dir: str | None = None) -> 
     configs = {name: ProgramConfig.of_train([*overrides, f"model={name}"], config_dir).checked() for name in sizes}
     plans = {name: Plan(config) for name, config in configs.items()}
     plans = dict(sorted(plans.items(), key=lambda item: parameters(item[1].config.model).total))
-    require_matplotlib(path)
+    require_extra_of("--plot", path, "plot")
     from gpt2hydra.sizing.plot import plot_sizes
 
     plot_sizes(plans, file)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpt2hydra.commands.common_options import ProgramConfig, add_config_dir
-from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
+from gpt2hydra.config.errors import NO_PATH, ConfigError, UsageError, Violation, unreadable
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data import cache, corpus, shards, text
 from gpt2hydra.launch.extras import require
@@ -83,13 +83,13 @@ def _names(files: list[Path]) -> list[str]:
 def _check_free(folder: Path, targets: dict[Path, Path]) -> None:
     try:
         if folder.exists() and not folder.is_dir():
-            raise ConfigError([Violation("--output", str(folder), "is a file; must be a folder")])
+            raise UsageError([Violation("--output", str(folder), "is a file; must be a folder")])
         there = [target.name for target in targets for _ in folder.glob(f"{target.name}*{shards.SUFFIX}")]
         folder.mkdir(parents=True, exist_ok=True)
     except NO_PATH as error:
-        raise ConfigError([unreadable("--output", str(folder), error, "written")]) from None
+        raise UsageError([unreadable("--output", str(folder), error, "written")]) from None
     if there:
-        raise ConfigError([Violation("--output", str(folder), f"has tokens of {there[0]} already; choose another folder")])
+        raise UsageError([Violation("--output", str(folder), f"has tokens of {there[0]} already; choose another folder")])
 
 
 def _write(encoder: Encoder, file: Path, target: Path, progress: Progress) -> list[tuple[Path, int]]:
@@ -99,7 +99,7 @@ def _write(encoder: Encoder, file: Path, target: Path, progress: Progress) -> li
             written = cache.write(encoder, file, Path(unfinished) / target.name, progress)
             moved = [each.rename(target.with_name(each.name)) for each in written]
     except OSError as error:
-        raise ConfigError([unreadable("--output", str(target.parent), error, "written")]) from None
+        raise UsageError([unreadable("--output", str(target.parent), error, "written")]) from None
     return [(each, shards.recognise(each).count) for each in moved]
 
 

@@ -209,6 +209,9 @@ class ConfigError(ValueError, AssertionError):
     It is a ``ValueError``, and an ``AssertionError`` for callers who come from course material that asserts.
     """
 
+    subject = "the configuration"
+    """What the problems are in, for the head of the report."""
+
     def __init__(self, violations: Iterable[Violation]) -> None:
         self.violations = tuple(violations)
         super().__init__(self.violations)
@@ -218,12 +221,20 @@ class ConfigError(ValueError, AssertionError):
 
     def format(self, outcome: str = "") -> str:
         """The report; ``outcome`` says what came of it, ``nothing was started``."""
-        head = f"{counted(len(self.violations), 'problem')} in the configuration{'; ' if outcome else ''}{outcome}."
+        head = f"{counted(len(self.violations), 'problem')} in {self.subject}{'; ' if outcome else ''}{outcome}."
         return "\n\n".join([head, *(_indent(str(violation)) for violation in self.violations)])
 
     def to_dict(self) -> dict[str, Any]:
         """The report for a program: ``{"violations": [...]}``, each as :meth:`Violation.to_dict` has it."""
         return {"violations": [violation.to_dict() for violation in self.violations]}
+
+
+class UsageError(ConfigError):
+    """What a command was given is refused: an option, a folder, a file that it reads."""
+
+    def __init__(self, violations: Iterable[Violation], subject: str = "the command line") -> None:
+        super().__init__(violations)
+        self.subject = subject
 
 
 @contextmanager

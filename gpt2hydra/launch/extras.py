@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
+from gpt2hydra.config.errors import NO_PATH, UsageError, Violation, unreadable
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
 
 EXTRAS = {
     "train": ("torch", "transformers", "lightning_fabric", "safetensors", "tqdm", "matplotlib", "filelock"),
+    "plot": ("matplotlib",),
+    "report": ("plotly",),
     "tensorboard": ("tensorboard",),
     "wandb": ("wandb",),
     "mlflow": ("mlflow",),
 }
 """Extra → the modules that it brings: an absent one would stop a run, the last at its very end."""
 
-FORMATS = (".png", ".svg", ".pdf")
-"""Of a picture."""
+PICTURES = (".png", ".svg", ".pdf")
+"""Formats of a picture."""
 
 
 def require(extra: str | None, configs: Iterable[Checked] = ()) -> None:
@@ -43,34 +45,35 @@ def absent_modules(extra: str) -> list[str]:
     return [module for module in EXTRAS.get(extra, ()) if find_spec(module) is None]
 
 
-def require_matplotlib(path: str) -> None:
-    """Refuse to draw ``path`` where matplotlib is not installed.
+def require_extra_of(option: str, path: str, extra: str) -> None:
+    """Refuse to write the file of an option where the extra that writes it is not installed.
 
     Raises:
-        ConfigError: it is not.
+        UsageError: it is not.
     """
-    if find_spec("matplotlib") is None:
-        rule = f"needs matplotlib, which is not installed: {install_command('plot')}"
-        raise ConfigError([Violation("--plot", path, rule)])
+    absent = absent_modules(extra)
+    if absent:
+        rule = f"needs {', '.join(absent)}, not installed; try: {install_command(extra)}"
+        raise UsageError([Violation(option, path, rule)])
 
 
-def checked_file(path: str) -> Path:
-    """Where ``--plot`` draws.
+def checked_file(path: str, option: str = "--plot", formats: Sequence[str] = PICTURES) -> Path:
+    """The file that an option names.
 
     Raises:
-        ConfigError: it ends in no format of a picture, or its folder does not exist.
+        UsageError: it ends in none of the ``formats``, or its folder does not exist.
     """
     file, rule = Path(path), ""
     try:
         file = file.expanduser()
-        if file.suffix.lower() not in FORMATS:
-            rule = f"must end in one of {', '.join(FORMATS)}"
+        if file.suffix.lower() not in formats:
+            rule = f"must end in {'one of ' * (len(formats) > 1)}{', '.join(formats)}"
         elif file.is_dir() or not file.absolute().parent.is_dir():
             rule = "must be a file in a folder that exists"
     except NO_PATH as error:
-        raise ConfigError([unreadable("--plot", path, error, "written")]) from None
+        raise UsageError([unreadable(option, path, error, "written")]) from None
     if rule:
-        raise ConfigError([Violation("--plot", path, rule)])
+        raise UsageError([Violation(option, path, rule)])
     return file
 
 

@@ -27,7 +27,7 @@ def test_overrides_of_either_program() -> None:
 def test_a_run_and_a_checkpoint_in_it() -> None:
     folder = make_run(Path("run"), TrainConfig(), step=500, loss=2.5)
     run, checkpoint = snapshot_of("run"), snapshot_of(str(write_config(run_checkpoints.place(folder, 500))))
-    assert (run.what, run.results["step"]) == ("cut run", 500)
+    assert (run.what, run.results["step"]) == ("interrupted run", 500)
     assert run.fingerprints == checkpoint.fingerprints
     assert run.values == checkpoint.values
 

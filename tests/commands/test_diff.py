@@ -86,7 +86,7 @@ def test_two_runs_and_their_results(capsys: pytest.CaptureFixture[str]) -> None:
     run_of("other", ["training.seed=2"])
     code, out, _ = said(capsys, "diff", "one", "other/run.json")
     assert code == 1
-    assert "A  finished run: one\n" in out and "B  cut run: other/run.json\n" in out
+    assert "A  finished run: one\n" in out and "B  interrupted run: other/run.json\n" in out
     assert out.endswith(
         """
 the run
@@ -99,7 +99,7 @@ does not affect the result
 
 results
   state            A  finished
-                   B  cut
+                   B  interrupted
   step             A  1,000
                    B  40
   validation loss  A  1.5000

@@ -71,13 +71,13 @@ def test_what_cannot_be_expressed_is_refused_by_name(
         main(["import-hf", str(tmp_path)])
     out, err = capsys.readouterr()
     assert (stop.value.code, out) == (1, "")
-    assert said in err and f"set by {tmp_path}/config.json" in err
+    assert err.startswith(f"1 problem in {tmp_path}.\n\n  ") and said in err and f"set by {tmp_path}/config.json" in err
 
 
 def test_a_folder_without_a_config_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["import-hf", str(tmp_path)])
-    assert f"{tmp_path}/config.json\n    there is no such file" in capsys.readouterr().err
+    assert f"1 problem in {tmp_path}.\n\n  {tmp_path}/config.json\n    there is no such file" in capsys.readouterr().err
 
 
 def test_what_is_imported_is_a_size_to_choose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

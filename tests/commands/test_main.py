@@ -32,7 +32,12 @@ def test_size_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param(["size", "training.precision=fp8"], 1, "must be one of fp32, bf16, bf16_pure", id="unknown precision"),
         pytest.param(["size", "training.batch_size=0"], 1, "training.batch_size = 0", id="no batch"),
         pytest.param(["size", "training.seq_len=2048"], 1, "must be ≤ model.n_positions = 1024", id="long sequence"),
-        pytest.param(["size", "--plot", "sizes.jpeg"], 1, "must end in one of .png", id="picture format"),
+        pytest.param(
+            ["size", "--plot", "sizes.jpeg"],
+            1,
+            "1 problem in the command line.\n\n  --plot = sizes.jpeg\n",
+            id="picture format",
+        ),
         pytest.param(["size", "--plot", "no/such/folder/x.png"], 1, "in a folder that exists", id="picture folder"),
         pytest.param(["explain", "model.n_hed"], 1, "did you mean model.n_head?", id="unknown key"),
         pytest.param(["explain", "model=xll"], 1, "try: model=xl\n", id="explain what is refused"),

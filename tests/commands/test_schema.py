@@ -9,6 +9,7 @@ import pytest
 import gpt2hydra
 from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.commands.test_main import said
+from tests.own_application import write_application
 
 
 @pytest.fixture
@@ -48,6 +49,19 @@ def test_a_folder_of_ones_own_is_known_and_linked_alone(
     assert said(capsys, "schema", "--link", "--config-dir", "mine")[1].splitlines()[1:] == ["linked mine/model/tiny.yaml"]
     assert mine.read_text() == "# yaml-language-server: $schema=../../schema/model.json\nn_layer: 2\n"
     assert "tiny" in json.loads(Path("schema/train.json").read_text())["$defs"]["options-of-model"]["anyOf"][0]["enum"]
+
+
+def test_a_file_that_no_schema_fits_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = write_application(tmp_path, "schema_app") / "conf"
+    monkeypatch.chdir(own.parent)
+    code, out, err = said(capsys, "schema", "--link", "--config-dir", "conf")
+    assert (code, err) == (0, "") and "linked already" not in out
+    assert "no schema fits conf/finetune.yaml, " in out and out.endswith("Name that with --app MODULE:FUNCTION\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    apps = ("--app", "schema_app.finetune:main", "--app", "schema_app.probe:main")
+    assert "linked conf/finetune.yaml\n" in said(capsys, "schema", "--link", *apps)[1]
 
 
 @pytest.mark.parametrize(
