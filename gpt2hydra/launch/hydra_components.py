@@ -13,11 +13,11 @@ from typing import Any
 
 from hydra.core.utils import configure_log
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, open_dict, read_write
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import InterpolationToMissingValueError
 
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.config.errors import Violation, command_line
+from gpt2hydra.config.errors import ConfigError, Violation, command_line
 from gpt2hydra.utils.formatting import reason_of
 
 AT_LEAST_ONE = {"max_batch_size": ", or null for all at once", "n_trials": "", "n_jobs": ""}
@@ -42,6 +42,52 @@ def problems_of_job(composed: DictConfig) -> Iterator[Violation]:
     if not isinstance(verbose, (bool, str, ListConfig)):
         yield Violation("hydra.verbose", verbose, "must be true, false, or the names of loggers")
     yield from _log_problems(composed, "job_logging")
+    yield from _file_problems(composed)
+
+
+def files_of_job(composed: DictConfig) -> list[str]:
+    """What Hydra writes into a job's directory, by relative path: its copy of the config, and the logs."""
+    subdir = composed.hydra.output_subdir
+    copies = [] if subdir is None else [f"{subdir}/{name}.yaml" for name in ("config", "hydra", "overrides")]
+    return [*copies, *_logs(composed)]
+
+
+def _logs(composed: DictConfig) -> Iterator[str]:
+    """The logs of a job, by their path in its directory, as far as that is known before it has one."""
+    logging: Any = OmegaConf.to_container(composed.hydra.job_logging, resolve=False)
+    name = str(composed.hydra.job.name)
+    for handler in (logging.get("handlers") or {}).values():
+        path = str(handler.get("filename", "")).replace("${hydra.job.name}", name).replace("${hydra:job.name}", name)
+        place, _, file = path.partition("}/")
+        if place in ("${hydra.runtime.output_dir", "${hydra:runtime.output_dir") and "${" not in file:
+            yield file
+
+
+def _file_problems(composed: DictConfig) -> Iterator[Violation]:
+    """What Hydra's files in a job's directory could not be: a log in a folder that nobody makes, a folder in place of a log."""
+    subdir, name = composed.hydra.output_subdir, str(composed.hydra.job.name)
+    for log in _logs(composed):
+        if subdir == log:
+            yield Violation(
+                "hydra.output_subdir", subdir, "is the name of the log too", remedy={"hydra.output_subdir": ".hydra"}
+            )
+        elif "/" in name and "/" in log:
+            rule, last = f"names a file, the log {log}, and must have no /", name.rstrip("/").rpartition("/")[2]
+            yield Violation("hydra.job.name", name, rule, remedy={"hydra.job.name": last} if last else {})
+
+
+def check_chosen(composed: DictConfig) -> None:
+    """Refuse a sweep without a launcher or a sweeper.
+
+    Raises:
+        ConfigError: ``hydra.launcher`` or ``hydra.sweeper`` is no section.
+    """
+    parts = (f"hydra.{name}" for name in ("launcher", "sweeper") if not isinstance(composed.hydra[name], Mapping))
+    found = [
+        Violation(part, composed.hydra[part[6:]], f"is chosen as a group: {part.replace('.', '/')}=basic") for part in parts
+    ]
+    if found:
+        raise ConfigError(found)
 
 
 def problems_of_sweep(composed: DictConfig) -> Iterator[Violation]:

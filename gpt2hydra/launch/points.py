@@ -110,7 +110,8 @@ def _axis(override: Override, basic: bool, config_class: type[Checked]) -> _Axis
         rule_of_key = rule_at(config_class, key)
         if rule_of_key is not None and rule_of_key.kind is int and not isinstance(value.start, int):
             rule = "is an interval of real numbers, and this is an integer"
-            raise ConfigError([Violation(key, text, rule, remedy={key: RawOverride(f"int({text})")})])
+            low, high = sorted((value.start or 0, value.end or 0))
+            raise ConfigError([Violation(key, text, rule, remedy={key: RawOverride(f"int(interval({low:g},{high:g}))")})])
         return _interval(key, value.start, value.end, text)
     values = list(override.sweep_string_iterator())
     if isinstance(value, RangeSweep) and not basic and not value.shuffle:
@@ -128,6 +129,10 @@ def _end(start: Any, stop: Any, step: Any) -> list[str]:
 
 def _interval(key: str, low: Any, high: Any, text: str) -> _Axis:
     """Of integers all, if they are not too many; of real numbers the ends and the middle, which is no integer."""
+    if high < low:
+        raise ConfigError(
+            [Violation(key, text, "has no values: it begins above its end", remedy=_turned(key, low, high, text))]
+        )
     if isinstance(low, int) and isinstance(high, int):
         if high - low < MOST_INTEGERS:
             return _Axis(key, [str(each) for each in range(low, high + 1)])
@@ -136,6 +141,11 @@ def _interval(key: str, low: Any, high: Any, text: str) -> _Axis:
         middle = (low + high) / 2
         middle += 0.25 * (high - low) if middle == int(middle) else 0.0
     return _Axis(key, [str(low), str(middle), str(high)], f"{key}={text}: its ends and one value between were checked, not all")
+
+
+def _turned(key: str, low: Any, high: Any, text: str) -> dict[str, object]:
+    """The remedy of an interval that begins above its end, where it is written as one."""
+    return {key: RawOverride(text.replace(f"({low},{high})", f"({high},{low})"))} if f"({low},{high})" in text else {}
 
 
 def _search_space(space: Mapping[str, Any]) -> Iterator[_Axis]:

@@ -32,7 +32,7 @@ from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import Application
 from gpt2hydra.launch.checks import device_problems, is_dry, machine_problems, note_fine_tuning, note_overruled, warn_of_memory
 from gpt2hydra.launch.extras import absent_modules, require
-from gpt2hydra.launch.hydra_components import hydras_part, log_rule, problems_of_job
+from gpt2hydra.launch.hydra_components import files_of_job, hydras_part, log_rule, problems_of_job
 from gpt2hydra.launch.resume import Place, changes, configuration_of_the_run, place_of, resumed_run
 from gpt2hydra.runs import record
 from gpt2hydra.runs.directory import check_directory, check_space, nearest_existing, remove_new, unwritable
@@ -119,7 +119,7 @@ class Start:
             written: Any = OmegaConf.to_container(composed.hydra, resolve=False)
             place = place_of(config, directory, written["run"]["dir"])
         if place.step is None and place.loss is None:
-            check_directory(Path(place.directory), "hydra.run.dir")
+            check_directory(Path(place.directory), "hydra.run.dir", files=files_of_job(composed))
         if place.loss is None and isinstance(config, TrainConfig):
             check_space(config, Path(place.directory), "hydra.run.dir")
         return place
@@ -140,7 +140,7 @@ class Start:
             problems += problems_of_job(composed)
             with suppress(Exception), collect_violations(problems):  # what cannot be resolved is told already
                 directory = Path(composed.hydra.run.dir)
-                check_directory(directory, "hydra.run.dir")
+                check_directory(directory, "hydra.run.dir", files=files_of_job(composed))
                 if isinstance(config, TrainConfig):
                     check_space(config, directory, "hydra.run.dir")
         return self._blaming(problems, rest).violations if problems else ()
@@ -157,6 +157,7 @@ class Start:
         with refused_whole(self.composer, self.overrides, partial(self._later, composed=composed)):
             if any(parse(text).is_sweep_override() for text in self.overrides):
                 raise ValueError("a sweep without -m")
+            HydraConfig.instance().set_config(composed)  # the directory may refer to ${hydra:job.name}
             with resolving("hydra.run.dir", written["run"]["dir"]):
                 directory = os.path.abspath(composed.hydra.run.dir)
             with read_write(composed.hydra.runtime), open_dict(composed.hydra.runtime):

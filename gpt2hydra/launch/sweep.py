@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -30,13 +32,13 @@ from gpt2hydra.config.errors import ConfigError, Violation, collect_violations, 
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.checks import device_problems, is_dry, machine_problems, note_overruled
 from gpt2hydra.launch.extras import absent_modules, require
-from gpt2hydra.launch.hydra_components import hydras_part, problems_of_sweep, typed_by
+from gpt2hydra.launch.hydra_components import check_chosen, files_of_job, hydras_part, problems_of_sweep, typed_by
 from gpt2hydra.launch.jobs import PointSweeper, SweepJob
 from gpt2hydra.launch.points import Point, expand, is_basic
 from gpt2hydra.launch.preflight import Preflight, print_points, report, warn_of_memory
 from gpt2hydra.launch.resume import Place, point, summary_of, sweep_problems
 from gpt2hydra.runs.comparison import Comparison, print_table
-from gpt2hydra.runs.directory import check_directory
+from gpt2hydra.runs.directory import check_directory, unwritable, why_unwritable
 from gpt2hydra.utils.formatting import reason_of
 from gpt2hydra.utils.quoting import RawOverride
 
@@ -44,6 +46,7 @@ from gpt2hydra.utils.quoting import RawOverride
 def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any], Any], extra: str | None) -> None:
     """Check every point, and what starts them; then let Hydra's sweeper and launcher run them."""
     composed = _compose(composer, [*overrides, "hydra.mode=MULTIRUN"])
+    check_chosen(composed)
     composer.sweep = composed
     found = _look(composer, composed, overrides, extra)
     note_overruled(composer, found.points[0] if found.points else [])
@@ -139,7 +142,8 @@ def _told_how_it_ended(sweeper: Sweeper, job: SweepJob) -> Iterator[None]:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         if error not in job.failures:
-            sys.stderr.write(f"The sweep was ended by {type(sweeper).__name__}: {reason_of(error.__cause__ or error)}\n")
+            cause = error.__cause__ if isinstance(error, HydraException) else None  # what joblib adds is a traceback
+            sys.stderr.write(f"The sweep was ended by {type(sweeper).__name__}: {reason_of(cause or error)}\n")
         sys.exit(1)
 
 
@@ -152,28 +156,60 @@ def _print_table(composed: DictConfig) -> None:
 
 
 def check_directories(composer: Composer, composed: DictConfig, points: Mapping[int, Point]) -> dict[int, Path]:
-    """The directory of each point. Refuse what cannot be written, holds a run that is not to go on, or would be shared."""
+    """The directory of each point.
+
+    Raises:
+        ConfigError: one cannot be written, holds a run that is not to continue, or would be shared.
+    """
     written: Any = OmegaConf.to_container(composed.hydra.sweep, resolve=False)
     with resolving("hydra.sweep.dir", written["dir"]):
         parent = Path(composed.hydra.sweep.dir).absolute()
-    check_directory(parent, "hydra.sweep.dir")
-    if written["subdir"] in _NUMBERED and not parent.exists():
+    reason = why_unwritable(parent)
+    if reason:
+        raise ConfigError([unwritable(parent, reason, "hydra.sweep.dir")])
+    _check_adaptive(composed, written)
+    numbered = written["subdir"] in _NUMBERED and _same_for_each_point(written["dir"])
+    if numbered and not parent.exists():
         return {number: parent / str(number) for number in points}
-    goes_on = composed.get("resume") is not None
-    users: dict[str, int] = {}
+    continues, files = composed.get("resume") is not None, files_of_job(composed)
+    users: dict[Path, int] = {}
     for number, overrides in points.items():
         with resolving("hydra.sweep.subdir", written["subdir"]):
-            directory = (
-                str(parent / str(number)) if written["subdir"] in _NUMBERED else composer.job_directory(overrides, number)
-            )
-        if not goes_on:
-            check_directory(Path(directory), "hydra.sweep.dir", parent)
+            directory = parent / str(number) if numbered else Path(composer.job_directory(overrides, number))
+        if not numbered:
+            _check_subdir(directory, written["subdir"])
+        if not continues:
+            check_directory(directory, "hydra.sweep.dir", written=written["dir"], files=files)
+        directory = Path(os.path.realpath(directory))
         if directory in users:
             rule = f"gives points #{users[directory]} and #{number} one directory, {directory}"
             remedy = {"hydra.sweep.subdir": RawOverride(_NUMBERED[0])}
             raise ConfigError([Violation("hydra.sweep.subdir", written["subdir"], rule, remedy=remedy)])
         users[directory] = number
-    return {number: Path(directory) for directory, number in users.items()}
+    return {number: directory for directory, number in users.items()}
+
+
+def _check_subdir(directory: Path, written: str) -> None:
+    """Refuse a ``hydra.sweep.subdir`` of which no folder can be made: a name that is too long."""
+    reason = why_unwritable(directory)
+    if reason and written not in _NUMBERED and not why_unwritable(directory.parent):
+        rule, remedy = f"is no name for a folder ({reason})", {"hydra.sweep.subdir": RawOverride(_NUMBERED[0])}
+        raise ConfigError([Violation("hydra.sweep.subdir", written, rule, remedy=remedy)])
+
+
+def _check_adaptive(composed: DictConfig, written: Mapping[str, str]) -> None:
+    """Refuse directories that the trials of an adaptive sweeper would share: it may try a point twice."""
+    if is_basic(composed) or composed.hydra.sweeper.get("n_trials") == 1:
+        return
+    if not any(number in written[each] for each in ("dir", "subdir") for number in _NUMBERED):
+        rule = "may give two trials one directory, for a point can be tried twice"
+        remedy = {"hydra.sweep.subdir": RawOverride(f"{written['subdir']}/{_NUMBERED[0]}")}
+        raise ConfigError([Violation("hydra.sweep.subdir", written["subdir"], rule, remedy=remedy)])
+
+
+def _same_for_each_point(written: str) -> bool:
+    """Whether a ``hydra.sweep.dir`` refers to nothing that a point could set."""
+    return re.sub(r"\$\{(now:|oc\.env:|hydra[.:](job\.(name|config_name)\}|runtime\.))", "", written).count("${") == 0
 
 
 _NUMBERED = ("${hydra.job.num}", "${hydra:job.num}")

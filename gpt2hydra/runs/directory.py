@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from gpt2hydra.sizing.counts import checkpoint_bytes
 from gpt2hydra.sizing.fit import gigabytes
 from gpt2hydra.sizing.plan import Plan
 from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.quoting import RawOverride
 
 
 def new_directory() -> Path:
@@ -23,33 +25,73 @@ def new_directory() -> Path:
     return Path("outputs") / datetime.now().strftime("%Y-%m-%d/%H-%M-%S")
 
 
-def check_directory(directory: Path, key: str, parent: Path | None = None) -> None:
-    """Refuse an output directory, which ``key`` gives or its ``parent``, that cannot be written or holds a run."""
-    try:
-        taken = has_checkpoints(directory)
-        existing = nearest_existing(directory)
-    except OSError as error:  # a name that is too long
-        raise ConfigError([unwritable(directory, reason_of(error), key)]) from None
-    if taken:
+def check_directory(directory: Path, key: str, *, written: str = "", files: Sequence[str] = ()) -> None:
+    """Refuse an output directory that cannot be written or holds a run.
+
+    Args:
+        directory: where the run would write.
+        key: what gave it: ``hydra.run.dir``.
+        written: how it stands there, where that may have a ``${...}``; by default ``directory`` itself.
+        files: what will be written there beside the run's own files, by relative path: ``.hydra/config.yaml``.
+
+    Raises:
+        ConfigError: it cannot be written, or holds the checkpoints of an earlier run.
+    """
+    reason = why_unwritable(directory, files)
+    if reason:
+        raise ConfigError([unwritable(directory, reason, key)])
+    if has_checkpoints(directory):
         rule = "holds the checkpoints of an earlier run, which resume= would continue; choose another"
-        raise ConfigError([Violation(key, str(directory), rule, remedy={key: f"{parent or directory}-2"})])
-    if not existing.is_dir():
-        raise ConfigError([unwritable(directory, f"{existing} is a file", key)])
+        raise ConfigError(
+            [Violation(key, str(directory), rule, remedy={key: RawOverride(f"{written}-2") if written else f"{directory}-2"})]
+        )
+
+
+def why_unwritable(directory: Path, files: Iterable[str] = ()) -> str:
+    """Why a run cannot write into ``directory``, or one of ``files`` there; empty where it can."""
     try:
-        os.rmdir(tempfile.mkdtemp(prefix=".gpt2hydra-", dir=existing))
-    except OSError as error:
-        raise ConfigError([unwritable(directory, f"in {existing}: {reason_of(error)}", key)]) from None
+        existing = nearest_existing(directory)
+        if not existing.is_dir():
+            return f"{existing} is a file"
+        dangling = next((each for each in (directory, *directory.parents) if each.is_symlink() and not each.exists()), None)
+        if dangling is not None:
+            return f"{dangling} is a link to nothing"
+        with tempfile.TemporaryDirectory(prefix=".gpt2hydra-", dir=existing) as trial:
+            Path(trial, "trial").write_bytes(bytes(_TRIAL))
+            for part in directory.relative_to(existing).parts:
+                trial = os.path.join(trial, part)
+                os.mkdir(trial)
+    except OSError as error:  # no permission, a full disk, a name that is too long
+        return reason_of(error)
+    return next(filter(None, (_in_the_way(directory, each) for each in files)), "")
+
+
+_TRIAL = 65536
+"""Bytes that are written to see that the disk takes them: more than Hydra's files and the first lines of a log."""
+
+
+def _in_the_way(directory: Path, file: str) -> str:
+    """What keeps a file from being written into ``directory``."""
+    path = directory / file
+    for folder in list(path.relative_to(directory).parents)[-2::-1]:
+        if (directory / folder).is_symlink() and not (directory / folder).exists():
+            return f"{directory / folder} is a link to nothing"
+        if (directory / folder).exists() and not (directory / folder).is_dir():
+            return f"{directory / folder} is a file"
+    return f"{path} is a folder" if path.is_dir() else ""
 
 
 def has_checkpoints(directory: Path) -> bool:
-    """Whether a run left checkpoints there, whole or damaged."""
+    """Whether a run left checkpoints there, complete or damaged."""
     return any((directory / run_checkpoints.FOLDER).glob("step-*"))
 
 
 def unwritable(directory: Path, reason: object, key: str) -> Violation:
-    """The violation of an output directory."""
+    """The violation of an output directory. Its remedy is one that can be written, if there is one."""
     rule = f"must be a folder that can be written ({reason})"
-    return Violation(key, str(directory), rule, remedy={key: "outputs/mine" if key.endswith("dir") else "mine"})
+    names = ("outputs/mine", "runs/mine") if key.endswith("dir") else ("mine",)
+    free = next((name for name in names if not Path(name).exists() and not why_unwritable(Path(name).absolute())), None)
+    return Violation(key, str(directory), rule, remedy={} if free is None else {key: free})
 
 
 def nearest_existing(directory: Path) -> Path:

@@ -17,7 +17,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
 
@@ -50,7 +50,15 @@ def this_process(environment: Mapping[str, str] = os.environ) -> Process:
         raise ConfigError([several])
     if "TORCHELASTIC_RUN_ID" not in environment:
         return Process()
-    return Process(int(environment["RANK"]), int(environment["LOCAL_RANK"]), int(environment["WORLD_SIZE"]))
+    numbers = {name: environment.get(name, "") for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
+    wrong = [
+        Violation(name, value or ABSENT, "must be a number, which torchrun sets")
+        for name, value in numbers.items()
+        if not value.isdecimal()
+    ]
+    if wrong:
+        raise ConfigError(wrong)
+    return Process(*map(int, numbers.values()))
 
 
 def _started_by_another(environment: Mapping[str, str]) -> Violation | None:
@@ -70,7 +78,12 @@ def _started_by_another(environment: Mapping[str, str]) -> Violation | None:
     return None
 
 
-LAUNCHERS = {"WORLD_SIZE": "something else than torchrun", "SLURM_STEP_NUM_TASKS": "srun", "OMPI_COMM_WORLD_SIZE": "mpirun"}
+LAUNCHERS = {
+    "WORLD_SIZE": "something else than torchrun",
+    "SLURM_STEP_NUM_TASKS": "srun",
+    "OMPI_COMM_WORLD_SIZE": "mpirun",
+    "PMI_SIZE": "mpirun",
+}
 """Environment variable with the number of processes → who sets it."""
 
 

@@ -91,3 +91,18 @@ def test_a_log_and_a_callback_of_ones_own_are_taken(run: CommandLine) -> None:
     )
     assert (outcome.code, len(outcome.configs)) == (0, 1)
     assert Path("new.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "said", "remedy"),
+    [
+        pytest.param("hydra.output_subdir=train.log", "is the name of the log too", "hydra.output_subdir=.hydra", id="log"),
+        pytest.param("hydra.job.name=x/y", "names a file, the log x/y.log", "hydra.job.name=y", id="a folder for the log"),
+    ],
+)
+def test_files_that_hydra_could_not_write_are_reported_with_what_else_is_wrong(
+    run: CommandLine, override: str, said: str, remedy: str
+) -> None:
+    outcome = run(override, "model.n_head=7")
+    assert (outcome.code, run.left_behind()) == (1, [])
+    assert outcome.err.startswith("2 problems") and said in outcome.err and f"try: {remedy}\n" in outcome.err

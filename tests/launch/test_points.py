@@ -95,3 +95,18 @@ def test_a_search_space_in_a_file_is_read_too() -> None:
 def test_a_search_space_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"hydra\.sweeper\.search_space\.model = .*\n.*must be \{type: int or float"):
         expand(*composed("hydra/sweeper=adaptive", "++hydra.sweeper.search_space={model: {low: 2}}"))
+
+
+@pytest.mark.usefixtures("adaptive")
+@pytest.mark.parametrize(
+    ("override", "remedy"),
+    [
+        pytest.param("model.n_head=int(interval(5,1))", "int(interval(1,5))", id="integers"),
+        pytest.param("model.n_head=interval(5,1)", "int(interval(1,5))", id="real numbers for an integer"),
+        pytest.param("model.resid_pdrop=interval(0.5,0.1)", "interval(0.1,0.5)", id="real numbers"),
+    ],
+)
+def test_an_interval_that_begins_above_its_end_is_turned(override: str, remedy: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        values(override)
+    assert refused.value.violations[0].remedy == {override.partition("=")[0]: remedy}

@@ -177,3 +177,29 @@ def test_files_that_a_file_names_are_told_beside_a_broken_rule(run: CommandLine)
     outcome = run("--config-dir", ".", "experiment=mine", "model.n_head=7")
     assert keys(outcome) == ["model.n_head", "data.path"]
     assert "    set by experiment/mine.yaml:2" in outcome.err
+
+
+def test_the_directory_may_refer_to_the_job(run: CommandLine) -> None:
+    outcome = run("hydra.run.dir=${hydra:runtime.cwd}/runs/${hydra:job.config_name}")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert (run.folder / "runs/train/.hydra").is_dir()
+
+
+@pytest.mark.parametrize("kind", ["folder", "dangling link"])
+def test_nothing_is_left_where_hydras_files_cannot_be_written(run: CommandLine, kind: str) -> None:
+    (run.folder / "r").mkdir()
+    if kind == "folder":
+        (run.folder / "r/.hydra/config.yaml").mkdir(parents=True)
+    else:
+        (run.folder / "r/.hydra").symlink_to("nowhere")
+    before = sorted(run.folder.rglob("*"))
+    outcome = run("hydra.run.dir=r")
+    assert (outcome.code, outcome.configs, sorted(run.folder.rglob("*"))) == (1, [], before)
+    assert "try: hydra.run.dir=outputs/mine" in outcome.err
+
+
+def test_a_remedy_of_a_directory_can_be_written(run: CommandLine) -> None:
+    (run.folder / "outputs").symlink_to("nowhere")
+    outcome = run("hydra.run.dir=outputs/mine")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert "is a link to nothing" in outcome.err and outcome.err.endswith("try: hydra.run.dir=runs/mine\n")

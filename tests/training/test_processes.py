@@ -42,6 +42,7 @@ def test_who_this_is(environment: dict[str, str], process: Process) -> None:
     [
         ({"WORLD_SIZE": "4"}, "WORLD_SIZE = 4", "torchrun --nproc-per-node 4 train.py model=large"),
         ({"OMPI_COMM_WORLD_SIZE": "2"}, "OMPI_COMM_WORLD_SIZE = 2", "torchrun --nproc-per-node 2 train.py model=large"),
+        ({"PMI_SIZE": "2", "PMI_RANK": "1"}, "PMI_SIZE = 2", "torchrun --nproc-per-node 2 train.py model=large"),
         (
             {"SLURM_STEP_NUM_TASKS": "8"},
             "SLURM_STEP_NUM_TASKS = 8",
@@ -49,7 +50,7 @@ def test_who_this_is(environment: dict[str, str], process: Process) -> None:
         ),
         ({"ACCELERATE_MIXED_PRECISION": "no"}, "accelerate launch", "torchrun --nproc-per-node N train.py model=large"),
     ],
-    ids=["WORLD_SIZE", "mpirun", "srun", "accelerate"],
+    ids=["WORLD_SIZE", "Open MPI", "MPICH", "srun", "accelerate"],
 )
 def test_processes_that_do_not_know_each_other_are_refused_with_the_command_for_it(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], head: str, command: str
@@ -59,6 +60,12 @@ def test_processes_that_do_not_know_each_other_are_refused_with_the_command_for_
         this_process(environment)
     (violation,) = refused.value.violations
     assert violation.head == head and command in violation.rule
+
+
+def test_what_torchrun_sets_must_be_there_and_a_number() -> None:
+    with pytest.raises(ConfigError) as refused:
+        this_process({"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "abc", "LOCAL_RANK": "0"})
+    assert [violation.key for violation in refused.value.violations] == ["RANK", "WORLD_SIZE"]
 
 
 @pytest.mark.parametrize(
