@@ -3,7 +3,7 @@
 A field states once what it may hold, and what it means; checks, messages, ``--help`` and the schema that Hydra composes into
 follow from that::
 
-    from gpt2hydra.fields import Checked, computed, integer, number, section
+    from gpt2hydra.fields import Checked, Failure, computed, integer, number, section, validator
 
     @dataclass(frozen=True)
     class Lora(Checked):
@@ -19,39 +19,86 @@ follow from that::
 
         lora: Lora = section(Lora, "adapters")
 
-Rules between fields are functions under :func:`relation`, in the class's ``RELATIONS``, which add to those of its bases::
+        @validator("lora.rank")
+        def _narrower_than_the_model(self) -> Failure | None:
+            if self.lora.rank < self.model.n_embd:
+                return None
+            return Failure("must be < {model.n_embd}", {"lora.rank": self.model.n_embd // 4})
 
-    @relation("lora.rank", "model.n_embd")
-    def narrower(rank: int, n_embd: int) -> Failure | None:
-        return None if rank < n_embd else Failure("must be < {model.n_embd}", {"lora.rank": n_embd // 4})
+A method under :func:`validator` is a rule between fields. It runs once the values that it reads are valid by themselves.
 
 A class that is declared wrongly raises a ``TypeError`` that names class and field, as soon as it becomes a section or the
 configuration of a program under :func:`gpt2hydra.main`. Standard library only.
 """
 
+import functools
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from gpt2hydra.config.fields import Failure as Failure
-from gpt2hydra.config.fields import Relation as Relation
-from gpt2hydra.config.fields import choice as choice
-from gpt2hydra.config.fields import computed as computed
-from gpt2hydra.config.fields import flag as flag
-from gpt2hydra.config.fields import integer as integer
-from gpt2hydra.config.fields import number as number
-from gpt2hydra.config.fields import relation as relation
-from gpt2hydra.config.fields import text as text
+from gpt2hydra.config import fields as _fields
+from gpt2hydra.config import sections as _sections
 from gpt2hydra.config.validation import Checked as Checked
-from gpt2hydra.config.validation import section as section
+from gpt2hydra.config.validators import Failure as Failure
+from gpt2hydra.config.validators import Relation as _Relation
+from gpt2hydra.config.validators import validator as validator
 
-__all__ = ["Checked", "Failure", "Relation", "choice", "computed", "flag", "integer", "number", "relation", "section", "text"]
+F = TypeVar("F", bound=Callable[..., Any])
 
-_RENAMED = {"Broken": "Failure"}
-"""Old name → new. The old ones work for one release."""
+
+def _with_old_names(function: F) -> F:
+    """``function``, which also takes ``decides``, the older name of ``affects_result``."""
+
+    @functools.wraps(function)
+    def wrapper(*arguments: Any, **more: Any) -> Any:
+        if "decides" in more:
+            warnings.warn("decides= is now called affects_result=", DeprecationWarning, stacklevel=2)
+            more["affects_result"] = more.pop("decides")
+        return function(*arguments, **more)
+
+    return wrapper  # type: ignore[return-value]
+
+
+anything, computed, either, items, mapping = _fields.anything, _fields.computed, _fields.either, _fields.items, _fields.mapping
+union = _sections.union
+choice, flag, integer = _with_old_names(_fields.choice), _with_old_names(_fields.flag), _with_old_names(_fields.integer)
+number, text, section = _with_old_names(_fields.number), _with_old_names(_fields.text), _with_old_names(_sections.section)
+
+
+def _relation(*keys: str, hints: tuple[str, ...] = ()) -> Callable[[Callable[..., Failure | None]], _Relation]:
+    """The older way to declare a rule between fields, for a class's ``RELATIONS``."""
+    return lambda test: _Relation(keys, hints, test)
+
+
+__all__ = [
+    "Checked",
+    "Failure",
+    "anything",
+    "choice",
+    "computed",
+    "either",
+    "flag",
+    "integer",
+    "items",
+    "mapping",
+    "number",
+    "section",
+    "text",
+    "union",
+    "validator",
+]
+
+_RENAMED: dict[str, tuple[Any, str]] = {
+    "Broken": (Failure, "is now called gpt2hydra.fields.Failure"),
+    "Relation": (_Relation, "is no longer needed: a method under gpt2hydra.fields.validator is a rule between fields"),
+    "relation": (_relation, "is replaced by gpt2hydra.fields.validator, for methods of the class"),
+}
+"""Old name → what it is, and what to use instead. The old ones work for one release."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in _RENAMED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    warnings.warn(f"gpt2hydra.fields.{name} is now called {_RENAMED[name]}", DeprecationWarning, stacklevel=2)
-    return globals()[_RENAMED[name]]
+    found, instead = _RENAMED[name]
+    warnings.warn(f"gpt2hydra.fields.{name} {instead}", DeprecationWarning, stacklevel=2)
+    return found

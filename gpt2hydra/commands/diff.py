@@ -11,7 +11,7 @@ from typing import Any
 
 from gpt2hydra.commands.config_snapshot import ConfigSnapshot, snapshot_of
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
-from gpt2hydra.config.fingerprint import keys_that_affect_result
+from gpt2hydra.config.fingerprint import affects_result
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import GenerateConfig
 from gpt2hydra.utils.formatting import plain, show
@@ -80,12 +80,11 @@ def differences(a: ConfigSnapshot, b: ConfigSnapshot) -> list[Difference]:
     if a.kind is not b.kind:
         rule = "cannot be compared, for they have different keys"
         raise ConfigError([Violation(f"{a}, and {b}", rule=rule)])
-    deciding = set(keys_that_affect_result(a.kind))
     found = []
     for key in dict.fromkeys([*a.values, *b.values]):
         one, other = a.values.get(key, ABSENT), b.values.get(key, ABSENT)
         if one is ABSENT or other is ABSENT or one != other or isinstance(one, bool) != isinstance(other, bool):
-            part = "model" if key.startswith("model.") else "run" if key in deciding else "aside"
+            part = "model" if key.startswith("model.") else "run" if affects_result(a.kind, key) else "aside"
             found.append(Difference(key, part, one, other))
     return sorted(found, key=lambda each: [*PARTS].index(each.part))
 

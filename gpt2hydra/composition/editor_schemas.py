@@ -51,7 +51,7 @@ def _file_schema(places: Sequence[tuple[str, type[Checked]]], group: str, primar
                 "description": whole["description"],
                 "type": ["object", "null"],
                 "properties": {**whole["properties"], **own},
-                "additionalProperties": False,
+                "additionalProperties": whole["additionalProperties"],
             }
         )
     title = f"{group}/*.yaml" if group else f"{primaries[0].name}.yaml"

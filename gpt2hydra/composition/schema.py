@@ -18,7 +18,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from gpt2hydra.composition.hydra_compat import register_resolver, store_config
-from gpt2hydra.config.fields import Rule
+from gpt2hydra.config.rules import Rule
 from gpt2hydra.config.gpt2 import CONF_DIR, GPT2Config
 from gpt2hydra.config.keys import default_of, fields_of
 from gpt2hydra.config.run import GenerateConfig, HardwareConfig, TokenizerConfig, TrainConfig

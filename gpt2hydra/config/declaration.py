@@ -1,4 +1,4 @@
-"""What is wrong with a configuration class itself: mistakes of its author, told before any value is looked at.
+"""What is wrong with a configuration class itself: mistakes of its author, reported before any value is looked at.
 
 Standard library only.
 """
@@ -6,68 +6,108 @@ Standard library only.
 from __future__ import annotations
 
 import dataclasses
+import keyword
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from gpt2hydra.config.fields import Relation, Rule
-from gpt2hydra.config.keys import field_at, fields_of, keys_of, once_a_class
-from gpt2hydra.utils.formatting import did_you_mean
+from gpt2hydra.config.keys import attribute_of, field_at, fields_of, keys_of, sections_of
+from gpt2hydra.config.rules import Rule, Scalar
+from gpt2hydra.config.validators import Relation, Validator, validators_of
+from gpt2hydra.utils.formatting import did_you_mean, show
 
 HYDRAS_WORDS = ("hydra", "defaults")
 """Keys that mean something to Hydra wherever they stand in a file."""
+
+TARGET_KEYS = ("_target_", "_partial_", "_recursive_", "_convert_")
+"""Keys that ``hydra.utils.instantiate`` reads."""
 
 YAMLS_WORDS = ("yes", "no", "on", "off", "true", "false", "null")
 """Keys that YAML does not read as text."""
 
 
-@once_a_class
-def relations_of(config_class: type[Any]) -> tuple[Relation, ...]:
-    """The relations of a class: those of its bases first. A class adds to them, it cannot lose one."""
-    bases = reversed(config_class.__mro__)
-    return tuple(dict.fromkeys(each for base in bases for each in vars(base).get("RELATIONS", ())))
-
-
 def mistakes(config_class: type[Any], methods: Collection[str]) -> list[str]:
-    """Every mistake in the declaration of a configuration class, in words, but for those of its defaults.
+    """Every mistake in the declaration of a configuration class, in words.
 
     ``methods`` are names that no field may have, since it would hide what all configurations can do.
     """
-    parameters = vars(config_class).get("__dataclass_params__")
-    if parameters is None or not parameters.frozen:
-        return ["must be decorated with @dataclass(frozen=True)"]
+    undecorated = _undecorated(config_class)
+    if undecorated:
+        return [undecorated]
     fields = fields_of(config_class)
-    found = [f"field {field.name} {mistake}" for field in fields for mistake in _of_field(config_class, field)]
-    found += [f"field {field.name} has the name of a method; choose another" for field in fields if field.name in methods]
-    return found or [mistake for each in relations_of(config_class) for mistake in _of_relation(config_class, each)]
+    found = [f"field {attribute_of(field)} {mistake}" for field in fields for mistake in _of_field(config_class, field)]
+    taken = [attribute_of(field) for field in fields if attribute_of(field) in methods]
+    found += [f"field {name} has the name of a method; choose another" for name in taken]
+    found = found or [*_broken_defaults(fields)]
+    if found:
+        return found
+    relations = [each for base in config_class.__mro__ for each in vars(base).get("RELATIONS", ())]
+    found = [f"RELATIONS holds {each!r}, which is not declared with @relation" for each in relations if type(each) is not Relation]
+    return [*found, *(mistake for each in validators_of(config_class) for mistake in _of_validator(config_class, each))]
+
+
+def _undecorated(config_class: type[Any]) -> str:
+    """Why a class is no frozen dataclass; one that declares nothing of its own is what its base is."""
+    own = vars(config_class)
+    if "__dataclass_params__" in own:
+        return "" if own["__dataclass_params__"].frozen else "must be decorated with @dataclass(frozen=True)"
+    inherited = {attribute_of(field) for field in fields_of(config_class)} if dataclasses.is_dataclass(config_class) else set()
+    declared = [name for name, each in own.items() if isinstance(each, dataclasses.Field) or name in inherited]
+    annotated = [name for name, each in own.get("__annotations__", {}).items() if "ClassVar" not in str(each)]
+    if declared or annotated or not dataclasses.is_dataclass(config_class):
+        return "must be decorated with @dataclass(frozen=True)"
+    return _undecorated(config_class.__base__) if config_class.__base__ is not None else ""
 
 
 def _of_field(config_class: type[Any], field: dataclasses.Field[Any]) -> Iterator[str]:
-    if field.name in HYDRAS_WORDS or field.name.lower() in YAMLS_WORDS:
-        yield f"has a name that {'Hydra' if field.name in HYDRAS_WORDS else 'YAML'} reads otherwise; choose another"
-    elif not re.fullmatch(r"[A-Za-z]\w*", field.name, re.ASCII):
-        yield "has a name that Hydra cannot hold: letters of ASCII, digits and _, a letter first"
-    if not field.metadata.keys() & {"rule", "section", "computed"}:
-        yield "has no rule; declare it with integer(), number(), flag(), text(), choice(), section() or computed()"
-    elif "computed" in field.metadata:
-        for name in field.metadata["inputs"]:
+    yield from _of_name(field)
+    metadata = field.metadata
+    if not metadata.keys() & {"rule", "section", "variants", "computed"}:
+        yield (
+            "has no rule; declare it with integer(), number(), flag(), text(), choice(), items(), mapping(), either(), anything(), "
+            "section(), union() or computed()"
+        )
+    elif "computed" in metadata:
+        for name in metadata["inputs"]:
             if field_at(config_class, name) is None:
                 yield f"is computed from {name}, which is no field{did_you_mean(name, keys_of(config_class))}"
-    elif "rule" in field.metadata:
-        rule: Rule = field.metadata["rule"]
+    elif "rule" in metadata:
+        rule: Rule = metadata["rule"]
         kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
         if kind in ("int", "float", "bool", "str") and kind != rule.kind.__name__:
-            yield f"is annotated {kind}, and its rule wants {rule.NAMES[rule.kind]}: {rule.kind.__name__}"
+            wanted = f"{Scalar.NAMES[rule.kind]}: {rule.kind.__name__}" if rule.kind in Scalar.NAMES else str(rule)
+            yield f"is annotated {kind}, and its rule wants {wanted}"
 
 
-def _of_relation(config_class: type[Any], relation: object) -> Iterator[str]:
-    if not isinstance(relation, Relation):
-        yield f"RELATIONS holds {relation!r}, which is not declared with @relation"
-        return
-    for key in (*relation.keys, *relation.hints):
+def _broken_defaults(fields: Iterable[dataclasses.Field[Any]]) -> Iterator[str]:
+    for field in fields:
+        if "rule" in field.metadata and field.default is not dataclasses.MISSING:
+            for each in field.metadata["rule"].all_problems(field.default):
+                yield f"the default {field.name}{each.path} = {show(each.value)} {each.rule}"
+
+
+def _of_name(field: dataclasses.Field[Any]) -> Iterator[str]:
+    name = field.name
+    if name in HYDRAS_WORDS or name.lower() in YAMLS_WORDS:
+        yield f"has a name that {'Hydra' if name in HYDRAS_WORDS else 'YAML'} reads otherwise; choose another"
+    elif name not in TARGET_KEYS and not re.fullmatch(r"[A-Za-z][\w-]*", name, re.ASCII):
+        yield "has a name that Hydra cannot hold: letters of ASCII, digits and _, a letter first"
+
+
+def _of_validator(config_class: type[Any], validator: Validator) -> Iterator[str]:
+    for key in dict.fromkeys((validator.key, *validator.keys)):
         field = field_at(config_class, key)
         if field is None:
-            yield f"@relation names {key}, which is no field{did_you_mean(key, keys_of(config_class))}"
-        elif "section" in field.metadata:
-            first = next(keys_of(field.metadata["section"]))
-            yield f"@relation names {key}, which is a section; name a key of it, such as {key}.{first}"
+            yield f"{_brief(validator)} names {key}, which is no field{did_you_mean(key, keys_of(config_class))}"
+        elif validator.keys and sections_of(field):
+            first = next(keys_of(sections_of(field)[0]))
+            yield f"{_brief(validator)} names {key}, which is a section; name a key of it, such as {key}.{first}"
+
+
+def _brief(validator: Validator) -> str:
+    return "@relation" if validator.keys else validator.name
+
+
+def is_identifier(name: str) -> bool:
+    """Whether Python can hold a name as an attribute that a dataclass declares."""
+    return name.isidentifier() and not keyword.iskeyword(name)

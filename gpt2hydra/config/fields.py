@@ -1,149 +1,151 @@
-"""How a field says what it may hold, and a relation what must be true between fields. Standard library only.
+"""How a field of a configuration class says what it may hold. Standard library only.
 
 A field states its rule where it is declared, and everything else (checks, messages, the Hydra schema, help) derives from
 that one place::
 
     n_head: int = integer(12, "attention heads of each layer", at_least=1, at_most=10_000)
 
-Rules between fields are plain functions under :func:`relation`. A class that derives from
-:class:`gpt2hydra.config.validation.Checked` obeys all of them from the moment it exists.
+A field without a default must be given. Two parameters mean the same for all of them: ``affects_result``, whether the value
+has a part in the result (:mod:`gpt2hydra.config.fingerprint`); and ``key``, its name in YAML where Python's is another.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from gpt2hydra.config.errors import ABSENT
-from gpt2hydra.utils.formatting import closest, kind_of, show_number
-
-# ---------------------------------------------------------------------------------------------- rules of one field
-
-FLAGS = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
-"""What people write for true and false."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What one value must be. ``str()`` says it in words; :meth:`problem` says how a value breaks it."""
-
-    kind: type
-    optional: bool = False
-    at_least: float | None = None
-    above: float | None = None
-    at_most: float | None = None
-    choices: tuple[str, ...] = ()
-    synonyms: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
-
-    NAMES: ClassVar[Mapping[type, str]] = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
-
-    def __str__(self) -> str:
-        what = "one of " + ", ".join(self.choices) if self.choices else self.NAMES[self.kind]
-        null = " or null" if self.optional else ""
-        return f"{what} {self._range()}".strip() + null
-
-    def _range(self) -> str:
-        limits = (("≥", self.at_least), (">", self.above), ("≤", self.at_most))
-        return " and ".join(f"{sign} {show_number(limit)}" for sign, limit in limits if limit is not None)
-
-    def problem(self, value: object) -> str | None:
-        """The rule that ``value`` breaks, as a user reads it, or None. Strict: no bool for int, no text for a number."""
-        if value is None and self.optional:
-            return None
-        accepted: tuple[type, ...] = (int, float) if self.kind is float else (self.kind,)
-        if type(value) not in accepted:
-            return f"must be {self}, not {kind_of(value)}"
-        if self.choices:
-            return None if value in self.choices else f"must be {self}"
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            if self.kind is float and not _is_finite(value):
-                return f"must be finite: {self}"
-            if not (
-                (self.at_least is None or value >= self.at_least)
-                and (self.above is None or value > self.above)
-                and (self.at_most is None or value <= self.at_most)
-            ):
-                return f"must be {self._range()}"
-        return None
-
-    def remedy(self, value: object) -> object:
-        """The nearest value that obeys, or ABSENT where none is near."""
-        if self.kind is bool:
-            return FLAGS.get(closest(str(value).strip(), FLAGS) or "", ABSENT)
-        if isinstance(value, str) and self.choices:
-            near = self.synonyms.get(value.strip().lower()) or closest(value, self.choices)
-            return near if near else ABSENT
-        if isinstance(value, str) and self.kind is int and value.strip().isdecimal() and len(value) < 20:
-            return int(value)
-        if isinstance(value, float) and self.kind is int and value.is_integer() and abs(value) < 1e15:
-            return int(value)
-        return ABSENT
-
-    def stored(self, value: Any) -> Any:
-        """``value`` as the field keeps it: an int where a float is meant becomes a float."""
-        return float(value) if self.kind is float and value is not None else value
-
-
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an int too large for a float
-        return False
+from gpt2hydra.config.rules import Anything, Either, Items, MappingOf, Rule, Scalar
+from gpt2hydra.utils.immutable import freeze
 
 
 def integer(
-    default: int | None, doc: str, *, at_least: int = 1, at_most: int, optional: bool = False, affects_result: bool = True
+    default: int | None = ABSENT,
+    doc: str = "",
+    *,
+    at_least: int = 1,
+    at_most: int | None = None,
+    optional: bool = False,
+    affects_result: bool = True,
+    key: str | None = None,
 ) -> Any:
-    """A field that holds a true ``int`` between two bounds.
-
-    ``affects_result``, here and below: whether the value has a part in the result (:mod:`gpt2hydra.config.fingerprint`).
-    """
-    return _field(default, doc, Rule(int, optional, at_least=at_least, at_most=at_most), affects_result=affects_result)
+    """A field that holds a true ``int`` between two bounds."""
+    return field_of(default, doc, Scalar(int, optional, at_least=at_least, at_most=at_most), affects_result, key)
 
 
 def number(
-    default: float | None,
-    doc: str,
+    default: float | None = ABSENT,
+    doc: str = "",
     *,
     at_least: float | None = None,
     above: float | None = None,
     at_most: float | None = None,
     optional: bool = False,
     affects_result: bool = True,
+    key: str | None = None,
 ) -> Any:
     """A field that holds a finite ``float``; an ``int`` is accepted and stored as ``float``."""
-    return _field(
-        default, doc, Rule(float, optional, at_least=at_least, above=above, at_most=at_most), affects_result=affects_result
-    )
+    rule = Scalar(float, optional, at_least=at_least, above=above, at_most=at_most)
+    return field_of(default, doc, rule, affects_result, key)
 
 
-def flag(default: bool, doc: str, *, affects_result: bool = True) -> Any:
+def flag(
+    default: bool | None = ABSENT,
+    doc: str = "",
+    *,
+    optional: bool = False,
+    affects_result: bool = True,
+    key: str | None = None,
+) -> Any:
     """A field that holds ``True`` or ``False``."""
-    return _field(default, doc, Rule(bool), affects_result=affects_result)
+    return field_of(default, doc, Scalar(bool, optional), affects_result, key)
 
 
 def text(
-    default: str | None = ABSENT, doc: str = "", *, optional: bool = False, literal: bool = False, affects_result: bool = True
+    default: str | None = ABSENT,
+    doc: str = "",
+    *,
+    optional: bool = False,
+    literal: bool = False,
+    affects_result: bool = True,
+    key: str | None = None,
 ) -> Any:
-    """A field that holds text; without a default it must be given. ``literal``: the command line is taken as it stands."""
-    return _field(default, doc, Rule(str, optional), literal=literal, affects_result=affects_result)
+    """A field that holds text. ``literal``: the command line is taken as it stands."""
+    return field_of(default, doc, Scalar(str, optional), affects_result, key, literal=literal)
 
 
 def choice(
-    default: str, doc: str, choices: tuple[str, ...], *, synonyms: Mapping[str, str] | None = None, affects_result: bool = True
+    default: Any = ABSENT,
+    doc: str = "",
+    choices: tuple[Any, ...] = (),
+    *,
+    synonyms: Mapping[str, Any] | None = None,
+    optional: bool = False,
+    affects_result: bool = True,
+    key: str | None = None,
 ) -> Any:
-    """A field that holds one of a few words. ``synonyms`` maps what people write to the word that a report then offers."""
-    return _field(default, doc, Rule(str, choices=choices, synonyms=synonyms or {}), affects_result=affects_result)
+    """A field that holds one of a few words or integers. ``synonyms``: what people write → what a report then offers.
+
+    Raises:
+        TypeError: there are no choices, or one is neither text nor a number.
+    """
+    kinds = {type(each) for each in choices}
+    if not kinds or not kinds <= {str, int, float}:
+        raise TypeError(f"choice() takes words or numbers, not {choices!r}")
+    kind = kinds.pop() if len(kinds) == 1 else object
+    return field_of(default, doc, Scalar(kind, optional, choices, synonyms=synonyms or {}), affects_result, key)
 
 
-def _field(default: object, doc: str, rule: Rule, **more: Any) -> Any:
-    metadata = {"rule": rule, "doc": doc, **more}
-    if default is ABSENT:
-        return dataclasses.field(metadata=metadata, kw_only=True)  # so that it may follow fields with a default
-    return dataclasses.field(default=default, metadata=metadata)
+def items(
+    element: Any,
+    doc: str = "",
+    *,
+    default: Any = ABSENT,
+    at_least: int = 0,
+    at_most: int | None = None,
+    optional: bool = False,
+    affects_result: bool = True,
+    key: str | None = None,
+) -> Any:
+    """A field that holds a list, stored as a tuple: of what another field says, as ``items(number(at_least=0), "betas")``.
+
+    ``at_least`` and ``at_most`` are about its length.
+    """
+    rule = Items(object, optional, element=rule_of(element), at_least=at_least, at_most=at_most)
+    return field_of(default, doc, rule, affects_result, key)
+
+
+def mapping(
+    element: Any = None,
+    doc: str = "",
+    *,
+    default: Any = ABSENT,
+    optional: bool = False,
+    affects_result: bool = True,
+    key: str | None = None,
+) -> Any:
+    """A field that holds keys of any name, whose values are what another field says: ``mapping(number(), "loss weights")``."""
+    rule = MappingOf(object, optional, element=Anything() if element is None else rule_of(element))
+    return field_of(default, doc, rule, affects_result, key)
+
+
+def anything(doc: str = "", *, default: Any = ABSENT, affects_result: bool = True, key: str | None = None) -> Any:
+    """A field that holds any value or section. It is not checked."""
+    return field_of(default, doc, Anything(object, optional=True), affects_result, key)
+
+
+def either(
+    *alternatives: Any,
+    doc: str = "",
+    default: Any = ABSENT,
+    optional: bool = False,
+    affects_result: bool = True,
+    key: str | None = None,
+) -> Any:
+    """A field that holds what one of several fields say: ``either(integer(), choice(choices=("auto",)), doc="devices")``."""
+    rule = Either(object, optional, alternatives=tuple(map(rule_of, alternatives)))
+    return field_of(default, doc, rule, affects_result, key)
 
 
 def computed(formula: Callable[..., Any], doc: str, *inputs: str) -> Any:
@@ -154,29 +156,26 @@ def computed(formula: Callable[..., Any], doc: str, *inputs: str) -> Any:
     return dataclasses.field(init=False, metadata={"computed": formula, "inputs": inputs, "doc": doc})
 
 
-# ---------------------------------------------------------------------------------------- rules between the fields
+def field_of(default: Any, doc: str, rule: Rule, affects_result: bool, key: str | None, **more: Any) -> Any:
+    """A dataclass field with a rule."""
+    return plain_field(default, {"rule": rule, "doc": doc, "affects_result": affects_result, **more}, key)
 
 
-@dataclass(frozen=True)
-class Failure:
-    """How a relation is broken. In ``rule``, ``{key}`` stands for that key and its value; ``remedy`` is what to set."""
-
-    rule: str
-    remedy: Mapping[str, object] = dataclasses.field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Relation:
-    """A rule over several dotted keys; the first is the one that a report blames."""
-
-    keys: tuple[str, ...]
-    hints: tuple[str, ...]
-    test: Callable[..., Failure | None]
+def plain_field(default: Any, metadata: dict[str, Any], key: str | None) -> Any:
+    """A dataclass field; without a default it must be given, and may follow fields that have one."""
+    metadata |= {} if key is None else {"key": key}
+    if default is ABSENT:
+        return dataclasses.field(metadata=metadata, kw_only=True)
+    return dataclasses.field(default=freeze(default), metadata=metadata)
 
 
-def relation(*keys: str, hints: tuple[str, ...] = ()) -> Callable[[Callable[..., Failure | None]], Relation]:
-    """Declare a rule between ``keys``. The function gets their values once each is valid by itself.
+def rule_of(element: Any) -> Rule:
+    """The rule that a field has, for an element of a list or a mapping.
 
-    The values of ``hints`` follow, None where one is not valid: they may improve the message, the rule is not about them.
+    Raises:
+        TypeError: it is no field with a rule.
     """
-    return lambda test: Relation(keys, hints, test)
+    rule = element.metadata.get("rule") if isinstance(element, dataclasses.Field) else None
+    if not isinstance(rule, Rule):
+        raise TypeError(f"takes a field such as integer() or number(), not {element!r}")
+    return rule

@@ -1,7 +1,7 @@
-"""The fingerprint of a configuration: 16 hex digits of what decides its result. Standard library only.
+"""The fingerprint of a configuration: 16 hex digits of what affects its result. Standard library only.
 
-Two runs with one fingerprint train the same model on a text of the same name. What a field does to the result is said where the
-field is declared: ``integer(10, "steps between two rows of the loss table", ..., affects_result=False)``.
+Two runs with one fingerprint train the same model on a text of the same name. A field that does not affect the result says so where
+it is declared: ``integer(10, "steps between two rows of the loss table", affects_result=False)``.
 """
 
 from __future__ import annotations
@@ -9,25 +9,39 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gpt2hydra.config.keys import fields_of, leaves
+from gpt2hydra.config.keys import field_at, fields_of, is_section, sections_of, values_of
 
 
-def keys_that_affect_result(config_class: type[Any], prefix: str = "") -> Iterator[str]:
-    """The dotted keys of a ``Checked`` class that decide the result: no device, no interval, nothing computed."""
-    for field in fields_of(config_class):
-        if "section" in field.metadata and field.metadata.get("affects_result", True):
-            yield from keys_that_affect_result(field.metadata["section"], f"{prefix}{field.name}.")
-        elif field.init and field.metadata.get("affects_result", True):
-            yield f"{prefix}{field.name}"
+def affects_result(config_class: type[Any], key: str) -> bool:
+    """Whether the value under a dotted key affects the result; a key that the class does not know does."""
+    name, _, rest = key.partition(".")
+    field = next((each for each in fields_of(config_class) if each.name == name), None)
+    if field is None:
+        return True
+    if not (field.init and field.metadata.get("affects_result", True)):
+        return False
+    nested = next((each for each in sections_of(field) if rest and field_at(each, rest) is not None), None)
+    return affects_result(nested, rest) if nested is not None else True
 
 
 def result_values(config: Any) -> dict[str, Any]:
-    """The value of each of the :func:`keys_that_affect_result` of a ``Checked``."""
-    values = dict(leaves(config))
-    return {key: values[key] for key in keys_that_affect_result(type(config))}
+    """Dotted key → value of all that affects the result: no device, no interval, nothing computed."""
+    return dict(_result_values(config))
+
+
+def _result_values(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    fields = {field.name: field for field in fields_of(type(config))}
+    for key, value in values_of(config).items():
+        field = fields.get(key)
+        if field is not None and not (field.init and field.metadata.get("affects_result", True)):
+            continue
+        if field is not None and sections_of(field) and value is not None:
+            yield from _result_values(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def fingerprint(config: Any) -> str:
@@ -35,11 +49,20 @@ def fingerprint(config: Any) -> str:
 
     The same on every machine, in every process and Python, and in whatever order the fields are declared.
     """
-    values = {
-        key: value + 0.0 if isinstance(value, float) else value for key, value in result_values(config).items()
-    }  # no -0.0
+    values = {key: _canonical(value) for key, value in result_values(config).items()}
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:16]
+
+
+def _canonical(value: Any) -> Any:
+    """What JSON holds in place of a value: no -0.0, no mapping or section of ours."""
+    if isinstance(value, float):
+        return value + 0.0
+    if isinstance(value, Mapping):
+        return {str(key): _canonical(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_canonical(each) for each in value]
+    return _canonical(result_values(value)) if is_section(value) else value
 
 
 def fingerprints(config: Any) -> dict[str, str]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, TypeVar
 
 from gpt2hydra.config.errors import ConfigError, Source, Violation
-from gpt2hydra.config.fields import Failure, Relation, computed, integer, number, relation
+from gpt2hydra.config.fields import computed, integer, number
 from gpt2hydra.config.flat_yaml import read_flat_yaml
 from gpt2hydra.config.validation import Checked
+from gpt2hydra.config.validators import Failure, validator
 from gpt2hydra.utils.formatting import did_you_mean
+
+G = TypeVar("G", bound="GPT2Config")
 
 _BESIDE = Path(__file__).resolve().parent.parent
 CONF_DIR = _BESIDE / "conf" if (_BESIDE / "conf").is_dir() else _BESIDE.parent / "conf"
@@ -23,21 +26,6 @@ MODEL_DIR = CONF_DIR / "model"
 def inner_width(n_embd: int) -> int:
     """Hidden channels of the MLP, ``4 * n_embd`` (OpenAI, gpt-2/src/model.py, ``mlp(..., nx*4)``)."""
     return 4 * n_embd
-
-
-@relation("n_head", "n_embd", hints=("n_layer",))
-def _heads_divide_width(n_head: int, n_embd: int, n_layer: int | None) -> Failure | None:
-    if n_embd % n_head == 0:
-        return None
-    for name, size in _sizes_for_hints().items():
-        if (size.get("n_embd"), size.get("n_head"), size.get("n_layer")) == (n_embd, n_layer, n_head):
-            rule = f"must divide {{n_embd}}; n_layer and n_head look swapped: {name} has {n_head} layers, {n_layer} heads"
-            return Failure(rule, {"n_head": n_layer, "n_layer": n_head})
-    heads = _around(n_head, [each for each in range(1, min(n_embd, 10_000) + 1) if n_embd % each == 0])
-    below = n_embd // n_head * n_head
-    widths = [width for width in (below, below + n_head) if width > 0]
-    rule = f"must divide {{n_embd}} (nearest: {_list(heads)}; or n_embd for {n_head} heads: {_list(widths)})"
-    return Failure(rule, {"n_head": min(heads, key=lambda each: abs(each - n_head))})
 
 
 def _around(value: int, candidates: list[int]) -> list[int]:
@@ -71,7 +59,19 @@ class GPT2Config(Checked):
     n_inner: int = computed(inner_width, "4 * n_embd", "n_embd")
     """Hidden channels of each block's MLP."""
 
-    RELATIONS: ClassVar[tuple[Relation, ...]] = (_heads_divide_width,)
+    @validator("n_head", hints=("n_layer",))
+    def _heads_divide_width(self) -> Failure | None:
+        if self.n_embd % self.n_head == 0:
+            return None
+        for name, size in _sizes_for_hints().items():
+            if (size.get("n_embd"), size.get("n_head"), size.get("n_layer")) == (self.n_embd, self.n_layer, self.n_head):
+                swapped = f"n_layer and n_head look swapped: {name} has {self.n_head} layers, {self.n_layer} heads"
+                return Failure(f"must divide {{n_embd}}; {swapped}", {"n_head": self.n_layer, "n_layer": self.n_head})
+        heads = _around(self.n_head, [each for each in range(1, min(self.n_embd, 10_000) + 1) if self.n_embd % each == 0])
+        below = self.n_embd // self.n_head * self.n_head
+        widths = [width for width in (below, below + self.n_head) if width > 0]
+        rule = f"must divide {{n_embd}} (nearest: {_list(heads)}; or n_embd for {self.n_head} heads: {_list(widths)})"
+        return Failure(rule, {"n_head": min(heads, key=lambda each: abs(each - self.n_head))})
 
     @property
     def head_dim(self) -> int:
@@ -79,7 +79,7 @@ class GPT2Config(Checked):
         return self.n_embd // self.n_head
 
     @classmethod
-    def preset(cls, name: str) -> GPT2Config:
+    def preset(cls: type[G], name: str) -> G:
         """The size that ``conf/model/<name>.yaml`` holds.
 
         Raises:
@@ -96,7 +96,7 @@ class GPT2Config(Checked):
             raise ConfigError(replace(each, source=each.source or source) for each in error.violations) from None
 
     @classmethod
-    def presets(cls) -> dict[str, GPT2Config]:
+    def presets(cls: type[G]) -> dict[str, G]:
         """Every size in ``conf/model/``, by name, smallest width first.
 
         A file that is refused is left out; :meth:`preset` says why.
@@ -108,22 +108,22 @@ class GPT2Config(Checked):
         return dict(sorted(sizes.items(), key=lambda item: (item[1].n_embd, item[1].n_layer)))
 
     @classmethod
-    def gpt2_small(cls) -> GPT2Config:
+    def gpt2_small(cls: type[G]) -> G:
         """GPT-2, 124M parameters."""
         return cls.preset("small")
 
     @classmethod
-    def gpt2_medium(cls) -> GPT2Config:
+    def gpt2_medium(cls: type[G]) -> G:
         """GPT-2 medium, 355M parameters."""
         return cls.preset("medium")
 
     @classmethod
-    def gpt2_large(cls) -> GPT2Config:
+    def gpt2_large(cls: type[G]) -> G:
         """GPT-2 large, 774M parameters."""
         return cls.preset("large")
 
     @classmethod
-    def gpt2_xl(cls) -> GPT2Config:
+    def gpt2_xl(cls: type[G]) -> G:
         """GPT-2 XL, 1.6B parameters."""
         return cls.preset("xl")
 

@@ -1,14 +1,21 @@
-"""The keys of a configuration class: its fields, and those of its sections by dotted name. Standard library only."""
+"""The keys of a configuration class: its fields, and those of its sections by dotted name. Standard library only.
+
+A key has the name that YAML uses. Where Python's is another (``key="lr-min"``), the fields here bear that of YAML, and
+:func:`attribute_of` knows Python's.
+"""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
+from gpt2hydra.config.annotations import fields_by_annotation, is_model
 from gpt2hydra.config.errors import ABSENT
-from gpt2hydra.config.fields import Rule
+from gpt2hydra.config.rules import Anything, MappingOf, Rule
 
 T = TypeVar("T")
 
@@ -20,22 +27,59 @@ def once_a_class(function: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]
     return found
 
 
+# -------------------------------------------------------------------------------------------------- fields of a class
+
+
 @once_a_class
 def fields_of(config_class: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
-    """The dataclass fields of a configuration class."""
-    return dataclasses.fields(config_class)
+    """The fields of a configuration class, of a plain dataclass, or of a pydantic model, each under the name of its key."""
+    if is_model(config_class) or not hasattr(config_class, "EXTRA"):
+        return tuple(fields_by_annotation(config_class))
+    return tuple(_by_key(field) for field in dataclasses.fields(config_class) if "extra" not in field.metadata)
+
+
+def _by_key(field: dataclasses.Field[Any]) -> dataclasses.Field[Any]:
+    if "key" not in field.metadata:
+        return field
+    renamed = copy.copy(field)
+    renamed.name, renamed.metadata = field.metadata["key"], MappingProxyType({**field.metadata, "attribute": field.name})
+    return renamed
+
+
+def attribute_of(field: dataclasses.Field[Any]) -> str:
+    """The name in Python of a field."""
+    attribute: str = field.metadata.get("attribute", field.name)
+    return attribute
+
+
+def sections_of(field: dataclasses.Field[Any]) -> tuple[type[Any], ...]:
+    """The classes that a section may become: one, or those of a union; none where the field holds a value."""
+    if "section" in field.metadata:
+        return (field.metadata["section"],)
+    return tuple(field.metadata.get("variants", {}).values())
+
+
+def is_open(config_class: type[Any]) -> bool:
+    """Whether keys that are no fields of a class may stand in its section."""
+    return getattr(config_class, "EXTRA", "forbid") == "allow"
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """The default of a field that is no section, or ABSENT."""
+    return ABSENT if field.default is dataclasses.MISSING else field.default
+
+
+# --------------------------------------------------------------------------------------------------------- dotted keys
 
 
 def field_at(config_class: type[Any], key: str) -> dataclasses.Field[Any] | None:
-    """The field that a dotted key names, or None."""
+    """The field that a dotted key names, or None. Where a section may become several classes, of the first that has one."""
     name, _, rest = key.partition(".")
-    for field in fields_of(config_class):
-        if field.name == name:
-            nested = field.metadata.get("section")
-            if not rest:
-                return field
-            return field_at(nested, rest) if nested else None
-    return None
+    field = next((each for each in fields_of(config_class) if each.name == name), None)
+    if field is None or not rest:
+        return field
+    found = (field_at(nested, rest) for nested in sections_of(field))
+    return next((each for each in found if each is not None), None)
 
 
 def rule_at(config_class: type[Any], key: str) -> Rule | None:
@@ -44,11 +88,22 @@ def rule_at(config_class: type[Any], key: str) -> Rule | None:
     return field.metadata.get("rule") if field is not None else None
 
 
+def may_stand(config_class: type[Any], key: str) -> bool:
+    """Whether a dotted key that is no field may stand there: in an open section, a mapping, or below a value of any kind."""
+    name, _, rest = key.partition(".")
+    field = next((each for each in fields_of(config_class) if each.name == name), None)
+    if field is None:
+        return is_open(config_class)
+    if isinstance(field.metadata.get("rule"), (Anything, MappingOf)):
+        return True
+    return bool(rest) and any(may_stand(nested, rest) for nested in sections_of(field))
+
+
 def keys_of(config_class: type[Any], prefix: str = "") -> Iterator[str]:
     """Every dotted key that can be set, in the order of the schema."""
     for field in fields_of(config_class):
-        if "section" in field.metadata:
-            yield from keys_of(field.metadata["section"], f"{prefix}{field.name}.")
+        if nested := sections_of(field):
+            yield from dict.fromkeys(key for each in nested for key in keys_of(each, f"{prefix}{field.name}."))
         elif field.init:
             yield f"{prefix}{field.name}"
 
@@ -57,33 +112,39 @@ def place(config_class: type[Any], key: str) -> tuple[int, ...]:
     """Where a dotted key stands in the schema's order; unknown keys come last in their section."""
     name, _, rest = key.partition(".")
     for index, field in enumerate(fields_of(config_class)):
-        if field.name == name:
-            nested = field.metadata.get("section")
-            return (index, *(place(nested, rest) if nested and rest else ()))
+        if field.name == name.partition("[")[0]:
+            classes = sections_of(field) if rest else ()
+            nested = next((each for each in classes if field_at(each, rest)), next(iter(classes), None))
+            return (index, *(place(nested, rest) if nested is not None else ()))
     return (len(fields_of(config_class)),)
-
-
-def default_of(field: dataclasses.Field[Any]) -> Any:
-    """The default of a field that is no section, or ABSENT."""
-    return ABSENT if field.default is dataclasses.MISSING else field.default
 
 
 def defaults_of(config_class: type[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """``(dotted key, default)`` of every key that has a default, in the order of the schema."""
     for field in fields_of(config_class):
-        if "section" in field.metadata:
+        if "section" in field.metadata and not field.metadata.get("optional"):
             yield from defaults_of(field.metadata["section"], f"{prefix}{field.name}.")
         elif default_of(field) is not ABSENT:
             yield f"{prefix}{field.name}", default_of(field)
+
+
+def values_of(config: Any) -> dict[str, Any]:
+    """Key → value of a section's own fields, and of the other keys that an open one holds."""
+    values = {field.name: getattr(config, attribute_of(field)) for field in fields_of(type(config))}
+    return {**values, **(config.extra if is_open(type(config)) else {})}
+
+
+def is_section(value: Any) -> bool:
+    """Whether a value is a section: the values of one, or what became of them."""
+    return isinstance(value, dict) or (not isinstance(value, type) and (dataclasses.is_dataclass(value) or is_model(type(value))))
 
 
 def leaves(value: Any) -> Iterator[tuple[str, Any]]:
     """``(dotted key, value)`` of every leaf of a section, which is an instance or the values of one; ABSENT has none."""
     if value is ABSENT:
         return
-    values = value if isinstance(value, Mapping) else {each.name: getattr(value, each.name) for each in fields_of(type(value))}
-    for name, each in values.items():
-        if isinstance(each, Mapping) or dataclasses.is_dataclass(each):
+    for name, each in (value if isinstance(value, Mapping) else values_of(value)).items():
+        if is_section(each):
             yield from ((f"{name}.{key}", leaf) for key, leaf in leaves(each))
         else:
             yield name, each

@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Optional
 
-from gpt2hydra.config.fields import Failure, Relation, choice, flag, integer, number, relation, text
+from gpt2hydra.config.fields import choice, flag, integer, number, text
 from gpt2hydra.config.gpt2 import GPT2Config
-from gpt2hydra.config.validation import Checked, section
+from gpt2hydra.config.sections import section
+from gpt2hydra.config.validation import Checked
+from gpt2hydra.config.validators import Failure, validator
 from gpt2hydra.utils.quoting import Placeholder
 
 BYTES_END_OF_TEXT = 256
@@ -53,17 +55,6 @@ class DataConfig(Checked):
     )
 
 
-@relation("path", "name")
-def _bpe_needs_files(path: str | None, name: str) -> Failure | None:
-    if name == "gpt2" and path is None:
-        return Failure(
-            "must be given for {name}: a folder with vocab.json and merges.txt, or a hub name", {"path": Placeholder("FOLDER")}
-        )
-    if name == "bytes" and path is not None:
-        return Failure("must be null for {name}, which reads no files", {"path": None})
-    return None
-
-
 @dataclass(frozen=True)
 class TokenizerConfig(Checked):
     """How text becomes tokens."""
@@ -73,14 +64,14 @@ class TokenizerConfig(Checked):
         None, "gpt2 only: folder with vocab.json and merges.txt, or a name on the Hugging Face hub", optional=True
     )
 
-    RELATIONS: ClassVar[tuple[Relation, ...]] = (_bpe_needs_files,)
-
-
-@relation("warmup_steps", "max_steps")
-def _warmup_ends(warmup_steps: int, max_steps: int) -> Failure | None:
-    if warmup_steps <= max_steps:
+    @validator("path")
+    def _bpe_needs_files(self) -> Failure | None:
+        if self.name == "gpt2" and self.path is None:
+            rule = "must be given for {name}: a folder with vocab.json and merges.txt, or a hub name"
+            return Failure(rule, {"path": Placeholder("FOLDER")})
+        if self.name == "bytes" and self.path is not None:
+            return Failure("must be null for {name}, which reads no files", {"path": None})
         return None
-    return Failure("must be ≤ {max_steps}", {"warmup_steps": max_steps // 10})
 
 
 @dataclass(frozen=True)
@@ -137,7 +128,11 @@ class TrainingConfig(Checked):
     )
     compile: str = choice("auto", "torch.compile; auto: on a GPU alone", ("auto", "true", "false"), affects_result=False)
 
-    RELATIONS: ClassVar[tuple[Relation, ...]] = (_warmup_ends,)
+    @validator("warmup_steps")
+    def _warmup_ends(self) -> Failure | None:
+        if self.warmup_steps <= self.max_steps:
+            return None
+        return Failure("must be ≤ {max_steps}", {"warmup_steps": self.max_steps // 10})
 
     @property
     def sequences_per_step(self) -> int:
@@ -181,32 +176,9 @@ class HardwareConfig(Checked):
 # ------------------------------------------------------------------------------------------------- the two entry points
 
 
-def sequence_fits(key: str) -> Relation:
-    """The rule that a sequence, whose length stands under ``key``, has no more tokens than the model has positions."""
-
-    @relation(key, "model.n_positions")
-    def fits(seq_len: int, n_positions: int) -> Failure | None:
-        return None if seq_len <= n_positions else Failure("must be ≤ {model.n_positions}", {key: n_positions})
-
-    return fits
-
-
-@relation("hardware.devices", "training.batch_size", "training.gradient_accumulation_steps")
-def _step_divides(devices: int | None, batch_size: int, passes: int) -> Failure | None:
-    sequences = batch_size * passes
-    if devices is None or sequences % devices == 0:
-        return None
-    shares = (each for each in range(1, min(sequences, 2 * devices) + 1) if sequences % each == 0)
-    nearest = min(shares, key=lambda each: abs(each - devices))
-    return Failure(f"must divide the {sequences:,} sequences of a step", {"hardware.devices": nearest})
-
-
-@relation("model.vocab_size", "tokenizer.name")
-def _vocabulary_fits(vocab_size: int, name: str) -> Failure | None:
-    needed = VOCABULARIES[name]
-    if vocab_size >= needed:
-        return None
-    return Failure(f"must be ≥ {needed:,}, the symbols of {{tokenizer.name}}", {"model.vocab_size": needed})
+def longer_than_model(key: str, seq_len: int, n_positions: int) -> Failure | None:
+    """The failure of a sequence, whose length stands under ``key``, that has more tokens than the model has positions."""
+    return None if seq_len <= n_positions else Failure("must be ≤ {model.n_positions}", {key: n_positions})
 
 
 @dataclass(frozen=True)
@@ -241,14 +213,26 @@ class TrainConfig(Checked):
         *("data.path", "model.n_layer", "model.n_head", "model.n_embd", "training.seq_len", "training.batch_size"),
         *("training.max_steps", "training.learning_rate", "training.device", "training.seed"),
     )
-    RELATIONS: ClassVar[tuple[Relation, ...]] = (sequence_fits("training.seq_len"), _step_divides, _vocabulary_fits)
 
+    @validator("training.seq_len")
+    def _sequence_fits(self) -> Failure | None:
+        return longer_than_model("training.seq_len", self.training.seq_len, self.model.n_positions)
 
-@relation("prompt_file", "prompt")
-def _one_source_of_prompts(prompt_file: str | None, prompt: str) -> Failure | None:
-    if prompt_file is None or not prompt:
-        return None
-    return Failure("must be null with {prompt}", {"prompt_file": None})
+    @validator("hardware.devices")
+    def _devices_divide_step(self) -> Failure | None:
+        devices, sequences = self.hardware.devices, self.training.sequences_per_step
+        if devices is None or sequences % devices == 0:
+            return None
+        shares = (each for each in range(1, min(sequences, 2 * devices) + 1) if sequences % each == 0)
+        nearest = min(shares, key=lambda each: abs(each - devices))
+        return Failure(f"must divide the {sequences:,} sequences of a step", {"hardware.devices": nearest})
+
+    @validator("model.vocab_size")
+    def _vocabulary_fits(self) -> Failure | None:
+        needed = VOCABULARIES[self.tokenizer.name]
+        if self.model.vocab_size >= needed:
+            return None
+        return Failure(f"must be ≥ {needed:,}, the symbols of {{tokenizer.name}}", {"model.vocab_size": needed})
 
 
 @dataclass(frozen=True)
@@ -286,4 +270,9 @@ class GenerateConfig(Checked):
         *("checkpoint", "prompt", "prompt_file", "max_new_tokens", "num_samples", "temperature", "top_k", "top_p", "stop"),
         "device",
     )
-    RELATIONS: ClassVar[tuple[Relation, ...]] = (_one_source_of_prompts,)
+
+    @validator("prompt_file")
+    def _one_source_of_prompts(self) -> Failure | None:
+        if self.prompt_file is None or not self.prompt:
+            return None
+        return Failure("must be null with {prompt}", {"prompt_file": None})

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpt2hydra.config.errors import ABSENT, Violation
-from gpt2hydra.config.keys import field_at, fields_of, keys_of
+from gpt2hydra.config.keys import field_at, fields_of, keys_of, sections_of
 from gpt2hydra.utils.formatting import closest, show
 
 
@@ -23,12 +23,12 @@ def unknown_below(root: type[Any], key: str, value: object, groups: Sequence[str
     """The violation of a dotted key that the schema does not have. ``groups`` can be meant as well as keys."""
     parent, _, last = key.rpartition(".")
     above = field_at(root, parent)
-    if above is not None and "section" not in above.metadata:
+    if above is not None and not sections_of(above):
         return Violation(key, value, f"unknown key: {parent} is a single value, it has no keys below it")
     near = key_meant(root, key, groups)
     if near is not None:
         return Violation(key, value, f"unknown key; did you mean {near}?", remedy=_instead(root, near, value))
-    section = above.metadata["section"] if above is not None else root
+    section = sections_of(above)[0] if above is not None else root
     return dataclasses.replace(unknown_key(section, last if above is not None else key), key=key, value=value)
 
 
@@ -37,7 +37,7 @@ def _instead(config_class: type[Any], near: str, value: object, prefix: str = ""
     field = field_at(config_class, near)
     if value is ABSENT or isinstance(value, Mapping) or (field is not None and "computed" in field.metadata):
         return {}
-    if field is not None and "section" in field.metadata:  # modle=large
+    if field is not None and sections_of(field):  # modle=large
         return {f"{prefix}{near}": value} if isinstance(value, str) else {}
     if near.endswith("_ratio"):  # min_learning_rate=6e-5: no share of anything
         return {}
@@ -57,7 +57,7 @@ def key_meant(root: type[Any], key: str, groups: Sequence[str]) -> str | None:
             break
         parts.append(near)
         field = field_at(here, near) if here else None
-        here = field.metadata.get("section") if field else None
+        here = next(iter(sections_of(field)), None) if field else None
     else:
         return ".".join(parts)
     last = {each: each.rpartition(".")[2] for each in keys_of(root)}

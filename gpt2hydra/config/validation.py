@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeVar
 
-from gpt2hydra.config.declaration import mistakes, relations_of
+from gpt2hydra.config.annotations import construct, is_plain, own_violations
+from gpt2hydra.config.declaration import TARGET_KEYS, mistakes
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
-from gpt2hydra.config.fields import Failure, Relation, Rule
 from gpt2hydra.config.fingerprint import fingerprint
-from gpt2hydra.config.keys import default_of, fields_of, leaves, once_a_class, place
+from gpt2hydra.config.keys import (
+    attribute_of,
+    default_of,
+    fields_of,
+    is_open,
+    leaves,
+    once_a_class,
+    place,
+    sections_of,
+    values_of,
+)
+from gpt2hydra.config.rules import Rule
 from gpt2hydra.config.unknown_keys import unknown_key
-from gpt2hydra.utils.formatting import kind_of, show
+from gpt2hydra.config.validators import Relation, failures
+from gpt2hydra.utils.formatting import closest, kind_of, show
+from gpt2hydra.utils.immutable import FrozenDict, freeze
 from gpt2hydra.utils.quoting import Placeholder
 
 C = TypeVar("C", bound="Checked")
@@ -22,32 +36,43 @@ class Checked:
     """Base of every configuration dataclass: no instance breaks a rule.
 
     A class derives from it, or from one that does, and is a frozen dataclass, whose fields are declared by what
-    :mod:`gpt2hydra.fields` has. ``RELATIONS`` are rules between its fields, added to those of its bases.
+    :mod:`gpt2hydra.fields` has. Rules between fields are methods under ``@validator``. A class that declares nothing of its
+    own needs no decorator. ``class Trainer(Checked, extra="allow")`` takes other keys too, and keeps them in ``extra``.
 
     Raises:
         ConfigError: naming every broken rule at once.
         TypeError: the class itself is declared wrongly; see :func:`check_declaration`.
     """
 
+    EXTRA: ClassVar[Literal["forbid", "allow"]] = "forbid"
     RELATIONS: ClassVar[tuple[Relation, ...]] = ()
     HELP_SUMMARY: ClassVar[tuple[str, ...]] = ()
-    """The keys that ``--help`` tells first; all of them where none is named."""
+    """The keys that ``--help`` shows first; all of them where none is named."""
+
+    def __init_subclass__(cls, extra: Literal["forbid", "allow"] | None = None, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if extra == "allow" and not is_open(cls):
+            cls.EXTRA = "allow"
+            cls.__annotations__["extra"] = Mapping[str, Any]
+            cls.extra = field(default=FrozenDict(), kw_only=True, metadata={"extra": True})  # type: ignore[attr-defined]
 
     def __post_init__(self) -> None:
         check_declaration(type(self))
-        given = {field.name: getattr(self, field.name) for field in fields_of(type(self)) if field.init}
-        values, violations = check(type(self), given)
-        if violations:
-            raise ConfigError(violations)
-        for name, value in _with_sections(type(self), values).items():
+        given = {each.name: getattr(self, attribute_of(each)) for each in fields_of(type(self)) if each.init}
+        if is_open(type(self)):
+            given |= self.extra  # type: ignore[attr-defined]
+        found = examine(type(self), {key: value for key, value in given.items() if value is not ABSENT})
+        if found.violations:
+            raise ConfigError(found.violations)
+        for name, value in found.arguments(type(self)).items():
             object.__setattr__(self, name, value)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain nested values, computed ones included; the inverse of :meth:`from_dict`."""
-        return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
+        """Plain nested values by key, computed ones included; the inverse of :meth:`from_dict`."""
+        return {key: to_plain(value) for key, value in values_of(self).items() if value is not None or key not in TARGET_KEYS}
 
     def fingerprint(self) -> str:
-        """16 hex digits of what decides the result, the same on every machine; see :mod:`gpt2hydra.config.fingerprint`."""
+        """16 hex digits of what affects the result, the same on every machine; see :mod:`gpt2hydra.config.fingerprint`."""
         return fingerprint(self)
 
     @classmethod
@@ -66,13 +91,15 @@ class Checked:
         return build(cls, values)
 
 
-def section(config_class: type[Checked], doc: str, *, affects_result: bool = True) -> Any:
-    """A field that holds another configuration; it must be given where that has a key without a default."""
-    check_declaration(config_class)
-    metadata = {"section": config_class, "doc": doc, "affects_result": affects_result}
-    if any(violation.value is ABSENT for violation in check(config_class, {})[1]):
-        return dataclasses.field(kw_only=True, metadata=metadata)
-    return dataclasses.field(default_factory=config_class, metadata=metadata)
+def to_plain(value: Any) -> Any:
+    """A stored value in what YAML and JSON hold: sections as dictionaries, tuples as lists."""
+    if isinstance(value, Checked):
+        return value.to_dict()
+    if is_plain(type(value)):
+        return {key: to_plain(each) for key, each in values_of(value).items()}
+    if isinstance(value, Mapping):
+        return {key: to_plain(each) for key, each in value.items()}
+    return [to_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 _DECLARED: set[type[Any]] = set()
@@ -83,81 +110,115 @@ def check_declaration(config_class: type[Any]) -> None:
     """Look at a class, as early as it is complete: when it becomes a section, a program's configuration, or an object.
 
     Raises:
-        TypeError: it is no frozen dataclass, a field has no rule or a name that Hydra cannot hold, a relation is over a
-            field that is not there, a default breaks its own rule, or the defaults break a relation.
+        TypeError: it is no frozen dataclass, a field has no rule or a name that Hydra cannot hold, a rule between fields is
+            about one that is not there, or a default breaks its own rule.
     """
     if config_class in _DECLARED:
         return
-    found = mistakes(config_class, dir(Checked))
-    if not found:
-        defaults = [each for each in check(config_class, {})[1] if each.value is not ABSENT]
-        found = [f"the default {each.key} = {show(each.value)} {each.rule}" for each in defaults]
-    if found:
-        name = f"{config_class.__module__}.{config_class.__qualname__}"
-        raise TypeError("\n".join(f"{name}: {mistake}" for mistake in found))
+    name = f"{config_class.__module__}.{config_class.__qualname__}"
+    if not is_plain(config_class):
+        found = mistakes(config_class, dir(Checked))
+        if found:
+            raise TypeError("\n".join(f"{name}: {mistake}" for mistake in found))
+        examine(config_class, {})  # so that a validator that reads what is no field is found now
     _DECLARED.add(config_class)
 
 
 def build(config_class: type[C], values: Mapping[str, Any]) -> C:
-    """An instance from values that :func:`check` returned."""
-    arguments = _with_sections(config_class, values)
-    return config_class(**{field.name: arguments[field.name] for field in fields_of(config_class) if field.init})
-
-
-def _with_sections(config_class: type[Checked], values: Mapping[str, Any]) -> dict[str, Any]:
-    """``values`` with an instance for every section."""
-    sections = {field.name: field.metadata["section"] for field in fields_of(config_class) if "section" in field.metadata}
-    return {
-        name: build(sections[name], value) if name in sections and isinstance(value, Mapping) else value
-        for name, value in values.items()
-    }
+    """An instance from values that :func:`check` returned without a violation."""
+    if is_plain(config_class):
+        return construct(config_class, values)  # type: ignore[no-any-return]
+    keys = {each.name: attribute_of(each) for each in fields_of(config_class)}
+    arguments = {keys[key]: value for key, value in values.items() if key in keys and fields_by_key(config_class)[key].init}
+    if is_open(config_class):
+        arguments["extra"] = freeze({key: value for key, value in values.items() if key not in keys})
+    return config_class(**arguments)
 
 
 # ------------------------------------------------------------------------------------------------------------ the check
 
 
 def check(
-    config_class: type[Checked], given: Mapping[str, Any], prefix: str = "", *, known_wrong: frozenset[str] = frozenset()
+    config_class: type[Any], given: Mapping[str, Any], prefix: str = "", *, known_wrong: frozenset[str] = frozenset()
 ) -> tuple[dict[str, Any], list[Violation]]:
     """Check ``given``, completed by defaults, against every rule of ``config_class``.
 
     Args:
+        config_class: a ``Checked``, a plain dataclass, or a pydantic model.
         prefix: what stands before each key in a message, for example ``"model."``.
         known_wrong: dotted keys (without prefix) that are already known to be wrong; relations over them are not tried.
 
     Returns:
-        The values as the class stores them, and all violations in the order of the fields.
+        The values as the class stores them, an instance for each section, and all violations in the order of the fields.
     """
-    values: dict[str, Any] = {}
-    valid: dict[str, Any] = {}  # dotted key → value, of every key that is valid by itself
-    violations: list[Violation] = []
-    fields = _computed_last(config_class)
-    for name, field in fields.items():
-        key = f"{prefix}{name}"
+    found = examine(config_class, given, prefix, known_wrong)
+    return found.values, sorted(found.violations, key=lambda violation: place(config_class, violation.key[len(prefix) :]))
+
+
+@dataclass
+class Examined:
+    """What became of the values of one section.
+
+    ``values`` are as the class stores them. ``valid`` has every dotted key that is valid by itself, ``sections`` the class of
+    each section by its dotted key, None where it is null.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    valid: dict[str, Any] = field(default_factory=dict)
+    sections: dict[str, type[Any] | None] = field(default_factory=dict)
+    violations: list[Violation] = field(default_factory=list)
+
+    def arguments(self, config_class: type[Any]) -> dict[str, Any]:
+        """The values by the names of Python."""
+        fields = fields_by_key(config_class)
+        extra = {key: value for key, value in self.values.items() if key not in fields}
+        own = {attribute_of(each): self.values[key] for key, each in fields.items() if key in self.values}
+        return {**own, "extra": freeze(extra)} if is_open(config_class) else own
+
+
+def examine(
+    config_class: type[Any], given: Mapping[str, Any], prefix: str = "", known_wrong: frozenset[str] = frozenset()
+) -> Examined:
+    """Check ``given`` as :func:`check` does; the violations are in the order in which they are found."""
+    found = Examined()
+    fields = fields_by_key(config_class)
+    for name, each in fields.items():
         if name in known_wrong and name not in given:
             continue
-        if "section" in field.metadata:
-            value, problems = _check_section(field, given.get(name, {}), key, _below(known_wrong, name))
-            valid |= {f"{name}.{each}": leaf for each, leaf in leaves(value) if f"{name}.{each}" not in known_wrong}
+        if sections_of(each):
+            _examine_section(found, each, given.get(name, ABSENT), prefix, _below(known_wrong, name))
+            continue
+        if "computed" in each.metadata:
+            value, problems = _check_computed(each, given.get(name, ABSENT), f"{prefix}{name}", found.valid)
         else:
-            if "computed" in field.metadata:
-                value, problems = _check_computed(field, given.get(name, ABSENT), key, valid)
-            else:
-                value, problems = _check_value(field, given.get(name, default_of(field)), key)
-            if value is not ABSENT and name not in known_wrong:
-                valid[name] = value
-        violations += problems
+            value, problems = _check_value(each, given.get(name, default_of(each)), f"{prefix}{name}")
+        found.violations += problems
         if value is not ABSENT:
-            values[name] = value
-    violations += _broken_relations(config_class, valid, prefix, {violation.key for violation in violations})
-    violations += [unknown_key(config_class, key, given[key], prefix) for key in given if key not in fields]
-    return values, sorted(violations, key=lambda violation: place(config_class, violation.key[len(prefix) :]))
+            found.values[name] = value
+            if name not in known_wrong:
+                found.valid[name] = value
+    others = {str(key): value for key, value in given.items() if key not in fields}
+    if is_open(config_class):
+        found.values |= freeze(others)
+    elif not _takes_extra(config_class):
+        found.violations += [unknown_key(config_class, key, value, prefix) for key, value in others.items()]
+    blamed = {violation.key for violation in found.violations}
+    if not is_plain(config_class):
+        found.violations += failures(config_class, found.valid, found.sections, prefix, blamed)
+    elif not blamed and not known_wrong:
+        found.violations += own_violations(config_class, {**found.values, **others}, prefix)
+    return found
 
 
 @once_a_class
-def _computed_last(config_class: type[Any]) -> dict[str, dataclasses.Field[Any]]:
-    """The fields by name; what is computed after all that it may be computed from."""
-    return {field.name: field for field in sorted(fields_of(config_class), key=lambda field: "computed" in field.metadata)}
+def fields_by_key(config_class: type[Any]) -> dict[str, dataclasses.Field[Any]]:
+    """The fields by key; what is computed after all that it may be computed from."""
+    return {each.name: each for each in sorted(fields_of(config_class), key=lambda each: "computed" in each.metadata)}
+
+
+def _takes_extra(config_class: type[Any]) -> bool:
+    """Whether a pydantic model says that it takes or ignores other keys."""
+    return getattr(config_class, "model_config", {"extra": "forbid"}).get("extra") in ("allow", "ignore")
 
 
 def _below(keys: frozenset[str], name: str) -> frozenset[str]:
@@ -165,71 +226,107 @@ def _below(keys: frozenset[str], name: str) -> frozenset[str]:
     return frozenset(key[len(name) + 1 :] for key in keys if key.startswith(f"{name}."))
 
 
-def _check_value(field: dataclasses.Field[Any], value: Any, key: str) -> tuple[Any, list[Violation]]:
+def _check_value(each: dataclasses.Field[Any], value: Any, key: str) -> tuple[Any, list[Violation]]:
     if value is ABSENT:
-        return ABSENT, [missing(key, field)]
-    rule: Rule = field.metadata["rule"]
-    problem = rule.problem(value)
-    if problem is None:
+        return ABSENT, [missing(key, each)]
+    rule: Rule = each.metadata["rule"]
+    problems = rule.all_problems(value)
+    if not problems:
         return rule.stored(value), []
     nearest = rule.remedy(value)
-    return ABSENT, [Violation(key, value, problem, remedy={} if nearest is ABSENT else {key: nearest})]
+    remedy = {} if nearest is ABSENT else {key: nearest}
+    return ABSENT, [Violation(f"{key}{path}", part, words, remedy=remedy) for path, part, words in problems]
 
 
-def _check_section(
-    field: dataclasses.Field[Any], value: Any, key: str, known_wrong: frozenset[str]
-) -> tuple[Any, list[Violation]]:
-    nested = field.metadata["section"]
-    if isinstance(value, nested):
-        return value, []
-    if isinstance(value, Mapping):
-        return check(nested, value, f"{key}.", known_wrong=known_wrong)
-    return ABSENT, [Violation(key, value, f"must be a section with the keys of {nested.__name__}, not {kind_of(value)}")]
+def _examine_section(
+    found: Examined, each: dataclasses.Field[Any], value: Any, prefix: str, known_wrong: frozenset[str]
+) -> None:
+    """Add to ``found`` what becomes of a section: an instance of its class where nothing in it is wrong."""
+    name, key = each.name, f"{prefix}{each.name}"
+    if value is ABSENT:
+        value = {} if each.default_factory is dataclasses.MISSING else each.default_factory()
+        value = None if each.metadata.get("optional") else value
+    if value is None and each.metadata.get("optional"):
+        found.values[name] = found.sections[name] = None
+        return
+    kind, problems = _class_of(each, value, key)
+    found.violations += problems
+    if kind is None:
+        return
+    if isinstance(value, kind):
+        inner = Examined(values_of(value), dict(leaves(value)), dict(_sections_in(value)))
+        found.values[name] = value
+    else:
+        ignored = each.metadata.get("ignored", ())
+        values = value if isinstance(value, Mapping) else values_of(value)  # of a class that is extended here
+        inner = examine(kind, {path: part for path, part in values.items() if path not in ignored}, f"{key}.", known_wrong)
+        ready = not inner.violations and not known_wrong
+        found.values[name] = build(kind, inner.values) if ready else inner.values
+    found.valid |= {f"{name}.{path}": leaf for path, leaf in inner.valid.items() if path not in known_wrong}
+    found.sections |= {name: kind, **{f"{name}.{path}": nested for path, nested in inner.sections.items()}}
+    found.violations += inner.violations
+
+
+def _sections_in(config: Any, prefix: str = "") -> Iterator[tuple[str, type[Any] | None]]:
+    """``(dotted key, class)`` of every section of an instance; None where it is null."""
+    for each in fields_of(type(config)):
+        if sections_of(each):
+            value = getattr(config, attribute_of(each))
+            yield f"{prefix}{each.name}", None if value is None else type(value)
+            if value is not None:
+                yield from _sections_in(value, f"{prefix}{each.name}.")
+
+
+def _class_of(each: dataclasses.Field[Any], value: Any, key: str) -> tuple[type[Any] | None, list[Violation]]:
+    """What a section becomes: its class, that of its discriminator, or None and what is wrong."""
+    classes = sections_of(each)
+    if any(isinstance(value, nested) for nested in classes):
+        return type(value), []
+    kind = next((nested for nested in classes if nested.__base__ is type(value)), None)
+    if kind is not None:
+        return kind, []
+    names = ", or ".join(nested.__name__ for nested in classes)
+    if not isinstance(value, Mapping):
+        null = " or null" if each.metadata.get("optional") else ""
+        return None, [Violation(key, value, f"must be a section with the keys of {names}{null}, not {kind_of(value)}")]
+    if "section" in each.metadata:
+        return classes[0], []
+    return _variant(each, value, key)
+
+
+def _variant(each: dataclasses.Field[Any], value: Mapping[str, Any], key: str) -> tuple[type[Any] | None, list[Violation]]:
+    """The class that the discriminator of a union names."""
+    variants, key = each.metadata["variants"], f"{key}.{each.metadata['discriminator']}"
+    given = value.get(each.metadata["discriminator"], ABSENT)
+    kind = variants.get(given) if isinstance(given, (str, int)) and not isinstance(given, bool) else None
+    if kind is not None:
+        return kind, []
+    known = ", ".join(map(show, variants))
+    if given is ABSENT:
+        return None, [Violation(key, rule=f"must be given: one of {known}", remedy={key: Placeholder("...")})]
+    near = closest(str(given), map(str, variants))
+    return None, [Violation(key, given, f"must be one of {known}", remedy={key: near} if near else {})]
 
 
 def _check_computed(
-    field: dataclasses.Field[Any], value: Any, key: str, valid: Mapping[str, Any]
+    each: dataclasses.Field[Any], value: Any, key: str, valid: Mapping[str, Any]
 ) -> tuple[Any, list[Violation]]:
-    inputs = field.metadata["inputs"]
+    inputs = each.metadata["inputs"]
     if any(name not in valid for name in inputs):
         return ABSENT, []  # what it follows from is already reported
-    right = field.metadata["computed"](*(valid[name] for name in inputs))
+    right = each.metadata["computed"](*(valid[name] for name in inputs))
     if value is ABSENT or (type(value) is type(right) and value == right):
         return right, []
-    place = key.removesuffix(field.name)
+    place = key.removesuffix(each.name)
     sources = ", ".join(f"{place}{name} = {show(valid[name])}" for name in inputs)
-    return ABSENT, [Violation(key, value, computed_rule(field, f": {show(right)} for {sources}"))]
+    return ABSENT, [Violation(key, value, computed_rule(each, f": {show(right)} for {sources}"))]
 
 
-def computed_rule(field: dataclasses.Field[Any], here: str = "") -> str:
-    """What is told of a computed value that somebody set; ``here``, what it would be."""
-    return f"is computed ({field.metadata['doc']}){here}; it cannot be set"
+def computed_rule(each: dataclasses.Field[Any], here: str = "") -> str:
+    """What is reported of a computed value that somebody set; ``here``, what it would be."""
+    return f"is computed ({each.metadata['doc']}){here}; it cannot be set"
 
 
-def _broken_relations(
-    config_class: type[Checked], valid: Mapping[str, Any], prefix: str, blamed: set[str]
-) -> Iterator[Violation]:
-    """Of relations whose keys are all valid by themselves; a key that is blamed already is not blamed again."""
-    for rule in relations_of(config_class):
-        if f"{prefix}{rule.keys[0]}" not in blamed and all(key in valid for key in rule.keys):
-            broken = rule.test(*(valid[key] for key in rule.keys), *(valid.get(key) for key in rule.hints))
-            if broken is not None:
-                yield _broken_relation(rule, broken, valid, prefix)
-
-
-def _broken_relation(rule: Relation, broken: object, valid: Mapping[str, Any], prefix: str) -> Violation:
-    if not isinstance(broken, Failure):
-        raise TypeError(f"the @relation over {', '.join(rule.keys)} must return a Failure or None, not {broken!r}")
-    message = broken.rule
-    for key in rule.keys:
-        message = message.replace(f"{{{key}}}", f"{prefix}{key} = {show(valid[key])}")
-    blamed, *others = rule.keys
-    remedy = {f"{prefix}{key}": value for key, value in broken.remedy.items()}
-    return Violation(
-        f"{prefix}{blamed}", valid[blamed], message, remedy=remedy, others=dict.fromkeys(f"{prefix}{key}" for key in others)
-    )
-
-
-def missing(key: str, field: dataclasses.Field[Any]) -> Violation:
+def missing(key: str, each: dataclasses.Field[Any]) -> Violation:
     """The violation of a key that must be given and is not."""
-    return Violation(key, rule=f"must be given: {field.metadata['doc']}", remedy={key: Placeholder("...")})
+    return Violation(key, rule=f"must be given: {each.metadata['doc']}", remedy={key: Placeholder("...")})

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from gpt2hydra.config.fields import choice, flag, integer
 from gpt2hydra.config.gpt2 import GPT2Config
-from gpt2hydra.config.run import LARGEST_BATCH, sequence_fits
-from gpt2hydra.config.validation import Checked, section
+from gpt2hydra.config.run import LARGEST_BATCH, longer_than_model
+from gpt2hydra.config.sections import section
+from gpt2hydra.config.validation import Checked
+from gpt2hydra.config.validators import Failure, validator
 
 ITEM_SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Data type → bytes of one number."""
@@ -132,4 +134,6 @@ class _Asked(Checked):
     gradient_checkpointing: bool = flag(False, "recompute the blocks")
     optimizer: bool = flag(False, "with AdamW's state")
 
-    RELATIONS = (sequence_fits("seq_len"),)
+    @validator("seq_len")
+    def _sequence_fits(self) -> Failure | None:
+        return longer_than_model("seq_len", self.seq_len, self.model.n_positions)

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpt2hydra.config.fields import Failure, choice, flag, integer, relation
+from gpt2hydra.config.fields import choice, flag, integer
 from gpt2hydra.config.gpt2 import GPT2Config
-from gpt2hydra.config.run import LARGEST_BATCH, PRECISIONS, sequence_fits
-from gpt2hydra.config.validation import Checked, section
+from gpt2hydra.config.run import LARGEST_BATCH, PRECISIONS, longer_than_model
+from gpt2hydra.config.sections import section
+from gpt2hydra.config.validation import Checked
+from gpt2hydra.config.validators import Failure, validator
 from gpt2hydra.sizing.counts import ATTENTIONS, product_weights
 
 DEVICES = ("cuda", "cpu")
@@ -31,14 +33,6 @@ def attention_kernels(precision: str, device: str) -> tuple[str, ...]:
 def sdpa_kernel(config: GPT2Config, precision: str, device: str) -> str:
     """The kernel that ``scaled_dot_product_attention`` takes: on the CPU, dropout alone turns the fused one down."""
     return "math" if device == "cpu" and config.attn_pdrop else attention_kernels(precision, device)[0]
-
-
-@relation("attention", "precision", "device")
-def _kernel_exists(attention: str, precision: str, device: str) -> Failure | None:
-    kernels = attention_kernels(precision, device)
-    if attention in kernels:
-        return None
-    return Failure(f"must be one of {', '.join(kernels)} for {{precision}} and {{device}}", {"attention": kernels[0]})
 
 
 @dataclass(frozen=True)
@@ -59,7 +53,16 @@ class Step(Checked):
     devices: int = integer(1, "devices that share the step, each with a pass of its own", at_most=MOST_DEVICES)
     strategy: str = choice("ddp", "ddp: each device has all weights; fsdp: weights, gradients, AdamW in shards", STRATEGIES)
 
-    RELATIONS = (sequence_fits("seq_len"), _kernel_exists)
+    @validator("seq_len")
+    def _sequence_fits(self) -> Failure | None:
+        return longer_than_model("seq_len", self.seq_len, self.model.n_positions)
+
+    @validator("attention")
+    def _kernel_exists(self) -> Failure | None:
+        kernels = attention_kernels(self.precision, self.device)
+        if self.attention in kernels:
+            return None
+        return Failure(f"must be one of {', '.join(kernels)} for {{precision}} and {{device}}", {"attention": kernels[0]})
 
     @property
     def shards(self) -> int:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from gpt2hydra.config.fields import Failure, computed, flag, integer, number, relation, text
-from gpt2hydra.config.validation import Checked, section
+from gpt2hydra.config.sections import section
+from gpt2hydra.config.validation import Checked
 
 
 @relation("low", "high")

@@ -11,7 +11,8 @@ from gpt2hydra.config.fields import integer, number, text
 from gpt2hydra.config.fingerprint import fingerprint, fingerprints, result_values
 from gpt2hydra.config.keys import field_at, keys_of
 from gpt2hydra.config.run import TrainingConfig
-from gpt2hydra.config.validation import Checked, section
+from gpt2hydra.config.sections import section
+from gpt2hydra.config.validation import Checked
 from tests.strategies import gpt2_configs
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from gpt2hydra import GenerateConfig, GPT2Config, TrainConfig
-from gpt2hydra.config.fields import Rule
+from gpt2hydra.config.rules import Rule
 from gpt2hydra.config.json_schema import schema_of_class, schema_of_rule
 from gpt2hydra.config.keys import field_at, keys_of
 
@@ -39,12 +39,12 @@ def allows(schema: dict[str, Any], value: object) -> bool:
     ),
 )
 def test_a_value_obeys_the_schema_if_it_obeys_the_rule(rule: Rule, value: object) -> None:
-    assert allows(schema_of_rule(rule), value) == (rule.problem(value) is None)
+    assert allows(schema_of_rule(rule, {}), value) == (rule.problem(value) is None)
 
 
 @pytest.mark.parametrize("rule", list(dict.fromkeys(RULES)), ids=str)
 def test_a_reference_may_stand_for_every_value(rule: Rule) -> None:
-    schema = schema_of_rule(rule)
+    schema = schema_of_rule(rule, {})
     assert all(allows(schema, text) for text in ("${other.key}", "${.n}/x", "???", "${oc.env:HOME}"))
     assert (rule.kind is str and not rule.choices) or not any(allows(schema, text) for text in ("", "$other", "${", "????"))
 

@@ -6,7 +6,8 @@ import pytest
 
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.fields import Failure, choice, flag, integer, number, relation, text
-from gpt2hydra.config.validation import Checked, check, section
+from gpt2hydra.config.sections import section
+from gpt2hydra.config.validation import Checked, check
 
 
 @relation("low", "high")

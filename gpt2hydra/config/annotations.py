@@ -1,0 +1,141 @@
+"""Plain dataclasses and pydantic models as sections: what their annotations say, and their own checks. Standard library only."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Union
+
+from gpt2hydra.config.errors import ABSENT, Violation
+from gpt2hydra.config.rules import Anything, Either, Items, MappingOf, Rule, Scalar
+from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.immutable import freeze
+
+
+def is_model(config_class: type[Any]) -> bool:
+    """Whether a class is a pydantic model. Where pydantic was not imported, nothing is."""
+    pydantic = sys.modules.get("pydantic")
+    return pydantic is not None and isinstance(config_class, type) and issubclass(config_class, pydantic.BaseModel)
+
+
+def is_plain(config_class: Any) -> bool:
+    """Whether a class is a dataclass of somebody's own, or a pydantic model."""
+    if not isinstance(config_class, type) or hasattr(config_class, "EXTRA"):
+        return False
+    return dataclasses.is_dataclass(config_class) or is_model(config_class)
+
+
+def fields_by_annotation(config_class: type[Any]) -> Iterator[dataclasses.Field[Any]]:
+    """A field for each that a plain class has: with the rule that its annotation says, or any value for a pydantic model."""
+    if is_model(config_class):
+        yield from _fields_of_model(config_class)
+        return
+    hints = typing.get_type_hints(config_class)
+    for field in dataclasses.fields(config_class):
+        doc = {"doc": str(field.metadata.get("doc", ""))}
+        hint = hints[field.name]
+        nested = [each for each in typing.get_args(hint) if each is not type(None)] or [hint]
+        if len(nested) == 1 and is_section_class(nested[0]):
+            made = _field(field.name, hint, {"section": nested[0], "optional": nested[0] is not hint, **doc}, dataclasses.MISSING)
+            made.default_factory = field.default_factory
+            yield made
+        else:
+            default = freeze_default(field)
+            default = dataclasses.MISSING if default is ABSENT else default
+            yield _field(field.name, hint, {"rule": rule_of_annotation(hint), **doc}, default, field.init)
+
+
+def _fields_of_model(model: Any) -> Iterator[dataclasses.Field[Any]]:
+    """pydantic checks, and converts, by itself."""
+    for name, info in model.model_fields.items():
+        default = dataclasses.MISSING if info.is_required() else freeze(info.get_default(call_default_factory=True))
+        if default is not dataclasses.MISSING and not isinstance(default, (type(None), str, int, float, tuple, Mapping)):
+            default = None  # a default that YAML cannot hold: pydantic puts it in
+        metadata: dict[str, Any] = {"rule": Anything(object, optional=True), "doc": info.description or "", "attribute": name}
+        yield _field(info.alias or name, info.annotation, metadata, default)
+
+
+def _field(name: str, kind: Any, metadata: Mapping[str, Any], default: Any, init: bool = True) -> dataclasses.Field[Any]:
+    made: Any = dataclasses.field(default=default, metadata=metadata, init=init)
+    made.name, made.type = name, kind
+    return made  # type: ignore[no-any-return]
+
+
+def is_section_class(hint: Any) -> bool:
+    """Whether an annotation is a class that can be a section."""
+    return isinstance(hint, type) and (hasattr(hint, "EXTRA") or is_plain(hint))
+
+
+def rule_of_annotation(hint: Any) -> Rule:
+    """``int | None`` → an integer or null; what this does not know may be any value."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint in (int, float, bool, str):
+        return Scalar(hint)
+    if origin is Literal and {type(each) for each in arguments} <= {str, int}:
+        kinds = {type(each) for each in arguments}
+        return Scalar(kinds.pop() if len(kinds) == 1 else object, choices=arguments)
+    if origin in (Union, types.UnionType):
+        rules = [rule_of_annotation(each) for each in arguments if each is not type(None)]
+        if len(rules) < len(arguments):
+            rules = [dataclasses.replace(each, optional=True) for each in rules]
+        return rules[0] if len(rules) == 1 else Either(object, rules[0].optional, alternatives=tuple(rules))
+    if hint in (list, tuple):
+        return Items()
+    if origin is list or (origin is tuple and arguments[1:] == (...,)):
+        return Items(element=rule_of_annotation(arguments[0]))
+    if origin is dict or hint is dict:
+        return MappingOf(element=rule_of_annotation(arguments[1]) if arguments else Anything())
+    return Anything(object, optional=True)
+
+
+def construct(config_class: type[Any], values: Mapping[str, Any]) -> Any:
+    """An instance of a plain class. Whatever its own checks raise is passed on."""
+    if is_model(config_class):
+        return config_class.model_validate(thaw(values))
+    hints = typing.get_type_hints(config_class)
+    arguments = {
+        field.name: _as_annotated(hints[field.name], values[field.name])
+        for field in dataclasses.fields(config_class)
+        if field.init and field.name in values and values[field.name] != freeze_default(field)
+    }
+    return config_class(**arguments)
+
+
+def freeze_default(field: dataclasses.Field[Any]) -> Any:
+    """The default of a dataclass field as it is compared here; ABSENT where there is none."""
+    if field.default_factory is not dataclasses.MISSING:
+        return freeze(field.default_factory())
+    return ABSENT if field.default is dataclasses.MISSING else freeze(field.default)
+
+
+def _as_annotated(hint: Any, value: Any) -> Any:
+    if isinstance(value, tuple) and (typing.get_origin(hint) or hint) is tuple:
+        return value
+    return thaw(value)
+
+
+def thaw(value: Any) -> Any:
+    """``value`` with lists for tuples and dictionaries for mappings."""
+    if isinstance(value, Mapping):
+        return {key: thaw(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [thaw(each) for each in value]
+    return value
+
+
+def own_violations(config_class: type[Any], values: Mapping[str, Any], prefix: str) -> Iterator[Violation]:
+    """What the checks of a plain class itself find wrong with values that obey its annotations."""
+    try:
+        construct(config_class, values)
+    except Exception as error:  # a class raises what it likes
+        found = error.errors() if is_model(config_class) and hasattr(error, "errors") else []
+        for each in found:
+            path = ".".join(map(str, each["loc"]))
+            value = ABSENT if each["type"] == "missing" or isinstance(each["input"], Mapping) else each["input"]
+            yield Violation(f"{prefix}{path}".rstrip("."), value, each["msg"].removeprefix("Value error, "))
+        if not found:
+            where = prefix.rstrip(".") or config_class.__name__
+            yield Violation(where, rule=f"is refused by {config_class.__name__}: {reason_of(error)}")

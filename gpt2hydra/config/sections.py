@@ -1,0 +1,172 @@
+"""Fields that hold sections: :func:`section` of one class, :func:`union` of one that a key names. Standard library only."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gpt2hydra.config.annotations import is_plain
+from gpt2hydra.config.declaration import TARGET_KEYS
+from gpt2hydra.config.errors import ABSENT
+from gpt2hydra.config.fields import choice, flag, plain_field, text
+from gpt2hydra.config.keys import fields_of, once_a_class
+from gpt2hydra.config.rules import Problem, Rule
+from gpt2hydra.config.validation import Checked, build, check, check_declaration, examine
+from gpt2hydra.utils.formatting import kind_of
+
+
+def section(
+    config_class: type[Any],
+    doc: str = "",
+    *,
+    optional: bool = False,
+    target: bool = False,
+    affects_result: bool = True,
+    key: str | None = None,
+) -> Any:
+    """A field that holds another configuration: a ``Checked``, a plain dataclass, or a pydantic model.
+
+    It must be given where the defaults of the class alone are not valid. ``optional``: null may stand there, and is the
+    default. ``target``: ``_target_`` may stand in it, with the other keys of ``hydra.utils.instantiate``, which takes what
+    ``to_dict()`` returns.
+
+    Raises:
+        TypeError: the class is none of these, or declared wrongly.
+    """
+    _check_class(config_class)
+    made = with_target(config_class) if target else config_class
+    element = Section(object, optional, config_class=made)
+    metadata = {"section": made, "doc": doc, "affects_result": affects_result, "optional": optional, "element": element}
+    if optional or examine(made, {}).violations:
+        return plain_field(None if optional else ABSENT, metadata, key)
+    return dataclasses.field(default_factory=made, metadata=metadata | ({} if key is None else {"key": key}))
+
+
+def union(
+    discriminator: str,
+    variants: Mapping[Any, type[Any]],
+    doc: str = "",
+    *,
+    optional: bool = False,
+    affects_result: bool = True,
+    key: str | None = None,
+) -> Any:
+    """A section whose class one of its keys names: ``union("type", {"adamw": AdamW, "muon": Muon}, "the optimizer")``.
+
+    ``_target_`` may be that key. It must be given, unless it is ``optional``, which makes null the default.
+
+    Raises:
+        TypeError: a class is declared wrongly, stands there twice, or two values of the key differ in capitals alone.
+    """
+    for config_class in variants.values():
+        _check_class(config_class)
+    if not variants:
+        raise TypeError(f"union({discriminator!r}) has no classes")
+    alike = [each for each in variants if sum(str(each).lower() == str(other).lower() for other in variants) > 1]
+    if alike:
+        raise TypeError(f"union({discriminator!r}) has values that are alike: {', '.join(map(repr, alike))}")
+    twice = next((each.__name__ for each in variants.values() if [*variants.values()].count(each) > 1), None)
+    if twice:
+        raise TypeError(f"union({discriminator!r}) has {twice} twice; derive a class for each: class Other({twice}): ...")
+    made = {value: _with_discriminator(each, discriminator, value) for value, each in variants.items()}
+    metadata = {"variants": made, "discriminator": discriminator, "doc": doc, "affects_result": affects_result}
+    return plain_field(None if optional else ABSENT, {**metadata, "optional": optional}, key)
+
+
+def _check_class(config_class: Any) -> None:
+    if not (isinstance(config_class, type) and issubclass(config_class, Checked)) and not is_plain(config_class):
+        name = getattr(config_class, "__name__", repr(config_class))
+        raise TypeError(f"{name} is no section: it must derive from Checked, or be a dataclass or a pydantic model")
+    check_declaration(config_class)
+
+
+# ------------------------------------------------------------------------------------------------ classes with more keys
+
+
+@once_a_class
+def with_target(config_class: type[Any]) -> type[Any]:
+    """``config_class`` with the keys of ``hydra.utils.instantiate``; all of them may be left out."""
+    if set(TARGET_KEYS) & {each.name for each in fields_of(config_class)}:
+        return config_class
+    if is_plain(config_class):
+        raise TypeError(f"target=True: {config_class.__name__} must derive from Checked, or have a field _target_ of its own")
+    return _extended(config_class, "", None)
+
+
+def _with_discriminator(config_class: type[Any], discriminator: str, value: Any) -> type[Any]:
+    if any(each.name == discriminator for each in fields_of(config_class)):
+        return config_class
+    if is_plain(config_class):
+        raise TypeError(f"union({discriminator!r}): {config_class.__name__} must derive from Checked, or have a field {discriminator}")
+    return _extended(config_class, discriminator, value)
+
+
+def _extended(config_class: type[Any], discriminator: str, value: Any) -> type[Any]:
+    """A class of the same name with a discriminator, with the keys of ``hydra.utils.instantiate``, or with both; made once."""
+    origin = (config_class, discriminator, value)
+    if origin in _EXTENDED:
+        return _EXTENDED[origin]
+    fields: dict[str, Any] = {} if discriminator and discriminator not in TARGET_KEYS else _target_fields()
+    if discriminator:
+        fields[discriminator] = choice(value, "which class", (value,))
+    for name, each in fields.items():
+        each.kw_only, each.metadata = True, {**each.metadata, "key": name, "discriminates": name == discriminator}
+    specs = [(name if name.isidentifier() else "discriminator", Any, each) for name, each in fields.items()]
+    names = {"__doc__": config_class.__doc__, "__reduce__": _reduce, "ORIGIN": origin}
+    made = dataclasses.make_dataclass(config_class.__name__, specs, bases=(config_class,), namespace=names, frozen=True)
+    made.__module__, made.__qualname__ = config_class.__module__, config_class.__qualname__
+    return _EXTENDED.setdefault(origin, made)
+
+
+_EXTENDED: dict[tuple[type[Any], str, Any], type[Any]] = {}
+
+
+def _target_fields() -> dict[str, Any]:
+    return {
+        "_target_": text(None, "what Hydra instantiates", optional=True),
+        "_partial_": flag(None, "make a functools.partial", optional=True),
+        "_recursive_": flag(None, "instantiate the sections below too", optional=True),
+        "_convert_": choice(None, "how sections below are passed", ("none", "partial", "object", "all"), optional=True),
+    }
+
+
+def _reduce(config: Any) -> Any:
+    """How an instance is pickled: its class cannot be found by name."""
+    return _restored, (*type(config).ORIGIN, vars(config))
+
+
+def _restored(config_class: type[Any], discriminator: str, value: Any, values: Mapping[str, Any]) -> Any:
+    restored = object.__new__(_extended(config_class, discriminator, value))
+    vars(restored).update(values)
+    return restored
+
+
+# ------------------------------------------------------------------------------------------------- sections as elements
+
+
+@dataclass(frozen=True)
+class Section(Rule):
+    """A section as an element of a list or a mapping."""
+
+    config_class: type[Any] = Checked
+
+    def words(self) -> str:
+        """``a section with the keys of Layer``."""
+        return f"a section with the keys of {self.config_class.__name__}"
+
+    def problems(self, value: Any) -> Iterator[Problem]:
+        """No section, or what is wrong in it, by key: ``.width``."""
+        if isinstance(value, self.config_class):
+            return
+        if not isinstance(value, Mapping):
+            yield Problem("", value, f"must be {self}, not {kind_of(value)}")
+            return
+        for each in check(self.config_class, value)[1]:
+            yield Problem(f".{each.key}", each.value, each.rule)
+
+    def stored(self, value: Any) -> Any:
+        """An instance of its class."""
+        ready = value is None or isinstance(value, self.config_class)
+        return value if ready else build(self.config_class, check(self.config_class, value)[0])
