@@ -10,7 +10,7 @@ FINETUNE = '''
 from dataclasses import dataclass
 
 import gpt2hydra
-from gpt2hydra.fields import Failure, Checked, computed, integer, number, relation, section
+from gpt2hydra.fields import Checked, Failure, computed, integer, number, section, validator
 
 
 @dataclass(frozen=True)
@@ -22,17 +22,17 @@ class Lora(Checked):
     scale: float = computed(lambda alpha, rank: alpha / rank, "alpha / rank", "alpha", "rank")
 
 
-@relation("lora.rank", "model.n_embd")
-def narrower_than_the_model(rank: int, n_embd: int) -> Failure | None:
-    return None if rank < n_embd else Failure("must be < {model.n_embd}", {"lora.rank": n_embd // 4})
-
-
 @dataclass(frozen=True)
 class Finetune(gpt2hydra.TrainConfig):
     """Fine-tune GPT-2 with low-rank adapters."""
 
     lora: Lora = section(Lora, "low-rank adapters")
-    RELATIONS = (narrower_than_the_model,)
+
+    @validator("lora.rank")
+    def _narrower_than_the_model(self) -> Failure | None:
+        if self.lora.rank < self.model.n_embd:
+            return None
+        return Failure("must be < {model.n_embd}", {"lora.rank": self.model.n_embd // 4})
 
 
 @gpt2hydra.main(config_name="finetune", config_path="conf")

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import operator
 import re
-from collections.abc import Callable
-from importlib import import_module
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Optional
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from gpt2hydra.composition.hydra_compat import register_resolver, store_config
-from gpt2hydra.config.rules import Rule
+from gpt2hydra.config.annotations import thaw
+from gpt2hydra.config.declaration import is_identifier
+from gpt2hydra.config.errors import ABSENT
 from gpt2hydra.config.gpt2 import CONF_DIR, GPT2Config
-from gpt2hydra.config.keys import default_of, fields_of
+from gpt2hydra.config.keys import default_of, fields_of, is_open, sections_of
+from gpt2hydra.config.rules import Rule
 from gpt2hydra.config.run import GenerateConfig, HardwareConfig, TokenizerConfig, TrainConfig
+from gpt2hydra.config.sections import class_named, name_of
 from gpt2hydra.config.validation import Checked, check_declaration
 
 ROOTS: dict[str, type[Checked]] = {"train_schema": TrainConfig, "generate_schema": GenerateConfig}
@@ -38,42 +41,82 @@ _SCHEMAS: dict[type[Checked], type] = {}
 # ----------------------------------------------------------------------------------------------- a schema and its class
 
 
-def schema_of(config_class: type[Checked]) -> type:
+def schema_of(config_class: type[Any]) -> type:
     """The mutable dataclass that Hydra composes into, for what becomes a ``config_class``."""
     if config_class in _SCHEMAS:
         return _SCHEMAS[config_class]
     check_declaration(config_class)
-    specs: list[tuple[str, Any, Any]] = []
-    for field in fields_of(config_class):
-        if "section" in field.metadata:
-            nested = field.metadata["section"]
-            # a size is always chosen, never fallen back to
-            default = MISSING if issubclass(nested, GPT2Config) else dataclasses.field(default_factory=schema_of(nested))
-            specs.append((field.name, schema_of(nested), default))
-        elif "computed" in field.metadata:
-            inputs = ",".join(f"${{.{name}}}" for name in field.metadata["inputs"])
-            specs.append((field.name, Any, f"${{{_resolver(config_class, field)}:{inputs}}}"))
-        else:
-            default = MISSING if field.default is dataclasses.MISSING else default_of(field)
-            specs.append((field.name, _hydra_type(field.metadata["rule"]), default))
+    specs = [(field.name, *_typed(config_class, field)) for field in fields_of(config_class) if is_identifier(field.name)]
     name = config_class.__name__.removesuffix("Config") + "Schema"
-    schema: Any = dataclasses.make_dataclass(name, specs, repr=False, eq=False)  # never looked at, and quicker to make
+    schema: Any = dataclasses.make_dataclass(name, specs, bases=(_Schema,), repr=False, eq=False)  # quicker to make
     schema.__doc__, schema.config_class = config_class.__doc__, config_class
     if config_class.__module__ == "__main__":  # launchers pickle it whole, as they do the class
         schema.__module__ = "__main__"
     else:  # launchers pickle it by name, and __getattr__ makes it again
-        path = f"{config_class.__module__}:{config_class.__qualname__}"
-        schema.__module__, schema.__qualname__ = __name__, path.replace(".", "/")
+        schema.__module__, schema.__qualname__ = __name__, name_of(config_class).replace(".", "/")
     register_resolvers(config_class)
     return _SCHEMAS.setdefault(config_class, schema)
 
 
+def _typed(config_class: type[Any], field: dataclasses.Field[Any]) -> tuple[Any, Any]:
+    """The type of a field for Hydra, and its default there."""
+    optional = bool(field.metadata.get("optional"))
+    if "section" in field.metadata:
+        nested = field.metadata["section"]
+        if optional:
+            return Optional[schema_of(nested)], None
+        # a size is always chosen, never fallen back to
+        default = MISSING if issubclass(nested, GPT2Config) else dataclasses.field(default_factory=partial(node_of, nested))
+        return schema_of(nested), default
+    if "variants" in field.metadata:  # what the keys are is not known before the discriminator is
+        return Any, None if optional else dataclasses.field(
+            default_factory=partial(OmegaConf.create, {}, flags={"struct": False})
+        )
+    if "computed" in field.metadata:
+        inputs = ",".join(f"${{.{name}}}" for name in field.metadata["inputs"])
+        return Any, f"${{{_resolver(config_class, field)}:{inputs}}}"
+    value = default_of(field)
+    if value is ABSENT:
+        return _hydra_type(field.metadata["rule"]), MISSING
+    mutable = isinstance(value, (tuple, Mapping))
+    return _hydra_type(field.metadata["rule"]), dataclasses.field(default_factory=partial(thaw, value)) if mutable else value
+
+
+def node_of(config_class: type[Any]) -> Any:
+    """What Hydra stores for a class: its schema; one that takes further keys as a node that does."""
+    schema = schema_of(config_class)
+    others = [field for field in fields_of(config_class) if not is_identifier(field.name)]
+    if not (others or is_open(config_class)):
+        return schema
+    node = OmegaConf.structured(schema, flags={"struct": False})
+    for field in others:  # names that no dataclass can hold
+        _, value = _typed(config_class, field)
+        made: Any = getattr(value, "default_factory", lambda value=value: value)
+        node[field.name] = made()
+    return node
+
+
+class _OfBases(type):
+    """Of schemas: those of a class's bases count as schemas of the class.
+
+    OmegaConf merges a typed node into another of the same type or one that derives from it. With this, ``gpt2/model: small``
+    may be chosen for a section whose class derives from ``GPT2Config``.
+    """
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        mine, theirs = getattr(cls, "config_class", None), getattr(other, "config_class", None)
+        return super().__subclasscheck__(other) or (mine is not None and theirs is not None and issubclass(mine, theirs))
+
+
+class _Schema(metaclass=_OfBases):
+    """Base of all schemas."""
+
+
 def __getattr__(name: str) -> Any:
     """The schema that a launcher's process asks for by name: ``my/app:Finetune``."""
-    module, colon, path = name.replace("/", ".").partition(":")
-    if not colon:
+    if ":" not in name:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return schema_of(operator.attrgetter(path)(import_module(module)))
+    return schema_of(class_named(name.replace("/", ".")))
 
 
 def class_of_schema(config: DictConfig) -> type[Checked] | None:
@@ -87,7 +130,7 @@ def known_classes() -> list[type[Checked]]:
 
 
 def _hydra_type(rule: Rule) -> Any:
-    if rule.kind is bool:
+    if rule.kind not in (int, float, str):
         return Any  # OmegaConf would turn 5 into True; the rule itself is stricter
     return Optional[rule.kind] if rule.optional else rule.kind
 
@@ -98,9 +141,9 @@ def _hydra_type(rule: Rule) -> Any:
 def register_resolvers(config_class: type[Checked]) -> None:
     """Register what computes values of this class and its sections from what was composed: ``gpt2.n_inner``."""
     for field in fields_of(config_class):
-        if "section" in field.metadata:
-            register_resolvers(field.metadata["section"])
-        elif "computed" in field.metadata:
+        for nested in sections_of(field):
+            register_resolvers(nested)
+        if "computed" in field.metadata:
             register_resolver(_resolver(config_class, field), _lenient(field.metadata["computed"]))
 
 
@@ -151,7 +194,7 @@ def register_schemas(config_class: type[Checked] | None = None, config_name: str
     for name, each in schemas.items():
         stored = ConfigStore.instance().repo.get(f"{name}.yaml")
         if stored is None or class_of_schema(stored.node) is not each:
-            store_config(name, schema_of(each))
+            store_config(name, node_of(each))
 
 
 def schema_names(config_class: type[Checked], config_name: str) -> list[str]:

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from gpt2hydra.config.errors import Violation
-from gpt2hydra.config.rules import Rule
 from gpt2hydra.config.keys import field_at, keys_of, once_a_class, rule_at
+from gpt2hydra.config.rules import Rule
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.utils.formatting import show
 from gpt2hydra.utils.quoting import RawOverride, quoted

@@ -1,4 +1,4 @@
-"""Plain dataclasses and pydantic models as sections: what their annotations say, and their own checks. Standard library only."""
+"""Plain dataclasses and pydantic models as sections: their annotations and their own checks. Standard library only."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Literal, Union
 
 from gpt2hydra.config.errors import ABSENT, Violation
@@ -35,11 +36,10 @@ def fields_by_annotation(config_class: type[Any]) -> Iterator[dataclasses.Field[
         return
     hints = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
-        doc = {"doc": str(field.metadata.get("doc", ""))}
-        hint = hints[field.name]
-        nested = [each for each in typing.get_args(hint) if each is not type(None)] or [hint]
-        if len(nested) == 1 and is_section_class(nested[0]):
-            made = _field(field.name, hint, {"section": nested[0], "optional": nested[0] is not hint, **doc}, dataclasses.MISSING)
+        hint, doc = hints[field.name], {"doc": str(field.metadata.get("doc", ""))}
+        section = _section(hint)
+        if section:
+            made = _field(field.name, hint, {**section, **doc}, dataclasses.MISSING)
             made.default_factory = field.default_factory
             yield made
         else:
@@ -51,11 +51,20 @@ def fields_by_annotation(config_class: type[Any]) -> Iterator[dataclasses.Field[
 def _fields_of_model(model: Any) -> Iterator[dataclasses.Field[Any]]:
     """pydantic checks, and converts, by itself."""
     for name, info in model.model_fields.items():
+        section = _section(info.annotation)
+        kind = section or {"rule": Anything(object, optional=True)}
+        metadata = {**kind, "doc": info.description or "", "attribute": name}
         default = dataclasses.MISSING if info.is_required() else freeze(info.get_default(call_default_factory=True))
-        if default is not dataclasses.MISSING and not isinstance(default, (type(None), str, int, float, tuple, Mapping)):
-            default = None  # a default that YAML cannot hold: pydantic puts it in
-        metadata: dict[str, Any] = {"rule": Anything(object, optional=True), "doc": info.description or "", "attribute": name}
-        yield _field(info.alias or name, info.annotation, metadata, default)
+        made = _field(info.alias or name, info.annotation, metadata, dataclasses.MISSING if section else default)
+        if section and not info.is_required():
+            made.default_factory = partial(info.get_default, call_default_factory=True)
+        yield made
+
+
+def _section(hint: Any) -> dict[str, Any]:
+    """What a field says of an annotation that is a section, or one or null; nothing for any other."""
+    nested = [each for each in typing.get_args(hint) if each is not type(None)] or [hint]
+    return {"section": nested[0], "optional": nested[0] is not hint} if len(nested) == 1 and is_section_class(nested[0]) else {}
 
 
 def _field(name: str, kind: Any, metadata: Mapping[str, Any], default: Any, init: bool = True) -> dataclasses.Field[Any]:
@@ -92,16 +101,18 @@ def rule_of_annotation(hint: Any) -> Rule:
 
 
 def construct(config_class: type[Any], values: Mapping[str, Any]) -> Any:
-    """An instance of a plain class. Whatever its own checks raise is passed on."""
+    """An instance of a plain class, which puts its own defaults in. Whatever its own checks raise is passed on."""
+    defaults = {field.name: field.default for field in fields_by_annotation(config_class)}
+    given = {key: value for key, value in values.items() if key not in defaults or not _same(value, defaults[key])}
     if is_model(config_class):
-        return config_class.model_validate(thaw(values))
+        return config_class.model_validate(thaw(given))
     hints = typing.get_type_hints(config_class)
-    arguments = {
-        field.name: _as_annotated(hints[field.name], values[field.name])
-        for field in dataclasses.fields(config_class)
-        if field.init and field.name in values and values[field.name] != freeze_default(field)
-    }
-    return config_class(**arguments)
+    fields = {field.name for field in dataclasses.fields(config_class) if field.init}
+    return config_class(**{key: _as_annotated(hints[key], value) for key, value in given.items() if key in fields})
+
+
+def _same(value: Any, default: Any) -> bool:
+    return type(value) is type(default) and bool(value == default)
 
 
 def freeze_default(field: dataclasses.Field[Any]) -> Any:

@@ -42,7 +42,9 @@ def mistakes(config_class: type[Any], methods: Collection[str]) -> list[str]:
     if found:
         return found
     relations = [each for base in config_class.__mro__ for each in vars(base).get("RELATIONS", ())]
-    found = [f"RELATIONS holds {each!r}, which is not declared with @relation" for each in relations if type(each) is not Relation]
+    found = [
+        f"RELATIONS holds {each!r}, which is not declared with @relation" for each in relations if type(each) is not Relation
+    ]
     return [*found, *(mistake for each in validators_of(config_class) for mistake in _of_validator(config_class, each))]
 
 
@@ -64,8 +66,8 @@ def _of_field(config_class: type[Any], field: dataclasses.Field[Any]) -> Iterato
     metadata = field.metadata
     if not metadata.keys() & {"rule", "section", "variants", "computed"}:
         yield (
-            "has no rule; declare it with integer(), number(), flag(), text(), choice(), items(), mapping(), either(), anything(), "
-            "section(), union() or computed()"
+            "has no rule; declare it with integer(), number(), flag(), text(), choice(), items(), mapping(), either(), "
+            "anything(), section(), union() or computed()"
         )
     elif "computed" in metadata:
         for name in metadata["inputs"]:

@@ -170,12 +170,13 @@ def plain_field(default: Any, metadata: dict[str, Any], key: str | None) -> Any:
 
 
 def rule_of(element: Any) -> Rule:
-    """The rule that a field has, for an element of a list or a mapping.
+    """The rule that a field has, a section too, for an element of a list or a mapping.
 
     Raises:
         TypeError: it is no field with a rule.
     """
-    rule = element.metadata.get("rule") if isinstance(element, dataclasses.Field) else None
+    metadata = element.metadata if isinstance(element, dataclasses.Field) else {}
+    rule = metadata.get("rule", metadata.get("element"))
     if not isinstance(rule, Rule):
         raise TypeError(f"takes a field such as integer() or number(), not {element!r}")
     return rule

@@ -136,7 +136,8 @@ def values_of(config: Any) -> dict[str, Any]:
 
 def is_section(value: Any) -> bool:
     """Whether a value is a section: the values of one, or what became of them."""
-    return isinstance(value, dict) or (not isinstance(value, type) and (dataclasses.is_dataclass(value) or is_model(type(value))))
+    kind = type(value)
+    return kind is dict or dataclasses.is_dataclass(kind) or is_model(kind)
 
 
 def leaves(value: Any) -> Iterator[tuple[str, Any]]:

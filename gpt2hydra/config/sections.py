@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from gpt2hydra.config.annotations import is_plain
@@ -99,7 +102,9 @@ def _with_discriminator(config_class: type[Any], discriminator: str, value: Any)
     if any(each.name == discriminator for each in fields_of(config_class)):
         return config_class
     if is_plain(config_class):
-        raise TypeError(f"union({discriminator!r}): {config_class.__name__} must derive from Checked, or have a field {discriminator}")
+        raise TypeError(
+            f"union({discriminator!r}): {config_class.__name__} must derive from Checked, or have a field {discriminator}"
+        )
     return _extended(config_class, discriminator, value)
 
 
@@ -130,6 +135,20 @@ def _target_fields() -> dict[str, Any]:
         "_recursive_": flag(None, "instantiate the sections below too", optional=True),
         "_convert_": choice(None, "how sections below are passed", ("none", "partial", "object", "all"), optional=True),
     }
+
+
+def name_of(config_class: type[Any]) -> str:
+    """What :func:`class_named` finds a class by: ``my_package.optim:AdamW``, and what :func:`_extended` made it of."""
+    name = f"{config_class.__module__}:{config_class.__qualname__}"
+    _, discriminator, value = getattr(config_class, "ORIGIN", (None, None, None))
+    return name if discriminator is None else f"{name}:{discriminator}:{value!r}"
+
+
+def class_named(name: str) -> type[Any]:
+    """The class of a :func:`name_of`."""
+    module, path, *origin = name.split(":", 3)
+    found: type[Any] = operator.attrgetter(path)(import_module(module))
+    return _extended(found, origin[0], ast.literal_eval(origin[1])) if origin else found
 
 
 def _reduce(config: Any) -> Any:

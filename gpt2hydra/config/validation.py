@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from gpt2hydra.config.annotations import construct, is_plain, own_violations
 from gpt2hydra.config.declaration import TARGET_KEYS, mistakes
@@ -49,18 +49,24 @@ class Checked:
     HELP_SUMMARY: ClassVar[tuple[str, ...]] = ()
     """The keys that ``--help`` shows first; all of them where none is named."""
 
+    if TYPE_CHECKING:
+
+        @property
+        def extra(self) -> Mapping[str, Any]:
+            """The other keys of a class that takes them, and their values."""
+
     def __init_subclass__(cls, extra: Literal["forbid", "allow"] | None = None, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
         if extra == "allow" and not is_open(cls):
             cls.EXTRA = "allow"
             cls.__annotations__["extra"] = Mapping[str, Any]
-            cls.extra = field(default=FrozenDict(), kw_only=True, metadata={"extra": True})  # type: ignore[attr-defined]
+            cls.extra = field(default=FrozenDict(), kw_only=True, metadata={"extra": True})
 
     def __post_init__(self) -> None:
         check_declaration(type(self))
         given = {each.name: getattr(self, attribute_of(each)) for each in fields_of(type(self)) if each.init}
         if is_open(type(self)):
-            given |= self.extra  # type: ignore[attr-defined]
+            given |= self.extra
         found = examine(type(self), {key: value for key, value in given.items() if value is not ABSENT})
         if found.violations:
             raise ConfigError(found.violations)
@@ -152,7 +158,7 @@ def check(
         The values as the class stores them, an instance for each section, and all violations in the order of the fields.
     """
     found = examine(config_class, given, prefix, known_wrong)
-    return found.values, sorted(found.violations, key=lambda violation: place(config_class, violation.key[len(prefix) :]))
+    return found.values, found.violations
 
 
 @dataclass
@@ -179,7 +185,7 @@ class Examined:
 def examine(
     config_class: type[Any], given: Mapping[str, Any], prefix: str = "", known_wrong: frozenset[str] = frozenset()
 ) -> Examined:
-    """Check ``given`` as :func:`check` does; the violations are in the order in which they are found."""
+    """Check ``given`` as :func:`check` does."""
     found = Examined()
     fields = fields_by_key(config_class)
     for name, each in fields.items():
@@ -207,6 +213,7 @@ def examine(
         found.violations += failures(config_class, found.valid, found.sections, prefix, blamed)
     elif not blamed and not known_wrong:
         found.violations += own_violations(config_class, {**found.values, **others}, prefix)
+    found.violations.sort(key=lambda violation: place(config_class, violation.key[len(prefix) :]))
     return found
 
 

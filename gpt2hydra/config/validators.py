@@ -124,8 +124,8 @@ class ValidValues:
         self._class, self._values, self._sections, self._hints, self._prefix = config_class, values, sections, hints, prefix
         self._read: dict[str, None] = {} if read is None else read
 
-    @property
-    def __class__(self) -> Any:  # type: ignore[misc]  # so that isinstance(self.optim, AdamW) says what it says of the real thing
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:  # so that isinstance(self.optim, AdamW) says what it says of the real thing
         return self._class
 
     def __getattr__(self, name: str) -> Any:

@@ -5,27 +5,27 @@ from typing import Any
 
 import pytest
 
-from gpt2hydra.config.fields import Failure, computed, flag, integer, number, relation, text
+from gpt2hydra.config.fields import computed, flag, integer, number, text
 from gpt2hydra.config.sections import section
 from gpt2hydra.config.validation import Checked
-
-
-@relation("low", "high")
-def _ordered(low: int, high: int) -> Failure | None:
-    return Failure("must be ≤ {high}", {"low": high}) if low > high else None
+from gpt2hydra.config.validators import Failure, validator
 
 
 @dataclass(frozen=True)
 class Range(Checked):
     low: int = integer(1, "lower end", at_most=100)
     high: int = integer(10, "upper end", at_most=100)
-    RELATIONS = (_ordered,)
+
+    @validator("low")
+    def _ordered(self) -> Failure | None:
+        return Failure("must be ≤ {high}", {"low": self.high}) if self.low > self.high else None
 
 
 def declare(**namespace: Any) -> type[Range]:
     """A frozen dataclass that derives from Range, made a section as a configuration of somebody's own would."""
     namespace.setdefault("__annotations__", dict.fromkeys(namespace, Any))
     namespace["__annotations__"].pop("RELATIONS", None)
+    namespace["__annotations__"].pop("_rule", None)
     wrong: type[Range] = dataclass(frozen=True)(type("Wrong", (Range,), namespace))
     section(wrong, "a section")
     return wrong
@@ -37,7 +37,6 @@ def declare(**namespace: Any) -> type[Range]:
         pytest.param({"plain": 3}, "field plain has no rule; declare it with integer", id="no rule"),
         pytest.param({"low": 3}, "field low has no rule", id="an inherited field set anew without its rule"),
         pytest.param({"steps": integer(0, "steps", at_most=9)}, "the default steps = 0 must be ≥ 1", id="default"),
-        pytest.param({"low": integer(50, "", at_most=99)}, "the default low = 50 must be ≤ high = 10", id="defaults together"),
         pytest.param({"hydra": flag(False, "")}, "field hydra has a name that Hydra reads otherwise", id="a word of Hydra"),
         pytest.param({"No": flag(False, "")}, "field No has a name that YAML reads otherwise", id="a word of YAML"),
         pytest.param({"_hidden": flag(False, "")}, "field _hidden has a name that Hydra cannot hold", id="underscore"),
@@ -46,7 +45,11 @@ def declare(**namespace: Any) -> type[Range]:
         pytest.param(
             {"sum": computed(sum, "", "hgih")}, "computed from hgih, which is no field; did you mean high?", id="input"
         ),
-        pytest.param({"RELATIONS": (relation("hgih")(print),)}, "@relation names hgih, which is no field; did", id="relation"),
+        pytest.param(
+            {"_rule": validator("hgih")(lambda self: None)},
+            "the validator _rule names hgih, which is no field; did",
+            id="validator",
+        ),
         pytest.param({"RELATIONS": (print,)}, "RELATIONS holds <built-in function print>, which is", id="no relation"),
         pytest.param({"rate": number(1, ""), "__annotations__": {"rate": "int"}}, "rate is annotated int, and its", id="type"),
     ],
@@ -84,24 +87,46 @@ def test_it_must_be_a_frozen_dataclass() -> None:
         Soft()
 
 
-def test_a_relation_may_not_be_over_a_whole_section() -> None:
-    @dataclass(frozen=True)
-    class Wrong(Checked):
-        range: Range = section(Range, "a section")
-        RELATIONS = (relation("range")(lambda _: None),)
-
-    with pytest.raises(TypeError, match=r"@relation names range, which is a section; name a key of it, such as range\.low"):
-        Wrong()
-
-
-def test_a_class_keeps_the_relations_of_its_bases() -> None:
+def test_a_class_keeps_the_validators_of_its_bases() -> None:
     @dataclass(frozen=True)
     class Even(Range):
-        RELATIONS = (relation("low")(lambda low: Failure("must be even") if low % 2 else None),)
         low: int = integer(2, "lower end", at_most=100)
+
+        @validator("low")
+        def _even(self) -> Failure | None:
+            return Failure("must be even") if self.low % 2 else None
 
     assert [each.rule for each in _violations(Even, low=13)] == ["must be ≤ high = 10", "must be even"]
     assert [each.rule for each in _violations(Even, low=3)] == ["must be even"]
+
+
+def test_a_section_whose_defaults_break_a_rule_between_them_must_be_given() -> None:
+    @dataclass(frozen=True)
+    class High(Range):
+        low: int = integer(50, "lower end", at_most=100)
+
+    @dataclass(frozen=True)
+    class Outer(Checked):
+        range: High = section(High, "a range")
+
+    with pytest.raises(TypeError, match="range"):
+        Outer()
+    assert Outer.from_dict({"range": {"high": 60}}).range == High(high=60)
+
+
+def test_a_subclass_that_declares_nothing_needs_no_decorator() -> None:
+    class Mine(Range):
+        """It has a method of its own."""
+
+        def width(self) -> int:
+            return self.high - self.low
+
+    class Hidden(Range):
+        low = 3
+
+    assert Mine(low=2).width() == 8
+    with pytest.raises(TypeError, match="Hidden: must be decorated"):
+        Hidden()
 
 
 def _violations(config_class: type[Range], **values: Any) -> Any:

@@ -5,21 +5,20 @@ from dataclasses import dataclass
 import pytest
 
 from gpt2hydra.config.errors import ConfigError
-from gpt2hydra.config.fields import Failure, choice, flag, integer, number, relation, text
+from gpt2hydra.config.fields import choice, flag, integer, number, text
 from gpt2hydra.config.sections import section
 from gpt2hydra.config.validation import Checked, check
-
-
-@relation("low", "high")
-def _ordered(low: int, high: int) -> Failure | None:
-    return Failure("must be ≤ {high}", {"low": high}) if low > high else None
+from gpt2hydra.config.validators import Failure, validator
 
 
 @dataclass(frozen=True)
 class Inner(Checked):
     low: int = integer(1, "lower end", at_most=100)
     high: int = integer(10, "upper end", at_most=100)
-    RELATIONS = (_ordered,)
+
+    @validator("low")
+    def _ordered(self) -> Failure | None:
+        return Failure("must be ≤ {high}", {"low": self.high}) if self.low > self.high else None
 
 
 @dataclass(frozen=True)
@@ -59,19 +58,55 @@ def test_a_section_must_be_a_mapping() -> None:
         Outer.from_dict({"name": "x", "inner": 3})
 
 
-def test_a_relation_over_a_misspelt_field_is_a_mistake_of_the_program() -> None:
+def test_a_validator_that_reads_no_field_is_a_mistake_of_the_program() -> None:
     @dataclass(frozen=True)
     class Wrong(Inner):
-        RELATIONS = (relation("low", "hihg")(lambda low, high: None),)
+        @validator("low")
+        def _rule(self) -> Failure | None:
+            return Failure("too high") if self.hihg else None  # type: ignore[attr-defined]
 
-    with pytest.raises(TypeError, match=r"Wrong: @relation names hihg, which is no field; did you mean high\?"):
+    with pytest.raises(TypeError, match=r"Wrong: the validator _rule reads hihg, which is no field; did you mean high\?"):
         Wrong()
 
 
-def test_a_relation_must_say_how_it_is_broken() -> None:
+def test_a_validator_must_say_how_it_fails() -> None:
     @dataclass(frozen=True)
     class Wrong(Inner):
-        RELATIONS = (relation("low", "high")(lambda low, high: "too low"),)  # type: ignore[arg-type, return-value]
+        @validator("low")
+        def _rule(self) -> Failure | None:
+            return "too low"  # type: ignore[return-value]
 
-    with pytest.raises(TypeError, match="must return a Failure or None, not 'too low'"):
+    with pytest.raises(TypeError, match="the validator _rule must return a Failure or None, not 'too low'"):
         Wrong()
+
+
+@dataclass(frozen=True)
+class Rich(Checked):
+    """Its rule reads a section, a property, a method and a hint."""
+
+    inner: Inner = section(Inner, "a section")
+    other: Inner | None = section(Inner, "a section or null", optional=True)
+    step: int = integer(1, "step", at_most=100)
+    wish: int = integer(3, "only a hint", at_most=100)
+
+    @property
+    def width(self) -> int:
+        return self.inner.high - self.inner.low
+
+    def steps(self, more: int) -> int:
+        return self.width // self.step + more
+
+    @validator("step", hints=("wish",))
+    def _few_steps(self) -> Failure | None:
+        if self.steps(0) <= 9 and self.other is None:
+            return None
+        return Failure("needs a {inner.high} nearer {inner.low}" + (f"; {self.wish}" if self.wish else ""), {"step": 9})
+
+
+def test_a_validator_reads_sections_properties_methods_and_hints() -> None:
+    _, violations = check(Rich, {"inner": {"high": 50}, "wish": 0}, "a.")
+    rule, wish = violations
+    assert (wish.key, rule.key, rule.rule) == ("a.wish", "a.step", "needs a a.inner.high = 50 nearer a.inner.low = 1")
+    assert (rule.remedy, list(rule.others)) == ({"a.step": 9}, ["a.inner.high", "a.inner.low"])
+    assert [each.key for each in check(Rich, {"inner": {"high": 0}})[1]] == ["inner.high"]
+    assert [each.key for each in check(Rich, {"other": {}})[1]] == ["step"]

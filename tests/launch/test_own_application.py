@@ -78,7 +78,7 @@ def test_all_that_is_wrong_is_told_at_once_with_file_and_line(
     )
 
 
-def test_its_own_relation_and_its_own_files_are_checked(run: CommandLine, finetune: ModuleType) -> None:
+def test_its_own_rule_and_its_own_files_are_checked(run: CommandLine, finetune: ModuleType) -> None:
     shape = ("model.n_embd=32", "model.n_head=4")
     assert "  lora.rank = 64\n    must be < model.n_embd = 32\n" in run_program(run, finetune, *shape).err
     outcome = run_program(run, finetune, "lora=typo")
@@ -226,11 +226,12 @@ def test_other_processes_get_a_class_of_the_main_program(package: Path, tmp_path
 
 
 def test_a_mistake_in_its_classes_is_told_at_import(tmp_path: Path) -> None:
-    wrong = FINETUNE.replace('@relation("lora.rank"', '@relation("lora.rnk"')
+    wrong = FINETUNE.replace('@validator("lora.rank"', '@validator("lora.rnk"')
     (tmp_path / "finetune.py").write_text(wrong, encoding="utf-8")
     done = python(tmp_path, tmp_path, "-c", "import finetune")
     assert done.stderr.splitlines()[-1] == (
-        "TypeError: finetune.Finetune: @relation names lora.rnk, which is no field; did you mean lora.rank?"
+        "TypeError: finetune.Finetune: the validator _narrower_than_the_model names lora.rnk, which is no field; "
+        "did you mean lora.rank?"
     )
 
 

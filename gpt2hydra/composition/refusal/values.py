@@ -12,8 +12,8 @@ from omegaconf import DictConfig
 from gpt2hydra.composition.gate import CANNOT_BE_DELETED
 from gpt2hydra.composition.hydra_compat import apply_override
 from gpt2hydra.config.errors import ABSENT, Violation, command_line
-from gpt2hydra.config.rules import Rule
 from gpt2hydra.config.keys import field_at, keys_of
+from gpt2hydra.config.rules import Rule
 from gpt2hydra.config.unknown_keys import unknown_below
 from gpt2hydra.config.validation import Checked, computed_rule
 from gpt2hydra.utils.quoting import RawOverride
