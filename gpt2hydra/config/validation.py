@@ -60,7 +60,7 @@ class Checked:
         if extra == "allow" and not is_open(cls):
             cls.EXTRA = "allow"
             cls.__annotations__["extra"] = Mapping[str, Any]
-            cls.extra = field(default=FrozenDict(), kw_only=True, metadata={"extra": True})
+            cls.extra = field(default=FrozenDict(), kw_only=True, metadata={"extra": True})  # type: ignore[method-assign, assignment]
 
     def __post_init__(self) -> None:
         check_declaration(type(self))
