@@ -74,12 +74,19 @@ def default_of(field: dataclasses.Field[Any]) -> Any:
 
 def field_at(config_class: type[Any], key: str) -> dataclasses.Field[Any] | None:
     """The field that a dotted key names, or None. Where a section may become several classes, of the first that has one."""
-    name, _, rest = key.partition(".")
-    field = next((each for each in fields_of(config_class) if each.name == name), None)
-    if field is None or not rest:
-        return field
-    found = (field_at(nested, rest) for nested in sections_of(field))
-    return next((each for each in found if each is not None), None)
+    return fields_by_key(config_class).get(key)
+
+
+@once_a_class
+def fields_by_key(config_class: type[Any]) -> Mapping[str, dataclasses.Field[Any]]:
+    """Every field by its dotted key, sections and what they hold."""
+    found = {}
+    for field in fields_of(config_class):
+        found[field.name] = field
+        for nested in sections_of(field):
+            for key, each in fields_by_key(nested).items():
+                found.setdefault(f"{field.name}.{key}", each)
+    return found
 
 
 def rule_at(config_class: type[Any], key: str) -> Rule | None:

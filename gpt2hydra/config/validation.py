@@ -70,7 +70,7 @@ class Checked:
         found = examine(type(self), {key: value for key, value in given.items() if value is not ABSENT})
         if found.violations:
             raise ConfigError(found.violations)
-        for name, value in found.arguments(type(self)).items():
+        for name, value in _arguments(type(self), found.values).items():
             object.__setattr__(self, name, value)
 
     def to_dict(self) -> dict[str, Any]:
@@ -131,14 +131,25 @@ def check_declaration(config_class: type[Any]) -> None:
 
 
 def build(config_class: type[C], values: Mapping[str, Any]) -> C:
-    """An instance from values that :func:`check` returned without a violation."""
+    """An instance from values that :func:`check` returned without a violation; they are not checked again."""
     if is_plain(config_class):
         return construct(config_class, values)  # type: ignore[no-any-return]
-    keys = {each.name: attribute_of(each) for each in fields_of(config_class)}
-    arguments = {keys[key]: value for key, value in values.items() if key in keys and fields_by_key(config_class)[key].init}
-    if is_open(config_class):
-        arguments["extra"] = freeze({key: value for key, value in values.items() if key not in keys})
-    return config_class(**arguments)
+    arguments = _arguments(config_class, values)
+    if config_class.__post_init__ is not Checked.__post_init__:  # a class that does more than check
+        fields = own_fields(config_class).values()
+        computed = {attribute_of(each) for each in fields if not each.init}
+        return config_class(**{name: value for name, value in arguments.items() if name not in computed})
+    made = object.__new__(config_class)
+    for name, value in arguments.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
+def _arguments(config_class: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` by the names of Python."""
+    fields = own_fields(config_class)
+    own = {attribute_of(each): values[key] for key, each in fields.items() if key in values}
+    return {**own, "extra": freeze({key: values[key] for key in values if key not in fields})} if is_open(config_class) else own
 
 
 # ------------------------------------------------------------------------------------------------------------ the check
@@ -174,20 +185,13 @@ class Examined:
     sections: dict[str, type[Any] | None] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
 
-    def arguments(self, config_class: type[Any]) -> dict[str, Any]:
-        """The values by the names of Python."""
-        fields = fields_by_key(config_class)
-        extra = {key: value for key, value in self.values.items() if key not in fields}
-        own = {attribute_of(each): self.values[key] for key, each in fields.items() if key in self.values}
-        return {**own, "extra": freeze(extra)} if is_open(config_class) else own
-
 
 def examine(
     config_class: type[Any], given: Mapping[str, Any], prefix: str = "", known_wrong: frozenset[str] = frozenset()
 ) -> Examined:
     """Check ``given`` as :func:`check` does."""
     found = Examined()
-    fields = fields_by_key(config_class)
+    fields = own_fields(config_class)
     for name, each in fields.items():
         if name in known_wrong and name not in given:
             continue
@@ -218,7 +222,7 @@ def examine(
 
 
 @once_a_class
-def fields_by_key(config_class: type[Any]) -> dict[str, dataclasses.Field[Any]]:
+def own_fields(config_class: type[Any]) -> dict[str, dataclasses.Field[Any]]:
     """The fields by key; what is computed after all that it may be computed from."""
     return {each.name: each for each in sorted(fields_of(config_class), key=lambda each: "computed" in each.metadata)}
 
