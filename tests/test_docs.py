@@ -19,7 +19,7 @@ ROOT = CONF_DIR.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {
     file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8")
-    for file in [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+    for file in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
 }
 
 
@@ -49,7 +49,7 @@ def furnished(run: CommandLine) -> CommandLine:
     return run
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS, ids=[shlex.join(shlex.split(command, comments=True)) for command in COMMANDS])
 def test_a_command_works(furnished: CommandLine, command: str) -> None:
     program, *arguments = shlex.split(command, comments=True)
     if program == "gpt2hydra":
@@ -105,6 +105,22 @@ def test_the_table_of_sizes_is_right() -> None:
 def test_the_quickstart_is_there() -> None:
     assert "python train.py experiment=quickstart" in COMMANDS
     assert gpt2hydra.compose("train", ["experiment=quickstart"]).training.max_steps == 1100
+
+
+def test_no_page_names_a_file_that_is_not_there() -> None:
+    for page, content in PAGES.items():
+        links = [link for link in re.findall(r"\]\(([^)#]+)\)", content) if not link.startswith("https:")]
+        assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == [], page
+
+
+def test_contributors_run_what_ci_runs() -> None:
+    ci = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert all(check in PAGES["CONTRIBUTING.md"] and check in ci for check in ("ruff check .", "ruff format", "mypy"))
+
+
+def test_a_release_has_one_version() -> None:
+    assert f"\nversion: {gpt2hydra.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\n## [{gpt2hydra.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 def test_each_page_is_in_the_navigation() -> None:
