@@ -1,11 +1,10 @@
 """Training against nanoGPT's own ``train.py``: the same bytes, shape, threads and settings, whole commands, interleaved.
 
-Run: ``python -m benchmarks.training NANOGPT [speed|small|run|memory ...]``, where NANOGPT is a checkout of karpathy/nanoGPT.
+Run: ``python -m benchmarks.training NANOGPT [speed|small|run ...]``, where NANOGPT is a checkout of karpathy/nanoGPT.
 
     speed    tokens/s of the character model (4 layers, 4 heads, 128 wide, block 64, batch 12)
     small    tokens/s of GPT-2 small at block 256, batch 2, fp32
     run      nanoGPT's CPU setting for 2,000 steps: seconds of the whole command, loss over the whole validation text
-    memory   resident memory of a few steps against ``training_memory``; ours alone
 
 Each as many rounds as ``--rounds``, first theirs, then ours; ``--compile`` compiles both. The text is the Python language
 reference that every Python has, byte by byte. nanoGPT has biases here, as GPT-2 does; with ``--tanh`` it also has GPT-2's own
@@ -16,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import itertools
 import json
 import os
 import pickle
@@ -32,12 +30,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import gpt2hydra
 from gpt2hydra.data.text import reference
-from gpt2hydra.sizing.device import Device
-from gpt2hydra.sizing.fit import gigabytes, step_memory
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 VOCABULARY = 257
 
 CHARACTERS = {"n_layer": 4, "n_head": 4, "n_embd": 128, "block_size": 64, "batch_size": 12}
@@ -187,52 +182,6 @@ def compare(title: str, theirs: Callable[[], Outcome], ours: Callable[[], Outcom
         print(f"  {'validation loss, whole':<24} {told[0]:>12.4f} {told[1]:>12.4f} {told[1] - told[0]:>+12.4f}   difference")
 
 
-def memory(folder: Path) -> None:
-    """Resident memory of a few steps, less that of a run of the smallest model, against the prediction."""
-    shared = ["training.max_steps=4", "training.warmup_steps=1", "training.eval_interval=2", "training.eval_sequences=8"]
-    shared += [
-        "training.device=cpu",
-        "training.sample_tokens=0",
-        *(f"model.{name}_pdrop=0" for name in ("resid", "embd", "attn")),
-    ]
-
-    number = itertools.count()
-
-    def resident(overrides: Sequence[str]) -> int:
-        command = [
-            sys.executable,
-            str(REPOSITORY / "train.py"),
-            *shared,
-            *overrides,
-            f"hydra.run.dir={folder / f'memory-{next(number)}'}",
-        ]
-        return run(command, folder, PYTHONPATH=str(REPOSITORY))[1]
-
-    smallest = [
-        f"model.{key}={value}" for key, value in {"vocab_size": 257, "n_positions": 8, "n_embd": 8, "n_layer": 1}.items()
-    ]
-    libraries = resident([*smallest, "model.n_head=1", "training.batch_size=1"])
-    print(f"\nresident memory: Python and libraries, as of a run of the smallest model, {gigabytes(libraries)}")
-    print(f"  {'':<24} {'measured':>12} {'predicted':>12} {'ratio':>8}")
-    for name, overrides in MEMORIES.items():
-        config = gpt2hydra.compose("train", [*shared, *overrides])
-        predicted = step_memory(config, Device.of(config.hardware, config.training)).total
-        measured = resident(overrides) - libraries
-        print(f"  {name:<24} {gigabytes(measured):>12} {gigabytes(predicted):>12} {measured / predicted:>8.2f}", flush=True)
-
-
-_BYTES = ["model.vocab_size=257", "model.n_positions=64", "model.n_embd=128", "model.n_layer=4", "model.n_head=4"]
-MEMORIES = {
-    "0.8M, batch 12": [*_BYTES, "training.batch_size=12"],
-    "0.8M, batch 256": [*_BYTES, "training.batch_size=256"],
-    "0.8M, 64 x 4": [*_BYTES, "training.batch_size=64", "training.gradient_accumulation_steps=4"],
-    "124M, 2 x 256": ["training.seq_len=256", "training.batch_size=2"],
-    "124M, 4 x 256, saving": ["training.seq_len=256", "training.batch_size=4", "training.gradient_checkpointing=true"],
-    "124M, 2 x 256, twice": ["training.seq_len=256", "training.batch_size=2", "training.gradient_accumulation_steps=2"],
-}
-"""Name → overrides; ``saving`` keeps each block's input alone, ``twice`` adds up two passes."""
-
-
 def steps(arguments: argparse.Namespace, count: int) -> dict[str, float]:
     """Settings of a run whose speed is looked at: no evaluation but the first and the last."""
     count = 20 if arguments.quick else count
@@ -243,14 +192,14 @@ def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("nanogpt", type=Path, help="a checkout of karpathy/nanoGPT")
-    parser.add_argument("what", nargs="*", help="speed, small, run, memory; all if none is named")
+    parser.add_argument("what", nargs="*", help="speed, small, run; all if none is named")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tanh", action="store_true", help="GPT-2's own GELU, by the tanh, on both sides")
     parser.add_argument("--compile", action="store_true", help="torch.compile on both sides")
     parser.add_argument("--quick", action="store_true", help="one short round, to see that it still runs")
     arguments = parser.parse_args()
     rounds = 1 if arguments.quick else arguments.rounds
-    wanted = arguments.what or ["speed", "small", "run", "memory"]
+    wanted = arguments.what or ["speed", "small", "run"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "theirs").mkdir()
@@ -261,8 +210,6 @@ def main() -> None:
             if what in wanted:
                 once = (settings, arguments.compile, whole)
                 compare(title, lambda once=once: theirs(*once), lambda once=once: ours(*once), rounds)  # type: ignore[misc]
-        if "memory" in wanted:
-            memory(folder / "ours")
 
 
 def contests(arguments: argparse.Namespace) -> Iterator[tuple[str, str, dict[str, float], bool]]:

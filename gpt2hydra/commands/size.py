@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gpt2hydra.commands.common_options import ProgramConfig, add_config_dir
-from gpt2hydra.config.errors import ConfigError, Violation, command_line
+from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data.corpus import training_tokens
 from gpt2hydra.launch.extras import checked_file, require_extra_of
@@ -25,12 +25,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for train.py: model=xl hardware=a100_40gb")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print numbers for a program")
-    form.add_argument("--plot", metavar="FILE.png", help="draw the memory of every size in conf/model/ into this file")
+    form.add_argument(
+        "--plot",
+        metavar="FILE.png",
+        help="draw the memory of every size in conf/model/, or of model=SIZE alone, into this file",
+    )
     add_config_dir(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the plan, or draw those of all sizes."""
+    """Print the plan, or draw it."""
     if options.plot is not None:
         print(f"wrote {plot(options.overrides, options.plot, options.config_dir)}")
         return
@@ -41,26 +45,35 @@ def run(options: argparse.Namespace) -> None:
 
 
 def plot(overrides: Sequence[str], path: str, config_dir: str | None = None) -> Path:
-    """Draw the plan of every size in ``conf/model/``.
+    """Draw the plan of every size in ``conf/model/``, or of the one that ``model=`` chooses.
 
     Args:
-        overrides: of everything but the model, as on the command line: ``hardware=a100_40gb training.precision=bf16``.
+        overrides: as on the command line: ``hardware=a100_40gb training.precision=bf16``.
         config_dir: one more folder of YAML files.
 
     Raises:
         ConfigError: the overrides or the file are refused, or matplotlib is not installed.
     """
     file = checked_file(path)
-    chosen = next((text for text in overrides if text.startswith("model=")), None)
-    if chosen is not None:
-        rule = "is drawn beside all others: leave it out"
-        raise ConfigError([Violation("model", chosen.partition("=")[2], rule, command_line(chosen))])
-    sizes = ProgramConfig.of_train([], config_dir).options("model")
-    configs = {name: ProgramConfig.of_train([*overrides, f"model={name}"], config_dir).checked() for name in sizes}
-    plans = {name: Plan(config) for name, config in configs.items()}
-    plans = dict(sorted(plans.items(), key=lambda item: parameters(item[1].config.model).total))
+    plans = dict(_plans(overrides, config_dir))
     require_extra_of("--plot", path, "plot")
     from gpt2hydra.sizing.plot import plot_sizes
 
     plot_sizes(plans, file)
     return file
+
+
+def _plans(overrides: Sequence[str], config_dir: str | None) -> Iterator[tuple[str, Plan]]:
+    """A label and the plan of each size, the smallest first. Overrides may change a size, or make several the same one."""
+    chosen = [text for text in overrides if text.startswith("model=")]
+    names = [None] if chosen else ProgramConfig.of_train([], config_dir).options("model")
+    of_shape: dict[GPT2Config, tuple[str | None, TrainConfig]] = {}
+    for name in names:
+        size = chosen or [f"model={name}"]
+        config: TrainConfig = ProgramConfig.of_train([*overrides, *size], config_dir).checked()
+        alone: TrainConfig = ProgramConfig.of_train(size, config_dir).checked()
+        is_own = config.model == alone.model and config.model not in of_shape
+        of_shape[config.model] = (name or chosen[-1].partition("=")[2]) if is_own else None, config
+    for shape in sorted(of_shape, key=lambda shape: parameters(shape).total):
+        name, config = of_shape[shape]
+        yield name or f"{shape.n_layer} x {shape.n_embd}", Plan(config)

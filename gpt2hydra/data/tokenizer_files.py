@@ -9,6 +9,7 @@ import functools
 import os
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ FILES = ("vocab.json", "merges.txt")
 WHOLE = "tokenizer.json"
 LARGEST_FILE = 100_000_000
 """Bytes; GPT-2's own vocab.json has about a million."""
+
+SECONDS_TO_CONNECT = 5
+"""After which the hub counts as out of reach."""
 
 HOLDS = "vocab.json and merges.txt, or tokenizer.json"
 """What a folder must hold."""
@@ -107,12 +111,52 @@ def files(path: str) -> tuple[Path, ...]:
     folder = Path(path).expanduser()
     if folder.is_dir():
         return in_folder(folder)
+    fetched = _fetched_before(path)
+    if fetched:
+        return fetched
     from huggingface_hub import hf_hub_download
 
     try:
+        _connect_to_hub()  # its client would try for half a minute, and print each attempt
         return tuple(Path(hf_hub_download(path, name)) for name in FILES)
     except Exception as error:  # the hub's client raises its own, those of its transport and the system's
         raise ConfigError([not_fetched(path, reason_of(error))]) from None
+
+
+def _fetched_before(path: str) -> tuple[Path, ...]:
+    """The files in the hub's own cache on this machine; nothing where one is absent."""
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError:
+        return ()
+    found = [try_to_load_from_cache(path, name) for name in FILES]
+    files_found = tuple(Path(file) for file in found if isinstance(file, str))
+    return files_found if len(files_found) == len(FILES) else ()
+
+
+def _connect_to_hub() -> None:
+    """Open a connection to the hub, and close it.
+
+    Raises:
+        OSError: it cannot be reached. Nothing is tried where a proxy is set, which alone may reach it.
+    """
+    import socket  # these take a tenth of the time of every other start
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies
+
+    from huggingface_hub.constants import ENDPOINT
+
+    address = urlsplit(ENDPOINT)
+    if not getproxies():
+        port = address.port or (80 if address.scheme == "http" else 443)
+        socket.create_connection((str(address.hostname), port), SECONDS_TO_CONNECT).close()
+
+
+def is_downloaded_by_run(config: TokenizerConfig) -> bool:
+    """Whether the tokenizer is a name on the hub whose files are not on this machine yet."""
+    if config.path is None or Path(config.path).expanduser().is_dir():
+        return False
+    return not _fetched_before(config.path)
 
 
 def in_folder(folder: Path) -> tuple[Path, ...]:
@@ -158,12 +202,9 @@ def _hub_problems(path: str, folder: Path) -> list[Violation]:
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     if not offline:
         return []  # whether the hub can be reached is found out by asking it, once the run begins
-    try:
-        from huggingface_hub import try_to_load_from_cache
-    except ImportError:
+    if find_spec("huggingface_hub") is None:
         return []
-    fetched = all(isinstance(try_to_load_from_cache(path, name), str) for name in FILES)
-    return [] if fetched else [not_fetched(path, "HF_HUB_OFFLINE is set, and it was not fetched before")]
+    return [] if _fetched_before(path) else [not_fetched(path, "HF_HUB_OFFLINE is set, and it was not fetched before")]
 
 
 def _vocabulary_problems(path: str, folder: Path, vocab_size: int) -> list[Violation]:

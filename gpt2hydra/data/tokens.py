@@ -98,7 +98,10 @@ class Tokens:
         return int(self._ends[-1]) if self.spans else 0
 
     def windows(self, starts: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
-        """``length`` tokens from each of ``starts`` (B,) on: (B, length). Each file is opened once, and closed after it."""
+        """``length`` tokens from each of ``starts`` (B,) on, after the last the first: (B, length).
+
+        Each file is opened once, and closed after it.
+        """
         result = np.empty((len(starts), length), np.int64)
         wanted: dict[int, list[tuple[int, int, int, int]]] = {}
         for row, start in enumerate(starts.tolist()):
@@ -125,11 +128,13 @@ class Tokens:
 
     def _pieces(self, start: int, length: int) -> Iterator[tuple[int, int, int, int]]:
         """Of one window: number of the span, place in the window, and where in the span's source it begins and ends."""
-        assert start >= 0 and start + length <= len(self), (start, length, len(self))
-        number, column = int(np.searchsorted(self._ends, start, side="right")), 0
+        assert start >= 0 and length <= len(self), (start, length, len(self))
+        column = 0
         while column < length:
+            place = (start + column) % len(self)
+            number = int(np.searchsorted(self._ends, place, side="right"))
             span = self.spans[number]
-            begin = start + column - (int(self._ends[number]) - len(span))
+            begin = place - (int(self._ends[number]) - len(span))
             size = min(len(span) - begin, length - column)
             yield number, column, span.begin + begin, span.begin + begin + size
-            number, column = number + 1, column + size
+            column += size

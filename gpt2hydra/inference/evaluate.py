@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from transformers import GPT2LMHeadModel
 
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.data.order import NOT_COUNTED, Batch, whole_text
+from gpt2hydra.data.batches import NOT_COUNTED, Batch, whole_text
 from gpt2hydra.data.tokenizer import Tokenizer
 from gpt2hydra.data.tokens import Tokens
 

@@ -184,10 +184,13 @@ def print_plan(composer: Composer, overrides: Sequence[str], config: Checked) ->
     changed = changes(composer, overrides, config)
     if isinstance(config, TrainConfig):
         from gpt2hydra.data.corpus import training_tokens
+        from gpt2hydra.data.tokenizer_files import is_downloaded_by_run
         from gpt2hydra.sizing.describe import describe
         from gpt2hydra.sizing.plan import Plan
 
         print(describe(Plan(config, training_tokens(config), changed)))
+        if is_downloaded_by_run(config.tokenizer):
+            print(f"\nnote: the run would download the tokenizer {config.tokenizer.path} from the Hugging Face hub.")
         print("".join(f"\n{each}\n" for each in done_before(config)), end="")
     else:
         print("\n".join(f"{each}   ({each.source.set_it()})" for each in changed))

@@ -13,6 +13,9 @@ from gpt2hydra.utils.formatting import reason_of
 SHARE = 0.01
 """Of a run's time that may go into keeping the picture up to date."""
 
+NOT_SHOWN = 0.05
+"""Of a run's steps, its first."""
+
 
 class LossPlot:
     """The picture of a run, drawn again at evaluations, but never so often that it slows the run down."""
@@ -36,44 +39,44 @@ class LossPlot:
 
 
 def draw(rows: Sequence[Row], title: str, file: Path) -> None:
-    """Two panels: the whole run over logarithmic steps, and its last nine tenths, where a linear scale shows what still falls.
+    """Both losses over the steps. The first steps, whose fall would flatten all that follows, are left out.
 
     Raises:
         OSError: the picture cannot be written.
     """
     from matplotlib.figure import Figure  # without pyplot: no window, no state of the process
+    from matplotlib.ticker import StrMethodFormatter
 
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    whole, rest = figure.subplots(1, 2)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    last = max((row.step for row in rows), default=0)
-    whole.set_xscale("symlog", linthresh=1)
-    _panel(whole, rows, "step (logarithmic)")
-    whole.set_xlim(left=0)
-    whole.set_ylabel("loss (nats per token)")
-    _panel(rest, [row for row in rows if row.step >= last / 10], "step")
-    handles, names = whole.get_legend_handles_labels()
-    figure.legend(handles, names, frameon=False, loc="upper right", ncols=2)
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, loc="left", fontsize=11)
+    shown, first = _without_first_steps(rows)
+    training = [(row.step, row.training_loss) for row in shown if row.training_loss is not None]
+    validation = [(row.step, row.validation_loss) for row in shown if row.validation_loss is not None]
+    if training:
+        axes.plot(*zip(*training, strict=True), color="#3b7ea1", linewidth=1.2, label="training")
+    if validation:
+        marker = {"marker": "o", "markersize": 3.5}
+        axes.plot(*zip(*validation, strict=True), color="#c4501b", linewidth=0.8, label="validation", **marker)
+        step, loss = validation[-1]
+        behind = {"color": "#c4501b", "fontsize": 9, "va": "center"}
+        axes.annotate(f"{loss:.3f}", (step, loss), xytext=(6, 0), textcoords="offset points", annotation_clip=False, **behind)
+    if shown:
+        axes.legend(frameon=False, loc="upper right", ncols=2)
+    axes.margins(x=0.03, y=0.12)
+    axes.set_xlabel(f"step (before {first:,}: not shown)" if first else "step")
+    axes.set_ylabel("loss (nats per token)")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
     with atomic_file(file) as unfinished:
         figure.savefig(unfinished, dpi=130, format="png")
 
 
-def _panel(axes: object, rows: Sequence[Row], label: str) -> None:
-    from matplotlib.axes import Axes
-    from matplotlib.ticker import FuncFormatter
-
-    assert isinstance(axes, Axes)
-    training = [(row.step, row.training_loss) for row in rows if row.training_loss is not None]
-    validation = [(row.step, row.validation_loss) for row in rows if row.validation_loss is not None]
-    if training:
-        axes.plot(*zip(*training, strict=True), color="#3b7ea1", linewidth=1.2, label="training")
-    if validation:
-        axes.plot(
-            *zip(*validation, strict=True), color="#c4501b", linewidth=0.8, marker="o", markersize=3.5, label="validation"
-        )
-        axes.annotate(f"{validation[-1][1]:.3f}", validation[-1], xytext=(0, -14), textcoords="offset points", ha="right")
-    axes.margins(y=0.12)
-    axes.set_xlabel(label)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
-    axes.grid(color="#dddddd", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
+def _without_first_steps(rows: Sequence[Row]) -> tuple[Sequence[Row], int]:
+    """The rows that are drawn, and the first step of them where some are left out: a short run is drawn from its start."""
+    first = round(NOT_SHOWN * max((row.step for row in rows), default=0))
+    later = [row for row in rows if row.step >= first]
+    measured = sum(row.validation_loss is not None for row in later)
+    return (later, later[0].step) if first and measured > 1 else (rows, 0)

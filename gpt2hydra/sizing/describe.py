@@ -10,6 +10,7 @@ from gpt2hydra.sizing.counts import parameters
 from gpt2hydra.sizing.fit import gigabytes, peak_of_batch, warnings
 from gpt2hydra.sizing.memory import PARTS
 from gpt2hydra.sizing.plan import Plan
+from gpt2hydra.utils.formatting import duration
 from gpt2hydra.utils.table import headings, table, wrapped
 
 LEGEND = (
@@ -42,12 +43,29 @@ def describe(plan: Plan) -> str:
     parts = (_parameters(plan), _memory(plan), _device(plan), _work(plan), _files(plan))
     rows = [cells for part in parts for cells in ((), *(row.cells for row in part))]
     lines = [*wrapped(title), *table(rows, right=(1,)), "", *wrapped(LEGEND)]
-    for warning in warnings(plan.config):
+    for warning in (*warnings(plan.config), *_repetition(plan)):
         lines += ["", warning]
     told = [each for each in plan.changed if not each.key.startswith(("hardware.", "dry_run"))]  # they stand above
     if told:
         lines += ["", "Not the default:", *table([(str(each), _set_by(each)) for each in told], indent="  ")]
     return "\n".join(lines)
+
+
+MANY_EPOCHS = 16
+"""Up to 4 are worth almost as much as new text; of the next, each is worth less (Muennighoff et al., arXiv 2305.16264)."""
+
+
+def _repetition(plan: Plan) -> Iterator[str]:
+    """A note where the run repeats its text so often that the model learns it by heart."""
+    if plan.text is None or plan.tokens <= MANY_EPOCHS * plan.text[0]:
+        return
+    count, settings = plan.text[0], plan.config.training
+    steps = max(1, 4 * count // settings.tokens_per_step)
+    text = (
+        f"note: the run sees its text {plan.tokens / count:,.0f} times, and will learn it by heart; more than about 4 times "
+        "gains less and less. Train on more text (data.path), or for fewer steps."
+    )
+    yield "\n".join([*wrapped(text), f"  try: training.max_steps={steps}"])
 
 
 def _set_by(setting: Setting) -> str:
@@ -65,7 +83,7 @@ def _parameters(plan: Plan) -> Iterator[Row]:
 def _memory(plan: Plan) -> Iterator[Row]:
     peak, step, training = plan.memory.peak, plan.memory.step, plan.config.training
     each = "on each device; " if plan.device.count > 1 else ""
-    yield Row("memory of a step", gigabytes(peak.total), f"{each}most at the {peak.name}", exact=False)
+    yield Row("memory of a step", gigabytes(plan.memory.resident), f"{each}most at the {peak.name}", exact=False)
     shard = f"1/{step.shards} of them" if step.shards > 1 else ""
     notes = {
         "weights": shard,
@@ -74,11 +92,13 @@ def _memory(plan: Plan) -> Iterator[Row]:
         "activations": f"{step.batch_size:,} x {training.seq_len:,} tokens, {training.precision}, "
         f"{step.attention} attention" + ", checkpointing" * training.gradient_checkpointing,
         "copies": "bf16 copies of weights",
-        "gathered": "blocks at work, whole",
+        "gathered": "blocks at work, complete",
     }
     for part in PARTS:
         if getattr(peak, part):
             yield Row(f"  {part}", gigabytes(getattr(peak, part)), notes.get(part, ""), exact=False)
+    if plan.memory.allocator_overhead:
+        yield Row("  allocator overhead", gigabytes(plan.memory.allocator_overhead), "freed, and kept for later", exact=False)
 
 
 def _device(plan: Plan) -> Iterator[Row]:
@@ -140,14 +160,6 @@ def _files(plan: Plan) -> Iterator[Row]:
     yield Row("fingerprint", "", plan.config.fingerprint())
 
 
-def duration(seconds: float) -> str:
-    """Seconds in the largest unit that people use."""
-    for unit, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:,.1f} {unit}"
-    return f"{seconds:.1f} s"
-
-
 # ------------------------------------------------------------------------------------------------------ several points
 
 
@@ -160,7 +172,7 @@ def compare(points: Sequence[tuple[int, Sequence[str], Plan]]) -> str:
     for (number, _, plan), each in zip(points, settings, strict=True):
         fits = {True: "yes", False: "no", None: "unknown"}[plan.fits]
         time = "unknown" if plan.seconds is None else duration(plan.seconds)
-        costs = f"{parameters(plan.config.model).total:,}", gigabytes(plan.memory.total), fits, f"{plan.flops:.2e}", time
+        costs = f"{parameters(plan.config.model).total:,}", gigabytes(plan.memory.resident), fits, f"{plan.flops:.2e}", time
         rows.append((f"#{number}", *(each.get(key, "") for key in swept), *costs))
     right = range(1 + len(swept), len(rows[0]))
     same = [f"{key}={settings[0][key]}" for key in keys if key not in swept and key != "dry_run"]

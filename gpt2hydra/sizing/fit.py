@@ -69,7 +69,7 @@ def largest_batch(config: TrainConfig, device: Device, at_most: int = LARGEST_BA
 
 def peak_of_batch(config: TrainConfig, device: Device, batch: int) -> int:
     """The predicted peak, in bytes, with another ``training.batch_size``."""
-    return step_memory(_with(config, batch_size=batch), device).total
+    return step_memory(_with(config, batch_size=batch), device).resident
 
 
 def _with(config: TrainConfig, **changes: Any) -> TrainConfig:
@@ -109,7 +109,7 @@ def _has_bf16(device: Device) -> bool:
 
 def _memory_warning(config: TrainConfig, device: Device) -> str:
     """Why a run is not expected to fit, and each change that would make it; nothing where it fits or is not known."""
-    peak = step_memory(config, device).total
+    peak = step_memory(config, device).resident
     if device.usable is None or peak <= device.usable:
         return ""
     head = f"warning: the predicted peak, {gigabytes(peak)}, exceeds the {gigabytes(device.usable)} left of {device.name}."
@@ -142,7 +142,7 @@ def _remedies(config: TrainConfig, device: Device) -> Iterator[tuple[str, str]]:
         if batch < training.batch_size:
             changed = _with(changed, batch_size=batch)
             overrides.append(f"training.batch_size={batch}")
-        yield " ".join(overrides), gigabytes(step_memory(changed, device).total)
+        yield " ".join(overrides), gigabytes(step_memory(changed, device).resident)
 
 
 def gigabytes(count: float) -> str:

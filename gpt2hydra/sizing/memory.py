@@ -57,6 +57,15 @@ def training_memory(
     return TrainingMemory(Step(config, batch_size, seq_len, *ways, *loop, device, devices, strategy))
 
 
+HOLES = 2.0
+"""Of the memory of one block, what lies free between the tensors of a step."""
+
+UNFIT_GRADIENTS = 1.5
+"""Of the memory of all gradients, what is taken for them while there are free blocks, none of which fits."""
+
+SMALL_BLOCKS = 0.02
+"""With checkpointing, what small tensors leave free, as a share of all tensors: the large ones are given back."""
+
 BLOCKS_AT_WORK = 5
 """Blocks that FSDP2 holds whole in a backward pass: the weights of one at work; those of the next, twice while they arrive; the
 gradients of one at work, and a copy of those of the block before while they leave."""
@@ -119,6 +128,26 @@ class TrainingMemory:
     def total(self) -> int:
         """The peak of the step."""
         return self.peak.total
+
+    @property
+    def allocator_overhead(self) -> int:
+        """Bytes that the process holds beyond the tensors: on a CPU, freed blocks that the C library keeps.
+
+        Without checkpointing they are kept for the next step (:func:`gpt2hydra.inference.device.set_malloc_options`), and few
+        are reused exactly: some lie between the tensors of each block, and gradients find no place among them. Fitted to
+        the resident memory of real runs, of which ``benchmarks/memory.py`` prints prediction and measurement.
+        """
+        step = self.step
+        if step.device != "cpu":
+            return 0
+        if step.gradient_checkpointing:
+            return round(SMALL_BLOCKS * self.total)
+        return round(HOLES * step.block() + UNFIT_GRADIENTS * self.gradients)
+
+    @property
+    def resident(self) -> int:
+        """What the step adds to the memory of the process: tensors and :attr:`allocator_overhead`."""
+        return self.total + self.allocator_overhead
 
     @property
     def weights(self) -> int:

@@ -88,7 +88,7 @@ class Plan:
     @property
     def fits(self) -> bool | None:
         """Whether the predicted peak is within the memory that the device has for it; None where that is not known."""
-        return None if self.device.usable is None else self.memory.total <= self.device.usable
+        return None if self.device.usable is None else self.memory.resident <= self.device.usable
 
     def to_dict(self) -> dict[str, Any]:
         """Numbers only, in bytes, tokens, FLOPs and seconds; the names tell which are predicted."""
@@ -111,6 +111,7 @@ class Plan:
             "predicted_memory_bytes": {part: getattr(peak, part) for part in PARTS},
             "predicted_peak_bytes": peak.total,
             "predicted_peak_moment": peak.name,
+            "predicted_allocator_overhead_bytes": self.memory.allocator_overhead,
             "fits": self.fits,
             "largest_batch_size": self.largest_batch,
             "tokens_per_step": training.tokens_per_step,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,17 @@ from gpt2hydra.sizing.counts import parameters
 from gpt2hydra.sizing.fit import gigabytes
 from gpt2hydra.sizing.memory import PARTS
 from gpt2hydra.sizing.plan import Plan
-from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.formatting import reason_of, short_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLORS = dict(zip(PARTS, ("#1f4e79", "#2e75b6", "#9dc3e6", "#f4b183", "#c55a11", "#a5a5a5", "#d9d9d9"), strict=True))
+OVERHEAD = "allocator overhead"
+SHADES = ("#1f4e79", "#2e75b6", "#9dc3e6", "#f4b183", "#c55a11", "#a5a5a5", "#d9d9d9", "#eeeeee")
+COLORS = dict(zip((*PARTS, OVERHEAD), SHADES, strict=True))
+
+FAR = 4
+"""A device of more than so many times the largest bar would leave nothing to see of the bars."""
 
 
 def plot_sizes(plans: Mapping[str, Plan], file: Path) -> None:
@@ -30,21 +35,27 @@ def plot_sizes(plans: Mapping[str, Plan], file: Path) -> None:
     figure = Figure(figsize=(9, 1.6 + 0.75 * len(plans)), layout="constrained")
     axes = figure.add_subplot()
     first = next(iter(plans.values()))
-    device, step, training = first.device, first.memory.step, first.config.training
-    largest = max(plan.memory.total for plan in plans.values())
+    device, step = first.device, first.memory.step
+    largest = max(plan.memory.resident for plan in plans.values())
+    unit, scale = ("GB", 10**9) if largest >= 10**9 else ("MB", 10**6)
     if device.usable is not None:
-        largest = max(largest, device.usable)
-        axes.axvline(device.usable / 1e9, color="#c00000", linestyle="--", label=f"{device.name}: {gigabytes(device.usable)}")
+        limit = f"{device.name}: {gigabytes(device.usable)}"
+        line = {"color": "#c00000", "linestyle": "--"}
+        if device.usable <= FAR * largest:
+            largest = max(largest, device.usable)
+            axes.axvline(device.usable / scale, label=limit, **line)
+        else:
+            axes.plot([], [], label=f"{limit}, far to the right", **line)
     for name, plan in plans.items():
-        _draw_bar(axes, name, plan)
+        _draw_bar(axes, name, plan, scale)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.25 * largest / 1e9)
+    axes.set_xlim(0, 1.25 * largest / scale)
     each = f" on each of {device.count:,} devices ({step.strategy})" if device.count > 1 else ""
-    axes.set_xlabel(f"predicted memory at the peak of a training step{each}, GB of 10⁹ bytes")
-    axes.set_title(f"batch {training.batch_size}, {training.seq_len:,} tokens, {training.precision}, AdamW", loc="left")
+    axes.set_xlabel(f"predicted memory at the peak of a training step{each}, {unit} of {scale:,} bytes")
+    axes.set_title(", ".join(_in_common(plans.values())), loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     bars = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    order = [*(part for part in PARTS if part in bars), *(label for label in bars if label not in PARTS)]
+    order = [*(part for part in COLORS if part in bars), *(label for label in bars if label not in COLORS)]
     handles = [bars[label] for label in order]
     style = {"columnspacing": 1.2, "handlelength": 1.2, "handletextpad": 0.5, "frameon": False}
     figure.legend(handles, order, loc="outside lower center", ncols=len(order), **style)
@@ -54,17 +65,31 @@ def plot_sizes(plans: Mapping[str, Plan], file: Path) -> None:
         raise ConfigError([Violation("--plot", str(file), f"cannot be written: {reason_of(error)}")]) from None
 
 
-def _draw_bar(axes: Axes, name: str, plan: Plan) -> None:
+def _in_common(plans: Iterable[Plan]) -> Iterator[str]:
+    """What is true of every plan."""
+    settings = [plan.config.training for plan in plans]
+    first = settings[0]
+    yield f"batch {first.batch_size}"
+    if all(each.seq_len == first.seq_len for each in settings):
+        yield f"{first.seq_len:,} tokens"
+    yield first.precision
+    if first.gradient_checkpointing:
+        yield "checkpointing"
+    yield "AdamW"
+
+
+def _draw_bar(axes: Axes, name: str, plan: Plan, scale: int) -> None:
     """The parts of one size's peak, one behind the other, and in words whether it fits."""
-    peak, end = plan.memory.peak, 0.0
-    label = f"{name}\n{parameters(plan.config.model).total / 1e6:,.0f}M"
-    for part in PARTS:
-        width = getattr(peak, part) / 1e9
+    memory, end = plan.memory, 0.0
+    label = f"{name}\n{short_count(parameters(plan.config.model).total)}"
+    widths = {part: getattr(memory.peak, part) for part in PARTS} | {OVERHEAD: memory.allocator_overhead}
+    for part in COLORS:
+        width = widths[part] / scale
         if width:
             axes.barh(label, width, left=end, label=part, color=COLORS[part], height=0.62)
             end += width
     fits = {True: ", fits", False: ", does not fit", None: ""}[plan.fits]
     color = "#c00000" if plan.fits is False else "black"
-    text = f"{gigabytes(peak.total)}{fits}"
+    text = f"{gigabytes(memory.resident)}{fits}"
     behind = {"color": "white", "pad": 1}
     axes.annotate(text, (end, label), (6, 0), textcoords="offset points", va="center", color=color, bbox=behind)

@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch.nn.functional import pad
 
-from gpt2hydra.data.order import NOT_COUNTED, Batch
+from gpt2hydra.data.batches import NOT_COUNTED, Batch
 from gpt2hydra.training.fabric import pad_batches_across_ranks
 from gpt2hydra.training.losses import Losses
 

@@ -19,7 +19,7 @@ from transformers import GPT2LMHeadModel
 from gpt2hydra.checkpoint import folder as checkpoint
 from gpt2hydra.checkpoint import run_checkpoints, state
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.data.order import Batch, Order, evaluation, validation_starts, whole_text
+from gpt2hydra.data.batches import Batch, BatchSampler, evaluation, validation_starts, whole_text
 from gpt2hydra.data.tokenizer import Tokenizer
 from gpt2hydra.data.tokens import Tokens
 from gpt2hydra.runs.metrics_csv import Row
@@ -74,7 +74,9 @@ class Loop:
     def __post_init__(self) -> None:
         settings = self.config.training
         self.settings = settings
-        self.order = Order(self.training, settings.seq_len, settings.sequences_per_step, settings.seed, self.config.data.order)
+        self.order = BatchSampler(
+            self.training, settings.seq_len, settings.sequences_per_step, settings.seed, self.config.data.order
+        )
         self._stop = DistributedStopFlag(self.fabric)
         self._on_device = Losses(self.fabric.device)
         self._norm: torch.Tensor | None = None
@@ -117,7 +119,7 @@ class Loop:
         mine = settings.sequences_per_step // fabric.world_size
         passes = math.ceil(mine / settings.batch_size)
         total = torch.zeros((), device=fabric.device)
-        batches = self.order.passes(self.step, settings.batch_size, fabric.global_rank, fabric.world_size)
+        batches = self.order.micro_batches(self.step, settings.batch_size, fabric.global_rank, fabric.world_size)
         for number, batch in enumerate(batches, 1):
             inputs, targets = to_device(batch, fabric.device)
             with accumulating(fabric, self.model, more=number < passes):

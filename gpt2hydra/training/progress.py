@@ -13,6 +13,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.runs.loss_plot import LossPlot
 from gpt2hydra.runs.metrics_csv import FILE, LossTable, Row
+from gpt2hydra.utils.formatting import duration
 
 log = logging.getLogger("gpt2hydra")
 """Its lines go where Hydra's ``job_logging`` sends them: into ``train.log`` of the run directory."""
@@ -155,12 +156,3 @@ def tell(text: str) -> None:
     """What a run was for: on standard output, and in the log."""
     print(text, flush=True)
     log.info(text)
-
-
-def duration(seconds: float) -> str:
-    """``75.2`` → ``1 min 15 s``."""
-    whole = round(seconds)
-    hours, minutes = whole // 3600, whole // 60 % 60
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {whole % 60:02} s" if minutes else f"{whole} s"

@@ -37,7 +37,7 @@ class Usage:
             return f"{speed}{used}"
         return (
             f"{speed}{used}; {gigabytes(self.peak_memory_bytes)} of memory "
-            f"(predicted for tensors: {gigabytes(self.predicted_memory_bytes)})"
+            f"(predicted: {gigabytes(self.predicted_memory_bytes)})"
         )
 
 
@@ -55,7 +55,7 @@ class ResourceMeter:
         rate, mfu = Plan(config).device.published, None
         if rate is not None and tokens_per_second is not None:
             mfu = tokens_per_second * flops_per_token(config.model, config.training.seq_len) / (rate * processes)
-        return Usage(tokens_per_second, mfu, self._peak(), Plan(on_this_machine(config)).memory.total)
+        return Usage(tokens_per_second, mfu, self._peak(), Plan(on_this_machine(config)).memory.resident)
 
     def _peak(self) -> int | None:
         if self.device.type == "cuda":

@@ -25,7 +25,7 @@ from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data import corpus, tokenizer
 from gpt2hydra.data.shards import Unreadable
-from gpt2hydra.inference.device import for_training, keep_freed_memory
+from gpt2hydra.inference.device import for_training, set_malloc_options
 from gpt2hydra.inference.sampling import Sample
 from gpt2hydra.runs import record
 from gpt2hydra.runs.directory import check_directory, check_space, new_directory
@@ -38,11 +38,11 @@ from gpt2hydra.training.model import WithLoss, build_model
 from gpt2hydra.training.optimizer import adamw
 from gpt2hydra.training.outcome import Diverged, Result, Stopped
 from gpt2hydra.training.processes import check_world_size, this_process
-from gpt2hydra.training.progress import Progress, duration, say, tell
+from gpt2hydra.training.progress import Progress, say, tell
 from gpt2hydra.training.resource_meter import ResourceMeter
 from gpt2hydra.training.sample import format_sample, sample
 from gpt2hydra.training.signals import Interrupted, Signals
-from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.formatting import duration, reason_of, short_count
 from gpt2hydra.utils.paths import relative_path
 
 __all__ = ["Diverged", "Interrupted", "Result", "Stopped", "train"]
@@ -101,7 +101,7 @@ class Run:
 
     def __call__(self) -> Result:
         """Train to the end."""
-        keep_freed_memory()
+        set_malloc_options(self.settings)
         watch = ResourceMeter(self.fabric.device)
         found = self._checkpoint_to_go_on_from()
         loop = self._build(found)
@@ -187,7 +187,7 @@ class Run:
         step = found.step if found else 0
         if not self.first:
             return Progress(self.settings, None, first_step=step)
-        model = f"GPT-2, {gpt2.num_parameters() / 1e6:,.1f}M parameters"
+        model = f"GPT-2, {short_count(gpt2.num_parameters())} parameters"
         title = f"{model}, on {summary.text_name(self.config)}   ({summary.run_name(self.folder)})"
         plot = LossPlot(self.folder / "loss.png", title)
         return Progress(self.settings, LossTable(self.folder, rows_until(self.folder, step) if found else ()), plot, step)

@@ -52,6 +52,26 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def short_count(number: int) -> str:
+    """A large number in three digits: ``257``, ``807k``, ``10.8M``, ``124M``, ``1.56B``."""
+    for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= 0.9995 * size:
+            value = number / size
+            return f"{value:,.0f}{unit}" if value >= 100 else f"{value:.3g}{unit}"
+    return str(number)
+
+
+def duration(seconds: float) -> str:
+    """In two units at most: ``9 s``, ``1 min 15 s``, ``25 h 00 min``, ``12 days 03 h``."""
+    whole = round(seconds)
+    days, hours, minutes = whole // 86_400, whole // 3600, whole // 60 % 60
+    if days > 1:
+        return f"{days:,} days {hours % 24:02} h"
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {whole % 60:02} s" if minutes else f"{whole} s"
+
+
 def kind_of(value: object) -> str:
     """The type of a value, in a user's words."""
     if value is None:

@@ -94,3 +94,42 @@ def test_a_file_that_will_not_do_is_one_refusal(damage: Callable[[Path], None], 
 def test_merges_are_read_with_the_numbers_of_their_lines(tmp_path: Path) -> None:
     write_bpe(tmp_path, *MERGES)
     assert tokenizer_files.read_merges(tmp_path / "merges.txt") == [(2, "t h"), (3, "th e")]
+
+
+ON_THE_HUB = TokenizerConfig("gpt2", "nobody/gpt2")
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
+    """What was fetched before: name → file. Nothing can be fetched now, or asked for."""
+    client = pytest.importorskip("huggingface_hub")
+    fetched: dict[str, str] = {}
+
+    def not_reached(*_: Any) -> None:
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(client, "try_to_load_from_cache", lambda path, name: fetched.get(name))
+    monkeypatch.setattr(client, "hf_hub_download", None)
+    monkeypatch.setattr("socket.create_connection", not_reached)
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    return fetched
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_hub_out_of_reach_is_one_refusal_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"cannot be fetched from the Hugging Face hub \(Name or service not known\)"):
+        tokenizer_files.files(str(ON_THE_HUB.path))
+
+
+def test_what_was_fetched_before_needs_no_network(hub: dict[str, str]) -> None:
+    hub.update({"vocab.json": "a/vocab.json", "merges.txt": "a/merges.txt"})
+    assert tokenizer_files.files(str(ON_THE_HUB.path)) == (Path("a/vocab.json"), Path("a/merges.txt"))
+    assert not tokenizer_files.is_downloaded_by_run(ON_THE_HUB)
+
+
+def test_a_run_says_whether_it_downloads(hub: dict[str, str], tmp_path: Path) -> None:
+    assert tokenizer_files.is_downloaded_by_run(ON_THE_HUB)
+    hub["vocab.json"] = "a/vocab.json"
+    assert tokenizer_files.is_downloaded_by_run(ON_THE_HUB)
+    assert not tokenizer_files.is_downloaded_by_run(TokenizerConfig())
+    assert not tokenizer_files.is_downloaded_by_run(TokenizerConfig("gpt2", str(tmp_path)))

@@ -22,23 +22,50 @@ def test_a_picture_is_drawn_of_any_run(rows: list[Row], tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["loss.png"]
 
 
-def test_a_picture_has_two_panels_over_logarithmic_and_linear_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import numpy as np
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The figures that were saved."""
     from matplotlib.figure import Figure
 
-    drawn: list[Figure] = []
+    saved: list[Any] = []
 
     def keep(self: Figure, file: Path, **_: Any) -> None:
-        drawn.append(self)
+        self.draw_without_rendering()
+        saved.append(self)
         file.touch()
 
     monkeypatch.setattr(Figure, "savefig", keep)
-    rows = [Row(step, step, 5 - step / 1000, None, 0.1, 1.0, 9.0) for step in range(0, 1001, 50)]
-    draw(rows, "GPT-2 on a text", tmp_path / "loss.png")
-    whole, rest = drawn[0].axes
-    assert (whole.get_xscale(), rest.get_xscale()) == ("symlog", "linear")
-    assert np.asarray(rest.lines[0].get_xdata())[0] == 100  # the first tenth is left to the other panel
-    assert drawn[0].get_suptitle() == "GPT-2 on a text"
+    return saved
+
+
+def curve(steps: range, evaluated: int) -> list[Row]:
+    return [
+        Row(step, step, 5 - step / 1000, 5 - step / 1100 if step % evaluated == 0 else None, 0.1, 1.0, 9.0) for step in steps
+    ]
+
+
+def test_the_first_steps_of_a_long_run_are_left_out(drawn: list[Any], tmp_path: Path) -> None:
+    draw(curve(range(0, 1001, 10), 100), "GPT-2 on a text", tmp_path / "loss.png")
+    (axes,) = drawn[0].axes
+    training, validation = ([int(step) for step in line.get_xdata()] for line in axes.lines)
+    assert (training[0], validation[0], validation[-1]) == (50, 100, 1000)
+    assert axes.get_xlabel() == "step (before 50: not shown)"
+    assert axes.get_title(loc="left") == "GPT-2 on a text"
+
+
+def test_a_run_of_few_evaluations_is_drawn_from_its_start(drawn: list[Any], tmp_path: Path) -> None:
+    draw(curve(range(0, 101, 10), 100), "GPT-2", tmp_path / "loss.png")
+    (axes,) = drawn[0].axes
+    assert [int(line.get_xdata()[0]) for line in axes.lines] == [0, 0] and axes.get_xlabel() == "step"
+
+
+def test_markers_lie_within_the_axes_and_the_last_value_stands_behind_the_curve(drawn: list[Any], tmp_path: Path) -> None:
+    draw(curve(range(0, 1001, 10), 100), "GPT-2", tmp_path / "loss.png")
+    (axes,) = drawn[0].axes
+    (value,), (left, right) = axes.texts, axes.get_xlim()
+    assert left < 50 and right > 1000
+    assert value.get_text() == "4.091"
+    assert value.get_window_extent().x0 > axes.transData.transform((1000, 4.091))[0]
 
 
 def test_it_is_drawn_again_only_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

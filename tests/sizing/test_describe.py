@@ -35,7 +35,7 @@ def test_the_plan_in_words() -> None:
         "left for a step ≈ 81.75 GB fits",
         "tokens a step 8,192 8 sequences x 1,024",
         "times the text 8.19 which has 1,000,000 tokens",
-        "time ≈ 107.6 s 40% of 989 TFLOP/s, published",
+        "time ≈ 1 min 48 s 40% of 989 TFLOP/s, published",
         "checkpoint 3.10 GB float32 weights",
         "KV cache 377.49 MB generating 1,024 tokens in float32",
     } <= set(told)
@@ -47,7 +47,7 @@ def test_the_plan_of_several_devices_tells_what_each_has() -> None:
         "devices 4 fsdp; 4 sequences of a step each",
         "weights ≈ 774.03 MB 1/4 of them",
         "tokens a step 16,384 8 sequences x 2 passes x 1,024",
-        "time ≈ 53.8 s 40% of 4 x 989 TFLOP/s, published",
+        "time ≈ 54 s 40% of 4 x 989 TFLOP/s, published",
     } <= set(told)
 
 
@@ -65,6 +65,20 @@ def test_a_time_that_is_not_known_says_why(monkeypatch: pytest.MonkeyPatch) -> N
     assert "time unknown numpy, to measure it, is not installed" in lines()
     monkeypatch.setattr(this_machine, "machine_memory", lambda: None)
     assert "memory of the device unknown this machine" in lines()
+
+
+@pytest.mark.parametrize(("tokens", "repeats"), [(100_000, True), (1_000_000, False)])
+def test_a_text_that_is_repeated_many_times_has_a_note_and_fewer_steps(tokens: int, repeats: bool) -> None:
+    config = compose("hardware=l4", "training.max_steps=1000")
+    text = describe(Plan(config, (tokens, True)))
+    assert ("note: the run sees its text 41 times" in text) == ("  try: training.max_steps=97" in text) == repeats
+
+
+def test_the_memory_of_a_step_on_a_cpu_has_the_allocators_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(this_machine, "gpu_memory", lambda: None)
+    monkeypatch.setattr(this_machine, "measured_flops", lambda: None)
+    assert any(line.startswith("allocator overhead ≈ ") for line in lines())
+    assert not any("allocator" in line for line in lines("hardware=l4"))
 
 
 def test_points_are_compared_by_what_differs() -> None:

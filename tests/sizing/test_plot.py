@@ -29,7 +29,7 @@ def test_each_size_says_whether_it_fits(drawn: list[Any], tmp_path: Path) -> Non
     plot_sizes(plans, tmp_path / "sizes.png")
     small, xl = (text.get_text() for text in drawn[0].axes[0].texts)
     assert small.endswith(" GB, fits") and xl.endswith(" GB, does not fit")
-    assert [label.get_text() for label in drawn[0].axes[0].get_yticklabels()] == ["small\n124M", "xl\n1,558M"]
+    assert [label.get_text() for label in drawn[0].axes[0].get_yticklabels()] == ["small\n124M", "xl\n1.56B"]
 
 
 def test_the_legend_keeps_the_order_of_the_parts_and_ends_with_the_device(drawn: list[Any], tmp_path: Path) -> None:
@@ -47,6 +47,29 @@ def test_sizes_of_another_folder_are_drawn_too(drawn: list[Any], tmp_path: Path)
     plot([], str(tmp_path / "sizes.png"), str(tmp_path))
     names = [label.get_text().partition("\n")[0] for label in drawn[0].axes[0].get_yticklabels()]
     assert names == ["tiny", "small", "medium", "large", "xl"]
+
+
+def labels(figure: Any) -> list[str]:
+    return [label.get_text() for label in figure.axes[0].get_yticklabels()]
+
+
+def test_a_size_that_is_chosen_is_drawn_alone(drawn: list[Any], tmp_path: Path) -> None:
+    plot(["model=medium", "hardware=l4"], str(tmp_path / "sizes.png"))
+    assert labels(drawn[0]) == ["medium\n355M"]
+
+
+def test_overrides_that_make_all_sizes_one_shape_are_drawn_as_that_shape(drawn: list[Any], tmp_path: Path) -> None:
+    plot(["experiment=quickstart", "hardware=l4"], str(tmp_path / "sizes.png"))
+    axes, (legend,) = drawn[0].axes[0], drawn[0].legends
+    assert labels(drawn[0]) == ["4 x 128\n834k"]
+    assert axes.get_title(loc="left") == "batch 16, 64 tokens, fp32, AdamW"
+    assert axes.get_xlabel().endswith("MB of 1,000,000 bytes")
+    assert legend.get_texts()[-1].get_text() == "NVIDIA L4: 22.29 GB, far to the right"
+
+
+def test_a_size_that_an_override_changes_is_not_called_by_its_name(drawn: list[Any], tmp_path: Path) -> None:
+    plot(["model.n_layer=2", "hardware=l4"], str(tmp_path / "sizes.png"))
+    assert [label.partition("\n")[0] for label in labels(drawn[0])] == ["2 x 768", "2 x 1024", "2 x 1280", "2 x 1600"]
 
 
 def test_a_picture_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from gpt2hydra.config.run import TrainingConfig
-from gpt2hydra.data.order import NOT_COUNTED, Batch
+from gpt2hydra.data.batches import NOT_COUNTED, Batch
 from gpt2hydra.training.evaluation import mean_loss
 from gpt2hydra.training.fabric import setup_fabric
 from gpt2hydra.training.model import WithLoss

@@ -10,7 +10,7 @@ pytest.importorskip("tqdm")
 
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.runs.metrics_csv import LossTable, Row
-from gpt2hydra.training.progress import Progress, duration
+from gpt2hydra.training.progress import Progress
 
 CONFIG = TrainingConfig(seq_len=8, batch_size=2, gradient_accumulation_steps=3, max_steps=1000)
 
@@ -20,14 +20,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
     return now
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0.2, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (75, "1 min 15 s"), (3599.6, "1 h 00 min"), (90_000, "25 h 00 min")],
-)
-def test_durations_are_said_in_two_units_at_most(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
 
 
 def test_a_terminal_shows_loss_learning_rate_speed_and_time_left(

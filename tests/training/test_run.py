@@ -26,7 +26,7 @@ from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.data import corpus
-from gpt2hydra.data.order import Order, evaluation, whole_text
+from gpt2hydra.data.batches import BatchSampler, evaluation, whole_text
 from gpt2hydra.launch.app import output_dir
 from gpt2hydra.runs import loss_plot
 from gpt2hydra.runs.metrics_csv import COLUMNS
@@ -72,15 +72,15 @@ def test_a_token_file_that_shrinks_stops_the_run_with_a_word(tmp_path: Path) -> 
     file = tmp_path / "train.bin"
     file.write_bytes(bytes(2 * 5000))
     config = tiny(f"data.path='{file}'", "training.max_steps=20")
-    starts = Order.starts
+    starts = BatchSampler.starts
 
-    def shrinks(order: Order, step: int) -> Any:
+    def shrinks(order: BatchSampler, step: int) -> Any:
         if step == 7:
             os.truncate(file, 2000)
         return starts(order, step)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped) as stopped:
-        patch.setattr(Order, "starts", shrinks)
+        patch.setattr(BatchSampler, "starts", shrinks)
         train(config, tmp_path / "run")
     assert re.search(
         rf"^Training was stopped\.\n\n{file}\n  has changed its size since the run began, at step \d+ of 20; ",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpt2hydra.utils.formatting import closest, counted, did_you_mean, kind_of, show, show_number
+from gpt2hydra.utils.formatting import closest, counted, did_you_mean, duration, kind_of, short_count, show, show_number
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,34 @@ def test_a_limit_is_shown_without_a_needless_fraction(value: float, shown: str) 
 
 def test_a_number_of_things_is_singular_or_plural() -> None:
     assert (counted(0, "point"), counted(1, "point"), counted(1200, "point")) == ("0 points", "1 point", "1,200 points")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "0 s"),
+        (59.6, "1 min 00 s"),
+        (75, "1 min 15 s"),
+        (3599.6, "1 h 00 min"),
+        (90_000, "25 h 00 min"),
+        (1e6, "11 days 13 h"),
+    ],
+)
+def test_a_duration_has_two_units_at_most(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0"),
+        (257, "257"),
+        (9_880, "9.88k"),
+        (806_656, "807k"),
+        (999_600, "1M"),
+        (124_439_808, "124M"),
+        (1_557_611_200, "1.56B"),
+    ],
+)
+def test_a_large_number_is_shown_in_three_digits(number: int, text: str) -> None:
+    assert short_count(number) == text

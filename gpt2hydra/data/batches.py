@@ -45,11 +45,12 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Order:
+class BatchSampler:
     """The sequences of every step of a run.
 
-    ``shuffled``: the text is cut into windows of ``seq_len``, and each epoch visits every window once, in an order of its own.
-    ``random``: each sequence begins anywhere, drawn with replacement, as nanoGPT draws them.
+    ``shuffled``: the text is a circle, cut into windows of ``seq_len``. Each epoch cuts it from another place on, and visits
+    every window once, in an order of its own. ``random``: each sequence begins anywhere, drawn with replacement, as nanoGPT
+    draws them.
     """
 
     tokens: Tokens
@@ -61,8 +62,8 @@ class Order:
 
     @property
     def windows(self) -> int:
-        """Of one epoch. The token after the last of them is its last target; up to ``seq_len - 1`` more are left over."""
-        return (len(self.tokens) - 1) // self.seq_len
+        """Of one epoch. Up to ``seq_len - 1`` tokens are left over: others in each epoch."""
+        return len(self.tokens) // self.seq_len
 
     def starts(self, step: int) -> Integers:
         """Where the sequences of a step begin in the text: (S,)."""
@@ -70,17 +71,20 @@ class Order:
         if self.kind == "random":
             places = len(self.tokens) - self.seq_len  # the last leaves room for its last target
             return (_hashed(numbers, _keys(self.seed, 0)[0]) % np.uint64(places)).astype(np.int64)
+        length = np.uint64(len(self.tokens))
         epochs, numbers = np.divmod(numbers, np.uint64(self.windows))
         for epoch in np.unique(epochs):
-            here = epochs == epoch
-            numbers[here] = shuffled(numbers[here], self.windows, _keys(self.seed, int(epoch)))
-        return numbers.astype(np.int64) * self.seq_len
+            here, keys = epochs == epoch, _keys(self.seed, int(epoch))
+            first_cut = _hashed(keys[:1], keys[1]) % length
+            windows = shuffled(numbers[here], self.windows, keys)
+            numbers[here] = (first_cut + windows * np.uint64(self.seq_len)) % length
+        return numbers.astype(np.int64)
 
-    def passes(self, step: int, batch_size: int, rank: int = 0, processes: int = 1) -> Iterator[Batch]:
-        """The part of a step that falls to one of ``processes``, in as few passes of at most ``batch_size`` as possible.
+    def micro_batches(self, step: int, batch_size: int, rank: int = 0, processes: int = 1) -> Iterator[Batch]:
+        """The part of a step that falls to one of ``processes``, in as few batches of at most ``batch_size`` as possible.
 
-        All processes have as many sequences; passes of one differ by one sequence at most. A mean over the step weighs
-        each pass by its sequences.
+        All processes have as many sequences; batches of one differ by one sequence at most. A mean over the step weighs
+        each batch by its sequences.
         """
         assert self.sequences % processes == 0, (self.sequences, processes)
         part = np.split(self.starts(step), processes)[rank]

@@ -1,5 +1,7 @@
 """Which tokens a step sees."""
 
+from typing import Any
+
 import pytest
 
 pytest.importorskip("torch")
@@ -8,8 +10,18 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpt2hydra.data.order import NOT_COUNTED, Batch, Order, _keys, evaluation, read, shuffled, validation_starts, whole_text
-from gpt2hydra.data.tokens import Tokens
+from gpt2hydra.data.batches import (
+    NOT_COUNTED,
+    Batch,
+    BatchSampler,
+    _keys,
+    evaluation,
+    read,
+    shuffled,
+    validation_starts,
+    whole_text,
+)
+from gpt2hydra.data.tokens import InMemory, Tokens
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -49,37 +61,49 @@ def test_a_shuffle_looks_random() -> None:
     assert abs(np.corrcoef(found, np.arange(count))[0, 1]) < 0.05
 
 
+def epochs(sampler: BatchSampler, count: int) -> "list[np.ndarray[Any, Any]]":
+    """Where the sequences of each of the first ``count`` epochs begin."""
+    steps = -(-count * sampler.windows // sampler.sequences)
+    starts = np.concatenate([sampler.starts(step) for step in range(steps)])[: count * sampler.windows]
+    return np.split(starts, count)
+
+
 @given(st.integers(9, 300), st.integers(1, 7), SEEDS)
-def test_each_epoch_visits_every_window_once(count: int, sequences: int, seed: int) -> None:
-    order = Order(numbers(count), 8, sequences, seed)
-    steps = -(-2 * order.windows // sequences)
-    starts = np.concatenate([order.starts(step) for step in range(steps)])[: 2 * order.windows]
-    for epoch in np.split(starts, 2):
-        assert sorted(epoch.tolist()) == [8 * window for window in range(order.windows)]
+def test_each_epoch_reads_every_token_once(count: int, sequences: int, seed: int) -> None:
+    sampler = BatchSampler(numbers(count), 8, sequences, seed)
+    for starts in epochs(sampler, 2):
+        tokens = read(sampler.tokens, starts, 8).inputs.flatten().tolist()
+        assert len(set(tokens)) == len(tokens) > count - 8
 
 
-def test_two_epochs_are_not_in_the_same_order() -> None:
-    first, second = (Order(numbers(801), 8, 100, 1).starts(step).tolist() for step in (0, 1))
-    assert sorted(first) == sorted(second) and first != second
+def test_each_epoch_cuts_the_text_elsewhere_and_in_another_order() -> None:
+    first, second, third = (starts.tolist() for starts in epochs(BatchSampler(numbers(801), 8, 100, 1), 3))
+    assert len({first[0] % 8, second[0] % 8, third[0] % 8}) > 1
+    assert sorted(first) != first
+
+
+def test_the_token_after_the_last_is_the_first() -> None:
+    batch = read(Tokens.split([InMemory(np.arange(6)), InMemory(np.arange(6, 12))], 0.5)[0], np.array([4]), 5)
+    assert (batch.inputs.tolist(), batch.targets.tolist()) == ([[7, 8, 0, 1, 2]], [[8, 0, 1, 2, 6]])
 
 
 def test_random_sequences_begin_anywhere() -> None:
-    order = Order(numbers(10), 8, 50, 1, "random")
+    order = BatchSampler(numbers(10), 8, 50, 1, "random")
     assert set(order.starts(0).tolist()) == {0, 1}
-    assert Order(numbers(60_000), 8, 4, 1, "random").starts(3).tolist() == [58227, 55447, 21567, 17940]
+    assert BatchSampler(numbers(60_000), 8, 4, 1, "random").starts(3).tolist() == [58227, 55447, 21567, 17940]
 
 
 def test_the_order_is_the_same_on_every_machine() -> None:
-    assert Order(numbers(60_001), 8, 4, 1337).starts(12).tolist() == [34680, 15688, 44704, 59832]
+    assert BatchSampler(numbers(60_001), 8, 4, 1337).starts(12).tolist() == [59844, 40852, 9867, 24995]
 
 
 @pytest.mark.parametrize("kind", ["shuffled", "random"])
 @given(st.integers(9, 300), st.integers(0, 10**6), SEEDS)
 def test_a_step_depends_on_seed_and_number_alone(kind: str, count: int, step: int, seed: int) -> None:
-    orders = [Order(numbers(count), 8, 6, seed, kind) for _ in range(2)]
+    orders = [BatchSampler(numbers(count), 8, 6, seed, kind) for _ in range(2)]
     orders[0].starts(step + 1)
     assert orders[0].starts(step).tolist() == orders[1].starts(step).tolist()
-    assert int(orders[0].starts(step).max()) + 8 < count
+    assert int(orders[0].starts(step).max()) < count
 
 
 @pytest.mark.parametrize(
@@ -87,17 +111,17 @@ def test_a_step_depends_on_seed_and_number_alone(kind: str, count: int, step: in
     [(12, 1, [12]), (5, 1, [4, 4, 4]), (12, 3, [4]), (3, 2, [3, 3]), (4, 2, [3, 3]), (1, 12, [1])],
 )
 def test_processes_share_a_step_in_passes_of_one_size(batch_size: int, processes: int, sizes: list[int]) -> None:
-    order = Order(numbers(1000), 8, 12, 1)
-    parts = [list(order.passes(5, batch_size, rank, processes)) for rank in range(processes)]
+    order = BatchSampler(numbers(1000), 8, 12, 1)
+    parts = [list(order.micro_batches(5, batch_size, rank, processes)) for rank in range(processes)]
     assert [[len(batch.inputs) for batch in part] for part in parts] == [sizes] * processes
     assert seen([batch for part in parts for batch in part]) == order.starts(5).tolist()
 
 
 def test_targets_are_the_tokens_after_the_inputs() -> None:
-    (batch,) = Order(numbers(100), 8, 4, 1).passes(0, 4)
+    (batch,) = BatchSampler(numbers(100), 8, 4, 1).micro_batches(0, 4)
     assert batch.inputs.shape == batch.targets.shape == (4, 8)
     assert batch.inputs.is_contiguous() and batch.targets.is_contiguous()
-    assert (batch.targets == batch.inputs + 1).all()
+    assert (batch.targets == (batch.inputs + 1) % 100).all()
 
 
 def test_inputs_and_targets_share_no_memory() -> None:
