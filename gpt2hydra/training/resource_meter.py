@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.sizing.counts import flops_per_token
+from gpt2hydra.sizing.device import LIBRARIES
 from gpt2hydra.sizing.fit import gigabytes, on_this_machine
 from gpt2hydra.sizing.plan import Plan
 
@@ -23,7 +26,7 @@ class Usage:
     mfu: float | None
     """Model FLOPs utilisation: the FLOPs of the model's matrix products, as a share of the devices' peak (arXiv 2204.02311)."""
     peak_memory_bytes: int | None
-    """On a GPU, of PyTorch's tensors; on the CPU, of the process above what it had before the model was built."""
+    """On a GPU, of PyTorch's tensors; on the CPU, of the process, Python and libraries included."""
     predicted_memory_bytes: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -46,35 +49,32 @@ class ResourceMeter:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._before = _resident() if device.type == "cpu" else None
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
+        else:
+            _reset_peak()
 
     def usage(self, config: TrainConfig, tokens_per_second: float | None, processes: int) -> Usage:
         """What was used until now."""
         rate, mfu = Plan(config).device.published, None
         if rate is not None and tokens_per_second is not None:
             mfu = tokens_per_second * flops_per_token(config.model, config.training.seq_len) / (rate * processes)
-        return Usage(tokens_per_second, mfu, self._peak(), Plan(on_this_machine(config)).memory.resident)
-
-    def _peak(self) -> int | None:
+        memory = Plan(on_this_machine(config)).memory
         if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device)
-        if self._before is None:
-            return None
-        import resource  # on POSIX alone, as _resident() has seen
-
-        unit = 1 if sys.platform == "darwin" else 1024
-        return max(0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - self._before)
+            return Usage(tokens_per_second, mfu, torch.cuda.max_memory_allocated(self.device), memory.total)
+        return Usage(tokens_per_second, mfu, _highest_resident(), memory.resident + round(LIBRARIES))
 
 
-def _resident() -> int | None:
-    """Bytes of this process in memory now; None elsewhere than on Linux."""
+def _reset_peak() -> None:
+    """Let the highest point of this process's memory begin at what it has now (proc(5): clear_refs)."""
+    with suppress(OSError):  # an older kernel: the highest point of all runs
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _highest_resident() -> int | None:
+    """Bytes of this process that were in memory at most; None elsewhere than on Linux."""
     try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            pages = int(file.read().split()[1])
-    except (OSError, ValueError, IndexError):
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    except OSError:
         return None
-    import resource
-
-    return pages * resource.getpagesize()
+    return 1024 * int(found[1]) if found else None

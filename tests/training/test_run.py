@@ -267,7 +267,7 @@ def test_the_report_and_a_quiet_log(tmp_path: Path, capfd: pytest.CaptureFixture
     assert re.search(r"\n\nTrained 20 steps on 2,560 tokens in \d+ s\.\n\n", out)
     losses = f"{result.untrained_loss:.3f} untrained → {result.validation_loss:.3f} trained"
     assert f"  validation loss  {losses} (nats per token, on the whole validation text)\n" in out
-    memory = r"[\d.]+ [kMG]?B of memory \(predicted for tensors: [\d.]+ [kMG]?B\)"
+    memory = r"[\d.]+ [kMG]?B of memory \(predicted: [\d.]+ [kMG]?B\)"
     assert re.search(rf"  speed            [\d,]+ tokens/s(, [\d.]+% of .*\(MFU\))?; {memory}\n", out)
     assert out.endswith(
         f"  checkpoints      {tmp_path}/run/checkpoints\n"
