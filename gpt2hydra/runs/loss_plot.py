@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from gpt2hydra.runs.metrics_csv import Row
 from gpt2hydra.utils.files import atomic_file
@@ -45,7 +46,7 @@ def draw(rows: Sequence[Row], title: str, file: Path) -> None:
         OSError: the picture cannot be written.
     """
     from matplotlib.figure import Figure  # without pyplot: no window, no state of the process
-    from matplotlib.ticker import StrMethodFormatter
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -56,10 +57,10 @@ def draw(rows: Sequence[Row], title: str, file: Path) -> None:
     if training:
         axes.plot(*zip(*training, strict=True), color="#3b7ea1", linewidth=1.2, label="training")
     if validation:
-        marker = {"marker": "o", "markersize": 3.5}
+        marker: dict[str, Any] = {"marker": "o", "markersize": 3.5}
         axes.plot(*zip(*validation, strict=True), color="#c4501b", linewidth=0.8, label="validation", **marker)
         step, loss = validation[-1]
-        behind = {"color": "#c4501b", "fontsize": 9, "va": "center"}
+        behind: dict[str, Any] = {"color": "#c4501b", "fontsize": 9, "va": "center"}
         axes.annotate(f"{loss:.3f}", (step, loss), xytext=(6, 0), textcoords="offset points", annotation_clip=False, **behind)
     if shown:
         axes.legend(frameon=False, loc="upper right", ncols=2)
@@ -67,7 +68,7 @@ def draw(rows: Sequence[Row], title: str, file: Path) -> None:
     axes.set_xlabel(f"step (before {first:,}: not shown)" if first else "step")
     axes.set_ylabel("loss (nats per token)")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     with atomic_file(file) as unfinished:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.sizing.counts import parameters
@@ -40,7 +40,7 @@ def plot_sizes(plans: Mapping[str, Plan], file: Path) -> None:
     unit, scale = ("GB", 10**9) if largest >= 10**9 else ("MB", 10**6)
     if device.usable is not None:
         limit = f"{device.name}: {gigabytes(device.usable)}"
-        line = {"color": "#c00000", "linestyle": "--"}
+        line: dict[str, Any] = {"color": "#c00000", "linestyle": "--"}
         if device.usable <= FAR * largest:
             largest = max(largest, device.usable)
             axes.axvline(device.usable / scale, label=limit, **line)
