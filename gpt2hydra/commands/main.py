@@ -14,7 +14,7 @@ from typing import Any
 from gpt2hydra.commands import check, completion, diff, evaluate, explain, export_hf, import_hf, runs, schema, size, tokenize
 from gpt2hydra.launch import usage_hints
 from gpt2hydra.launch.application import PROGRAMS
-from gpt2hydra.launch.handle_errors import program
+from gpt2hydra.launch.handle_errors import handle_errors
 from gpt2hydra.version import __version__
 
 COMMANDS: Mapping[str, Any] = {
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown:  # an option between overrides, which takes argparse a second look
         words.remove(options.command)
         options = argparse.Namespace(command=options.command, **vars(parsers[options.command].parse_intermixed_args(words)))
-    with program():
+    with handle_errors():
         COMMANDS[options.command].run(options)
 
 

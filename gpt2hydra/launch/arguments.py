@@ -23,7 +23,7 @@ from gpt2hydra.config.errors import ConfigError, Violation, command_line
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.launch.application import Application
 from gpt2hydra.launch.checks import machine_problems
-from gpt2hydra.launch.handle_errors import program
+from gpt2hydra.launch.handle_errors import handle_errors
 from gpt2hydra.launch.hydra_components import typed_by
 from gpt2hydra.training.processes import rank_zero_output, this_process
 from gpt2hydra.utils.formatting import did_you_mean
@@ -70,7 +70,7 @@ class CommandLine:
     def run(self) -> None:
         """Do what the command line asks for; a refusal is printed and exits with 1."""
         set_version_base()
-        with program(), self._better_told():
+        with handle_errors(), self._better_told():
             if self.arguments.shell_completion and any(each.startswith("query=") for each in self.arguments.overrides):
                 self._complete()
             elif self._only_looks():

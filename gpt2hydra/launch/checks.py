@@ -10,18 +10,24 @@ from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.config.validation import Checked
+from gpt2hydra.launch.extras import importing_pytorch
 
 
 def device_problems(config: Checked) -> tuple[Violation, ...]:
-    """Whether the device is here, asked before a directory is made. Imports torch, unless any device will do."""
+    """Whether the device is here, asked before a directory is made. Imports torch, unless any device or the CPU will do."""
+    if isinstance(config, TrainConfig):
+        wanted = config.training.device
+        any_will_do = wanted == "cpu" or (wanted, config.training.precision) == ("auto", "fp32")
+    else:
+        any_will_do = not isinstance(config, GenerateConfig) or config.device in ("cpu", "auto")
+    if any_will_do:
+        return ()
+    with importing_pytorch():
+        from gpt2hydra.inference import device
     try:
-        if isinstance(config, TrainConfig) and (config.training.device, config.training.precision) != ("auto", "fp32"):
-            from gpt2hydra.inference import device
-
+        if isinstance(config, TrainConfig):
             device.for_training(config.training)
-        elif isinstance(config, GenerateConfig) and config.device != "auto":
-            from gpt2hydra.inference import device
-
+        elif isinstance(config, GenerateConfig):
             device.device_for(config.device, "device")
     except ConfigError as error:
         return error.violations

@@ -1,9 +1,10 @@
-"""The extras of this package: which modules they bring, and what is said where they are not installed."""
+"""The extras of this package: which modules they bring, and what is reported where they are not installed."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from gpt2hydra.config.errors import NO_PATH, UsageError, Violation, unreadable
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
+from gpt2hydra.launch.handle_errors import tell
+from gpt2hydra.utils.interruption import ending_at_once
+from gpt2hydra.utils.verbosity import is_quiet
 
 EXTRAS = {
     "train": ("torch", "transformers", "lightning_fabric", "safetensors", "tqdm", "matplotlib", "filelock"),
@@ -43,6 +47,16 @@ def require(extra: str | None, configs: Iterable[Checked] = ()) -> None:
 def absent_modules(extra: str) -> list[str]:
     """The modules of an extra that are not installed."""
     return [module for module in EXTRAS.get(extra, ()) if find_spec(module) is None]
+
+
+@contextmanager
+def importing_pytorch() -> Iterator[None]:
+    """Around the import of PyTorch, which takes seconds: it is announced, and a signal ends the process at once."""
+    if "torch" not in sys.modules and not is_quiet():
+        announcement = "importing PyTorch ..."
+        tell(f"{announcement}\n", {"note": announcement})
+    with ending_at_once():
+        yield
 
 
 def require_extra_of(option: str, path: str, extra: str) -> None:

@@ -10,6 +10,7 @@ import errno
 import io
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,13 +18,14 @@ from typing import Any, NoReturn
 
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.training.signals import Interrupted
+from gpt2hydra.utils.interruption import Terminated, exit_code, format_interruption, raising
 
 
 @contextmanager
-def program() -> Iterator[None]:
-    """Around everything that a command does: a refusal is printed and exits with 1, an interruption exits with 130.
+def handle_errors() -> Iterator[None]:
+    """Around everything that a command does: a refusal is printed and exits with 1, an interruption with 130 or 143.
 
-    A reader that has seen enough (``| head``) ends it quietly, a full disk behind standard output with a word, what the
+    A reader that has seen enough (``| head``) ends it quietly, a full disk behind standard output with a message, what the
     output's encoding lacks is written as its code, and where an output is closed (``>&-``), nothing is written.
     """
     sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
@@ -31,15 +33,17 @@ def program() -> Iterator[None]:
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
             stream.reconfigure(errors="backslashreplace")
     try:
-        yield
+        with raising():
+            yield
         sys.stdout.flush()
     except ConfigError as error:
         refuse(error)
-    except Interrupted as stop:  # a run has said how far it came
+    except Interrupted as stop:  # a run has reported how far it came
         sys.exit(stop.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted\n")
-        sys.exit(130)
+    except KeyboardInterrupt as stop:
+        signum = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
+        sys.stderr.write(format_interruption(signum))
+        sys.exit(exit_code(signum))
     except OSError as error:
         if error.errno not in (errno.EPIPE, errno.ENOSPC):
             raise

@@ -7,12 +7,14 @@ from pathlib import Path
 from gpt2hydra.composition.job import set_by
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.launch.app import main, output_dir
+from gpt2hydra.launch.extras import importing_pytorch
 
 
 @main(config_name="train", extra="train")
 def train(config: TrainConfig) -> float:
     """Train, and return the validation loss, which is what a Hydra sweeper minimises."""
-    from gpt2hydra.training.run import train
+    with importing_pytorch():
+        from gpt2hydra.training.run import train
 
     resume_from = Path(config.resume) if config.resume else None
     return train(config, output_dir(), set_by(config), resume_from=resume_from).validation_loss
@@ -21,6 +23,7 @@ def train(config: TrainConfig) -> float:
 @main(config_name="generate", extra="train")
 def generate(config: GenerateConfig) -> None:
     """Print the samples."""
-    from gpt2hydra.inference.generate import generate
+    with importing_pytorch():
+        from gpt2hydra.inference.generate import generate
 
     generate(config)

@@ -9,7 +9,8 @@ import pytest
 
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
-from gpt2hydra.launch.handle_errors import program
+from gpt2hydra.launch.handle_errors import handle_errors
+from gpt2hydra.utils.interruption import Terminated
 from tests.command_line import CommandLine
 
 
@@ -44,7 +45,7 @@ def test_invalid_points_for_programs_are_one_line_of_json(
 
 def test_a_full_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    with pytest.raises(ConfigError), program():
+    with pytest.raises(ConfigError), handle_errors():
         raise ConfigError([Violation("a", 1, "must be 2")])
 
 
@@ -52,11 +53,12 @@ def test_a_full_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     ("error", "code", "said"),
     [
         pytest.param(ConfigError([Violation("a", 1, "must be 2")]), 1, "a = 1\n    must be 2\n", id="refusal"),
-        pytest.param(KeyboardInterrupt(), 130, "\ninterrupted\n", id="interruption"),
+        pytest.param(KeyboardInterrupt(), 130, "\nInterrupted by Ctrl-C.\n", id="Ctrl-C"),
+        pytest.param(Terminated(), 143, "\nInterrupted by SIGTERM.\n", id="SIGTERM"),
     ],
 )
 def test_an_end_has_a_word_and_a_code(capsys: pytest.CaptureFixture[str], error: BaseException, code: int, said: str) -> None:
-    with pytest.raises(SystemExit) as stop, program():
+    with pytest.raises(SystemExit) as stop, handle_errors():
         raise error
     assert stop.value.code == code
     assert capsys.readouterr().err.endswith(said)

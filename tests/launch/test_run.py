@@ -93,7 +93,7 @@ def test_an_interrupted_job_exits_with_130(run: CommandLine) -> None:
         raise KeyboardInterrupt
 
     outcome = run(job=job)
-    assert (outcome.code, outcome.err) == (130, "\ninterrupted\n")
+    assert (outcome.code, outcome.err) == (130, "\nInterrupted by Ctrl-C.\n")
 
 
 def test_a_dry_run_prints_the_plan_and_starts_nothing(run: CommandLine) -> None:
