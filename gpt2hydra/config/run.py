@@ -244,7 +244,7 @@ class GenerateConfig(Checked):
     prompt_file: Optional[str] = text(None, "file of prompts, one a line; instead of prompt", optional=True)
     max_new_tokens: int = integer(200, "tokens to generate", at_most=10_000_000)
     num_samples: int = integer(1, "continuations of each prompt", at_most=100_000)
-    temperature: float = number(0.8, "flatness of the distribution; 0 always takes the likeliest", at_least=0, at_most=100)
+    temperature: float = number(0.8, "higher is more random; 0 always takes the likeliest token", at_least=0, at_most=100)
     top_k: Optional[int] = integer(50, "sample from the k likeliest tokens; null is off", at_most=10_000_000, optional=True)
     top_p: Optional[float] = number(
         None, "sample from the likeliest tokens of this total probability; null is off", above=0, at_most=1, optional=True

@@ -1,7 +1,7 @@
 """Which tokens a step sees: windows of the text, by number, from the seed alone. Imports torch.
 
 A step of ``S`` sequences, counted from 0, sees those numbered ``step * S`` to ``step * S + S - 1``. Where sequence ``n`` begins
-follows from the seed and ``n``, so no state is kept, and a run goes on at any step, with any number of processes.
+follows from the seed and ``n``, so no state is kept, and a run continues at any step, with any number of processes.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class BatchSampler:
         """Where the sequences of a step begin in the text: (S,)."""
         numbers = np.arange(step * self.sequences, (step + 1) * self.sequences, dtype=np.uint64)
         if self.kind == "random":
-            places = len(self.tokens) - self.seq_len  # the last leaves room for its last target
+            places = len(self.tokens) - self.seq_len  # the last has its last target at the end
             return (_hashed(numbers, _keys(self.seed, 0)[0]) % np.uint64(places)).astype(np.int64)
         length = np.uint64(len(self.tokens))
         epochs, numbers = np.divmod(numbers, np.uint64(self.windows))
@@ -95,7 +95,7 @@ class BatchSampler:
 def shuffled(numbers: Words, count: int, keys: Words) -> Words:
     """A one-to-one map of ``range(count)`` to itself that looks random, applied to ``numbers``.
 
-    A Feistel network over the cells of a grid that has just room for ``count``; a number that falls on one of the few cells
+    A Feistel network over the cells of a grid that just holds ``count``; a number that falls on one of the few cells
     beyond goes through it again (Black and Rogaway 2002, 'Ciphers with arbitrary finite domains').
     """
     rows = np.uint64(math.isqrt(count - 1) + 1)
@@ -133,7 +133,7 @@ def _hashed(numbers: Words, key: np.uint64) -> Words:
 def validation_starts(count: int, seq_len: int, sequences: int) -> Integers:
     """Where the sequences of an evaluation begin in ``count`` tokens: (N,), always the same, spread evenly.
 
-    There are ``sequences`` of them, or as many as find room without an overlap.
+    There are ``sequences`` of them, or as many as fit without an overlap.
     """
     return np.linspace(0, count - 1 - seq_len, min(sequences, max(1, (count - 1) // seq_len))).astype(np.int64)
 

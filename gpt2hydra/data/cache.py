@@ -1,7 +1,7 @@
-"""Large texts, tokenized once into files that later runs read: in a cache, or where ``gpt2hydra tokenize`` is told to.
+"""Large texts, tokenized once into files that later runs read: in a cache, or where ``gpt2hydra tokenize`` writes.
 
-An entry of the cache is a folder named after the content of a text file and of the tokenizer. It appears whole or not at all,
-and one process at a time makes them: a second one waits, and finds what the first one made.
+An entry of the cache is a folder named after the content of a text file and of the tokenizer. It appears complete or not at
+all, and one process at a time makes them: a second one waits, and finds what the first one made.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from gpt2hydra.data import shards, tokenizer_files
 from gpt2hydra.data.file_digest import cache_folder, digest, remembered_digest
 from gpt2hydra.data.shards import Shard
 from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.paths import nearest_existing
 
 if TYPE_CHECKING:
     from gpt2hydra.data.encoding import Encoder, Progress
@@ -74,7 +75,7 @@ def problems(files: Sequence[Path], config: TrainConfig) -> list[Violation]:
     if not absent:
         return []
     place = cache_folder(config.data)
-    existing = next(each for each in (place, *place.absolute().parents) if each.exists())
+    existing = nearest_existing(place)
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         return [_unwritable(place, f"{existing} is a file" if existing.is_file() else f"no permission to write in {existing}")]
     tokens = sum(file.stat().st_size for file in absent)  # at the most, for bytes
@@ -166,7 +167,7 @@ def write(encoder: Encoder, file: Path, target: Path, progress: Progress) -> lis
 
 
 def _write_one(path: Path, array: Array | None, arrays: Iterator[Array], width: int) -> Array | None:
-    """Write ``array``, and ``arrays`` as long as there is room; what is left of the last one, or None at the end."""
+    """Write ``array``, and ``arrays`` as long as the file has space; what is left of the last one, or None at the end."""
     count = 0
     with path.open("wb") as stream:
         stream.write(shards.header(0, width))

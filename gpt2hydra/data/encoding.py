@@ -23,7 +23,7 @@ Progress = Callable[[int], object]
 
 
 class Encoder:
-    """A tokenizer for whole files."""
+    """A tokenizer for complete files."""
 
     def __init__(self, config: TokenizerConfig) -> None:
         self.bpe = None if config.name == "bytes" else tokenizer.load(config)

@@ -37,7 +37,7 @@ FOREIGN = {20240326: "llm.c's weights", 20240327: "llm.c's debug state", 2024052
 MAGIC = {b"PK\x03\x04": "a zip archive, as PyTorch's weights are", b"\x80\x02": "a pickle", b"\x7fELF": "a program"}
 
 MOST = 2**30
-"""Tokens that one of our own files holds; the header's number has room for 2^31 - 1."""
+"""Tokens that one of our own files holds; the header's number is at most 2^31 - 1."""
 
 LOOKED_AT = 2**18
 """So many bytes of each file are looked at before a run begins; the rest is checked when it is read."""
@@ -144,7 +144,7 @@ def _megatron(file: Path) -> str:
     if not index.is_file():
         return ""
     with index.open("rb") as stream:
-        return "one of Megatron's, with an .idx beside it" if stream.read(7) == b"MMIDIDX" else ""
+        return "one of Megatron's, with an .idx next to it" if stream.read(7) == b"MMIDIDX" else ""
 
 
 def highest(shard: Shard) -> int:

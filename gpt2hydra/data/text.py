@@ -29,7 +29,7 @@ def files(path: str) -> list[Path]:
 
 
 def similar(path: Path, fits: Callable[[Path], bool] | None = None) -> Path | None:
-    """What stands beside a missing path, with a name like its own, and ``fits``: by default a file that is not empty."""
+    """A file or folder next to a missing path, with a similar name, that ``fits``: by default a file that is not empty."""
     fits = fits or (lambda each: each.is_file() and each.stat().st_size > 0)
     try:
         names = [each.name for each in path.parent.iterdir()]
@@ -101,7 +101,7 @@ def blocks(file: Path) -> Iterator[str]:
 
 
 def not_utf8_rule(where: int) -> str:
-    """What is said of a file that is not UTF-8 at byte ``where``."""
+    """The rule that a file breaks which is not UTF-8 at byte ``where``."""
     return f"must be UTF-8; byte {where:,} is not (iconv -f LATIN1 -t UTF-8 converts, if that is what it is)"
 
 
@@ -112,7 +112,7 @@ _PLACE_TO_CUT = re.compile(
     r"|(?<=\S)(?= \S)"  # before a lone space, which belongs to the word after it
     r"|(?<=[^\W\d_])(?=[^\w\s'])"  # between a letter and a punctuation mark, where a script has no spaces
 )
-"""Where GPT-2's pattern cuts too, whatever stands around it, so that pieces have the tokens of the whole."""
+"""Where GPT-2's pattern cuts too, whatever stands around it, so that the pieces have the tokens of the text."""
 
 
 def pieces(texts: Iterator[str], size: int) -> Iterator[str]:

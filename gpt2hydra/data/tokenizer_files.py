@@ -229,7 +229,7 @@ def _stamp(file: Path) -> tuple[str, int, int]:
 
 @functools.lru_cache(maxsize=8)
 def _merges_problem(folder: Path, stamps: tuple[tuple[str, int, int], ...]) -> str:
-    """Why ``merges.txt`` does not belong to the vocabulary beside it; empty if it does."""
+    """Why ``merges.txt`` does not belong to the vocabulary; empty if it does."""
     if len(stamps) < len(FILES):  # tokenizer.json has its own, which the library checks
         return ""
     known = read_json(folder / FILES[0], LARGEST_FILE)
@@ -244,7 +244,7 @@ def symbols(folder: Path) -> tuple[int, int]:
     """Of the tokenizer in a folder: the highest id + 1, and the bytes of its longest token.
 
     Raises:
-        ConfigError: naming the file that is none of a byte-level BPE.
+        ConfigError: naming the file that is not one of a byte-level BPE.
     """
     return _symbols(folder, tuple(map(_stamp, in_folder(folder))))
 

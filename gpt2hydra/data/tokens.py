@@ -116,7 +116,7 @@ class Tokens:
         return result
 
     def _refuse(self, read: Mapping[int, list[tuple[int, int, int, int]]]) -> NoReturn:
-        """Name the first token that is none of the tokenizer's."""
+        """Name the first invalid token."""
         for number, pieces in read.items():
             source = self.spans[number].source
             with source.open() as tokens:

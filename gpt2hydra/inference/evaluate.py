@@ -60,7 +60,7 @@ def evaluate(
 
     Args:
         context: each window but the first begins with at least so many tokens that were predicted already.
-        progress: told how many more tokens are done.
+        progress: called with how many more tokens are done.
 
     Raises:
         ConfigError: the text has less than two tokens, or the weights are damaged.

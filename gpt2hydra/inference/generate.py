@@ -14,10 +14,10 @@ from gpt2hydra.config.run import GenerateConfig
 from gpt2hydra.data.tokenizer import Tokenizer
 from gpt2hydra.inference.device import device_for
 from gpt2hydra.inference.prompts import prompts
-from gpt2hydra.inference.sampling import Sample, grow, kept_in_sight
+from gpt2hydra.inference.sampling import Sample, generate_batch
 
 CACHE_BYTES = 2 * 10**9
-"""Keys and values of the samples that grow in one batch; more samples than that are several batches."""
+"""Keys and values of the samples in one batch; more samples take several batches."""
 
 
 def generate(config: GenerateConfig) -> list[str]:
@@ -36,7 +36,7 @@ def generate(config: GenerateConfig) -> list[str]:
         print(f"note: {chosen}", file=sys.stderr)
     shape, ends = from_hf(folder), checkpoint.end_of_text(folder, tokenizer)
     encoded = [encode_prompt(text, tokenizer, shape.vocab_size) for text in texts]
-    _say_what_slides(max(map(len, encoded)), config.max_new_tokens, shape.n_positions)
+    _note_truncation(max(map(len, encoded)), config.max_new_tokens, shape.n_positions)
     at_once = _samples_at_once(shape, config)
     as_text = config.format == "text"
     printed: list[str] = []
@@ -47,7 +47,7 @@ def generate(config: GenerateConfig) -> list[str]:
             if as_text:
                 show(f"\n---\n{text}" if printed else text)
                 samples[0].show = show
-            grow(model, samples)
+            generate_batch(model, samples)
             for number, sample in zip(numbers, samples, strict=True):
                 if not as_text:
                     show(_as_json(text, number, sample))
@@ -96,13 +96,11 @@ def encode_prompt(prompt: str, tokenizer: Tokenizer, vocab_size: int) -> list[in
     return tokens
 
 
-def _say_what_slides(prompt: int, new: int, n_positions: int) -> None:
+def _note_truncation(prompt: int, new: int, n_positions: int) -> None:
     if prompt > n_positions:
-        notice = f"the prompt has {prompt:,} tokens; the model sees the last {n_positions:,}."
+        notice = f"the prompt has {prompt:,} tokens, and the context is {n_positions:,}; older text is dropped."
     elif prompt + new - 1 > n_positions:
-        notice = (
-            f"the model sees at most {n_positions:,} tokens at a time, always at least the last {kept_in_sight(n_positions):,}."
-        )
+        notice = f"the context is {n_positions:,} tokens; older text is dropped."
     else:
         return
     print(f"note: {notice}", file=sys.stderr)

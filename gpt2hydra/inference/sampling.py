@@ -14,7 +14,7 @@ from gpt2hydra.data.tokenizer import Tokenizer
 
 
 class Sample:
-    """One continuation of a prompt, as it grows."""
+    """One continuation of a prompt, as it is generated."""
 
     def __init__(
         self,
@@ -35,9 +35,9 @@ class Sample:
         self.text = ""
         self.tokens = 0
         self.finish = ""
-        """Why it ended: ``length``, ``end_of_text`` or ``stop``; empty while it grows."""
+        """Why it ended: ``length``, ``end_of_text`` or ``stop``; empty until then."""
         self.show: Callable[[str], object] = lambda piece: None
-        """Told each piece of text once it is certain."""
+        """Called with each piece of text once it is certain."""
         self._config, self._tokenizer, self._ends = config, tokenizer, ends
         self._stops = [stop for stop in (config.stop or "").split("|") if stop]
         self._decode: Callable[..., str] = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
@@ -65,9 +65,9 @@ class Sample:
             self._end("stop")
             return
         held = max((_overlap(self._waiting, stop) for stop in self._stops), default=0)
-        self._tell(len(self._waiting) - held)
+        self._emit(len(self._waiting) - held)
 
-    def _tell(self, count: int) -> None:
+    def _emit(self, count: int) -> None:
         certain, self._waiting = self._waiting[:count], self._waiting[count:]
         if certain:
             self.text += certain
@@ -76,7 +76,7 @@ class Sample:
     def _end(self, why: str) -> None:
         self.finish = why
         self._waiting += self._decode(b"", final=True)
-        self._tell(len(self._waiting))
+        self._emit(len(self._waiting))
 
 
 def _overlap(text: str, stop: str) -> int:
@@ -85,34 +85,34 @@ def _overlap(text: str, stop: str) -> int:
 
 
 @torch.inference_mode()
-def grow(model: GPT2LMHeadModel, samples: Sequence[Sample]) -> None:
-    """Let samples of one prompt grow to their ends, all in one batch.
+def generate_batch(model: GPT2LMHeadModel, samples: Sequence[Sample]) -> None:
+    """Generate samples of one prompt to their ends, all in one batch.
 
-    The model sees the last ``n_positions`` tokens of a prompt, and later never fewer than :func:`kept_in_sight` of all tokens.
-    What one sample becomes does not depend on the others, but for the rounding of a matrix product of another size.
+    The context is the last ``n_positions`` tokens. Once it is full, it is cut to the last :func:`context_after_truncation`.
+    A sample does not depend on the others, except for rounding in matrix products of another size.
     """
     n_positions = model.config.n_positions
-    growing = [sample for sample in samples if not sample.finish]
+    unfinished = [sample for sample in samples if not sample.finish]
     pending, cache = n_positions, DynamicCache(config=model.config)
-    while growing:
-        tokens = torch.tensor([sample.history[-pending:] for sample in growing], device=model.device)  # (B, T)
+    while unfinished:
+        tokens = torch.tensor([sample.history[-pending:] for sample in unfinished], device=model.device)  # (B, T)
         output = model(tokens, cache, use_cache=True, logits_to_keep=1)  # by place: its name is new in transformers 5.24
-        for sample, logits in zip(growing, output.logits[:, -1].float().cpu(), strict=True):  # (V,) each
+        for sample, logits in zip(unfinished, output.logits[:, -1].float().cpu(), strict=True):  # (V,) each
             sample.draw(logits)
-        going_on = [row for row, sample in enumerate(growing) if not sample.finish]
+        continuing = [row for row, sample in enumerate(unfinished) if not sample.finish]
         if cache.get_seq_length() == n_positions:
-            pending, cache = kept_in_sight(n_positions), DynamicCache(config=model.config)
+            pending, cache = context_after_truncation(n_positions), DynamicCache(config=model.config)
         else:
             pending = 1
-            if 0 < len(going_on) < len(growing):
-                cache.batch_select_indices(torch.tensor(going_on, device=model.device))
-        growing = [growing[row] for row in going_on]
+            if 0 < len(continuing) < len(unfinished):
+                cache.batch_select_indices(torch.tensor(continuing, device=model.device))
+        unfinished = [unfinished[row] for row in continuing]
 
 
-def kept_in_sight(n_positions: int) -> int:
-    """Tokens that the model still sees when its context was full: three quarters.
+def context_after_truncation(n_positions: int) -> int:
+    """Tokens of a full context that are kept: three quarters.
 
-    Positions are absolute, so whatever stays is computed again; dropping a quarter makes that rare.
+    Positions are absolute, so the kept tokens are computed again. To drop a quarter at once makes that rare.
     """
     return max(1, n_positions - max(1, n_positions // 4))
 

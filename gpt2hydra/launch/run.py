@@ -35,10 +35,11 @@ from gpt2hydra.launch.extras import absent_modules, require
 from gpt2hydra.launch.hydra_components import files_of_job, hydras_part, log_rule, problems_of_job
 from gpt2hydra.launch.resume import Place, changes, configuration_of_the_run, place_of, resumed_run
 from gpt2hydra.runs import record
-from gpt2hydra.runs.directory import check_directory, check_space, nearest_existing, remove_new, unwritable
+from gpt2hydra.runs.directory import check_directory, check_space, remove_new, unwritable
 from gpt2hydra.runs.resume_state import alike
 from gpt2hydra.training.processes import Process, agree, check_world_size
 from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.paths import nearest_existing
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from gpt2hydra.sizing.counts import checkpoint_bytes
 from gpt2hydra.sizing.fit import gigabytes
 from gpt2hydra.sizing.plan import Plan
 from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.paths import nearest_existing
 from gpt2hydra.utils.quoting import RawOverride
 
 
@@ -58,7 +59,7 @@ def why_unwritable(directory: Path, files: Iterable[str] = ()) -> str:
             return f"{dangling} is a link to nothing"
         with tempfile.TemporaryDirectory(prefix=".gpt2hydra-", dir=existing) as trial:
             Path(trial, "trial").write_bytes(bytes(_TRIAL))
-            for part in directory.relative_to(existing).parts:
+            for part in directory.absolute().relative_to(existing).parts:
                 trial = os.path.join(trial, part)
                 os.mkdir(trial)
     except OSError as error:  # no permission, a full disk, a name that is too long
@@ -94,13 +95,9 @@ def unwritable(directory: Path, reason: object, key: str) -> Violation:
     return Violation(key, str(directory), rule, remedy={} if free is None else {key: free})
 
 
-def nearest_existing(directory: Path) -> Path:
-    """``directory`` itself, or of the folders above it the first that is there."""
-    return next(folder for folder in (directory, *directory.parents) if folder.exists())
-
-
 def remove_new(directory: Path, existing: Path) -> None:
     """Remove a run directory that was made just now, and what was made for it above, up to what was ``existing`` before."""
+    directory = directory.absolute()
     if directory == existing:
         return
     shutil.rmtree(directory, ignore_errors=True)
@@ -116,7 +113,7 @@ def check_space(config: TrainConfig, directory: Path, key: str) -> None:
     count = max(1, checkpoints_at_once(config.training) - len(run_checkpoints.checkpoints(directory)))
     needed = count * checkpoint_bytes(config.model, Plan(config).checkpoint_dtype, optimizer=True)
     try:
-        free = shutil.disk_usage(nearest_existing(directory.absolute())).free
+        free = shutil.disk_usage(nearest_existing(directory)).free
     except OSError:  # a file system that does not tell
         return
     if free < needed:

@@ -45,9 +45,9 @@ def describe(plan: Plan) -> str:
     lines = [*wrapped(title), *table(rows, right=(1,)), "", *wrapped(LEGEND)]
     for warning in (*warnings(plan.config), *_repetition(plan)):
         lines += ["", warning]
-    told = [each for each in plan.changed if not each.key.startswith(("hardware.", "dry_run"))]  # they stand above
-    if told:
-        lines += ["", "Not the default:", *table([(str(each), _set_by(each)) for each in told], indent="  ")]
+    shown = [each for each in plan.changed if not each.key.startswith(("hardware.", "dry_run"))]  # printed above
+    if shown:
+        lines += ["", "Not the default:", *table([(str(each), _set_by(each)) for each in shown], indent="  ")]
     return "\n".join(lines)
 
 
@@ -69,7 +69,7 @@ def _repetition(plan: Plan) -> Iterator[str]:
 
 
 def _set_by(setting: Setting) -> str:
-    """The file and its line; of an override not its text, which stands beside it."""
+    """The file and its line; of an override not its text, which is printed next to it."""
     return "the command line" if setting.source.kind == "command line" else str(setting.source)
 
 
@@ -144,11 +144,11 @@ def _time(plan: Plan) -> Row:
         key = "fp32_tflops" if device.precision == "fp32" else "bf16_tflops"
         return Row("time", "unknown", f"{device.name} has no hardware.{key}; try a device, as hardware=a100_80gb")
     several = f"{device.count:,} x " * (device.count > 1)
-    told = "measured now" if device.is_measured else "published"
+    source = "measured now" if device.is_measured else "published"
     return Row(
         "time",
         duration(plan.seconds),
-        f"{device.utilization:.0%} of {several}{device.flops / 1e12:.3g} TFLOP/s, {told}",
+        f"{device.utilization:.0%} of {several}{device.flops / 1e12:.3g} TFLOP/s, {source}",
         exact=False,
     )
 
@@ -176,5 +176,5 @@ def compare(points: Sequence[tuple[int, Sequence[str], Plan]]) -> str:
         rows.append((f"#{number}", *(each.get(key, "") for key in swept), *costs))
     right = range(1 + len(swept), len(rows[0]))
     same = [f"{key}={settings[0][key]}" for key in keys if key not in swept and key != "dry_run"]
-    told = [*wrapped(f"All with {' '.join(same)}."), ""] if same else []
-    return "\n".join([*told, *table(rows, right=right), "", "Memory and time are predicted; parameters and FLOPs are exact."])
+    common = [*wrapped(f"All with {' '.join(same)}."), ""] if same else []
+    return "\n".join([*common, *table(rows, right=right), "", "Memory and time are predicted; parameters and FLOPs are exact."])

@@ -44,7 +44,7 @@ class Device:
     count: int = 1
     is_here: bool = False
     """It is this machine, not one that the configuration describes."""
-    beside: int = 1
+    processes_here: int = 1
     """Processes of the run that share this machine's processor and memory."""
     precision: str = "fp32"
 
@@ -64,13 +64,13 @@ class Device:
         if not self.is_measured:
             return self.published
         measured = measured_flops()
-        return None if measured is None else measured / self.beside
+        return None if measured is None else measured / self.processes_here
 
     @classmethod
     def of(cls, hardware: HardwareConfig, training: TrainingConfig) -> Device:
         """The device that the configuration describes, or this machine."""
         tflops = hardware.fp32_tflops if training.precision == "fp32" else hardware.bf16_tflops
-        is_here, count, beside = hardware.memory_gb is None, processes(hardware), 1
+        is_here, count, processes_here = hardware.memory_gb is None, processes(hardware), 1
         gpu = gpu_memory() if is_here and training.device != "cpu" else None
         kind = "cuda" if gpu is not None or (not is_here and training.device != "cpu") else "cpu"
         if hardware.memory_gb is not None:
@@ -78,9 +78,9 @@ class Device:
         elif gpu is not None:
             memory = gpu
         else:
-            beside = min(count, _number("LOCAL_WORLD_SIZE") or count)
+            processes_here = min(count, _number("LOCAL_WORLD_SIZE") or count)
             all_of_it = machine_memory()
-            memory = None if all_of_it is None else all_of_it // beside
+            memory = None if all_of_it is None else all_of_it // processes_here
         return cls(
             name=f"{hardware.name}'s GPU" if gpu is not None else hardware.name,
             kind=kind,
@@ -91,7 +91,7 @@ class Device:
             utilization=hardware.utilization,
             count=count,
             is_here=is_here,
-            beside=beside,
+            processes_here=processes_here,
         )
 
 
@@ -125,8 +125,8 @@ def gpu_memory() -> int | None:
     for query in ("memory.total,memory.reserved", "memory.total"):  # drivers before 495 do not tell what they reserve
         command = [program, f"--query-gpu={query}", "--format=csv,noheader,nounits"]
         try:
-            said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout  # noqa: S603 - no user input
-            total, *reserved = map(int, said.splitlines()[0].split(","))
+            answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout  # noqa: S603 - no user input
+            total, *reserved = map(int, answer.splitlines()[0].split(","))
             return (total - sum(reserved)) * 2**20  # it says MiB
         except (OSError, subprocess.SubprocessError, ValueError, IndexError):
             continue
@@ -184,7 +184,7 @@ print(2 * size**3 / min(seconds))
 
 @cache
 def measured_flops() -> float | None:
-    """FLOP/s of this machine's processor in fp32; None without numpy. In a process of its own, which leaves nothing behind."""
+    """FLOP/s of this machine's processor in fp32; None without numpy. In a process of its own, so that nothing of it stays."""
     command = [sys.executable, "-c", PRODUCT]
     try:
         return float(subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout)  # noqa: S603 - no user input

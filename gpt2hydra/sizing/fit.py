@@ -83,7 +83,7 @@ def on_this_machine(config: TrainConfig) -> TrainConfig:
     return config if Device.of(here.hardware, here.training).memory is None else here
 
 
-# ------------------------------------------------------------------------------------------------------------ what is said
+# ---------------------------------------------------------------------------------------------------------------- warnings
 
 
 def warnings(config: TrainConfig) -> list[str]:

@@ -67,8 +67,8 @@ SMALL_BLOCKS = 0.02
 """With checkpointing, what small tensors leave free, as a share of all tensors: the large ones are given back."""
 
 BLOCKS_AT_WORK = 5
-"""Blocks that FSDP2 holds whole in a backward pass: the weights of one at work; those of the next, twice while they arrive; the
-gradients of one at work, and a copy of those of the block before while they leave."""
+"""Blocks that FSDP2 holds complete in a backward pass: the weights of one at work; those of the next, twice while they arrive;
+the gradients of one at work, and a copy of those of the block before while they leave."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class TrainingMemory:
 
     @property
     def _rest(self) -> int:
-        """Parameters outside the blocks, which FSDP gathers for the whole pass: embeddings and the last layer norm."""
+        """Parameters outside the blocks, which FSDP gathers for the complete pass: embeddings and the last layer norm."""
         return self._parameters.total - self.step.model.n_layer * self._block
 
     @property
@@ -205,7 +205,7 @@ class TrainingMemory:
         return self._gathered(BLOCKS_AT_WORK)
 
     def _gathered(self, blocks: int = 0) -> int:
-        """With FSDP, beside all that lies outside the blocks, so many blocks are whole at this moment."""
+        """With FSDP, what is complete at this moment: all outside the blocks, and so many blocks."""
         if self.step.shards == 1:
             return 0
         return self.step.stream * (self._rest + min(blocks, self.step.model.n_layer) * self._block)

@@ -56,12 +56,12 @@ class Plan:
 
     @property
     def tokens(self) -> int:
-        """Of the whole run."""
+        """Of all steps."""
         return self.config.training.tokens_per_step * self.config.training.max_steps
 
     @property
     def flops(self) -> int:
-        """Of the whole run: matrix products, nothing recomputed (:func:`.counts.flops_per_token`)."""
+        """Of all steps: matrix products, nothing recomputed (:func:`.counts.flops_per_token`)."""
         return self.tokens * counts.flops_per_token(self.config.model, self.config.training.seq_len)
 
     @cached_property

@@ -10,7 +10,7 @@ from gpt2hydra.checkpoint import folder as checkpoint
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.data.text import sizes
 from gpt2hydra.data.tokenizer import Tokenizer
-from gpt2hydra.inference.sampling import Sample, grow
+from gpt2hydra.inference.sampling import Sample, generate_batch
 
 
 def sample(config: TrainConfig, tokenizer: Tokenizer, folder: Path, model: GPT2LMHeadModel | None) -> Sample:
@@ -27,7 +27,7 @@ def sample(config: TrainConfig, tokenizer: Tokenizer, folder: Path, model: GPT2L
     training = config.training
     settings = GenerateConfig(checkpoint=str(folder), max_new_tokens=training.sample_tokens, seed=training.seed)
     result = Sample(start, settings, tokenizer, frozenset() if end is None else frozenset([end]))
-    grow(speaker, [result])
+    generate_batch(speaker, [result])
     speaker.train()
     return result
 

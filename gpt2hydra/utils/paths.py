@@ -9,3 +9,13 @@ def relative_path(path: Path) -> str:
     """``path`` as it is typed in the current directory: relative where it lies below, else absolute."""
     absolute, here = path.absolute(), Path.cwd()
     return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
+
+
+def nearest_existing(path: Path) -> Path:
+    """``path`` itself, or of the folders above it the first that exists.
+
+    Raises:
+        OSError: a name is too long, or a folder must not be read.
+    """
+    path = path.absolute()
+    return next(each for each in (path, *path.parents) if each.exists())

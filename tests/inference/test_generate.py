@@ -101,9 +101,9 @@ def test_json_has_a_line_for_each_sample(saved: Path, capfd: pytest.CaptureFixtu
     ("prompt", "count", "note"),
     [
         ("x" * 16, 1, ""),
-        ("x" * 40, 1, "note: the prompt has 40 tokens; the model sees the last 16.\n"),
+        ("x" * 40, 1, "note: the prompt has 40 tokens, and the context is 16; older text is dropped.\n"),
         ("x" * 6, 11, ""),
-        ("x" * 6, 12, "note: the model sees at most 16 tokens at a time, always at least the last 12.\n"),
+        ("x" * 6, 12, "note: the context is 16 tokens; older text is dropped.\n"),
     ],
 )
 def test_it_says_what_the_model_cannot_see(

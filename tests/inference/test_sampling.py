@@ -9,7 +9,7 @@ import torch
 from gpt2hydra import GenerateConfig
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.data.tokenizer import bytes_tokenizer
-from gpt2hydra.inference.sampling import Sample, draw_token, grow, kept_in_sight, penalize
+from gpt2hydra.inference.sampling import Sample, context_after_truncation, draw_token, generate_batch, penalize
 from tests.models import tiny_model
 
 BYTES = bytes_tokenizer()
@@ -78,7 +78,7 @@ def test_the_penalty_is_that_of_transformers() -> None:
 
 def grown(prompt: list[int], count: int, ends: frozenset[int] = frozenset(), **given: object) -> Sample:
     sample = Sample(prompt, settings(max_new_tokens=count, **given), BYTES, ends)
-    grow(tiny_model(), [sample])
+    generate_batch(tiny_model(), [sample])
     return sample
 
 
@@ -106,13 +106,13 @@ def test_beyond_the_context_three_quarters_stay_in_sight() -> None:
     tokens = list(range(10))
     made = continuation(tokens, 20)
     assert len(made) == 20
-    assert made[7] == likeliest((tokens + made[:7])[-kept_in_sight(16) :])
-    assert kept_in_sight(16) == 12
+    assert made[7] == likeliest((tokens + made[:7])[-context_after_truncation(16) :])
+    assert context_after_truncation(16) == 12
 
 
 @pytest.mark.parametrize("n_positions", [1, 2, 3, 1024])
 def test_something_always_stays_and_something_goes(n_positions: int) -> None:
-    assert 1 <= kept_in_sight(n_positions) <= max(1, n_positions - 1)
+    assert 1 <= context_after_truncation(n_positions) <= max(1, n_positions - 1)
 
 
 def test_samples_of_one_batch_are_those_of_each_alone() -> None:
@@ -121,11 +121,11 @@ def test_samples_of_one_batch_are_those_of_each_alone() -> None:
         return Sample(prompt, settings(temperature=1, max_new_tokens=40), BYTES, frozenset(range(0, 257, 40)), number)
 
     together = [new(number) for number in range(6)]
-    grow(tiny_model(), together)
+    generate_batch(tiny_model(), together)
     assert len({len(sample.history) for sample in together}) > 2  # they end at different places, some beyond the context
     for number, sample in enumerate(together):
         alone = new(number)
-        grow(tiny_model(), [alone])
+        generate_batch(tiny_model(), [alone])
         assert (alone.history, alone.text, alone.finish) == (sample.history, sample.text, sample.finish)
 
 

@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from gpt2hydra.utils.paths import relative_path
+from gpt2hydra.utils.paths import nearest_existing, relative_path
 
 
 def test_a_path_is_relative_where_it_lies_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert relative_path(tmp_path / "outputs/a") == relative_path(Path("outputs/a")) == "outputs/a"
     assert relative_path(tmp_path.parent) == str(tmp_path.parent)
+
+
+def test_the_nearest_existing_folder_is_the_path_itself_or_above_it(tmp_path: Path) -> None:
+    assert nearest_existing(tmp_path) == nearest_existing(tmp_path / "a/b") == tmp_path
