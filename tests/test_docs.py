@@ -14,6 +14,7 @@ from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.checkpoints import write_bpe, write_checkpoint
 from tests.command_line import CommandLine
 from tests.run_directories import make_run
+from tests.runs.runs_to_compare import make_sweep
 
 ROOT = CONF_DIR.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -53,9 +54,17 @@ def furnished(run: CommandLine) -> CommandLine:
 def test_a_command_works(furnished: CommandLine, command: str) -> None:
     program, *arguments = shlex.split(command, comments=True)
     if program == "gpt2hydra":
-        needed = {"--plot": "matplotlib", "tokenize": "numpy", "evaluate": "torch"}
+        needed = {
+            "--plot": "matplotlib",
+            "--curves": "matplotlib",
+            "report": "plotly",
+            "tokenize": "numpy",
+            "evaluate": "torch",
+        }
         for word in needed.keys() & set(arguments):
             pytest.importorskip(needed[word])
+        if "sweeps/first" in arguments:
+            make_sweep(furnished.folder / "sweeps/first", seeds=2)
         try:
             main(arguments)
         except SystemExit as stop:

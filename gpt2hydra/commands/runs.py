@@ -1,4 +1,4 @@
-"""``gpt2hydra runs``: runs and the points of sweeps side by side."""
+"""``gpt2hydra runs``: runs and the points of sweeps compared, as a table or as a picture."""
 
 from __future__ import annotations
 
@@ -8,64 +8,113 @@ import json
 import sys
 from pathlib import Path
 
-from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.errors import UsageError, Violation
 from gpt2hydra.launch.extras import checked_file, require_extra_of
-from gpt2hydra.runs.comparison import Comparison, compare, print_table
+from gpt2hydra.runs.comparison import Comparison, columns_named
+from gpt2hydra.runs.comparison_table import csv_rows, format_runs, records
+from gpt2hydra.runs.run_filter import apply_filter
+from gpt2hydra.utils.paths import relative_path
 
 USUAL = ("outputs", "multirun")
-"""Where runs and sweeps are without another word."""
+"""Where runs and sweeps are unless a folder is given."""
 
-
-SUMMARY = "runs and sweep points side by side: what differs, state, loss"
+SUMMARY = "compare runs: what differs, how far each came, how well"
 DESCRIPTION = "List runs, the best first: what differs between them, whether they have finished, validation loss."
+EPILOG = """\
+KEY is a key of the configuration, its last part where that is clear, or one of
+run, state, step, validation_loss, seconds, tokens_per_second, mfu, ...:
+  gpt2hydra runs sweeps/first --filter 'learning_rate<1e-3 state=finished'
+  gpt2hydra runs sweeps/first --by n_layer,learning_rate
+  gpt2hydra runs sweeps/first --plot loss.png --x learning_rate --by n_layer
+  gpt2hydra runs sweeps/first --curves curves.png --by learning_rate"""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("folder", nargs="*", metavar="DIR", help="with runs below it; outputs and multirun if none is given")
+    add_folders(parser)
+    parser.add_argument("--filter", metavar="EXPR", help="only runs that meet conditions: 'learning_rate<1e-3 state=finished'")
+    parser.add_argument("--sort", metavar="KEY", help="in the order of this; --sort=-KEY: the largest first")
+    parser.add_argument("--columns", metavar="KEYS", help="show these, with commas, in place of what differs")
+    parser.add_argument("--by", metavar="KEYS", help="one line for each value of these: mean loss ± standard deviation, n")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print everything, for a program")
+    form.add_argument("--json", action="store_true", help="print for a program; without --columns and --by, everything")
     form.add_argument("--csv", action="store_true", help="print the table for a spreadsheet")
-    form.add_argument("--plot", metavar="FILE.png", help="draw the loss over the one or two keys that differ")
+    parser.add_argument("--plot", metavar="FILE.png", help="draw the loss over --x, with a line for each value of --by")
+    parser.add_argument("--x", metavar="KEY", help="what lies along the axis of --plot (default: what has most values)")
+    parser.add_argument("--curves", metavar="FILE.png", help="draw the loss curves of all runs over each other")
+
+
+def add_folders(parser: argparse.ArgumentParser) -> None:
+    """Add the folders to look for runs in."""
+    parser.add_argument("folder", nargs="*", metavar="DIR", help="with runs below it; outputs and multirun if none is given")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the table, or draw it."""
-    comparison = compare(_folders(options.folder))
-    if not comparison.rows and not comparison.unreadable:
-        raise ConfigError([Violation("DIR", " ".join(options.folder or USUAL), "has no run below it")])
-    if options.json:
-        print(json.dumps([row.to_dict() for row in comparison.rows], indent=2))
-    elif options.csv:
-        _print_csv(comparison)
-    elif options.plot is not None:
-        print(f"wrote {_plot(comparison, options.plot)}")
-    elif comparison.rows:
-        print_table(comparison)
+    """Print the table, or draw."""
+    pictures = {name: path for name in ("plot", "curves") if (path := getattr(options, name)) is not None}
+    for name, path in pictures.items():
+        checked_file(path, f"--{name}")
+        require_extra_of(f"--{name}", path, "plot")
+    if options.x is not None and options.plot is None:
+        raise UsageError([Violation("--x", options.x, "is the axis of a plot; add --plot FILE.png")])
+    if options.columns is not None and options.by is not None:
+        raise UsageError([Violation("--columns", options.columns, "shows single runs; --by shows groups of them")])
+    comparison = chosen_runs(options)
+    by = columns_named(comparison, options.by or "", "--by")
+    if pictures:
+        _draw(comparison, options, by)
+    else:
+        _print(comparison, options, by)
+
+
+def chosen_runs(options: argparse.Namespace) -> Comparison:
+    """The runs below the folders that are meant, filtered and sorted; damaged records are reported on standard error.
+
+    Raises:
+        UsageError: there is no such folder, no run below it, or no such column.
+    """
+    comparison = Comparison.below(*_folders(options.folder))
+    if not comparison.runs:
+        nothing = [Violation(each, rule="has no run below it") for each in options.folder or [" and ".join(USUAL)]]
+        raise UsageError(comparison.unreadable or nothing)
     for violation in comparison.unreadable:
-        sys.stderr.write(f"{violation.key} {violation.rule}\n")
+        sys.stderr.write(f"left out: {violation.key} {violation.rule}\n")
+    if options.filter is not None:
+        comparison = apply_filter(comparison, options.filter)
+    if options.sort is not None:
+        column = comparison.column(options.sort.removeprefix("-"), "--sort")
+        comparison = comparison.sorted_by(column, descending=options.sort.startswith("-"))
+    return comparison
 
 
 def _folders(given: list[str]) -> list[Path]:
     folders = [Path(each).expanduser() for each in given or USUAL]
     absent = [folder for folder in folders if not folder.is_dir()]
     if given and absent:
-        raise ConfigError([Violation("DIR", str(folder), "is not a folder") for folder in absent])
+        raise UsageError([Violation(str(folder), rule="is not a folder") for folder in absent])
     return [folder for folder in folders if folder not in absent]
 
 
-def _print_csv(comparison: Comparison) -> None:
-    records = list(comparison.records())
-    if records:
-        writer = csv.DictWriter(sys.stdout, list(records[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
+def _print(comparison: Comparison, options: argparse.Namespace, by: list[str]) -> None:
+    columns = columns_named(comparison, options.columns or "", "--columns")
+    if options.json and not columns and not by:
+        print(json.dumps([run.to_dict() for run in comparison.runs], indent=2))
+    elif options.json:
+        print(json.dumps([*records(comparison, columns, by)], indent=2))
+    elif options.csv:
+        csv.writer(sys.stdout, lineterminator="\n").writerows(csv_rows([*records(comparison, columns, by)]))
+    else:
+        print(format_runs(comparison, columns, by))
 
 
-def _plot(comparison: Comparison, path: str) -> Path:
-    file = checked_file(path)
-    require_extra_of("--plot", path, "plot")
-    from gpt2hydra.runs.comparison_plot import plot_runs
+def _draw(comparison: Comparison, options: argparse.Namespace, by: list[str]) -> None:
+    from gpt2hydra.runs.comparison_plot import plot_curves, plot_losses  # needs matplotlib
 
-    plot_runs(comparison, file)
-    return file
+    if options.plot is not None:
+        file = checked_file(options.plot)
+        plot_losses(comparison, file, x=options.x and comparison.column(options.x, "--x"), by=by)
+        print(f"wrote {relative_path(file)}")
+    if options.curves is not None:
+        file = checked_file(options.curves, "--curves")
+        plot_curves(comparison, file, by=by)
+        print(f"wrote {relative_path(file)}")

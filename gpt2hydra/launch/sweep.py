@@ -37,7 +37,8 @@ from gpt2hydra.launch.jobs import PointSweeper, SweepJob
 from gpt2hydra.launch.points import Point, expand, is_basic
 from gpt2hydra.launch.preflight import Preflight, print_points, report, warn_of_memory
 from gpt2hydra.launch.resume import Place, point, summary_of, sweep_problems
-from gpt2hydra.runs.comparison import Comparison, print_table
+from gpt2hydra.runs.comparison import Comparison
+from gpt2hydra.runs.comparison_table import format_runs
 from gpt2hydra.runs.directory import check_directory, unwritable, why_unwritable
 from gpt2hydra.utils.formatting import reason_of
 from gpt2hydra.utils.quoting import RawOverride
@@ -150,9 +151,9 @@ def _told_how_it_ended(sweeper: Sweeper, job: SweepJob) -> Iterator[None]:
 def _print_table(composed: DictConfig) -> None:
     """The runs of a sweep, the best first, on standard output; nothing where its jobs left no record."""
     comparison = Comparison.below(Path(composed.hydra.sweep.dir))
-    if comparison.rows:
+    if comparison.runs:
         print()
-        print_table(comparison)
+        print(format_runs(comparison))
 
 
 def check_directories(composer: Composer, composed: DictConfig, points: Mapping[int, Point]) -> dict[int, Path]:

@@ -1,172 +1,179 @@
-"""Runs side by side: what differs between them, how far each came, and how well. Standard library only."""
+"""Runs compared: what differs between them, how far each came, and how well. Standard library only."""
 
 from __future__ import annotations
 
-import csv
-import shutil
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.config.keys import field_at, keys_of, leaves
+from gpt2hydra.config.errors import ConfigError, UsageError, Violation
+from gpt2hydra.config.keys import field_at, keys_of
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.runs import metrics_csv as losses
 from gpt2hydra.runs import record
-from gpt2hydra.utils.formatting import show
-from gpt2hydra.utils.table import figures, headings, table
+from gpt2hydra.runs.compared_run import LOSS, ComparedRun
+from gpt2hydra.utils.formatting import did_you_mean
 
-ASIDE = ("resume", "dry_run", "preflight")
-"""Keys that are no property of a run."""
+NOT_COMPARED = ("resume", "dry_run", "preflight")
+"""Keys that say nothing about a run."""
 
-
-@dataclass(frozen=True)
-class Row:
-    """One run of a comparison."""
-
-    name: str
-    """Its directory, as seen from the folder that is compared."""
-    run: record.RunRecord
-    step: int | None
-    """The last step done, as far as it is known."""
-    loss: float | None
-    """Validation loss in nats per token: at the end, or the last that was measured."""
-    values: Mapping[str, Any]
-    """Dotted key → value of its configuration."""
-
-    @property
-    def state(self) -> str:
-        """``finished``, ``cut at 500``, ``running``."""
-        if self.run.state == record.FINISHED or self.step is None:
-            return self.run.state
-        return f"{self.run.state} at {self.step:,}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it, for a program."""
-        return {
-            "folder": str(self.run.folder),
-            "state": self.run.state,
-            "step": self.step,
-            "max_steps": self.values.get("training.max_steps"),
-            "validation_loss": self.loss,
-            "fingerprint": self.run.fingerprint,
-            "reason": self.run.content.get("reason"),
-            "config": self.run.content["config"],
-        }
+SEED = "training.seed"
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Several runs, the best first, and the directories of which nothing could be read, with the reason."""
 
-    rows: Sequence[Row]
-    unreadable: Sequence[Violation]
+    runs: Sequence[ComparedRun]
+    unreadable: Sequence[Violation] = ()
 
     @classmethod
-    def below(cls, folder: Path) -> Comparison:
-        """All runs below a folder."""
-        rows: list[Row] = []
+    def below(cls, *folders: Path) -> Comparison:
+        """All runs below some folders."""
+        runs: list[ComparedRun] = []
         unreadable: list[Violation] = []
-        for each in record.below(folder):
-            try:
-                rows.append(_row(folder, record.read(each)))
-            except ConfigError as error:
-                unreadable += error.violations
-        return cls(sorted(rows, key=_best_first), unreadable)
+        for folder in folders:
+            for each in record.below(folder):
+                name = str(each.relative_to(folder)) if each != folder else str(folder)
+                try:
+                    runs.append(ComparedRun(name, record.read(each)))
+                except ConfigError as error:
+                    unreadable += error.violations
+        return cls(runs, unreadable).sorted_by(LOSS)
+
+    # --------------------------------------------------------------------------------------------------------- choosing
+
+    def sorted_by(self, column: str, *, descending: bool = False) -> Comparison:
+        """The runs in the order of a column; those that have no value there come last."""
+        by_name = sorted(self.runs, key=lambda run: run.name)
+        present = [run for run in by_name if run.values.get(column) is not None]
+        absent = [run for run in by_name if run.values.get(column) is None]
+        in_order = sorted(present, key=lambda run: in_order_of(run.values[column]), reverse=descending)
+        return replace(self, runs=[*in_order, *absent])
+
+    def where(self, condition: Callable[[ComparedRun], bool]) -> Comparison:
+        """The runs that meet a condition."""
+        return replace(self, runs=[run for run in self.runs if condition(run)])
+
+    # ---------------------------------------------------------------------------------------------------------- columns
+
+    @cached_property
+    def columns(self) -> Sequence[str]:
+        """Every column that a run has a value in; keys of the configuration in the order of the schema."""
+        found = dict.fromkeys(key for run in self.runs for key in run.values)
+        keys = [key for key in keys_of(TrainConfig) if key in found]
+        return (
+            [key for key in found if key not in keys and "." not in key]
+            + keys
+            + [key for key in found if key not in keys and "." in key]
+        )
+
+    def column(self, name: str, option: str) -> str:
+        """The column that a user means by ``name``: all of it, or the last part of a key where no other ends alike.
+
+        Raises:
+            UsageError: no run has it; ``option`` is where the name was given.
+        """
+        if name in self.columns:
+            return name
+        ends = [key for key in self.columns if key.rpartition(".")[2] == name]
+        if len(ends) == 1:
+            return ends[0]
+        if ends:
+            rule = f"could be {' or '.join(ends)}"
+        else:
+            containing = [key for key in self.columns if name.lower() in key][:3]
+            near = f"; did you mean {' or '.join(containing)}?" if containing else did_you_mean(name, self.columns)
+            measured = [key for key in self.columns if any(key not in run.config for run in self.runs)]
+            known = ", ".join(dict.fromkeys([*measured, *self.differing()]))
+            rule = f"no run has this column{near or f'; known: {known}, and every key of the configuration'}"
+        raise UsageError([Violation(option, name, rule)])
 
     def differing(self) -> list[str]:
         """The keys that do not have the same value in all runs, in the order of the schema."""
-        keys = dict.fromkeys([*keys_of(TrainConfig), *(key for row in self.rows for key in row.values)])
-        return [key for key in keys if not _aside(key) and len({repr(row.values.get(key)) for row in self.rows}) > 1]
+        keys = dict.fromkeys([*keys_of(TrainConfig), *(key for run in self.runs for key in run.config)])
+        return [key for key in keys if _is_compared(key) and len({repr(run.config.get(key)) for run in self.runs}) > 1]
 
     def axes(self) -> list[list[str]]:
         """The keys that differ, those together that change together: ``model=small,large`` changes three."""
         groups: dict[tuple[int, ...], list[str]] = {}
         for key in self.differing():
-            values = [repr(row.values.get(key)) for row in self.rows]
+            values = [repr(run.config.get(key)) for run in self.runs]
             groups.setdefault(tuple(map(values.index, values)), []).append(key)
         return list(groups.values())
 
-    def table(self, width: int | None = None) -> str:
-        """One line for each run.
+    # ----------------------------------------------------------------------------------------------------------- groups
 
-        Args:
-            width: characters of a line, which the keys that do not fit are left out for.
-        """
-        keys = self.differing()
-        shown = list(keys)
-        while width is not None and shown and max(map(len, self._lines(shown))) > width:
-            shown.pop()
-        lines = list(self._lines(shown))
-        if len(shown) < len(keys):
-            lines += ["", f"{len(keys) - len(shown)} more keys differ: {', '.join(keys[len(shown) :])}"]
-        reasons = [f"{row.name}: {row.run.content['reason']}" for row in self.rows if "reason" in row.run.content]
-        return "\n".join(lines + [""] * bool(reasons) + reasons)
+    def groups(self, columns: Sequence[str]) -> list[tuple[tuple[Any, ...], Comparison]]:
+        """``(values, runs)`` for each combination of the values of some columns, in the order of the values."""
+        found: dict[str, tuple[tuple[Any, ...], list[ComparedRun]]] = {}
+        for run in self.runs:
+            values = tuple(run.values.get(column) for column in columns)
+            found.setdefault(repr(values), (values, []))[1].append(run)
+        in_order = sorted(found.values(), key=lambda group: [in_order_of(value) for value in group[0]])
+        return [(values, Comparison(runs)) for values, runs in in_order]
 
-    def _lines(self, keys: Sequence[str]) -> Iterator[str]:
-        head = ("run", *headings(keys), "state", "validation loss")
-        body = (
-            (row.name, *(_shown(row.values.get(key)) for key in keys), row.state, "" if row.loss is None else f"{row.loss:.4f}")
-            for row in self.rows
-        )
-        rows = [head, *body]
-        return table(rows, right=figures(rows))
+    def comparable(self) -> list[Comparison]:
+        """The runs in groups within which losses can be compared, in the order of the best of each."""
+        found: dict[str, list[ComparedRun]] = {}
+        for run in self.runs:
+            found.setdefault(repr(run.conditions), []).append(run)
+        return [Comparison(runs) for runs in found.values()]
 
-    def records(self) -> Iterator[dict[str, Any]]:
-        """Each run flat, for a spreadsheet: directory, the keys that differ, state, step, validation loss."""
-        keys = self.differing()
-        for row in self.rows:
-            values = {key: row.values.get(key) for key in keys}
-            yield {"run": row.name, **values, "state": row.run.state, "step": row.step, "validation_loss": row.loss}
+    def differing_conditions(self) -> list[str]:
+        """The conditions that keep the losses of these runs from being compared; none where they can be."""
+        names = self.runs[0].conditions if self.runs else ()
+        return [name for name in names if len({repr(run.conditions[name]) for run in self.runs}) > 1]
+
+    def mean_loss(self) -> MeanLoss:
+        """Over the finished runs."""
+        return MeanLoss.of(run.loss for run in self.runs if run.finished and run.loss is not None)
 
 
-def _aside(key: str) -> bool:
-    """Whether ``key`` is no property of a run, or follows from others."""
+@dataclass(frozen=True)
+class MeanLoss:
+    """The mean of several validation losses, and their sample standard deviation; None where there are too few."""
+
+    mean: float | None
+    spread: float | None
+    count: int
+
+    @classmethod
+    def of(cls, losses: Iterable[float]) -> MeanLoss:
+        """Of some losses, which may be none."""
+        found = [*losses]
+        if not found:
+            return cls(None, None, 0)
+        mean = sum(found) / len(found)
+        if len(found) == 1:
+            return cls(mean, None, 1)
+        return cls(mean, (sum((each - mean) ** 2 for each in found) / (len(found) - 1)) ** 0.5, len(found))
+
+
+def in_order_of(value: Any) -> tuple[bool, float, str]:
+    """A sort key: numbers by size, then everything else by its text."""
+    return (False, float(value), "") if is_number(value) else (True, 0.0, str(value))
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value is a number, which true and false are not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_compared(key: str) -> bool:
     field = field_at(TrainConfig, key)
-    return key in ASIDE or (field is not None and "computed" in field.metadata)
+    return key not in NOT_COMPARED and not (field is not None and "computed" in field.metadata)
 
 
-def _best_first(row: Row) -> tuple[bool, float, str]:
-    return row.loss is None, row.loss or 0.0, row.name
+def columns_named(comparison: Comparison, names: str, option: str) -> list[str]:
+    """The columns of a list with commas.
+
+    Raises:
+        UsageError: no run has one of them.
+    """
+    return [comparison.column(name, option) for name in _split(names)]
 
 
-def _row(folder: Path, run: record.RunRecord) -> Row:
-    values = dict(leaves(run.content["config"]))
-    name = str(run.folder.relative_to(folder)) if run.folder != folder else str(folder)
-    step, loss = _measured(run.folder / losses.FILE)
-    if run.state == record.FINISHED:
-        loss = run.result.get("validation_loss", loss)
-    return Row(name, run, run.step if run.step is not None else step, loss, values)
-
-
-def _measured(file: Path) -> tuple[int | None, float | None]:
-    """The last step of a loss table, and the last validation loss."""
-    step: int | None = None
-    loss: float | None = None
-    try:
-        with file.open(newline="", encoding="utf-8") as table:
-            for row in csv.DictReader(table):
-                step = int(row["step"])
-                loss = float(row["validation_loss"]) if row["validation_loss"] else loss
-    except (OSError, ValueError, KeyError, TypeError):  # not there yet, or its last line is not whole
-        pass
-    return step, loss
-
-
-def _shown(value: object) -> str:
-    """A float with six digits: that is enough to tell the points of a sweep."""
-    return f"{value:.6g}" if isinstance(value, float) else show(value, width=40)
-
-
-def compare(folders: Iterable[Path]) -> Comparison:
-    """All runs below several folders, in one comparison."""
-    found = [Comparison.below(folder) for folder in folders]
-    rows = [row for each in found for row in each.rows]
-    return Comparison(sorted(rows, key=_best_first), [problem for each in found for problem in each.unreadable])
-
-
-def print_table(comparison: Comparison) -> None:
-    """On standard output: as wide as the terminal, or as wide as it is where there is none."""
-    print(comparison.table(shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+def _split(names: str) -> Iterator[str]:
+    return (name.strip() for name in names.split(",") if name.strip())

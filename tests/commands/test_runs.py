@@ -1,4 +1,4 @@
-"""``gpt2hydra runs``."""
+"""``gpt2hydra runs``: the table, its forms, the pictures, and what is refused."""
 
 import csv
 import io
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gpt2hydra.commands.main import main
+from tests.commands.test_main import said
 from tests.run_directories import make_run
-from tests.runs.test_comparison import config
+from tests.runs.runs_to_compare import config, write_losses
 
 
 @pytest.fixture
@@ -19,53 +19,96 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two finished runs below ``outputs/``, in an empty current directory."""
     monkeypatch.chdir(tmp_path)
     for number, (rate, loss) in enumerate([(1e-3, 1.75), (3e-3, 1.5)]):
-        make_run(tmp_path / f"outputs/day/{number}", config(f"training.learning_rate={rate}"), step=50, loss=loss)
+        run = make_run(tmp_path / f"outputs/day/{number}", config(f"training.learning_rate={rate}"), step=50, loss=loss)
+        write_losses(run, (0, 5.0), (10, 2.5), (50, loss))
     return tmp_path
 
 
-def test_runs_of_outputs_are_listed_without_a_word(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["runs"])
-    said = capsys.readouterr()
-    assert (said.err, said.out.splitlines()[1].split()) == ("", ["day/1", "0.003", "finished", "1.5000"])
-
-
-def test_forms_for_a_spreadsheet_and_a_program(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["runs", "outputs", "--csv"])
-    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert rows[0] == {
-        "run": "day/1",
-        "training.learning_rate": "0.003",
-        "state": "finished",
-        "step": "50",
-        "validation_loss": "1.5",
-    }
-    main(["runs", "outputs", "--json"])
-    assert [each["validation_loss"] for each in json.loads(capsys.readouterr().out)] == [1.5, 1.75]
+def test_runs_of_outputs_are_listed_where_no_folder_is_given(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = said(capsys, "runs")
+    assert (code, err, out.splitlines()[1].split()) == (0, "", ["day/1", "0.003", "finished", "1.5000"])
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("options", "names"),
     [
-        pytest.param(["nowhere"], "DIR = nowhere\n    is not a folder", id="no folder"),
-        pytest.param(["empty"], "DIR = empty\n    has no run below it", id="no run"),
-        pytest.param(["outputs", "--plot", "loss.txt"], "must end in one of .png", id="no picture"),
-        pytest.param(["outputs/day/0", "--plot", "loss.png"], "these differ: none", id="nothing to draw"),
+        pytest.param(["--sort", "learning_rate"], ["day/0", "day/1"], id="sorted"),
+        pytest.param(["--sort=-learning_rate"], ["day/1", "day/0"], id="the largest first"),
+        pytest.param(["--filter", "learning_rate<2e-3 state=finished"], ["day/0"], id="filtered"),
+        pytest.param(["--columns", "run,step"], ["day/1", "day/0"], id="columns"),
+    ],
+)
+def test_what_is_listed_can_be_chosen(
+    here: Path, capsys: pytest.CaptureFixture[str], options: list[str], names: list[str]
+) -> None:
+    code, out, err = said(capsys, "runs", *options)
+    assert (code, err, [line.split()[0] for line in out.splitlines()[1:]]) == (0, "", names)
+
+
+def test_a_table_is_as_wide_as_the_terminal(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    out = said(capsys, "runs")[1]
+    assert out.splitlines()[0].split() == ["run", "state", "validation", "loss"]
+    assert out.endswith("\n\n1 more key differs: training.learning_rate\n")
+
+
+def test_forms_for_a_spreadsheet_and_a_program(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"run": "day/1", "training.learning_rate": "0.003", "state": "finished", "step": "50", "validation_loss": "1.5"}
+    assert next(csv.DictReader(io.StringIO(said(capsys, "runs", "outputs", "--csv")[1]))) == row
+    everything = json.loads(said(capsys, "runs", "outputs", "--json")[1])
+    assert [each["validation_loss"] for each in everything] == [1.5, 1.75]
+    groups = json.loads(said(capsys, "runs", "outputs", "--json", "--by", "seed")[1])
+    assert groups[0]["n"] == 2 and groups[0]["mean_validation_loss"] == 1.625
+
+
+def test_pictures_are_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    arguments = ("runs", "--plot", "loss.png", "--x", "learning_rate", "--curves", "curves.svg")
+    assert said(capsys, *arguments) == (0, "wrote loss.png\nwrote curves.svg\n", "")
+    assert Path("loss.png").read_bytes().startswith(b"\x89PNG") and "<svg" in Path("curves.svg").read_text()
+
+
+def test_a_damaged_record_is_reported_and_left_out(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("outputs/day/2").mkdir()
+    Path("outputs/day/2/run.json").write_text("{")
+    code, out, err = said(capsys, "runs")
+    assert (code, out.count("day/")) == (0, 2) and err.startswith("left out: outputs/day/2/run.json is not JSON")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        pytest.param(["nowhere"], "nowhere\n    is not a folder", id="no folder"),
+        pytest.param(["empty"], "empty\n    has no run below it", id="no run"),
+        pytest.param(["damaged"], "damaged/run.json\n    is not JSON", id="damaged records alone"),
+        pytest.param(["--plot", "loss.txt"], "--plot = loss.txt\n    must end in one of .png", id="no picture"),
+        pytest.param(["--curves", "no/loss.png"], "must be a file in a folder that exists", id="no such folder"),
+        pytest.param(["outputs/day/0", "--plot", "loss.png"], "no key differs", id="nothing to draw"),
+        pytest.param(["--x", "seed"], "add --plot FILE.png", id="an axis without a plot"),
+        pytest.param(["--columns", "seed", "--by", "seed"], "--by shows groups", id="columns of groups"),
+        pytest.param(["--sort", "loss"], "--sort = loss\n    no run has this column; did you mean", id="no such order"),
+        pytest.param(["--columns", "run,sed"], "--columns = sed\n    no run has this", id="no such column"),
+        pytest.param(["--by", "zebra"], "--by = zebra\n    no run has this column; known: ", id="no such group"),
+        pytest.param(["--filter", "trainig.seed=1"], "did you mean training.seed?", id="no such key in a filter"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(
-    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str
 ) -> None:
-    (here / "empty").mkdir()
-    if arguments[-1] == "loss.png":
+    for folder in ("empty", "damaged"):
+        Path(folder).mkdir()
+    Path("damaged/run.json").write_text("{")
+    if arguments[-1].endswith("loss.png"):
         pytest.importorskip("matplotlib")
-    with pytest.raises(SystemExit) as stop:
-        main(["runs", *arguments])
-    assert (stop.value.code, said in capsys.readouterr().err) == (1, True)
+    code, out, err = said(capsys, "runs", *arguments)
+    assert (code, out) == (1, "") and err.startswith("1 problem in the command line.\n\n") and expected in err
 
 
 def test_torch_is_not_imported(here: Path) -> None:
     program = (
         "import sys; from gpt2hydra.commands.main import main; main(['runs'])\n"
-        "assert not {'torch', 'transformers', 'numpy', 'matplotlib'} & sys.modules.keys()"
+        "assert not {'torch', 'transformers', 'numpy', 'matplotlib', 'plotly'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)

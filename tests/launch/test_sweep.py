@@ -201,12 +201,12 @@ def test_launchers_that_start_all_points_at_once_leave_finished_ones_as_they_are
     pytest.importorskip(f"hydra_plugins.{module}")
     monkeypatch.setenv("PYTHONPATH", str(CONF_DIR.parent))  # where another process finds the function below
     run(*POINTS, *launcher, job=job(broken=(6,)))
-    assert [row.state for row in Comparison.below(run.folder / "s").rows] == ["finished"] * 3 + ["failed at 20"]
+    assert [row.state for row in Comparison.below(run.folder / "s").runs] == ["finished"] * 3 + ["failed at 20"]
     before = everything(run.folder / "s/0")
     outcome = run(*POINTS, *launcher, "resume=auto", job=job())
     changed = [name for name, file in everything(run.folder / "s/0").items() if file != before.get(name)]
     assert (outcome.code, changed) == (0, []), outcome.err
-    assert [row.state for row in Comparison.below(run.folder / "s").rows] == ["finished"] * 4
+    assert [row.state for row in Comparison.below(run.folder / "s").runs] == ["finished"] * 4
     assert len(record.read(run.folder / "s/1").content["resumed"]) == 1
 
 
@@ -219,7 +219,7 @@ def test_an_optuna_sweep_visits_the_same_points_again_and_takes_their_loss(run: 
         first = run(*space, *sweeper, "hydra.sweeper.n_trials=2", job=job())
         outcome = run(*space, *sweeper, "hydra.sweeper.n_trials=4", job=job())
     assert (first.code, outcome.code, len(first.configs), len(outcome.configs)) == (0, 0, 2, 2)
-    assert len(Comparison.below(run.folder / "s").rows) == 4
+    assert len(Comparison.below(run.folder / "s").runs) == 4
 
 
 # ------------------------------------------------------------------------------------------------------ what ends a sweep

@@ -1,108 +1,92 @@
-"""Runs side by side: what differs, how far, how well."""
+"""Runs compared: what differs, how far, how well, and which losses can be compared."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import gpt2hydra
-from gpt2hydra import TrainConfig
-from gpt2hydra.runs.comparison import Comparison, compare
-from gpt2hydra.runs.record import recording
+from gpt2hydra import ConfigError
+from gpt2hydra.runs.comparison import Comparison, MeanLoss
 from tests.run_directories import fail_run, make_run
+from tests.runs.runs_to_compare import config, make_sweep, write_losses
 
 
-def config(*overrides: str) -> TrainConfig:
-    built: TrainConfig = gpt2hydra.compose("train", ["training.max_steps=50", "training.warmup_steps=5", *overrides])
-    return built
-
-
-@pytest.fixture
-def sweep(tmp_path: Path) -> Path:
-    """Four points: two are finished, one was cut, and one failed."""
+def test_runs_stand_the_best_first(tmp_path: Path) -> None:
     make_run(tmp_path / "0", config("model.n_layer=2"), step=50, loss=1.75)
     make_run(tmp_path / "1", config("model.n_layer=4"), step=50, loss=1.5)
-    make_run(tmp_path / "2", config("model.n_layer=6"), step=20)
-    (tmp_path / "2/loss.csv").write_text("step,validation_loss\n0,5.0\n10,2.0\n20,\n")
     fail_run(tmp_path / "3", config("model.n_layer=8"), step=3)
-    return tmp_path
+    write_losses(make_run(tmp_path / "2", config("model.n_layer=6"), step=20), (0, 5.0), (10, 2.0), (20, None))
+    found = [(run.name, run.loss, run.state) for run in Comparison.below(tmp_path).runs]
+    assert found == [
+        ("1", 1.5, "finished"),
+        ("0", 1.75, "finished"),
+        ("2", 2.0, "interrupted at 20"),
+        ("3", None, "failed at 3"),
+    ]
 
 
-def test_a_table_tells_what_differs_how_far_and_how_well_the_best_first(sweep: Path) -> None:
-    assert Comparison.below(sweep).table() == (
-        "run  n_layer  state              validation loss\n"
-        "  1        4  finished                    1.5000\n"
-        "  0        2  finished                    1.7500\n"
-        "  2        6  interrupted at 20           2.0000\n"
-        "  3        8  failed at 3\n"
-        "\n"
-        "3: ZeroDivisionError: loss is NaN"
-    )
+def test_a_damaged_record_is_left_out_and_reported(tmp_path: Path) -> None:
+    make_run(tmp_path / "good", config(), step=50, loss=1.5)
+    for name, content in (("torn", "{"), ("other", "{}")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(content)
+    found = Comparison.below(tmp_path)
+    assert [run.name for run in found.runs] == ["good"]
+    assert sorted(Path(each.key).parent.name for each in found.unreadable) == ["other", "torn"]
 
 
-def test_a_run_that_goes_on_tells_its_last_measurement(tmp_path: Path) -> None:
-    with recording(config(), tmp_path / "now", None):
-        (tmp_path / "now/loss.csv").write_text("step,validation_loss\n0,5.0\n10,2.5\n20,")
-        assert Comparison.below(tmp_path).table().splitlines()[1].split() == ["now", "running", "at", "20", "2.5000"]
+def test_several_folders_are_one_comparison(tmp_path: Path) -> None:
+    make_sweep(tmp_path, seeds=1)
+    assert len(Comparison.below(tmp_path / "0", tmp_path / "1").runs) == 2
 
 
-def test_what_is_not_part_of_a_run_is_not_told(tmp_path: Path) -> None:
+def test_keys_that_say_nothing_about_a_run_are_not_compared(tmp_path: Path) -> None:
     make_run(tmp_path / "a", config("preflight=off"), step=50, loss=1.5)
     make_run(tmp_path / "b", config("model.n_embd=384"), step=50, loss=1.6)
     assert Comparison.below(tmp_path).differing() == ["model.n_embd"]
 
 
-def test_keys_with_one_name_are_told_apart(tmp_path: Path) -> None:
-    text = tmp_path / "text.txt"
-    text.write_text("To be")
-    make_run(tmp_path / "a", config(f"data.path={text}"))
-    make_run(tmp_path / "b", config("tokenizer=gpt2", f"tokenizer.path={tmp_path}"))
-    head = Comparison.below(tmp_path).table().splitlines()[0].split()
-    assert head[:5] == ["run", "data.path", "name", "tokenizer.path", "state"]
-
-
-def test_a_table_fits_the_terminal(tmp_path: Path) -> None:
-    make_run(tmp_path / "a", config())
-    make_run(
-        tmp_path / "b", config("model=large", "training.learning_rate=1e-3", "training.seed=1", "training.schedule=linear")
-    )
-    comparison = Comparison.below(tmp_path)
-    narrow = comparison.table(width=60).split("\n\n")
-    assert max(map(len, narrow[0].splitlines())) <= 60
-    assert narrow[1] == "4 more keys differ: model.n_head, training.learning_rate, training.schedule, training.seed"
-    assert "more keys differ" not in comparison.table()
-
-
 def test_keys_that_change_together_are_one_axis(tmp_path: Path) -> None:
-    for number, (model, rate) in enumerate([("small", 1e-3), ("large", 1e-3), ("small", 1e-4), ("large", 1e-4)]):
-        make_run(tmp_path / str(number), config(f"model={model}", f"training.learning_rate={rate}"))
-    assert Comparison.below(tmp_path).axes() == [
-        ["model.n_embd", "model.n_layer", "model.n_head"],
+    assert Comparison.below(make_sweep(tmp_path, seeds=2)).axes() == [
+        ["model.n_embd", "model.n_layer"],
         ["training.learning_rate"],
+        ["training.seed"],
     ]
 
 
-def test_what_cannot_be_read_is_told_beside_the_rest(sweep: Path) -> None:
-    (sweep / "3/run.json").write_text("{}")
-    found = Comparison.below(sweep)
-    assert [row.name for row in found.rows] == ["1", "0", "2"]
-    said = {Path(each.key).parent.name: each.rule for each in found.unreadable}
-    assert said == {"3": "is no record of a training run of this version"}
+def test_any_column_is_an_order(tmp_path: Path) -> None:
+    comparison = Comparison.below(make_sweep(tmp_path, seeds=1))
+    rates = [run.values["training.learning_rate"] for run in comparison.sorted_by("training.learning_rate").runs]
+    assert rates == sorted(rates)
+    rates = [
+        run.values["training.learning_rate"] for run in comparison.sorted_by("training.learning_rate", descending=True).runs
+    ]
+    assert rates == sorted(rates, reverse=True)
+    without = [run.name for run in comparison.sorted_by("mfu").runs]  # no run has it
+    assert without == sorted(without)
 
 
-def test_several_folders_are_one_comparison(sweep: Path) -> None:
-    assert [row.loss for row in compare([sweep / "0", sweep / "1"]).rows] == [1.5, 1.75]
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param("training.learning_rate", "training.learning_rate", id="a key"),
+        pytest.param("learning_rate", "training.learning_rate", id="its last part"),
+        pytest.param("seconds", "seconds", id="a measurement"),
+        pytest.param("learning_rat", "did you mean training.learning_rate or training.min_learning_rate_ratio?", id="misspelt"),
+        pytest.param("training.learning_rat", "did you mean training.learning_rate?", id="a misspelt key"),
+        pytest.param("path", "could be data.path or tokenizer.path", id="two keys end so"),
+        pytest.param("zebra", "known: run, state, step, ", id="nothing near"),
+    ],
+)
+def test_a_column_is_found_by_its_name(tmp_path: Path, name: str, expected: str) -> None:
+    comparison = Comparison.below(make_sweep(tmp_path, seeds=1))
+    try:
+        assert comparison.column(name, "--sort") == expected
+    except ConfigError as error:
+        (violation,) = error.violations
+        assert (violation.key, violation.value) == ("--sort", name) and expected in violation.rule
 
 
-def test_a_program_gets_all_of_it(sweep: Path) -> None:
-    best: dict[str, Any] = Comparison.below(sweep).rows[0].to_dict()
-    assert TrainConfig.from_dict(best.pop("config")) == config("model.n_layer=4")
-    assert best == {
-        "folder": str(sweep / "1"),
-        "state": "finished",
-        "step": 50,
-        "max_steps": 50,
-        "validation_loss": 1.5,
-        "fingerprint": config("model.n_layer=4").fingerprint(),
-        "reason": None,
-    }
+def test_the_mean_and_the_standard_deviation_of_losses() -> None:
+    assert MeanLoss.of([1.0, 2.0, 3.0]) == MeanLoss(2.0, 1.0, 3)
+    assert MeanLoss.of([1.5]) == MeanLoss(1.5, None, 1)
+    assert MeanLoss.of([]) == MeanLoss(None, None, 0)

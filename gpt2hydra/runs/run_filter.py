@@ -1,0 +1,92 @@
+"""``--filter 'training.learning_rate<1e-3 state=finished'``: the runs that meet every condition. Standard library only."""
+
+from __future__ import annotations
+
+import operator
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gpt2hydra.config.errors import UsageError, Violation
+from gpt2hydra.runs.compared_run import ComparedRun
+from gpt2hydra.runs.comparison import Comparison, is_number
+from gpt2hydra.utils.formatting import counted, show
+
+OPTION = "--filter"
+
+OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "!=": operator.ne,
+    "==": operator.eq,
+    "<": operator.lt,
+    ">": operator.gt,
+    "=": operator.eq,
+}
+
+_CONDITION = re.compile(r"([\w.]+)(<=|>=|!=|==|<|>|=)(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition on a column. Numbers are compared as numbers, everything else as it is written in YAML."""
+
+    column: str
+    operator: str
+    value: str
+
+    def __call__(self, run: ComparedRun) -> bool:
+        """Whether a run meets it. A run without a value in the column is neither smaller nor larger."""
+        actual, wanted = run.values.get(self.column), _number(self.value)
+        compare = OPERATORS[self.operator]
+        if is_number(actual) and wanted is not None:
+            return compare(float(actual), wanted)
+        return self.operator in ("=", "==", "!=") and compare(show(actual), self.value)
+
+
+def apply_filter(comparison: Comparison, text: str) -> Comparison:
+    """The runs that meet every condition of ``text``, which stand with spaces between them.
+
+    Raises:
+        UsageError: a condition cannot be read, no run has its column, it compares text by size, or no run meets all.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError([Violation(OPTION, text, f"cannot be read: {error}")]) from None
+    conditions = [_parse(comparison, word) for word in words]
+    chosen = comparison.where(lambda run: all(condition(run) for condition in conditions))
+    if comparison.runs and not chosen.runs:
+        raise UsageError([Violation(OPTION, text, _no_match(comparison, conditions))])
+    return chosen
+
+
+def _parse(comparison: Comparison, word: str) -> Condition:
+    found = _CONDITION.fullmatch(word)
+    if found is None:
+        rule = f"is no condition; write KEY=VALUE, or with {', '.join(each for each in OPERATORS if each not in '==')}"
+        raise UsageError([Violation(OPTION, word, rule)])
+    column, sign, value = comparison.column(found[1], OPTION), found[2], found[3]
+    if sign in ("<", ">", "<=", ">=") and _number(value) is None:
+        raise UsageError([Violation(OPTION, word, f"{sign} needs a number, not {show(value)}")])
+    return Condition(column, sign, value)
+
+
+def _no_match(comparison: Comparison, conditions: Sequence[Condition]) -> str:
+    """What is said where no run is left: the values that there are in the column of the first condition that no run meets."""
+    rule = f"none of the {counted(len(comparison.runs), 'run')} meets it"
+    for condition in conditions:
+        if not any(map(condition, comparison.runs)):
+            present = dict.fromkeys(show(run.values.get(condition.column), 30) for run in comparison.runs)
+            listed = ", ".join([*present][:8]) + (", ..." if len(present) > 8 else "")
+            return f"{rule}; {condition.column} is {listed}"
+    return rule
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
