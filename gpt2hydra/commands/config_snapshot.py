@@ -18,8 +18,9 @@ from gpt2hydra.config.keys import field_at, leaves
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.config.validation import Checked
-from gpt2hydra.launch.application import PROGRAMS, application_at, program_meant
+from gpt2hydra.launch.application import application_at, program_meant
 from gpt2hydra.runs import record
+from gpt2hydra.utils.invocation import PROGRAMS
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 
 from gpt2hydra.commands import check, completion, diff, evaluate, explain, export_hf, import_hf, runs, schema, size, tokenize
 from gpt2hydra.launch import usage_hints
-from gpt2hydra.launch.application import PROGRAMS
 from gpt2hydra.launch.handle_errors import handle_errors
+from gpt2hydra.utils.invocation import PROGRAMS, our_program
 from gpt2hydra.version import __version__
 
 COMMANDS: Mapping[str, Any] = {
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "gpt2hydra",
         usage="gpt2hydra [-h] [--version] COMMAND ...",
         description="Look at GPT-2 configurations and at runs without starting anything.",
-        epilog=f"Programs of their own: {' and '.join(map(usage_hints.program, PROGRAMS))}.",
+        epilog=f"Programs of their own: {' and '.join(our_program(each).command() for each in PROGRAMS)}.",
     )
     parser.add_argument("--version", action="version", version=f"gpt2hydra {__version__}")
     parsers = _add_commands(parser)

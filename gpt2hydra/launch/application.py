@@ -18,11 +18,9 @@ from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.utils.formatting import did_you_mean
+from gpt2hydra.utils.invocation import PROGRAMS
 
 Job = Callable[[Any], Any]
-
-PROGRAMS = ("train", "generate")
-"""Ours."""
 
 ATTRIBUTE = "gpt2hydra_application"
 """Where a decorated function keeps what it is."""

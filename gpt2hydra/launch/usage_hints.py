@@ -1,38 +1,30 @@
-"""Slips on a command line, and the command that was meant: ``model=large`` where ``--model large`` is typed."""
+"""Mistakes on a command line, and the command that was meant: ``model=large`` where ``--model large`` is typed."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 
-from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.keys import rule_at
 from gpt2hydra.config.unknown_keys import key_meant
 from gpt2hydra.config.validation import Checked
-from gpt2hydra.launch.application import PROGRAMS
 from gpt2hydra.utils.formatting import closest, did_you_mean
+from gpt2hydra.utils.invocation import PROGRAMS, Program, our_program, this_program
 from gpt2hydra.utils.quoting import for_bash
 
 
 def no_command(words: Sequence[str], commands: Collection[str]) -> str:
-    """What is said of ``gpt2hydra train model=large``, and of ``gpt2hydra sice``."""
+    """The message for ``gpt2hydra train model=large``, and for ``gpt2hydra sice``."""
     name, *rest = words
     near = closest(name, [*commands, *PROGRAMS])
     if near in PROGRAMS:
-        return f"{near} is a program of its own{_try(program(near), rest)}"
+        return f"{near} is a program of its own{_try(our_program(near), rest)}"
     return f"there is no command {name}" + (did_you_mean(name, commands) or f"; known: {', '.join(commands)}")
-
-
-def program(name: str) -> str:
-    """How ``train`` or ``generate`` is started from the current directory."""
-    return f"python {name}.py" if Path().samefile(CONF_DIR.parent) else f"gpt2hydra-{name}"
 
 
 def no_option(
     words: Sequence[str], unknown: Iterable[str], options: Iterable[str], config_class: type[Checked], groups: Sequence[str]
 ) -> str:
-    """What is said of the ``unknown`` words of a command line, of which one at least begins with a dash and is no option."""
+    """The message for the ``unknown`` words of a command line, of which one at least begins with a dash and is no option."""
     keys = {word: _key_meant(word, config_class, groups) for word in unknown if word.startswith("-")}
     word, key = next(iter(keys.items()))
     option = word.partition("=")[0]
@@ -43,7 +35,7 @@ def no_option(
     else:
         near = f"; did you mean {key}?"
     meant = [*_without_dashes(words, keys, config_class)]
-    command = _try(_started(), meant) if all(meant) else ""
+    command = _try(this_program(), meant) if all(meant) else ""
     return f"there is no option {option}{near or '; values are set without dashes, as key=value'}{command}"
 
 
@@ -78,14 +70,5 @@ def _is_flag(config_class: type[Checked], key: str) -> bool:
     return rule is not None and rule.kind is bool
 
 
-def _try(program: str, words: Iterable[str]) -> str:
-    return f"\n  try: {' '.join([program, *map(for_bash, words)])}"
-
-
-def _started() -> str:
-    """How this program was started: ``python train.py``, ``python -m my_package.finetune``, ``gpt2hydra-train``."""
-    file, spec = sys.argv[0], getattr(sys.modules["__main__"], "__spec__", None)
-    python = Path(sys.executable).name
-    if spec is not None and spec.origin == file:
-        return f"{python} -m {spec.name.removesuffix('.__main__')}"
-    return f"{python} {for_bash(file)}" if file.endswith(".py") else for_bash(Path(file).name)
+def _try(program: Program, words: Iterable[str]) -> str:
+    return f"\n  try: {' '.join([program.as_started(), *map(for_bash, words)])}"

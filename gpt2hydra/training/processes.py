@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shlex
 import socket
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
+from gpt2hydra.utils.invocation import torchrun
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,14 @@ def this_process(environment: Mapping[str, str] = os.environ) -> Process:
 def _started_by_another(environment: Mapping[str, str]) -> Violation | None:
     """The violation of several processes that know nothing of each other, or whose launcher's settings nobody would read."""
     if "ACCELERATE_MIXED_PRECISION" in environment:
-        rule = f"is not read here, neither its number of processes nor its precision; several are started by {_torchrun('N')}"
+        rule = f"is not read here, neither its number of processes nor its precision; several are started by {torchrun('N')}"
         return Violation("accelerate launch", rule=rule)
     if "TORCHELASTIC_RUN_ID" in environment:
         return None
     for name, launcher in LAUNCHERS.items():
         count = environment.get(name, "1")
         if count.isdecimal() and int(count) > 1:
-            each = f"srun --ntasks-per-node=1 {_torchrun('N')}" if launcher == "srun" else _torchrun(count)
+            each = f"srun --ntasks-per-node=1 {torchrun('N')}" if launcher == "srun" else torchrun(count)
             return Violation(
                 name, int(count), f"processes were started by {launcher}, and would not share the run; type: {each}"
             )
@@ -87,16 +87,12 @@ LAUNCHERS = {
 """Environment variable with the number of processes → who sets it."""
 
 
-def _torchrun(count: str) -> str:
-    return f"torchrun --nproc-per-node {count} {shlex.join(sys.argv)}"
-
-
 def check_equal_shares(config: TrainConfig, count: int) -> list[Violation]:
     """What is wrong with sharing the steps of ``config`` among ``count`` processes: each must get as many sequences."""
     training = config.training
     if count == 1 and training.strategy == "fsdp" and not config.dry_run:  # a plan may be for many
         key, rule = "training.strategy", "shares a model among processes, and this is one; several are started by "
-        return [Violation(key, training.strategy, rule + _torchrun("N"), remedy={key: "auto"})]
+        return [Violation(key, training.strategy, rule + torchrun("N"), remedy={key: "auto"})]
     if training.sequences_per_step % count == 0:
         return []
     unit = count // math.gcd(count, training.gradient_accumulation_steps)

@@ -1,7 +1,6 @@
-"""Slips on a command line, and the command that is named instead."""
+"""Mistakes on a command line, and the command that is named instead."""
 
 import sys
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -67,26 +66,9 @@ def test_the_keys_are_those_of_the_program(monkeypatch: pytest.MonkeyPatch) -> N
     assert said.endswith(f'  try: {PYTHON} generate.py "prompt=To be, or not"')
 
 
-@pytest.mark.parametrize(
-    ("file", "module", "program"),
-    [
-        pytest.param("a folder/train.py", None, f'{PYTHON} "a folder/train.py"', id="file"),
-        pytest.param("/venv/bin/gpt2hydra-train", None, "gpt2hydra-train", id="installed command"),
-        pytest.param("/app/my/finetune.py", "my.finetune", f"{PYTHON} -m my.finetune", id="module"),
-        pytest.param("/app/my/__main__.py", "my.__main__", f"{PYTHON} -m my", id="package"),
-    ],
-)
-def test_the_program_is_named_as_it_was_started(
-    monkeypatch: pytest.MonkeyPatch, file: str, module: str | None, program: str
-) -> None:
-    spec = ModuleSpec(module, None, origin=file) if module else None
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", spec)
-    assert told(monkeypatch, "--model=xl", file=file).endswith(f"  try: {program} model=xl")
-
-
 def test_the_programs_are_no_commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(CONF_DIR.parent)
-    expected = 'generate is a program of its own\n  try: python generate.py "prompt=To be" checkpoint=run'
+    expected = f'generate is a program of its own\n  try: {PYTHON} generate.py "prompt=To be" checkpoint=run'
     assert no_command(["generate", "prompt=To be", "checkpoint=run"], ["size"]) == expected
     monkeypatch.chdir(tmp_path)
     assert no_command(["trian"], ["size"]) == "train is a program of its own\n  try: gpt2hydra-train"
