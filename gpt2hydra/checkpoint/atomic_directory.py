@@ -1,6 +1,6 @@
-"""Folders that appear whole or not at all, and can be seen to be whole later. Standard library only.
+"""Folders that appear complete or not at all, and can be checked later. Standard library only.
 
-A folder is filled under another name, beside the one that it is to have. Then a manifest of every file's size and SHA-256 is
+A folder is filled under a hidden name, next to the one that it will have. Then a manifest of every file's size and SHA-256 is
 added, all of it is flushed to the disk, and one rename gives it its name. A process that is killed on the way leaves a hidden
 folder, which :func:`recover_interrupted` finishes or removes.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,15 +35,38 @@ UNFINISHED, REPLACED, RETIRED = "unfinished", "replaced", "retired"
 
 @contextmanager
 def write_directory(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the name ``folder`` once all of it has reached the disk; nothing stays if not."""
+    """A folder to fill, which takes the name ``folder`` once all of it is on the disk. After an error nothing stays."""
+    with _replacing(folder) as unfinished:
+        yield unfinished
+        write_json(unfinished / MANIFEST, {"files": _described(unfinished)})
+        for path in (*unfinished.rglob("*"), unfinished):
+            fsync(path)
+
+
+def rewrite_json(folder: Path, name: str, content: dict[str, Any]) -> None:
+    """Replace one JSON file of a complete folder, which stays complete. The other files are linked, neither copied nor read."""
+    listed = read_json(folder / MANIFEST, LARGEST_MANIFEST)["files"]
+    with _replacing(folder) as unfinished:
+        for file in listed.keys() - {name}:
+            (unfinished / file).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(folder / file, unfinished / file)
+            except OSError:  # a file system without hard links
+                shutil.copy2(folder / file, unfinished / file)
+        write_json(unfinished / name, content)
+        write_json(unfinished / MANIFEST, {"files": listed | {name: _description(unfinished / name)}})
+        for path in (*unfinished.rglob("*"), unfinished):
+            fsync(path)
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A hidden folder to fill, which then takes the place of ``folder``."""
     unfinished, replaced = _hidden(folder, UNFINISHED), _hidden(folder, REPLACED)
     recover_interrupted(folder.parent, folder.name)
     unfinished.mkdir(parents=True)
     try:
         yield unfinished
-        write_json(unfinished / MANIFEST, {"files": _described(unfinished)})
-        for path in (*unfinished.rglob("*"), unfinished):
-            fsync(path)
         if folder.exists():
             folder.rename(replaced)
         unfinished.rename(folder)
@@ -56,7 +80,7 @@ def write_directory(folder: Path) -> Iterator[Path]:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder that appeared whole; at no time does a part of it look like the whole."""
+    """Remove a complete folder. At no time can a part of it be mistaken for all of it."""
     retired = _hidden(folder, RETIRED)
     shutil.rmtree(retired, ignore_errors=True)
     folder.rename(retired)
@@ -64,7 +88,7 @@ def remove(folder: Path) -> None:
 
 
 def recover_interrupted(parent: Path, name: str = "*") -> None:
-    """Tidy up in ``parent`` after processes that were killed: finish what is whole, remove what is not.
+    """Tidy up in ``parent`` after processes that were killed: finish what is complete, remove what is not.
 
     Args:
         name: of the folders; a pattern.
@@ -101,11 +125,11 @@ def write_json(file: Path, content: dict[str, Any]) -> None:
 def _described(folder: Path) -> dict[str, dict[str, Any]]:
     """Each file below ``folder``, by its path inside, with its size and SHA-256."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        file.relative_to(folder).as_posix(): {"bytes": file.stat().st_size, "sha256": _sha256(file)}
-        for file in files
-        if file != folder / MANIFEST
-    }
+    return {file.relative_to(folder).as_posix(): _description(file) for file in files if file != folder / MANIFEST}
+
+
+def _description(file: Path) -> dict[str, Any]:
+    return {"bytes": file.stat().st_size, "sha256": _sha256(file)}
 
 
 def _sha256(file: Path) -> str:
@@ -120,12 +144,12 @@ def _sha256(file: Path) -> str:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether every file of the manifest is there in its full size: a quick look, for which no file is read."""
+    """Whether every file of the manifest is there in its full size. Quick: no file is read."""
     return _damage(folder, contents=False) is None
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with a folder that appeared whole once, in words; None if it is as it was, byte for byte."""
+    """What is wrong with a folder that was complete once, in words; None if it is as it was, byte for byte."""
     return _damage(folder, contents=True)
 
 

@@ -5,7 +5,7 @@ Standard library only until weights are read or written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,16 +45,14 @@ def save(
     *,
     validation_loss: float | None = None,
     optimizer: Mapping[str, torch.Tensor] | None = None,
-    losses: Sequence[float] = (),
-    gradient_norm: float | None = None,
+    loop_state: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a checkpoint, whole or not at all: a Hugging Face folder, ``gpt2hydra.json`` (the run), and ``resume/``.
+    """Write a checkpoint, completely or not at all: a Hugging Face folder, ``gpt2hydra.json`` (the run), and ``resume/``.
 
     Args:
         tensors: the weights, by their names in transformers' ``GPT2LMHeadModel``.
-        optimizer: AdamW's tensors, by name; without them the run cannot go on.
-        losses: of the steps that no row of ``loss.csv`` has told yet.
-        gradient_norm: of the last step.
+        optimizer: AdamW's tensors, by name; without them the run cannot continue.
+        loop_state: what the next row of ``loss.csv`` needs of the steps before, in plain values.
     """
     end_of_text = tokenizer.end_of_text
     run = {
@@ -73,7 +71,7 @@ def save(
         if optimizer is not None:
             (unfinished / run_checkpoints.RESUME).mkdir()
             _save_tensors(optimizer, unfinished / run_checkpoints.RESUME / OPTIMIZER)
-            write_json(unfinished / run_checkpoints.RESUME / STATE, {"losses": list(losses), "gradient_norm": gradient_norm})
+            write_json(unfinished / run_checkpoints.RESUME / STATE, dict(loop_state or {}))
 
 
 def _save_tensors(tensors: Mapping[str, torch.Tensor], file: Path) -> None:

@@ -1,11 +1,11 @@
-"""The checkpoints that a run directory keeps: which are whole, which is the newest, which the best. Standard library only.
+"""The checkpoints of a run directory: which are complete, which is the newest, which the best. Standard library only.
 
 ::
 
     RUN/checkpoints/step-000500/          a Hugging Face folder, and with it:
                                 gpt2hydra.json   step, validation loss, configuration and fingerprints of the run
                                 manifest.json    size and SHA-256 of every other file
-                                resume/          the optimizer's state, which only a run that goes on opens
+                                resume/          the optimizer's state, which only a run that continues opens
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpt2hydra.checkpoint import atomic_directory
@@ -35,7 +35,7 @@ class CheckpointInfo:
     folder: Path
     step: int
     validation_loss: float | None
-    """Nats per token; None where it was saved between two evaluations."""
+    """Nats per token; None where it was not measured."""
 
     def __str__(self) -> str:
         loss = "" if self.validation_loss is None else f", validation loss {self.validation_loss:.4f}"
@@ -51,13 +51,13 @@ def place(run: Path, step: int) -> Path:
 
 
 def checkpoints(run: Path) -> list[CheckpointInfo]:
-    """The whole checkpoints of a run, the oldest first. Sizes are looked at, contents are not."""
+    """The complete checkpoints of a run, the oldest first. Sizes are checked, contents are not."""
     found = [read(folder) for folder in _folders(run) if atomic_directory.is_complete(folder)]
     return sorted((kept for kept in found if kept), key=lambda kept: kept.step)
 
 
 def newest(run: Path) -> CheckpointInfo | None:
-    """The whole checkpoint of the latest step."""
+    """The complete checkpoint of the latest step."""
     kept = checkpoints(run)
     return kept[-1] if kept else None
 
@@ -70,14 +70,14 @@ def best(run: Path) -> CheckpointInfo | None:
 
 def undamaged(run: Path) -> tuple[CheckpointInfo | None, list[str]]:
     """The newest checkpoint whose every byte is as it was written, and in words what is wrong with those after it."""
-    told: list[str] = []
+    problems: list[str] = []
     for folder in sorted(_folders(run), key=lambda folder: int(folder.name.rpartition("-")[2]), reverse=True):
         wrong = atomic_directory.damage(folder)
         kept = read(folder) if wrong is None else None
         if kept:
-            return kept, told
-        told.append(f"{folder} {wrong or f'has a {RUN} that cannot be read'}")
-    return None, told
+            return kept, problems
+        problems.append(f"{folder} {wrong or f'has a {RUN} that cannot be read'}")
+    return None, problems
 
 
 def read(folder: Path) -> CheckpointInfo | None:
@@ -102,13 +102,20 @@ def _folders(run: Path) -> Iterator[Path]:
 
 
 def recover_interrupted(run: Path) -> None:
-    """Finish or remove what saves left that were killed; nothing whole is removed."""
+    """Finish or remove what saves left that were killed; nothing complete is removed."""
     atomic_directory.recover_interrupted(run / FOLDER, "step-*")
 
 
-def prune(run: Path, keep: int) -> None:
-    """Remove the whole checkpoints of a run that are neither among the last ``keep`` nor the best."""
-    kept, favourite = checkpoints(run), best(run)
-    for each in kept[:-keep]:
-        if each != favourite:
+def prune(run: Path, keep: int, keep_every: int = 0) -> None:
+    """Remove the complete checkpoints except the last ``keep``, the best, and those of multiples of ``keep_every``."""
+    found, favourite = checkpoints(run), best(run)
+    for each in found[:-keep]:
+        if each != favourite and not (keep_every and each.step % keep_every == 0):
             atomic_directory.remove(each.folder)
+
+
+def add_validation_loss(checkpoint: CheckpointInfo, loss: float) -> CheckpointInfo:
+    """Write the validation loss of a checkpoint, which was saved before it was measured, into it."""
+    content = read_json(checkpoint.folder / RUN, LARGEST_RUN)
+    atomic_directory.rewrite_json(checkpoint.folder, RUN, content | {"validation_loss": loss})
+    return replace(checkpoint, validation_loss=loss)

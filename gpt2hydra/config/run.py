@@ -11,6 +11,12 @@ from typing import ClassVar, Optional
 from gpt2hydra.config.fields import choice, flag, integer, number, text
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.sections import section
+from gpt2hydra.config.training import DEVICES as DEVICES
+from gpt2hydra.config.training import LARGEST_BATCH as LARGEST_BATCH
+from gpt2hydra.config.training import PRECISIONS as PRECISIONS
+from gpt2hydra.config.training import STRATEGIES as STRATEGIES
+from gpt2hydra.config.training import TRACKERS as TRACKERS
+from gpt2hydra.config.training import TrainingConfig as TrainingConfig
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.config.validators import Failure, validator
 from gpt2hydra.utils.quoting import Placeholder
@@ -21,13 +27,6 @@ BYTES_END_OF_TEXT = 256
 VOCABULARIES = {"bytes": BYTES_END_OF_TEXT + 1, "gpt2": 50257}
 """Tokenizer → its symbols; gpt2: those of OpenAI's vocab.json."""
 
-LARGEST_BATCH = 1_000_000
-"""Sequences. More at once are a mistake, not a setting."""
-
-PRECISIONS = ("fp32", "bf16", "bf16_pure")
-DEVICES = ("auto", "cpu", "cuda", "mps")
-STRATEGIES = ("auto", "ddp", "fsdp")
-TRACKERS = ("none", "tensorboard", "wandb", "mlflow")
 PREFLIGHTS = ("strict", "skip_invalid", "off")
 
 # ------------------------------------------------------------------------------------------------------- the sections
@@ -72,77 +71,6 @@ class TokenizerConfig(Checked):
         if self.name == "bytes" and self.path is not None:
             return Failure("must be null for {name}, which reads no files", {"path": None})
         return None
-
-
-@dataclass(frozen=True)
-class TrainingConfig(Checked):
-    """How the model is trained: AdamW, learning-rate warm-up, then a schedule."""
-
-    seq_len: int = integer(1024, "tokens of one sequence", at_most=10_000_000)
-    batch_size: int = integer(4, "sequences of one forward and backward pass", at_most=LARGEST_BATCH)
-    gradient_accumulation_steps: int = integer(1, "passes whose gradients add up to one step", at_most=1_000_000)
-    max_steps: int = integer(1000, "optimizer steps", at_most=1_000_000_000)
-    learning_rate: float = number(6e-4, "peak learning rate, reached after the warm-up", above=0, at_most=10)
-    min_learning_rate_ratio: float = number(
-        0.1, "learning rate at the last step, as a share of the peak; constant never falls", at_least=0, at_most=1
-    )
-    schedule: str = choice("cosine", "the fall from the peak to the minimum", ("cosine", "linear", "constant"))
-    warmup_steps: int = integer(100, "steps of the rise from 0 to the peak", at_least=0, at_most=1_000_000_000)
-    weight_decay: float = number(0.1, "decoupled weight decay, on matrices only", at_least=0, at_most=10)
-    adam_beta1: float = number(0.9, "decay of the gradient's running mean", at_least=0, at_most=0.999999)
-    adam_beta2: float = number(0.95, "decay of the squared gradient's running mean", at_least=0, at_most=0.999999)
-    adam_epsilon: float = number(1e-8, "added to AdamW's denominator", above=0, at_most=1)
-    max_grad_norm: float = number(1.0, "larger gradients are scaled down to this norm; 0 is off", at_least=0, at_most=1e6)
-    precision: str = choice("fp32", "bf16: autocast, weights stay fp32; bf16_pure: weights and AdamW too", PRECISIONS)
-    attention: str = choice("sdpa", "sdpa: PyTorch's fused kernels; eager: plain matrix products", ("sdpa", "eager"))
-    gradient_checkpointing: bool = flag(
-        False, "recompute each block in the backward pass: less memory, more time", affects_result=False
-    )
-    eval_interval: int = integer(100, "steps between two evaluations", at_most=1_000_000_000, affects_result=False)
-    eval_sequences: int = integer(
-        100,
-        "sequences of one evaluation, spread over the validation text; at the end all of it is measured, or of a huge one "
-        "as many tokens as the run trained on",
-        at_most=10**9,
-    )
-    log_interval: int = integer(10, "steps between two rows of the loss table", at_most=1_000_000_000, affects_result=False)
-    keep_checkpoints: int = integer(
-        2, "last checkpoints that stay, and the best; one is saved at each evaluation", at_most=10**6, affects_result=False
-    )
-    sample_tokens: int = integer(
-        200, "tokens of the sample printed at the end", at_least=0, at_most=100_000, affects_result=False
-    )
-    sample_interval: int = integer(
-        0, "steps between two more samples, at evaluations; 0 is none", at_least=0, at_most=10**9, affects_result=False
-    )
-    tracker: str = choice("none", "where losses, samples and configuration go too", TRACKERS, affects_result=False)
-    seed: int = integer(1337, "seed of weights, batches and dropout", at_least=0, at_most=2**32 - 1)
-    device: str = choice(
-        "auto", "auto: an accelerator if there is one", DEVICES, synonyms={"gpu": "cuda"}, affects_result=False
-    )
-    strategy: str = choice(
-        "auto",
-        "of several processes. ddp: each has all weights (auto); fsdp: each has a shard",
-        STRATEGIES,
-        affects_result=False,
-    )
-    compile: str = choice("auto", "torch.compile; auto: on a GPU alone", ("auto", "true", "false"), affects_result=False)
-
-    @validator("warmup_steps")
-    def _warmup_ends(self) -> Failure | None:
-        if self.warmup_steps <= self.max_steps:
-            return None
-        return Failure("must be ≤ {max_steps}", {"warmup_steps": self.max_steps // 10})
-
-    @property
-    def sequences_per_step(self) -> int:
-        """Sequences whose gradients make one optimizer step, however many processes share them."""
-        return self.batch_size * self.gradient_accumulation_steps
-
-    @property
-    def tokens_per_step(self) -> int:
-        """Tokens of those sequences."""
-        return self.sequences_per_step * self.seq_len
 
 
 @dataclass(frozen=True)
@@ -195,6 +123,12 @@ class TrainConfig(Checked):
         "fine-tune: a run, or a Hugging Face folder of a GPT-2, whose weights, shape and tokenizer are taken",
         optional=True,
     )
+    fork_from: Optional[str] = text(
+        None,
+        "a run or one of its checkpoints: a new run begins with its configuration, weights, optimizer and step; "
+        "all but the model's shape and the tokenizer may be changed",
+        optional=True,
+    )
     resume: Optional[str] = text(
         None,
         "directory of a run, which goes on; auto: the newest unfinished run of the same fingerprint, else a new one",
@@ -213,6 +147,14 @@ class TrainConfig(Checked):
         *("data.path", "model.n_layer", "model.n_head", "model.n_embd", "training.seq_len", "training.batch_size"),
         *("training.max_steps", "training.learning_rate", "training.device", "training.seed"),
     )
+
+    @validator("fork_from")
+    def _begins_in_one_way(self) -> Failure | None:
+        if self.fork_from is None or (self.init_from is None and self.resume is None):
+            return None
+        if self.init_from is not None:
+            return Failure("must be null with {init_from}: a run begins with the weights of one folder", {"fork_from": None})
+        return Failure("must be null with {resume}: that continues a run, fork_from begins another", {"fork_from": None})
 
     @validator("training.seq_len")
     def _sequence_fits(self) -> Failure | None:

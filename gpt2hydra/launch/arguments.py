@@ -27,6 +27,7 @@ from gpt2hydra.launch.handle_errors import handle_errors
 from gpt2hydra.launch.hydra_components import typed_by
 from gpt2hydra.training.processes import rank_zero_output, this_process
 from gpt2hydra.utils.formatting import did_you_mean
+from gpt2hydra.utils.openmp import limit_spinning
 
 
 class CommandLine:
@@ -43,10 +44,10 @@ class CommandLine:
             self.config_class or TrainConfig,
             sweep=bool(self.arguments.multirun or self.arguments.shell_completion),
         )
-        if any(text.startswith("init_from=") for text in self.arguments.overrides):
-            from gpt2hydra.checkpoint import init_from  # the rooms of checkpoints are not needed where none is named
+        if any(text.startswith(("init_from=", "fork_from=")) for text in self.arguments.overrides):
+            from gpt2hydra.checkpoint import fork_from, init_from  # checkpoints are not needed where none is named
 
-            self.arguments.overrides = init_from.with_folder(self.arguments.overrides)
+            self.arguments.overrides = init_from.with_folder(fork_from.with_parent(self.arguments.overrides))
 
     def _parse(self) -> Namespace:
         words = words_typed()
@@ -77,6 +78,7 @@ class CommandLine:
                 self._look()
             else:
                 self.process = this_process()
+                limit_spinning()
                 with rank_zero_output(self.process):
                     self._start()
 
@@ -86,6 +88,8 @@ class CommandLine:
         try:
             yield
         except ConfigError as error:
+            if type(error) is not ConfigError:  # a run stopped, which is no refusal of its configuration
+                raise
             told = [typed_by(each, self.arguments.overrides) for each in error.violations]
             from gpt2hydra.launch.resume import run_meant
 

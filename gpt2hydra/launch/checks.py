@@ -77,11 +77,11 @@ def warn_of_memory(config: Checked) -> None:
 
 
 def _problems_of_start(config: TrainConfig) -> list[Violation]:
-    if config.init_from is None:
+    if config.init_from is None and config.fork_from is None:
         return []
-    from gpt2hydra.checkpoint import init_from
+    from gpt2hydra.checkpoint import fork_from, init_from
 
-    return init_from.check_init_from(config)
+    return [*init_from.check_init_from(config), *fork_from.check_fork_from(config)]
 
 
 def machine_problems(config: Checked) -> list[Violation]:

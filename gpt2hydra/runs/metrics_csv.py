@@ -29,6 +29,8 @@ class Row:
     """Of the step just done, before it was clipped."""
     tokens_per_second: float | None
     """Over the steps since the row before, evaluations and checkpoints not counted."""
+    skipped_steps: int = 0
+    """Of the steps since the row before: their gradient norm was above ``training.skip_spike_norm``."""
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
@@ -74,31 +76,56 @@ class LossTable:
         """``(step, loss)`` of every evaluation."""
         return [(row.step, row.validation_loss) for row in self.rows if row.validation_loss is not None]
 
+    def evaluations_since_best(self) -> int:
+        """How many evaluations there were after that of the lowest validation loss, the first of two alike."""
+        losses = [loss for _, loss in self.validation()]
+        return len(losses) - 1 - losses.index(min(losses)) if losses else 0
+
+    @property
+    def skipped_steps(self) -> int:
+        """Of all rows together."""
+        return sum(row.skipped_steps for row in self.rows)
+
 
 def _cells(row: Row) -> Iterable[object]:
     return ("" if value is None else value for value in astuple(row))
 
 
-def rows_until(folder: Path, step: int) -> list[Row]:
-    """The rows of a run directory up to a step, each step once, the last of two alike; what cannot be read is left out."""
+def rows_until(folder: Path, step: int) -> tuple[list[Row], str | None]:
+    """The rows of a run directory up to a step, each step once, the last of two alike.
+
+    Returns:
+        The rows, and what is wrong with the file, in words: it is missing, or lines of it cannot be read. The last line may be
+        one that a killed process left half written, which is nothing wrong.
+    """
     found: dict[int, Row] = {}
+    unreadable: list[int] = []
+    number = 1
     try:
         with (folder / FILE).open(newline="", encoding="utf-8") as file:
-            for cells in csv.DictReader(file):
+            for number, cells in enumerate(csv.DictReader(file), 2):
                 row = _read(cells)
-                if row is not None and row.step <= step:
+                if row is None:
+                    unreadable.append(number)
+                elif row.step <= step:
                     found[row.step] = row
-    except (OSError, UnicodeDecodeError, csv.Error):
-        pass
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return _sorted(found), f"cannot be read: {reason_of(error)}"
+    if unreadable and unreadable != [number]:
+        return _sorted(found), f"has lines that cannot be read: {', '.join(map(str, unreadable[:5]))}"
+    return _sorted(found), None
+
+
+def _sorted(found: dict[int, Row]) -> list[Row]:
     return [found[each] for each in sorted(found)]
 
 
 def _read(cells: dict[str, str]) -> Row | None:
-    """The row that a line tells; None for one that a killed process left half written."""
+    """The row of a line; None where that cannot be read."""
     if None in cells.values():
         return None
     try:
-        numbers = {name: float(cells[name]) if cells[name] else None for name in COLUMNS[2:]}
-        return Row(int(cells["step"]), int(cells["tokens"]), **numbers)
+        numbers = {name: float(cells[name]) if cells[name] else None for name in COLUMNS[2:-1]}
+        return Row(int(cells["step"]), int(cells["tokens"]), **numbers, skipped_steps=int(cells["skipped_steps"]))
     except (KeyError, TypeError, ValueError):
         return None

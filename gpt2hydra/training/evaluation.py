@@ -10,9 +10,62 @@ import torch
 from lightning_fabric import Fabric
 from torch.nn.functional import pad
 
-from gpt2hydra.data.batches import NOT_COUNTED, Batch
+from gpt2hydra.config.run import TrainingConfig
+from gpt2hydra.data.batches import NOT_COUNTED, Batch, evaluation, validation_starts, whole_text
+from gpt2hydra.data.tokens import Tokens
 from gpt2hydra.training.fabric import pad_batches_across_ranks
 from gpt2hydra.training.losses import Losses
+from gpt2hydra.training.progress import Progress
+
+
+class Evaluator:
+    """Measures the validation loss of a model in training."""
+
+    def __init__(self, fabric: Fabric, model: Any, validation: Tokens, config: TrainingConfig, progress: Progress) -> None:
+        """Args: model: a :class:`gpt2hydra.training.model.WithLoss` that Fabric has set up."""
+        self.fabric, self.model, self.validation, self.config, self.progress = fabric, model, validation, config, progress
+
+    @property
+    def sequences(self) -> int:
+        """Of one evaluation: as many as are wanted, or as fit into the validation text."""
+        return len(validation_starts(len(self.validation), self.config.seq_len, self.config.eval_sequences))
+
+    def final_sequences(self, steps: int) -> int | None:
+        """Of the evaluation at the end: those of all ``steps``, or as many as configured; None for all there are."""
+        given, present = self.config.final_eval_sequences, len(self.validation) // self.config.seq_len
+        wanted = steps * self.config.sequences_per_step if given is None else given
+        return wanted if wanted < present else None
+
+    def evaluate(self, passed: Callable[[], None]) -> float:
+        """On ``eval_sequences`` of the validation text, the same each time. ``passed`` is called after each pass."""
+        return self._on(self.sequences, f"evaluating on {self.sequences:,} sequences", passed)
+
+    def final(self, steps: int, passed: Callable[[], None]) -> float:
+        """On :meth:`final_sequences`, spread evenly, or on every token of the validation text but the first, each once."""
+        sequences = self.final_sequences(steps)
+        if sequences is not None:
+            return self._on(sequences, f"measuring {sequences:,} sequences of the validation text", passed)
+        config, fabric = self.config, self.fabric
+        batches = whole_text(
+            self.validation, config.seq_len, config.batch_size, rank=fabric.global_rank, processes=fabric.world_size
+        )
+        return self._mean(batches, len(self.validation) // config.seq_len, "measuring the complete validation text", passed)
+
+    def _on(self, sequences: int, what: str, passed: Callable[[], None]) -> float:
+        config, fabric = self.config, self.fabric
+        ranks = fabric.global_rank, fabric.world_size
+        return self._mean(
+            evaluation(self.validation, config.seq_len, sequences, config.batch_size, *ranks), sequences, what, passed
+        )
+
+    def _mean(self, batches: Iterator[Batch], sequences: int, what: str, passed: Callable[[], None]) -> float:
+        waiting = self.progress.waiting(what, math.ceil(sequences / (self.config.batch_size * self.fabric.world_size)))
+
+        def after_each() -> None:
+            waiting.passed()
+            passed()
+
+        return mean_loss(self.fabric, self.model, batches, self.config.batch_size, self.config.seq_len, after_each)
 
 
 @torch.no_grad()
@@ -28,16 +81,18 @@ def mean_loss(
 
     Args:
         model: a :class:`gpt2hydra.training.model.WithLoss` that Fabric has set up. It trains again afterwards.
-        passed: called after each pass.
+        passed: called after each pass, of which all processes have as many. What it raises ends the evaluation.
     """
-    model.eval()
     losses, counts = Losses(fabric.device), []
     nothing = Batch(torch.zeros(1, seq_len, dtype=torch.long), torch.zeros(1, seq_len, dtype=torch.long))
-    for batch, counts_here in pad_batches_across_ranks(fabric, batches, nothing):
-        losses.append(model(*to_device(_full(batch, batch_size), fabric.device)))
-        counts.append(batch.counted if counts_here else 0)
-        passed()
-    model.train()
+    model.eval()
+    try:
+        for batch, is_counted in pad_batches_across_ranks(fabric, batches, nothing):
+            losses.append(model(*to_device(_padded(batch, batch_size), fabric.device)))
+            counts.append(batch.counted if is_counted else 0)
+            passed()
+    finally:
+        model.train()
     of_passes = losses.take().tolist()
     total = math.fsum(loss * count for loss, count in zip(of_passes, counts, strict=True) if count)
     if fabric.world_size == 1:
@@ -48,7 +103,7 @@ def mean_loss(
     return float(of_all[0] / of_all[1])
 
 
-def _full(batch: Batch, batch_size: int) -> Batch:
+def _padded(batch: Batch, batch_size: int) -> Batch:
     """With rows that do not count, so that every pass has one shape, for which ``torch.compile`` compiles once."""
     absent = batch_size - len(batch.inputs)
     if absent <= 0:

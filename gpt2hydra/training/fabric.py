@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from gpt2hydra.config.fingerprint import result_values
 from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import TrainConfig, TrainingConfig
 from gpt2hydra.training.model import WithLoss
+from gpt2hydra.training.signals import StopRequested
 from gpt2hydra.utils.formatting import show
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "bf16_pure": "bf16-true"}
@@ -31,7 +33,7 @@ PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "bf16_pure": "bf16-true"}
 
 def setup_fabric(config: TrainingConfig, device: torch.device) -> Fabric:
     """This process's Fabric, joined with those of the others that torchrun started."""
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it prints a line for each process that joins
     count = int(os.environ.get("WORLD_SIZE", "1"))
     precision: Any = PRECISIONS[config.precision]
     if count == 1:
@@ -41,7 +43,7 @@ def setup_fabric(config: TrainingConfig, device: torch.device) -> Fabric:
         accelerator=device.type,
         devices=here,
         num_nodes=count // here,
-        strategy=_strategy(config.strategy, count, "nccl" if device.type == "cuda" else "gloo"),
+        strategy=_strategy(config, count, "nccl" if device.type == "cuda" else "gloo"),
         precision=precision,
         plugins=TorchElasticEnvironment(),
     )
@@ -49,14 +51,15 @@ def setup_fabric(config: TrainingConfig, device: torch.device) -> Fabric:
     return fabric
 
 
-def _strategy(name: str, count: int, backend: str) -> Strategy:
-    if name == "fsdp":
-        return ModelParallelStrategy(_shard, data_parallel_size=count, tensor_parallel_size=1, process_group_backend=backend)
-    return DDPStrategy(process_group_backend=backend, gradient_as_bucket_view=True)
+def _strategy(config: TrainingConfig, count: int, backend: str) -> Strategy:
+    group: dict[str, Any] = {"process_group_backend": backend, "timeout": timedelta(seconds=config.stall_timeout)}
+    if config.strategy == "fsdp":
+        return ModelParallelStrategy(_shard, data_parallel_size=count, tensor_parallel_size=1, **group)
+    return DDPStrategy(gradient_as_bucket_view=True, **group)
 
 
 def _shard(model: Any, mesh: Any) -> WithLoss:
-    """Share the parameters of each block, and of what is around the blocks, among all processes (FSDP2)."""
+    """Shard the parameters of each block, and of what is around the blocks, among all processes (FSDP2)."""
     assert isinstance(model, WithLoss)
     for block in model.gpt2.transformer.h:
         fully_shard(block, mesh=mesh["data_parallel"])
@@ -65,7 +68,7 @@ def _shard(model: Any, mesh: Any) -> WithLoss:
 
 
 def assert_same_config(fabric: Fabric, config: TrainConfig) -> None:
-    """Before anything is computed together, which would hang or mix two runs.
+    """Checked before anything is computed together, which would hang or mix two runs.
 
     Raises:
         ConfigError: a process has another value of a key.
@@ -86,14 +89,14 @@ def assert_same_config(fabric: Fabric, config: TrainConfig) -> None:
 
 @contextmanager
 def process_group_cleanup(fabric: Fabric) -> Iterator[None]:
-    """Within, a run of several processes. Once all have come to its end together, none waits for another any more.
+    """Within, a run of several processes. Once all have come to its end together, their group is closed.
 
     A process that ended with the group still open was aborted now and then, by threads that nobody had joined. After an
     error the others may be anywhere, so the group is left to die with the process.
     """
     try:
         yield
-    except KeyboardInterrupt:  # all were told to stop, after the same step
+    except StopRequested:  # all of them stop after the same step
         _close(fabric)
         raise
     _close(fabric)
@@ -106,7 +109,7 @@ def _close(fabric: Fabric) -> None:
 
 
 def accumulating(fabric: Fabric, model: Any, more: bool) -> AbstractContextManager[None]:
-    """Around a pass after which ``more`` of the step follow: the processes add up their gradients after the last only."""
+    """Around a pass of a step. The processes add up their gradients after its last pass only, when no ``more`` follow."""
     if more and fabric.world_size > 1:
         return fabric.no_backward_sync(model)
     return nullcontext()
@@ -115,12 +118,12 @@ def accumulating(fabric: Fabric, model: Any, more: bool) -> AbstractContextManag
 def gradient_norm(fabric: Fabric, model: Any, optimizer: Any, limit: float) -> torch.Tensor:
     """The norm of all gradients together, which are scaled down to ``limit`` where it is larger; still on the device."""
     norm: Any = fabric.clip_gradients(model, optimizer, max_norm=limit, error_if_nonfinite=False)
-    whole: torch.Tensor = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
-    return whole
+    gathered: torch.Tensor = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+    return gathered
 
 
 def seed_dropout(device: torch.device, seed: int, step: int, rank: int) -> None:
-    """Dropout follows from the seed, the step and the process, so that no random state is kept."""
+    """Make dropout follow from the seed, the step and the process, so that no random state is saved."""
     number = int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0])
     if device.type == "cpu":  # torch.manual_seed also notes it, with a traceback, for a GPU that will never be used: 1 ms
         torch.default_generator.manual_seed(number)
@@ -128,36 +131,51 @@ def seed_dropout(device: torch.device, seed: int, step: int, rank: int) -> None:
         torch.manual_seed(number)
 
 
+class Requests(NamedTuple):
+    """What is to be done after a step, besides what its number says."""
+
+    stop: int = 0
+    """The signal that was received, or ``TIME_LIMIT``; 0 for none."""
+    save: int = 0
+    """1 where a checkpoint is due by the clock."""
+
+
 class DistributedStopFlag:
-    """Whether one of the processes was told to stop, known to all of them after the same step.
+    """The requests of all processes, the largest of each, known to all of them after the same step.
 
     The question goes around while a step is computed, over a group of its own on the CPU, so no device is waited for.
     """
 
-    def __init__(self, fabric: Fabric) -> None:
-        self.alone = fabric.world_size == 1
-        self.group: Any = None if self.alone else torch.distributed.new_group(backend="gloo")
-        self._flag = torch.zeros(1, dtype=torch.int32)
+    def __init__(self, fabric: Fabric, requests: Callable[[], Requests], timeout: float) -> None:
+        """Args: requests: those of this process; timeout: seconds to wait for the others."""
+        self._requests = requests
+        self._alone = fabric.world_size == 1
+        self._group: Any = None
+        if not self._alone:
+            self._group = torch.distributed.new_group(backend="gloo", timeout=timedelta(seconds=timeout))
+        self._flags = torch.tensor(Requests(), dtype=torch.int32)
         self._work: Any = None
 
-    def ask(self, told: bool) -> None:
+    def ask(self) -> None:
         """Begin to ask all processes, at the start of a step."""
-        self._flag.fill_(told)
-        if not self.alone:
-            self._work = torch.distributed.all_reduce(self._flag, group=self.group, async_op=True)
+        if not self._alone:
+            self._flags = torch.tensor(self._requests(), dtype=torch.int32)
+            self._work = torch.distributed.all_reduce(
+                self._flags, op=torch.distributed.ReduceOp.MAX, group=self._group, async_op=True
+            )
 
-    def answer(self, told: bool) -> bool:
-        """At the end of the step: whether all stop now."""
-        if self.alone:
-            return told
+    def answer(self) -> Requests:
+        """At the end of the step: what all do now."""
+        if self._alone:
+            return self._requests()
         self._work.wait()
-        return bool(self._flag.item())
+        return Requests(*self._flags.tolist())
 
 
 def pad_batches_across_ranks(fabric: Fabric, batches: Iterator[Any], empty: Any) -> Iterator[tuple[Any, bool]]:
     """The batches of this process, each with True; then ``empty``, with False, while another process still has some.
 
-    FSDP computes together or not at all.
+    So every process computes as many passes, as FSDP needs.
     """
     if fabric.world_size == 1:
         yield from ((batch, True) for batch in batches)

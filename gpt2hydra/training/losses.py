@@ -8,8 +8,8 @@ import torch
 class Losses:
     """Scalars, in the order in which they came, in one tensor.
 
-    A GPU goes on computing meanwhile. On a CPU, a small tensor for each, which stays between large ones that go, would keep the
-    place of these from being used again: the memory of an evaluation of 512 passes grew by 2 MB a pass.
+    A GPU continues to compute meanwhile. On a CPU, a small tensor for each, which stays between large ones that are freed,
+    would keep the memory of these from being used again: an evaluation of 512 passes grew by 2 MB a pass.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -20,7 +20,7 @@ class Losses:
         return self._count
 
     def append(self, loss: torch.Tensor) -> None:
-        """One more."""
+        """Add one."""
         if self._count == len(self._values):
             self._values = torch.cat([self._values, torch.zeros_like(self._values)])
         self._values[self._count] = loss.detach()

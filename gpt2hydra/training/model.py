@@ -35,6 +35,11 @@ def build_model(
     return model
 
 
+def compiles(config: TrainingConfig, device: torch.device) -> bool:
+    """Whether the model goes through ``torch.compile``."""
+    return config.compile == "true" or (config.compile == "auto" and device.type == "cuda")
+
+
 class WithLoss(torch.nn.Module):
     """A GPT-2 and its loss as one module, so that precision, processes and ``torch.compile`` take both together."""
 

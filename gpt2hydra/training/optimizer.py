@@ -1,8 +1,7 @@
-"""AdamW, and how its learning rate rises and falls."""
+"""AdamW for a GPT-2: which parameters decay, and how its learning rate is set."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -30,18 +29,3 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Use this rate in the next step."""
     for group in optimizer.param_groups:
         group["lr"] = rate
-
-
-def learning_rate(config: TrainingConfig, step: int) -> float:
-    """The learning rate of a step, counted from 0: a linear rise to the peak, then the schedule.
-
-    The rise begins above 0, so that no step is wasted; the minimum is reached at the last step, if the warm-up leaves any.
-    """
-    peak, least = config.learning_rate, config.min_learning_rate_ratio * config.learning_rate
-    if step < config.warmup_steps:
-        return peak * (step + 1) / (config.warmup_steps + 1)
-    if config.schedule == "constant":
-        return peak
-    done = min(1.0, (step - config.warmup_steps) / max(1, config.max_steps - 1 - config.warmup_steps))
-    left = 1 - done if config.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
-    return least + left * (peak - least)

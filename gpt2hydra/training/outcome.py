@@ -1,4 +1,4 @@
-"""How a run ends: with a result, or with a word on why it stopped and what there is of it. Standard library only."""
+"""How a run ends: with a result, or with the reason why it stopped and what was saved of it. Standard library only."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ from pathlib import Path
 
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainingConfig
+from gpt2hydra.utils.paths import relative_path
 
 
 @dataclass(frozen=True)
 class Result:
     """What a run leaves. Losses are in nats per token."""
 
-    untrained_loss: float | None
-    """On ``training.eval_sequences`` of the validation text; None if loss.csv was lost."""
+    initial_loss: float | None
+    """Before the first step, on ``training.eval_sequences`` of the validation text; None if loss.csv was lost."""
     validation_loss: float
-    """On the validation text: all of it, unless it is longer than all that the run trained on, and than a million tokens."""
+    """At the end, on ``training.final_eval_sequences``; NaN where ``training.max_hours`` ended the run before an evaluation."""
     checkpoint: Path
     """The last one."""
-    sample: str
+    sample: str = ""
+    finished: bool = True
+    """False where ``training.max_hours`` ended it."""
 
 
 class Stopped(ConfigError):
-    """The run could not go on. The violation says why, and what there is of it."""
+    """The run could not continue. The violation names the reason, and what was saved."""
 
     WHAT = "was stopped"
 
@@ -37,8 +40,16 @@ class Diverged(Stopped):
     WHAT = "diverged and was stopped"
 
     @classmethod
-    def at(cls, config: TrainingConfig, step: int, loss: float, saved: str) -> Diverged:
-        """The loss of a step was not finite."""
+    def at(cls, config: TrainingConfig, step: int, loss: float, checkpoint: Path | None) -> Diverged:
+        """The loss of a step was not finite. The way out is a fork of the last checkpoint, with a lower learning rate."""
         key, rate = "training.learning_rate", config.learning_rate
-        rule = f"made the loss {loss} at step {step:,} of {config.max_steps:,}; {saved}"
-        return cls([Violation(key, rate, rule, remedy={key: float(f"{rate / 3:.1g}")})])
+        rule = f"made the loss {loss} at step {step:,} of {config.max_steps:,}; {saved_in_words(checkpoint)}"
+        fork: dict[str, object] = {} if checkpoint is None else {"fork_from": relative_path(checkpoint)}
+        return cls([Violation(key, rate, rule, remedy=fork | {key: float(f"{rate / 3:.1g}")})])
+
+
+def saved_in_words(checkpoint: Path | None) -> str:
+    """Where the last checkpoint is: ``the checkpoint of step 10 is in outputs/.../step-000010``."""
+    if checkpoint is None:
+        return "there is no checkpoint yet"
+    return f"the checkpoint of step {int(checkpoint.name.rpartition('-')[2]):,} is in {relative_path(checkpoint)}"

@@ -1,4 +1,4 @@
-"""What a person sees of a training run while it goes on: a bar, a line at each evaluation, the same lines in the log."""
+"""What a person sees of a training run: a bar, a line at each evaluation and each minute, the same lines in the log."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 from tqdm import tqdm  # type: ignore[import-untyped]
@@ -19,16 +20,19 @@ log = logging.getLogger("gpt2hydra")
 """Its lines go where Hydra's ``job_logging`` sends them: into ``train.log`` of the run directory."""
 
 LONG = 10.0
-"""Seconds. What is expected to take longer is said to take long."""
+"""Seconds. What is expected to take longer is announced."""
+
+SILENCE = 60.0
+"""Seconds after which a line is printed where there is no terminal to draw a bar on."""
 
 
 class Progress:
-    """Takes the measurements of a run, keeps table and picture, and tells the terminal."""
+    """Takes the measurements of a run, writes table and picture, and prints to the terminal."""
 
     def __init__(
         self, config: TrainingConfig, table: LossTable | None, plot: LossPlot | None = None, first_step: int = 0
     ) -> None:
-        """Without a table, as in all processes but the first, nothing is kept or told."""
+        """Without a table, as in all processes but the first, nothing is written or printed."""
         self.config, self.table, self.plot, self.first_step = config, table, plot, first_step
         self.bar = tqdm(
             total=config.max_steps,
@@ -44,17 +48,26 @@ class Progress:
         """Steps between two rows, and the seconds that they took."""
         self._clock = self.started
         self._row_before = first_step
+        self._printed = self.started
+        self._drawer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="loss.png")
+        self._drawing: Future[str | None] | None = None
 
     # ------------------------------------------------------------------------------------------------------ measurements
 
     @contextmanager
-    def pause(self) -> Iterator[None]:
+    def paused(self) -> Iterator[None]:
         """Leave out of tokens/s what happens within."""
         began = time.perf_counter()
         try:
             yield
         finally:
             self._clock += time.perf_counter() - began
+
+    def step_done(self, step: int) -> None:
+        """Move the bar; without one, print a line if there was none for a minute."""
+        self.bar.update()
+        if self.table is not None and self.bar.disable and time.perf_counter() - self._printed > SILENCE:
+            self.print(f"{self._head(step)}   {duration(self._seconds_left(step))} left")
 
     def add(
         self,
@@ -63,6 +76,7 @@ class Progress:
         validation: float | None,
         learning_rate: float | None,
         gradient_norm: float | None = None,
+        skipped_steps: int = 0,
     ) -> Row:
         """Take the measurements of a step."""
         now = time.perf_counter()
@@ -70,28 +84,36 @@ class Progress:
         if steps > 0:
             self.speeds.append((steps, seconds))
         speed = steps * self.config.tokens_per_step / seconds if steps > 0 else None
-        row = Row(step, step * self.config.tokens_per_step, training, validation, learning_rate, gradient_norm, speed)
+        tokens = step * self.config.tokens_per_step
+        row = Row(step, tokens, training, validation, learning_rate, gradient_norm, speed, skipped_steps)
         self._clock, self._row_before = now, step
         if self.table is not None:
-            self._warn(self.table.add(row), FILE, "tried again with the next row")
-            if training is not None and speed is not None:
+            self._warn(self.table.add(row), FILE, "it is written with the next row")
+            if training is not None and learning_rate is not None and speed is not None:
                 self.bar.set_postfix_str(f"loss {training:.3f}, lr {learning_rate:.1e}, {speed:,.0f} tokens/s", refresh=False)
             if validation is not None:
-                self.say(self._line(row))
+                self.print(self._line(row))
         return row
 
-    def picture(self, *, last: bool = False) -> None:
-        """Keep loss.png up to date."""
-        if self.plot is not None and self.table is not None:
-            self._warn(self.plot.update(self.table.rows, last=last), "loss.png", "the run goes on")
+    def draw(self, *, last: bool = False) -> None:
+        """Keep loss.png up to date, in another thread. The ``last`` picture is complete when this returns."""
+        if self.plot is None or self.table is None or len(self.table.rows) < 2:
+            return
+        if self._drawing is not None and (last or self._drawing.done()):
+            self._warn(self._drawing.result(), "loss.png", "the run continues")
+            self._drawing = None
+        if self._drawing is None:
+            self._drawing = self._drawer.submit(self.plot.update, list(self.table.rows), last=last)
+        if last:
+            self._warn(self._drawing.result(), "loss.png", "the run continues")
 
     def _warn(self, reason: str | None, file: str, then: str) -> None:
         if reason is not None:
-            self.say(f"note: {file} could not be written ({reason}); {then}")
+            self.print(f"note: {file} could not be written ({reason}); {then}")
 
     @property
     def tokens_per_second(self) -> float | None:
-        """The median of the rows since the start. The first, which warms up, counts only where it stands alone."""
+        """The median of the rows since the start. The first, which warms up, counts only if there is no other."""
         speeds = sorted(steps * self.config.tokens_per_step / seconds for steps, seconds in self.speeds[1:] or self.speeds)
         return speeds[len(speeds) // 2] if speeds else None
 
@@ -100,59 +122,71 @@ class Progress:
         """Since this process began to train."""
         return time.perf_counter() - self.started
 
-    # ------------------------------------------------------------------------------------------------------ what is said
+    # ---------------------------------------------------------------------------------------------------- what is printed
 
-    def say(self, line: str) -> None:
-        """A line for the terminal, if this is the process that speaks."""
+    def print(self, line: str) -> None:
+        """A line for the terminal and the log, if this is the process that prints."""
         if self.table is not None:
-            say(line)
+            self._printed = time.perf_counter()
+            print_line(line)
 
     def waiting(self, what: str, passes: int) -> Waiting:
-        """Something that takes ``passes`` passes, said to take long if the first ones tell so."""
+        """Something that takes ``passes`` passes. How long it takes is printed where that is long."""
         return Waiting(self, what, passes)
 
-    def _line(self, row: Row) -> str:
+    def silent_for(self) -> float:
+        """Seconds since the last line; 0 where a bar shows that the run is alive."""
+        return time.perf_counter() - self._printed if self.bar.disable else 0.0
+
+    def _head(self, step: int) -> str:
         width = len(f"{self.config.max_steps:,}")
-        head = f"step {row.step:>{width},} of {self.config.max_steps:,}   validation loss {row.validation_loss:.4f}"
+        return f"step {step:>{width},} of {self.config.max_steps:,}"
+
+    def _seconds_left(self, step: int) -> float:
+        return self.seconds / (step - self.first_step) * (self.config.max_steps - step)
+
+    def _line(self, row: Row) -> str:
+        head = f"{self._head(row.step)}   validation loss {row.validation_loss:.4f}"
         if row.training_loss is None or row.learning_rate is None or row.tokens_per_second is None:
-            return f"{head}   (untrained)"
-        done = row.step - self.first_step
-        left = self.seconds / done * (self.config.max_steps - row.step)
+            return f"{head}   (before training)"
         return (
             f"{head}   training {row.training_loss:.4f}   lr {row.learning_rate:.2e}   "
-            f"{row.tokens_per_second:,.0f} tokens/s   {duration(left)} left"
+            f"{row.tokens_per_second:,.0f} tokens/s   {duration(self._seconds_left(row.step))} left"
         )
 
     def close(self) -> None:
-        """End the bar."""
+        """End the bar, and draw the last picture."""
         self.bar.close()
+        self.draw(last=True)
+        self._drawer.shutdown()
 
 
 class Waiting:
-    """Counts passes, and says once how long the rest takes, if that is long."""
+    """Counts passes. Prints once how long the rest takes, if that is long, and without a terminal again each minute."""
 
     def __init__(self, progress: Progress, what: str, passes: int) -> None:
         self.progress, self.what, self.passes = progress, what, passes
-        self.done, self.began, self.told = 0, time.perf_counter(), False
+        self.done, self.began, self.announced = 0, time.perf_counter(), False
 
     def passed(self) -> None:
         """One pass is done."""
         self.done += 1
         elapsed = time.perf_counter() - self.began
-        if not self.told and self.done > 1 and elapsed > 1:
-            self.told = True
-            left = elapsed / self.done * (self.passes - self.done)
-            if left > LONG:
-                self.progress.say(f"{self.what}: about {duration(left)} more")
+        if self.done == 1 or elapsed < 1:
+            return
+        left = elapsed / self.done * (self.passes - self.done)
+        if (not self.announced and left > LONG) or self.progress.silent_for() > SILENCE:
+            self.progress.print(f"{self.what}: about {duration(left)} more")
+        self.announced = True
 
 
-def say(line: str) -> None:
-    """A line for the terminal, above the bar, and for the log."""
+def print_line(line: str) -> None:
+    """A line on standard error, above the bar, and in the log."""
     tqdm.write(line, file=sys.stderr)
     log.info(line)
 
 
-def tell(text: str) -> None:
+def print_result(text: str) -> None:
     """What a run was for: on standard output, and in the log."""
     print(text, flush=True)
     log.info(text)

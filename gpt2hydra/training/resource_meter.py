@@ -1,4 +1,4 @@
-"""What a run took of its device, beside what was predicted."""
+"""What a run took of its device, and what was predicted."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Usage:
 
 
 class ResourceMeter:
-    """Begins before the model is built."""
+    """Counts from before the model is built."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device

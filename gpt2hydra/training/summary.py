@@ -1,14 +1,18 @@
-"""What a run says at its start and its end: what is about to happen; how far, how long, how to go on. Standard library only."""
+"""What a run prints at its start and its end: what is about to happen, the result, how to continue. Standard library only."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import Violation
 from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.training.processes import this_process
+from gpt2hydra.utils.formatting import counted
 from gpt2hydra.utils.paths import relative_path
 
 
@@ -35,49 +39,89 @@ def opening(config: TrainConfig, parameters: int, device: str, processes: int, t
 def start_banner(config: TrainConfig, step: int, folder: Path, sequences: int, compiles: bool) -> str:
     """What is about to happen after ``step`` steps; at first an evaluation on so many sequences."""
     settings = config.training
-    if step:
-        return f"goes on after step {step:,} of {settings.max_steps:,}, from {relative_path(folder)}\n"
+    if step and config.fork_from is None:
+        return f"continues after step {step:,} of {settings.max_steps:,}, in {relative_path(folder)}\n"
     slow = "; torch.compile makes the first passes slow" if compiles else ""
+    if step:
+        first, steps = f"a fork of {config.fork_from} after step {step:,}: first it", settings.max_steps - step
+    else:
+        first, steps = f"first the model {'that was loaded' if config.init_from else 'before training'}", settings.max_steps
     return (
-        f"first the untrained model on {sequences:,} sequences of {settings.seq_len:,} tokens, "
-        f"then {settings.max_steps:,} steps of {settings.tokens_per_step:,} tokens{slow}\n"
+        f"{first} is evaluated on {sequences:,} sequences of {settings.seq_len:,} tokens, "
+        f"then {steps:,} steps of {settings.tokens_per_step:,} tokens follow{slow}\n"
     )
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The validation losses of a run, in nats per token."""
+
+    before: float | None
+    """Before its first step; None if loss.csv was lost."""
+    after: float
+    """After its last step, on the same tokens."""
+    sequences: int
+    """So many of the validation text."""
+    final: float
+    final_sequences: int | None
+    """Of the evaluation at the end; None for the complete validation text, 0 where there was none."""
+
+    @property
+    def fell(self) -> bool:
+        """Whether training helped, as far as that is known."""
+        return self.before is None or self.after < self.before
+
+    def __str__(self) -> str:
+        before = "" if self.before is None else f"{self.before:.3f} before → "
+        same = f"{before}{self.after:.3f} after, on the same {counted(self.sequences, 'sequence')} (nats per token)"
+        if self.final_sequences == 0:
+            return same
+        if self.final_sequences is None:
+            return f"{same}\n                   {self.final:.3f} on the complete validation text"
+        return f"{same}\n                   {self.final:.3f} on {self.final_sequences:,} sequences of the validation text"
 
 
 def summary(
     config: TrainConfig,
     folder: Path,
+    steps: int,
     took: str,
-    losses: tuple[float | None, float],
-    sequences: int | None,
+    losses: Losses,
     best: run_checkpoints.CheckpointInfo,
     usage: str,
+    skipped: int = 0,
 ) -> str:
-    """The end of a run: ``losses`` before and after training, and where everything is.
+    """The end of a run: what it reached, and where everything is.
 
     Args:
-        sequences: so many of the validation text were measured at the end; None for all of it.
+        steps: done; fewer than ``max_steps`` after an early stop.
+        skipped: of these, by ``skip_spike_norm``.
     """
     settings, here = config.training, relative_path(folder)
-    untrained, final = losses
-    before = f"{untrained:.3f} untrained → " if untrained is not None else ""
-    measured = "the whole validation text" if sequences is None else f"{sequences:,} sequences of the validation text"
-    which = "" if best.step == settings.max_steps else f"; the best is that of {best}"
+    early = steps < settings.max_steps
+    ended = f"Stopped early, after step {steps:,} of {settings.max_steps:,}: the validation loss has not fallen in "
+    ended += f"{counted(settings.early_stopping_patience, 'evaluation')}.\n"
+    which = "" if best.step == steps else f"; the best is that of {best}"
+    longer = "training.early_stopping_patience=0" if early else f"training.max_steps={2 * steps}"
     return (
-        f"\nTrained {settings.max_steps:,} steps on {settings.max_steps * settings.tokens_per_step:,} tokens in {took}.\n\n"
-        f"  validation loss  {before}{final:.3f} trained (nats per token, on {measured})\n"
-        f"  speed            {usage}\n"
+        f"\n{ended if early else ''}Trained {steps:,} steps on {steps * settings.tokens_per_step:,} tokens in {took}.\n\n"
+        f"  validation loss  {losses}\n"
+        + (f"  skipped steps    {skipped:,}, gradient norm above {settings.skip_spike_norm:g}\n" if skipped else "")
+        + f"  speed            {usage}\n"
         f"  checkpoints      {here}/{run_checkpoints.FOLDER}{which}\n"
-        f"  losses           {here}/loss.png, loss.csv beside it\n"
+        f"  losses           {here}/loss.png, {here}/loss.csv\n"
         f"  sample from it   {sampling_command(folder)}\n"
-        f"  train it longer  {resuming_command(folder, f'training.max_steps={2 * settings.max_steps}')}"
+        f"  train it longer  {resuming_command(folder, longer)}"
     )
 
 
-def interrupted_summary(config: TrainConfig, step: int, took: str, saved: str, folder: Path) -> str:
-    """The last line of a run that was told to stop."""
+def interrupted_summary(config: TrainConfig, step: int, took: str, saved: str, folder: Path, why: str = "") -> str:
+    """The last line of a run that was stopped before its last step."""
     again = resuming_command(folder)
-    return f"Stopped after step {step:,} of {config.training.max_steps:,}, {took} after the start; {saved}.\n  go on: {again}"
+    return (
+        f"Stopped after step {step:,} of {config.training.max_steps:,}, {took} after the start{why}; {saved}.\n"
+        f"  continue: {again}"
+    )
 
 
 # --------------------------------------------------------------------------------------------------------- what to type
@@ -89,8 +133,17 @@ def sampling_command(output_dir: Path) -> str:
 
 
 def resuming_command(output_dir: Path, *overrides: str) -> str:
-    """What to type, in this directory, for a run to go on."""
-    return " ".join([_program("train"), _override("resume", relative_path(output_dir)), *overrides])
+    """What to type, in this directory, for a run to continue, in as many processes as now."""
+    return " ".join([_launcher() + _program("train"), _override("resume", relative_path(output_dir)), *overrides])
+
+
+def _launcher() -> str:
+    """``torchrun ...`` as this run was started, without what differs between the machines."""
+    process, here = this_process(), os.environ.get("LOCAL_WORLD_SIZE", "1")
+    if process.count == 1:
+        return ""
+    nodes = "--standalone" if process.count == int(here) else f"--nnodes {process.count // int(here)} ..."
+    return f"torchrun {nodes} --nproc-per-node {here} "
 
 
 def _override(key: str, value: str) -> str:
@@ -98,7 +151,7 @@ def _override(key: str, value: str) -> str:
 
 
 def _program(name: str) -> str:
-    """``train.py`` as it was started, or ``generate.py`` beside it, or else the command that is installed with this package."""
+    """``train.py`` as it was started, or ``generate.py`` next to it, or else the command that this package installs."""
     script = Path(sys.argv[0]).with_name(f"{name}.py")
     if Path(sys.argv[0]).name != "train.py" or not script.is_file():
         return f"gpt2hydra-{name}"

@@ -1,4 +1,4 @@
-"""Where a run is watched: TensorBoard, Weights & Biases or MLflow, each through its own library, which an extra brings."""
+"""Experiment trackers: TensorBoard, Weights & Biases or MLflow, each through its own library, which an extra installs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PROJECT = "gpt2hydra"
 
 
 class Tracker(Protocol):
-    """What a run tells while it goes on."""
+    """What a run reports to while it trains."""
 
     run_id: str | None
-    """By which the library knows the run; it is kept in ``run.json``, so that a run that goes on is still the same."""
+    """By which the library knows the run. It is kept in ``run.json``, so that a resumed run is still the same one."""
 
     def numbers(self, step: int, values: Mapping[str, float]) -> None:
         """Measurements of a step."""
@@ -40,30 +40,30 @@ def measurements(row: Row) -> dict[str, float]:
 
 
 class SafeLogger:
-    """A tracker that cannot end a run: one that fails is told no more."""
+    """A tracker that cannot end a run: after a failure it gets nothing more."""
 
-    def __init__(self, tracker: Tracker | None, say: Callable[[str], None]) -> None:
-        self.tracker, self.say = tracker, say
+    def __init__(self, tracker: Tracker | None, note: Callable[[str], None]) -> None:
+        self.tracker, self.note = tracker, note
 
     def numbers(self, row: Row) -> None:
         """A row of the loss table."""
-        self._tell(lambda tracker: tracker.numbers(row.step, measurements(row)))
+        self._send(lambda tracker: tracker.numbers(row.step, measurements(row)))
 
     def sample(self, step: int, text: str) -> None:
         """A text that the model wrote."""
-        self._tell(lambda tracker: tracker.text(step, "sample", text))
+        self._send(lambda tracker: tracker.text(step, "sample", text))
 
     def close(self) -> None:
         """The run has ended."""
-        self._tell(lambda tracker: tracker.close())
+        self._send(lambda tracker: tracker.close())
 
-    def _tell(self, what: Callable[[Tracker], None]) -> None:
+    def _send(self, what: Callable[[Tracker], None]) -> None:
         if self.tracker is None:
             return
         try:
             what(self.tracker)
         except Exception as error:  # a library of somebody else, and often a server behind it
-            self.say(f"note: the tracker takes no more ({reason_of(error)}); the run goes on without it")
+            self.note(f"note: the tracker failed ({reason_of(error)}); the run continues without it")
             self.tracker = None
 
 
@@ -71,8 +71,8 @@ def start(config: TrainConfig, folder: Path, set_by: Mapping[str, Any] | None, r
     """The tracker that ``training.tracker`` names, with the resolved configuration and who set it; None without one.
 
     Args:
-        run_id: of the run that goes on, as the library called it.
-        step: from which it goes on.
+        run_id: of the run that continues, as the library called it.
+        step: after which it continues.
     """
     name = config.training.tracker
     if name == "none":

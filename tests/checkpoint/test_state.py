@@ -40,8 +40,7 @@ def train(model: GPT2LMHeadModel, optimizer: torch.optim.Optimizer, steps: range
 def save(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Path:
     config = TrainConfig(model=TINY, training=SETTINGS)
     tensors, moments = state.weights_of(model), state.optimizer_of(model, optimizer)
-    losses, norm = [0.1, 1 / 3], 0.7
-    checkpoint.save(folder, tensors, bytes_tokenizer(), config, 3, optimizer=moments, losses=losses, gradient_norm=norm)
+    checkpoint.save(folder, tensors, bytes_tokenizer(), config, 3, optimizer=moments, loop_state={"losses": [0.1, 1 / 3]})
     return folder
 
 
@@ -50,7 +49,9 @@ def test_training_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
     folder = save(tmp_path / "step", model, optimizer)
     another = tiny_model()
     its_optimizer = adamw(another, SETTINGS)
-    assert state.restore(folder, another, its_optimizer) == ([0.1, 1 / 3], 0.7)
+    loaded = state.load(folder)
+    assert loaded["loop"] == {"losses": [0.1, 1 / 3]}
+    state.restore(another, its_optimizer, loaded["model"], loaded["optimizer"])
     train(model, optimizer, range(3, 6))
     train(another, its_optimizer, range(3, 6))
     for one, other in zip(model.parameters(), another.parameters(), strict=True):
@@ -81,11 +82,18 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
     file = folder / run_checkpoints.RESUME / checkpoint.OPTIMIZER
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(ConfigError, match=r"optimizer\.safetensors is damaged"):
-        state.restore(folder, model, optimizer)
+        state.load(folder)
 
 
 def test_the_state_of_another_model_is_refused(tmp_path: Path) -> None:
     model, optimizer = trained(1)
-    folder = save(tmp_path / "step", model, optimizer)
+    loaded = state.load(save(tmp_path / "step", model, optimizer))
     with pytest.raises(ConfigError, match="lacks more"):
-        state.restore(folder, torch.nn.ModuleDict({"more": torch.nn.Linear(1, 1)}), optimizer)
+        state.restore(torch.nn.ModuleDict({"more": torch.nn.Linear(1, 1)}), optimizer, loaded["model"], loaded["optimizer"])
+
+
+def test_before_its_first_step_an_optimizer_has_no_state(tmp_path: Path) -> None:
+    model, optimizer = trained(0)
+    loaded = state.load(save(tmp_path / "step", model, optimizer))
+    assert loaded["optimizer"] == {}
+    state.restore(model, optimizer, loaded["model"], loaded["optimizer"])

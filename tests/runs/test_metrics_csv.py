@@ -17,9 +17,9 @@ def test_each_row_is_on_the_disk_at_once(tmp_path: Path) -> None:
     table = LossTable(tmp_path)
     assert (table.add(UNTRAINED), table.add(FIRST)) == (None, None)
     assert (tmp_path / "loss.csv").read_text().splitlines() == [
-        "step,tokens,training_loss,validation_loss,learning_rate,gradient_norm,tokens_per_second",
-        "0,0,,5.5,,,",
-        "10,480,4.25,,0.001,0.75,1000.5",
+        "step,tokens,training_loss,validation_loss,learning_rate,gradient_norm,tokens_per_second,skipped_steps",
+        "0,0,,5.5,,,,0",
+        "10,480,4.25,,0.001,0.75,1000.5,0",
     ]
     assert table.validation() == [(0, 5.5)]
 
@@ -27,32 +27,50 @@ def test_each_row_is_on_the_disk_at_once(tmp_path: Path) -> None:
 def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
     table = LossTable(tmp_path, [UNTRAINED, FIRST])
     table.add(SECOND)
-    assert rows_until(tmp_path, 20) == [UNTRAINED, FIRST, SECOND]
-    assert rows_until(tmp_path, 19) == [UNTRAINED, FIRST]
+    assert rows_until(tmp_path, 20) == ([UNTRAINED, FIRST, SECOND], None)
+    assert rows_until(tmp_path, 19) == ([UNTRAINED, FIRST], None)
 
 
 @pytest.mark.parametrize(
     "damage",
     [
         pytest.param("10,480,4.25", id="a line that a kill cut"),
-        pytest.param("10,480,4.25,,0.001,0.75,10x", id="no number"),
-        pytest.param(",,,,,,", id="empty"),
+        pytest.param("10,480,4.25,,0.001,0.75,10x,0", id="not a float"),
+        pytest.param(",,,,,,,", id="empty"),
     ],
 )
-def test_a_line_that_is_none_is_passed_over(damage: str, tmp_path: Path) -> None:
+def test_a_line_that_cannot_be_read_is_left_out_and_reported_unless_it_is_the_last(damage: str, tmp_path: Path) -> None:
     LossTable(tmp_path, [UNTRAINED])
     with (tmp_path / "loss.csv").open("a") as file:
         file.write(damage + "\n")
-    assert rows_until(tmp_path, 20) == [UNTRAINED]
+    assert rows_until(tmp_path, 20) == ([UNTRAINED], None)
+    with (tmp_path / "loss.csv").open("a") as file:
+        file.write("20,960,4.0,,0.001,0.75,9.0,0\n")
+    rows, wrong = rows_until(tmp_path, 20)
+    assert ([row.step for row in rows], wrong) == ([0, 20], "has lines that cannot be read: 3")
+
+
+def test_a_file_of_something_else_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "loss.csv").write_bytes(b"\xff\xfe\x00garbled")
+    rows, wrong = rows_until(tmp_path, 20)
+    assert rows == [] and wrong is not None and wrong.startswith("cannot be read: ")
+
+
+@pytest.mark.parametrize(
+    ("losses", "count"), [([], 0), ([3.0], 0), ([3.0, 2.0], 0), ([2.0, 3.0, 2.0], 2), ([3.0, 2.0, 2.5, 2.25], 2)]
+)
+def test_evaluations_since_the_best(losses: list[float], count: int, tmp_path: Path) -> None:
+    rows = [Row(step, step, None, loss, None, None, None) for step, loss in enumerate(losses)]
+    assert LossTable(tmp_path, rows).evaluations_since_best() == count
 
 
 def test_of_two_rows_of_a_step_the_last_counts(tmp_path: Path) -> None:
     LossTable(tmp_path, [FIRST, UNTRAINED, SECOND, Row(10, 480, 4.5, None, 0.001, 0.75, 9.0)])
-    assert [row.training_loss for row in rows_until(tmp_path, 20)] == [None, 4.5, SECOND.training_loss]
+    assert [row.training_loss for row in rows_until(tmp_path, 20)[0]] == [None, 4.5, SECOND.training_loss]
 
 
 def test_a_run_without_a_table_has_no_rows(tmp_path: Path) -> None:
-    assert rows_until(tmp_path, 20) == []
+    assert rows_until(tmp_path, 20) == ([], "cannot be read: No such file or directory")
 
 
 def test_a_row_that_could_not_be_written_is_written_with_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,11 +84,11 @@ def test_a_row_that_could_not_be_written_is_written_with_the_next(tmp_path: Path
 
     monkeypatch.setattr(Path, "open", full)
     assert [table.add(FIRST), table.add(SECOND)] == ["No space left on device", None]
-    assert rows_until(tmp_path, 100) == [UNTRAINED]
+    assert rows_until(tmp_path, 100) == ([UNTRAINED], None)
     monkeypatch.undo()
     last = Row(30, 1440, 3.0, None, 0.001, 1.0, 1.0)
     assert table.add(last) is None
-    assert rows_until(tmp_path, 100) == [UNTRAINED, FIRST, SECOND, last]
+    assert rows_until(tmp_path, 100) == ([UNTRAINED, FIRST, SECOND, last], None)
     assert [path.name for path in tmp_path.iterdir()] == ["loss.csv"]
 
 

@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("torch")
 
 from gpt2hydra.config.run import TrainingConfig
-from gpt2hydra.training.optimizer import adamw, learning_rate, parameter_groups, set_learning_rate
+from gpt2hydra.training.optimizer import adamw, parameter_groups, set_learning_rate
 from tests.models import tiny_model
 
 
@@ -25,28 +25,3 @@ def test_the_optimizer_has_the_settings() -> None:
     wanted = {"betas": (0.8, 0.9), "eps": 1e-6, "lr": 0.25, "fused": True}
     assert [{name: group[name] for name in wanted} for group in optimizer.param_groups] == [wanted, wanted]
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.3, 0]
-
-
-HALF_WAY_DOWN = 0.1 + 0.9 * (1 + 0.5**0.5) / 2
-"""The cosine at 45 degrees, between 1 and 0.1."""
-
-
-@pytest.mark.parametrize(
-    ("schedule", "rates"),
-    [
-        ("cosine", [0.5, 1.0, HALF_WAY_DOWN, 0.55, 1.1 - HALF_WAY_DOWN, 0.1]),
-        ("linear", [0.5, 1.0, 0.775, 0.55, 0.325, 0.1]),
-        ("constant", [0.5, 1.0, 1.0, 1.0, 1.0, 1.0]),
-    ],
-)
-def test_the_learning_rate_rises_then_falls(schedule: str, rates: list[float]) -> None:
-    config = TrainingConfig(learning_rate=1, min_learning_rate_ratio=0.1, warmup_steps=1, max_steps=6, schedule=schedule)
-    assert [learning_rate(config, step) for step in range(6)] == pytest.approx(rates)
-
-
-def test_without_warm_up_the_first_step_is_at_the_peak() -> None:
-    assert learning_rate(TrainingConfig(warmup_steps=0, learning_rate=1e-3), 0) == 1e-3
-
-
-def test_a_run_of_warm_up_alone_divides_by_nothing() -> None:
-    assert learning_rate(TrainingConfig(warmup_steps=1, max_steps=1, learning_rate=1e-3), 0) == 5e-4

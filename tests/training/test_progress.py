@@ -34,7 +34,7 @@ def test_a_terminal_shows_loss_learning_rate_speed_and_time_left(
     progress.close()
     shown = capsys.readouterr().err.split("\r")
     assert any(" 10/1000 [" in each and "loss 4.250, lr 1.0e-03, " in each and " tokens/s" in each for each in shown)
-    assert any("step     0 of 1,000   validation loss 5.5000   (untrained)\n" in each for each in shown)
+    assert any("step     0 of 1,000   validation loss 5.5000   (before training)\n" in each for each in shown)
 
 
 def test_elsewhere_there_is_a_line_for_each_evaluation_and_no_bar(
@@ -50,7 +50,7 @@ def test_elsewhere_there_is_a_line_for_each_evaluation_and_no_bar(
     progress.close()
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
-        "step     0 of 1,000   validation loss 5.5000   (untrained)",
+        "step     0 of 1,000   validation loss 5.5000   (before training)",
         "step    20 of 1,000   validation loss 4.1250   training 4.2500   lr 2.00e-03   240 tokens/s   3 min 16 s left",
     ]
     assert [record.getMessage() for record in caplog.records] == lines  # the log has them too
@@ -66,7 +66,7 @@ def test_a_run_that_goes_on_reckons_from_where_it_began(tmp_path: Path, clock: l
 
 def test_speed_leaves_out_what_the_clock_did_not_run_for(tmp_path: Path, clock: list[float]) -> None:
     progress = Progress(CONFIG, LossTable(tmp_path))
-    with progress.pause():
+    with progress.paused():
         clock[0] += 50
     clock[0] += 2
     assert progress.add(10, 4.25, None, 0.001, 0.75) == Row(10, 480, 4.25, None, 0.001, 0.75, 240.0)
@@ -85,8 +85,8 @@ def test_the_speed_of_a_run_is_the_median_without_the_first_row(tmp_path: Path, 
 def test_a_process_that_does_not_speak_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress(CONFIG, None)
     progress.add(10, 4.25, 4.0, 0.002)
-    progress.say("something")
-    progress.picture()
+    progress.print("something")
+    progress.draw()
     progress.close()
     assert capsys.readouterr() == ("", "")
 
@@ -94,7 +94,9 @@ def test_a_process_that_does_not_speak_says_nothing(capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
-        pytest.param(4, ["evaluating: about 3 min 12 s more"], id="long"),
+        pytest.param(
+            4, [f"evaluating: about {left} more" for left in ("3 min 12 s", "2 min 08 s", "1 min 04 s", "0 s")], id="long"
+        ),
         pytest.param(0.1, [], id="short"),
     ],
 )
@@ -114,5 +116,5 @@ def test_a_row_that_cannot_be_written_is_noted(
     progress = Progress(CONFIG, LossTable(tmp_path))
     monkeypatch.setattr(LossTable, "add", lambda *_: "No space left on device")
     progress.add(10, 4.25, None, 0.002)
-    said = "note: loss.csv could not be written (No space left on device); tried again with the next row\n"
+    said = "note: loss.csv could not be written (No space left on device); it is written with the next row\n"
     assert capsys.readouterr().err == said

@@ -30,12 +30,13 @@ from gpt2hydra.data.batches import BatchSampler, evaluation, whole_text
 from gpt2hydra.launch.app import output_dir
 from gpt2hydra.runs import loss_plot
 from gpt2hydra.runs.metrics_csv import COLUMNS
-from gpt2hydra.training import loop
+from gpt2hydra.training import evaluation as evaluation_module
 from gpt2hydra.training.evaluation import mean_loss
 from gpt2hydra.training.fabric import setup_fabric
 from gpt2hydra.training.model import WithLoss
 from gpt2hydra.training.run import Diverged, Interrupted, Result, Stopped, train
 from gpt2hydra.training.summary import resuming_command, sampling_command
+from gpt2hydra.training.trainer import Trainer
 from tests.checkpoints import write_bpe
 from tests.command_line import CommandLine
 from tests.training.tiny import TINY, WITHOUT_DROPOUT, curve, outcome, table, tiny
@@ -92,9 +93,9 @@ def test_a_token_file_that_shrinks_stops_the_run_with_a_word(tmp_path: Path) -> 
 
 
 def test_it_learns(result: Result) -> None:
-    assert result.untrained_loss is not None
-    assert result.validation_loss < result.untrained_loss - 1
-    assert 5 < result.untrained_loss < 6
+    assert result.initial_loss is not None
+    assert result.validation_loss < result.initial_loss - 1
+    assert 5 < result.initial_loss < 6
 
 
 def test_a_run_leaves_checkpoints_and_the_losses(result: Result) -> None:
@@ -146,7 +147,11 @@ def test_the_checkpoint_carries_the_run(result: Result) -> None:
     assert TrainConfig.from_dict(told["config"]) == tiny()
 
 
-def test_the_result_is_the_loss_of_the_saved_model_on_the_whole_validation_text(result: Result) -> None:
+def test_the_result_is_the_loss_of_the_saved_model_on_the_complete_validation_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = train(tiny("training.final_eval_sequences=1000000"), tmp_path)
+    assert f" {result.validation_loss:.3f} on the complete validation text\n" in capsys.readouterr().out
     gpt2, tokenizer = checkpoint.load(str(folder_of(result)))
     _, validation = corpus.tokens(tiny())
     fabric = setup_fabric(tiny().training, torch.device("cpu"))
@@ -157,10 +162,7 @@ def test_the_result_is_the_loss_of_the_saved_model_on_the_whole_validation_text(
     assert tokenizer.end_of_text == 256
 
 
-def test_a_huge_validation_text_is_measured_on_as_many_tokens_as_the_run_trains_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(loop, "MEASURED_AT_THE_END", 100)
+def test_the_measurement_at_the_end_is_as_long_as_the_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = train(tiny("training.max_steps=3"), tmp_path)
     gpt2, _ = checkpoint.load(str(tmp_path))
     _, validation = corpus.tokens(tiny())
@@ -170,7 +172,7 @@ def test_a_huge_validation_text_is_measured_on_as_many_tokens_as_the_run_trains_
     batches = evaluation(validation, 16, sequences, settings.batch_size)
     measured = mean_loss(fabric, fabric.setup_module(WithLoss(gpt2)), batches, settings.batch_size, 16)
     assert measured == pytest.approx(result.validation_loss)
-    assert f" trained (nats per token, on {sequences} sequences of the validation text)\n" in capsys.readouterr().out
+    assert f" {result.validation_loss:.3f} on {sequences} sequences of the validation text\n" in capsys.readouterr().out
 
 
 def test_others_may_read_the_weights_as_they_may_the_config(result: Result) -> None:
@@ -211,7 +213,7 @@ def test_validation_is_the_same_whatever_the_batch(tmp_path: Path) -> None:
     losses = []
     for batch, passes in ((8, 1), (2, 4)):
         sizes = (f"training.batch_size={batch}", f"training.gradient_accumulation_steps={passes}")
-        losses.append(train(tiny(*WITHOUT_DROPOUT, *sizes), tmp_path / str(batch)).untrained_loss)
+        losses.append(train(tiny(*WITHOUT_DROPOUT, *sizes), tmp_path / str(batch)).initial_loss)
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
     rows = [[float(row["training_loss"]) for row in table(tmp_path / each)[1:]] for each in ("8", "2")]
     assert rows[0] == pytest.approx(rows[1], rel=1e-5)  # a step is a step
@@ -252,7 +254,7 @@ def test_bpe_and_several_files(tmp_path: Path) -> None:
     folder = write_bpe(tmp_path / "bpe", "t h", "th e", "Ġ the", "a t")
     overrides = ("tokenizer=gpt2", f"tokenizer.path='{folder}'", f"data.path='{tmp_path}/*.txt'", "model.vocab_size=50257")
     result = train(tiny(*overrides, "training.max_steps=10"), tmp_path / "run")
-    assert result.untrained_loss is not None and result.validation_loss < result.untrained_loss
+    assert result.initial_loss is not None and result.validation_loss < result.initial_loss
     _, tokenizer = checkpoint.load(str(tmp_path / "run"))
     assert tokenizer.encode(" the cat") == [258, 32, 99, 259]
 
@@ -265,13 +267,14 @@ def test_the_report_and_a_quiet_log(tmp_path: Path, capfd: pytest.CaptureFixture
     out, err = capfd.readouterr()
     assert out.startswith("\nA sample, 30 tokens:\n")
     assert re.search(r"\n\nTrained 20 steps on 2,560 tokens in \d+ s\.\n\n", out)
-    losses = f"{result.untrained_loss:.3f} untrained → {result.validation_loss:.3f} trained"
-    assert f"  validation loss  {losses} (nats per token, on the whole validation text)\n" in out
+    after = float(table(tmp_path / "run")[-1]["validation_loss"])
+    assert f"  validation loss  {result.initial_loss:.3f} before → {after:.3f} after, on the same 16 sequences (nats" in out
+    assert f"\n                   {result.validation_loss:.3f} on 160 sequences of the validation text\n" in out
     memory = r"[\d.]+ [kMG]?B of memory \(predicted: [\d.]+ [kMG]?B\)"
     assert re.search(rf"  speed            [\d,]+ tokens/s(, [\d.]+% of .*\(MFU\))?; {memory}\n", out)
     assert out.endswith(
         f"  checkpoints      {tmp_path}/run/checkpoints\n"
-        f"  losses           {tmp_path}/run/loss.png, loss.csv beside it\n"
+        f"  losses           {tmp_path}/run/loss.png, {tmp_path}/run/loss.csv\n"
         f"  sample from it   {sampling_command(tmp_path / 'run')}\n"
         f"  train it longer  {resuming_command(tmp_path / 'run', 'training.max_steps=40')}\n"
     )
@@ -279,7 +282,7 @@ def test_the_report_and_a_quiet_log(tmp_path: Path, capfd: pytest.CaptureFixture
     assert [line.split("   ")[0] for line in err.splitlines()] == [
         "GPT-2, 7,680 parameters, fp32 on cpu",
         f"the Python language reference: {training:,} tokens for training, {validation:,} for validation",
-        "first the untrained model on 16 sequences of 16 tokens, then 20 steps of 128 tokens",
+        "first the model before training is evaluated on 16 sequences of 16 tokens, then 20 steps of 128 tokens follow",
         "",
         "step  0 of 20",
         "step 10 of 20",
@@ -330,7 +333,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
     train(tiny(), resume_from=tmp_path / "run")
     err = capfd.readouterr().err
     assert f"note: {weights.parent} has a model.safetensors that is not what was written: its SHA-256 differs; " in err
-    assert "goes on after step 10 of 20" in err
+    assert "continues after step 10 of 20" in err
     assert outcome(tmp_path / "run", 20) == outcome(folder_of(result), 20)
 
 
@@ -356,18 +359,18 @@ def test_lost_rows_are_measured_again(result: Result, tmp_path: Path) -> None:
 @pytest.fixture
 def told_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """``told_at(7, signal.SIGTERM)``: this process gets the signal in the middle of step 7."""
-    forward = loop.Loop._forward_and_backward
+    forward = Trainer._forward_and_backward
 
     def tell(step: int, signum: signal.Signals) -> None:
-        def told(self: loop.Loop) -> torch.Tensor:
+        def told(self: Trainer) -> torch.Tensor:
             if self.step == step - 1:
                 os.kill(os.getpid(), signum)
             return forward(self)
 
-        monkeypatch.setattr(loop.Loop, "_forward_and_backward", told)
+        monkeypatch.setattr(Trainer, "_forward_and_backward", told)
 
     yield tell
-    monkeypatch.setattr(loop.Loop, "_forward_and_backward", forward)
+    monkeypatch.setattr(Trainer, "_forward_and_backward", forward)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1], ids=lambda each: each.name)
@@ -381,9 +384,9 @@ def test_a_run_that_is_told_to_stop_saves_and_goes_on_exactly(
     assert stopped.value.exit_code == 128 + signum
     err = capfd.readouterr().err
     where = f"the checkpoint of step {step} is in {tmp_path}/checkpoints/step-{step:06d}"
-    said = rf"Stopped after step {step} of 20, \d+ s after the start; {re.escape(where)}\.\n  go on: (.*)\n"
+    said = rf"Stopped after step {step} of 20, \d+ s after the start; {re.escape(where)}\.\n  continue: (.*)\n"
     assert re.search(said + r"\Z", err), err
-    assert f"  go on: {resuming_command(tmp_path)}\n" in err
+    assert f"  continue: {resuming_command(tmp_path)}\n" in err
     assert record(tmp_path)["state"] == "interrupted"
     train(tiny(), resume_from=tmp_path)
     assert outcome(tmp_path, 20) == outcome(folder_of(result), 20)
@@ -393,14 +396,14 @@ def test_a_run_that_is_told_to_stop_saves_and_goes_on_exactly(
 def test_an_evaluation_that_was_cut_short_is_made_when_the_run_goes_on(
     result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measure = loop.Loop._validation_loss
+    measure = Trainer.evaluate
 
-    def told(self: loop.Loop) -> float:
+    def told(self: Trainer) -> float:
         if self.step == 10:
             os.kill(os.getpid(), signal.SIGINT)
         return measure(self)
 
-    monkeypatch.setattr(loop.Loop, "_validation_loss", told)
+    monkeypatch.setattr(Trainer, "evaluate", told)
     with pytest.raises(Interrupted):
         train(tiny(), tmp_path)
     assert [row["step"] for row in table(tmp_path)] == ["0", "5"]
@@ -415,7 +418,7 @@ def test_the_command_exits_as_a_shell_expects(run: CommandLine, told_at: Any, si
     outcome = run(*TINY, "hydra.run.dir=here", job=lambda config: train(config, output_dir()))
     assert outcome.code == code
     assert outcome.err.count("finishing the step, then saving") == 1
-    assert outcome.err.endswith("go on: gpt2hydra-train resume=here\n") or "resume=here\n" in outcome.err
+    assert outcome.err.endswith("continue: gpt2hydra-train resume=here\n") or "resume=here\n" in outcome.err
 
 
 def test_a_second_ctrl_c_ends_the_program_at_once(tmp_path: Path) -> None:
@@ -424,7 +427,7 @@ def test_a_second_ctrl_c_ends_the_program_at_once(tmp_path: Path) -> None:
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=CONF_DIR.parent, **pipes, text=True) as process:
         assert process.stderr is not None
-        assert any("(untrained)" in line for line in iter(process.stderr.readline, ""))
+        assert any("(before training)" in line for line in iter(process.stderr.readline, ""))
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)
         time.sleep(0.2)
@@ -458,7 +461,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pyt
         "Training diverged and was stopped.\n\n"
         "training.learning_rate = 0.01\n"
         f"  made the loss nan at step 13 of 20; the checkpoint of step 10 is in {tmp_path}/checkpoints/step-000010\n"
-        "  try: training.learning_rate=0.003"
+        f"  try: fork_from={tmp_path}/checkpoints/step-000010 training.learning_rate=0.003"
     )
     assert [each.step for each in run_checkpoints.checkpoints(tmp_path)] == [10]
     assert record(tmp_path)["state"] == "failed"
@@ -476,7 +479,7 @@ def test_broken_weights_are_not_saved_when_the_run_is_told_to_stop(
 
 def test_a_run_that_broke_its_weights_does_not_save_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([5.0, 4.0, float("inf")])
-    monkeypatch.setattr(loop, "mean_loss", lambda *_: next(losses))
+    monkeypatch.setattr(evaluation_module, "mean_loss", lambda *_: next(losses))
     with pytest.raises(Diverged, match="made the loss inf at step 20 of 20; the checkpoint of step 10 is in"):
         train(tiny(), tmp_path)
 
@@ -513,7 +516,7 @@ def test_a_picture_that_cannot_be_written_ends_nothing(
 ) -> None:
     monkeypatch.setattr(loss_plot, "draw", full)
     train(tiny(), tmp_path)
-    assert "note: loss.png could not be written (No space left on device); the run goes on\n" in capfd.readouterr().err
+    assert "note: loss.png could not be written (No space left on device); the run continues\n" in capfd.readouterr().err
     assert record(tmp_path)["state"] == "finished"
 
 
@@ -524,7 +527,7 @@ def test_a_finished_run_is_not_overwritten_from_python_either(result: Result) ->
 
 def test_a_run_that_only_made_things_worse_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     train(tiny("training.learning_rate=10", "training.max_grad_norm=0"), tmp_path)
-    assert "note: the model is no better than an untrained one; try: training.learning_rate=3.0\n" in capfd.readouterr().err
+    assert "note: training did not lower the validation loss; try: training.learning_rate=3.0\n" in capfd.readouterr().err
 
 
 def test_nothing_is_made_where_the_text_will_not_do(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """A sample of the model in training."""
 
-from pathlib import Path
-
 import pytest
 
 pytest.importorskip("torch")
@@ -13,17 +11,17 @@ from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.data.tokenizer import bytes_tokenizer
 from gpt2hydra.inference.sampling import Sample
 from gpt2hydra.training.sample import format_sample, sample
-from tests.models import TINY, save_tiny, tiny_model
+from tests.models import TINY, tiny_model
 
 
-def test_a_sample_is_of_the_model_or_of_its_checkpoint(tmp_path: Path) -> None:
+def test_a_sample_follows_from_the_seed_and_leaves_the_model_in_training() -> None:
     config = TrainConfig(model=TINY, training=TrainingConfig(seq_len=16, sample_tokens=12))
-    folder, model = save_tiny(tmp_path / "step"), tiny_model().train()
-    drawn = sample(config, bytes_tokenizer(), folder, model)
+    model = tiny_model().train()
+    drawn = sample(config, bytes_tokenizer(), model)
     assert (drawn.tokens, drawn.finish, model.training) == (12, "length", True)
-    assert sample(config, bytes_tokenizer(), folder, None).text == drawn.text
+    assert sample(config, bytes_tokenizer(), tiny_model()).text == drawn.text
     longer = dataclasses.replace(config, training=TrainingConfig(seq_len=16, sample_tokens=24))
-    assert sample(longer, bytes_tokenizer(), folder, model).text.startswith(drawn.text.rstrip("\ufffd"))
+    assert sample(longer, bytes_tokenizer(), model).text.startswith(drawn.text.rstrip("\ufffd"))
 
 
 def test_a_sample_says_how_long_it_is_and_whether_the_model_ended_it() -> None:

@@ -15,9 +15,10 @@ from gpt2hydra.training.signals import SIGNALS, Interrupted, Signals
 def test_a_signal_is_noted_and_the_work_goes_on(signum: signal.Signals, capfd: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signum)
     with Signals() as signals:
-        assert signals.told is None
+        signals.defer()
+        assert signals.received is None
         os.kill(os.getpid(), signum)
-        assert signals.told == signum
+        assert signals.received == signum
     assert signal.getsignal(signum) == before
     name = "Ctrl-C" if signum == signal.SIGINT else signum.name
     assert capfd.readouterr().err.startswith(f"\n{name}: finishing the step, then saving")
@@ -25,8 +26,21 @@ def test_a_signal_is_noted_and_the_work_goes_on(signum: signal.Signals, capfd: p
 
 def test_a_process_that_does_not_speak_stops_silently(capfd: pytest.CaptureFixture[str]) -> None:
     with Signals(quiet=True) as signals:
+        signals.defer()
         os.kill(os.getpid(), signal.SIGTERM)
-    assert (signals.told, capfd.readouterr().err) == (signal.SIGTERM, "")
+    assert (signals.received, capfd.readouterr().err) == (signal.SIGTERM, "")
+
+
+@pytest.mark.parametrize("signum", SIGNALS, ids=lambda signum: signum.name)
+def test_before_there_is_something_to_save_a_signal_ends_the_run_at_once(
+    signum: signal.Signals, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Interrupted) as stopped, Signals():
+        os.kill(os.getpid(), signum)
+        time.sleep(10)
+    name = "Ctrl-C" if signum == signal.SIGINT else signum.name
+    assert capfd.readouterr().err == f"\n{name}: stopped before the first step; there is nothing to save\n"
+    assert stopped.value.exit_code == 128 + signum
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -38,7 +52,8 @@ def test_the_exit_code_is_the_shells(signum: signal.Signals, code: int) -> None:
 WAITS = """
 import time
 from gpt2hydra.training.signals import Signals
-with Signals():
+with Signals() as signals:
+    signals.defer()
     print("ready", flush=True)
     time.sleep(60)
 """

@@ -20,13 +20,12 @@ from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.data.batches import BatchSampler
 from gpt2hydra.data.tokenizer import bytes_tokenizer
 from gpt2hydra.data.tokens import Tokens
-from gpt2hydra.runs.metrics_csv import LossTable, Row
+from gpt2hydra.runs.metrics_csv import LossTable
 from gpt2hydra.training.fabric import setup_fabric
-from gpt2hydra.training.loop import Loop
-from gpt2hydra.training.model import WithLoss
-from gpt2hydra.training.optimizer import adamw, learning_rate
 from gpt2hydra.training.progress import Progress
 from gpt2hydra.training.signals import Signals
+from gpt2hydra.training.tracker import SafeLogger
+from gpt2hydra.training.trainer import Data, Trainer
 from tests.models import TINY, tiny_model
 from tests.training.tiny import curve, outcome
 
@@ -55,7 +54,7 @@ def by_hand() -> tuple[torch.nn.Module, list[float], list[float]]:
     order = BatchSampler(TOKENS, 8, 6, SETTINGS.seed)
     for step in range(4):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(SETTINGS, step)
+            group["lr"] = SETTINGS.learning_rate_at(step)
         of_passes = []
         for batch in order.micro_batches(step, 3):
             loss = cross_entropy(model(batch.inputs).logits.flatten(0, 1), batch.targets.flatten())
@@ -69,24 +68,19 @@ def by_hand() -> tuple[torch.nn.Module, list[float], list[float]]:
 
 
 def test_the_loop_does_what_a_plain_loop_does(tmp_path: Path) -> None:
-    gpt2 = tiny_model()
-    rows: list[Row] = []
-    evaluated: list[int] = []
-    fabric = setup_fabric(SETTINGS, torch.device("cpu"))
-    optimizer = adamw(gpt2, SETTINGS)
-    loop = Loop(
-        *(TrainConfig(model=TINY, training=SETTINGS), tmp_path, fabric, gpt2, fabric.setup_module(WithLoss(gpt2)), optimizer),
-        *(fabric.setup_optimizers(optimizer), bytes_tokenizer(), TOKENS, TOKENS, Progress(SETTINGS, LossTable(tmp_path))),
-        *(Signals(), rows.append, lambda loop: evaluated.append(loop.step)),
+    gpt2, table = tiny_model(), LossTable(tmp_path)
+    trainer = Trainer(
+        *(TrainConfig(model=TINY, training=SETTINGS), tmp_path, setup_fabric(SETTINGS, torch.device("cpu")), gpt2),
+        *(Data(bytes_tokenizer(), TOKENS, TOKENS), Progress(SETTINGS, table), SafeLogger(None, print), Signals()),
     )
-    loop.run()
+    trainer.train()
+    rows = table.rows
     model, losses, norms = by_hand()
     assert [row.step for row in rows] == [0, 1, 2, 3, 4]
     assert [row.training_loss for row in rows[1:]] == pytest.approx(losses, rel=1e-5)
     assert [row.gradient_norm for row in rows[1:]] == pytest.approx(norms, rel=1e-5)
-    assert [row.learning_rate for row in rows[1:]] == [learning_rate(SETTINGS, step) for step in range(4)]
+    assert [row.learning_rate for row in rows[1:]] == [SETTINGS.learning_rate_at(step) for step in range(4)]
     assert [row.validation_loss is not None for row in rows] == [True, False, True, False, True]
-    assert evaluated == [0, 2, 4]
     assert [each.step for each in run_checkpoints.checkpoints(tmp_path)] == [2, 4]
     text = torch.arange(8).reshape(1, 8)
     torch.testing.assert_close(gpt2(text).logits, model(text).logits, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,120 @@
+"""Where a fork begins, ``fork_from=RUN|CHECKPOINT``: configuration, weights, optimizer and step of another run.
+
+The parent's configuration becomes overrides before those of the command line, so that a configuration, its record and its
+checks are as if they had been typed. What the command line says otherwise is kept. Standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gpt2hydra.checkpoint import run_checkpoints
+from gpt2hydra.checkpoint.init_from import DROPOUTS
+from gpt2hydra.checkpoint.run_checkpoints import RESUME, CheckpointInfo
+from gpt2hydra.composition.hydra_state import parse
+from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
+from gpt2hydra.config.gpt2 import GPT2Config
+from gpt2hydra.config.keys import field_at, fields_of, leaves
+from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.config.strict_json import read_json
+from gpt2hydra.utils.quoting import override
+
+KEY = "fork_from"
+
+OWN = ("fork_from", "init_from", "resume", "dry_run", "preflight")
+"""Keys that each run sets for itself."""
+
+
+def parent(path: str) -> CheckpointInfo | None:
+    """The checkpoint that ``fork_from=path`` names: itself, or the newest complete one of a run directory."""
+    folder = Path(path).expanduser()
+    if (folder / run_checkpoints.RUN).is_file():
+        return run_checkpoints.read(folder)
+    return run_checkpoints.newest(folder)
+
+
+def with_parent(overrides: Sequence[str]) -> list[str]:
+    """``overrides``, after those that ``fork_from=PATH`` among them stands for. Keys that are set already are left as they are.
+
+    Unchanged where there is no such override, where it is swept over, or where the checkpoint or an override cannot be used:
+    both are reported later, by name.
+    """
+    try:
+        given = [parse(text) for text in overrides]
+    except Exception:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
+        return [*overrides]
+    path = next((each.value() for each in given if each.key_or_group == KEY and not each.is_sweep_override()), None)
+    if not isinstance(path, str):
+        return [*overrides]
+    typed = {each.key_or_group for each in given}
+    return [*(override(key, value) for key, value in _configuration(path) if not _is_set(key, typed)), *overrides]
+
+
+def _is_set(key: str, typed: set[str]) -> bool:
+    """Whether an override sets ``key``, or chooses an option of its group: ``model=large``."""
+    return key in typed or key.partition(".")[0] in typed
+
+
+def _configuration(path: str) -> Iterator[tuple[str, Any]]:
+    """The keys that a fork takes over from its parent, with their values."""
+    try:
+        checkpoint = parent(path)
+        config = None if checkpoint is None else read_json(checkpoint.folder / run_checkpoints.RUN, run_checkpoints.LARGEST_RUN)
+    except (ConfigError, *NO_PATH):
+        return
+    if config is None or not isinstance(config.get("config"), Mapping):
+        return
+    for key, value in leaves(config["config"]):
+        field = field_at(TrainConfig, key)
+        computed = field is not None and "computed" in field.metadata
+        if key not in OWN and not key.startswith("hardware.") and not computed:
+            yield key, value
+
+
+def check_fork_from(config: TrainConfig) -> list[Violation]:
+    """Why training cannot begin from the checkpoint: it is damaged, or of another shape or tokenizer."""
+    if config.fork_from is None:
+        return []
+    try:
+        return _check(config, config.fork_from)
+    except NO_PATH as error:
+        return [unreadable(KEY, config.fork_from, error)]
+
+
+def _check(config: TrainConfig, path: str) -> list[Violation]:
+    folder = Path(path).expanduser()
+    if not folder.exists():
+        return [Violation(KEY, path, "there is no such folder")]
+    checkpoint = parent(path)
+    if checkpoint is None:
+        return [Violation(KEY, path, "holds no complete checkpoint of a run; init_from takes the weights of any GPT-2")]
+    if not (checkpoint.folder / RESUME).is_dir():
+        return [
+            Violation(
+                KEY, path, "holds no optimizer state; init_from takes its weights alone", remedy={KEY: None, "init_from": path}
+            )
+        ]
+    try:
+        content = read_json(checkpoint.folder / run_checkpoints.RUN, run_checkpoints.LARGEST_RUN)
+        model = GPT2Config.from_dict(content["config"]["model"])
+        tokenizer = str(content["config"]["tokenizer"]["name"])
+    except (ConfigError, KeyError, TypeError) as error:
+        return [Violation(KEY, path, f"has a {run_checkpoints.RUN} that cannot be used: {error}")]
+    return [*_of_another_model(config, model, tokenizer, path), *_already_done(config, checkpoint)]
+
+
+def _of_another_model(config: TrainConfig, model: GPT2Config, tokenizer: str, path: str) -> Iterator[Violation]:
+    names = [each.name for each in fields_of(GPT2Config) if each.init and each.name not in DROPOUTS]
+    pairs = [(f"model.{name}", getattr(config.model, name), getattr(model, name)) for name in names]
+    for key, now, was in [*pairs, ("tokenizer.name", config.tokenizer.name, tokenizer)]:
+        if now != was:
+            yield Violation(key, now, f"must be {was}, as in fork_from = {path}", remedy={key: was}, others={KEY: None})
+
+
+def _already_done(config: TrainConfig, checkpoint: CheckpointInfo) -> Iterator[Violation]:
+    steps = config.training.max_steps
+    if steps <= checkpoint.step:
+        rule = f"must be > {checkpoint.step:,}, the step that the fork begins after"
+        yield Violation("training.max_steps", steps, rule, remedy={"training.max_steps": 2 * checkpoint.step})

@@ -1,0 +1,182 @@
+"""TrainingConfig: how a model is trained, and the learning rate of each step. Standard library only."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Optional
+
+from gpt2hydra.config.fields import choice, flag, integer, number
+from gpt2hydra.config.validation import Checked
+from gpt2hydra.config.validators import Failure, validator
+
+LARGEST_BATCH = 1_000_000
+"""Sequences. More at once are a mistake, not a setting."""
+
+MOST_STEPS = 1_000_000_000
+
+PRECISIONS = ("fp32", "bf16", "bf16_pure")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+STRATEGIES = ("auto", "ddp", "fsdp")
+TRACKERS = ("none", "tensorboard", "wandb", "mlflow")
+SCHEDULES = ("cosine", "linear", "constant", "wsd")
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Checked):
+    """How the model is trained: AdamW, learning-rate warm-up, then a schedule."""
+
+    seq_len: int = integer(1024, "tokens of one sequence", at_most=10_000_000)
+    batch_size: int = integer(4, "sequences of one forward and backward pass", at_most=LARGEST_BATCH)
+    gradient_accumulation_steps: int = integer(1, "passes whose gradients add up to one step", at_most=1_000_000)
+    max_steps: int = integer(1000, "optimizer steps", at_most=MOST_STEPS)
+    learning_rate: float = number(6e-4, "peak learning rate, reached after the warm-up", above=0, at_most=10)
+    min_learning_rate_ratio: float = number(
+        0.1, "learning rate at the last step, as a share of the peak; constant never falls", at_least=0, at_most=1
+    )
+    schedule: str = choice(
+        "cosine", "how the learning rate falls from the peak; wsd: constant, then linear over decay_steps", SCHEDULES
+    )
+    decay_steps: Optional[int] = integer(
+        None, "wsd only: steps of the fall at the end; null: a fifth of max_steps", at_most=MOST_STEPS, optional=True
+    )
+    warmup_steps: int = integer(100, "steps of the rise from 0 to the peak", at_least=0, at_most=MOST_STEPS)
+    weight_decay: float = number(0.1, "decoupled weight decay, on matrices only", at_least=0, at_most=10)
+    adam_beta1: float = number(0.9, "decay of the gradient's running mean", at_least=0, at_most=0.999999)
+    adam_beta2: float = number(0.95, "decay of the squared gradient's running mean", at_least=0, at_most=0.999999)
+    adam_epsilon: float = number(1e-8, "added to AdamW's denominator", above=0, at_most=1)
+    max_grad_norm: float = number(1.0, "larger gradients are scaled down to this norm; 0 is off", at_least=0, at_most=1e6)
+    skip_spike_norm: float = number(
+        0.0, "a step whose gradient norm is larger, or NaN, changes nothing; 0 is off", at_least=0, at_most=1e9
+    )
+    precision: str = choice("fp32", "bf16: autocast, weights stay fp32; bf16_pure: weights and AdamW too", PRECISIONS)
+    attention: str = choice("sdpa", "sdpa: PyTorch's fused kernels; eager: plain matrix products", ("sdpa", "eager"))
+    gradient_checkpointing: bool = flag(
+        False, "recompute each block in the backward pass: less memory, more time", affects_result=False
+    )
+    eval_interval: int = integer(100, "steps between two evaluations", at_most=MOST_STEPS, affects_result=False)
+    eval_sequences: int = integer(
+        100, "sequences of one evaluation, the same each time, spread over the validation text", at_most=10**9
+    )
+    final_eval_sequences: Optional[int] = integer(
+        None,
+        "sequences of the evaluation at the end; null: as many as the run trained on, or the complete text; 0 is none",
+        at_least=0,
+        at_most=10**9,
+        optional=True,
+        affects_result=False,
+    )
+    early_stopping_patience: int = integer(
+        0, "evaluations without a lower validation loss after which the run ends; 0 is off", at_least=0, at_most=10**6
+    )
+    log_interval: int = integer(10, "steps between two rows of the loss table", at_most=MOST_STEPS, affects_result=False)
+    save_interval: Optional[int] = integer(
+        None,
+        "steps between two checkpoints; null: one at each evaluation",
+        at_most=MOST_STEPS,
+        optional=True,
+        affects_result=False,
+    )
+    save_minutes: float = number(
+        0.0, "minutes after which one more checkpoint is saved; 0 is off", at_least=0, at_most=1e6, affects_result=False
+    )
+    keep_checkpoints: int = integer(2, "last checkpoints that stay; the best stays too", at_most=10**6, affects_result=False)
+    keep_every: int = integer(
+        0, "steps between two checkpoints that stay for ever; 0 is none", at_least=0, at_most=MOST_STEPS, affects_result=False
+    )
+    max_hours: float = number(
+        0.0,
+        "hours after which the run saves and ends, to be resumed; 0 is no limit",
+        at_least=0,
+        at_most=1e6,
+        affects_result=False,
+    )
+    sample_tokens: int = integer(
+        200, "tokens of the sample printed at the end", at_least=0, at_most=100_000, affects_result=False
+    )
+    sample_interval: int = integer(
+        0, "steps between two more samples, at evaluations; 0 is none", at_least=0, at_most=10**9, affects_result=False
+    )
+    tracker: str = choice("none", "where losses, samples and configuration go too", TRACKERS, affects_result=False)
+    seed: int = integer(1337, "seed of weights, batches and dropout", at_least=0, at_most=2**32 - 1)
+    device: str = choice(
+        "auto", "auto: an accelerator if there is one", DEVICES, synonyms={"gpu": "cuda"}, affects_result=False
+    )
+    strategy: str = choice(
+        "auto",
+        "of several processes. ddp: each has all weights (auto); fsdp: each has a shard",
+        STRATEGIES,
+        affects_result=False,
+    )
+    stall_timeout: float = number(
+        600.0,
+        "seconds that processes wait for one that hangs before the run ends",
+        above=0,
+        at_most=1e6,
+        affects_result=False,
+    )
+    compile: str = choice("auto", "torch.compile; auto: on a GPU alone", ("auto", "true", "false"), affects_result=False)
+
+    @validator("warmup_steps")
+    def _warmup_ends(self) -> Failure | None:
+        if self.warmup_steps <= self.max_steps:
+            return None
+        return Failure("must be ≤ {max_steps}", {"warmup_steps": self.max_steps // 10})
+
+    @validator("decay_steps")
+    def _decay_fits(self) -> Failure | None:
+        if self.decay_steps is None:
+            return None
+        if self.schedule != "wsd":
+            return Failure("must be null with {schedule}: only wsd reads it")
+        left = self.max_steps - self.warmup_steps
+        if self.decay_steps <= left:
+            return None
+        return Failure("must be ≤ {max_steps} less {warmup_steps}", {"decay_steps": left} if left > 0 else {})
+
+    @validator("early_stopping_patience")
+    def _patience_can_end(self) -> Failure | None:
+        """Without more evaluations than that before the last step, a run cannot be stopped early."""
+        patience = self.early_stopping_patience
+        if patience * self.eval_interval < self.max_steps:
+            return None
+        interval = (self.max_steps - 1) // patience
+        rule = "needs more evaluations than that in a run: {eval_interval}, {max_steps}"
+        return Failure(rule, {"eval_interval": interval} if interval else {})
+
+    @property
+    def sequences_per_step(self) -> int:
+        """Sequences whose gradients make one optimizer step, however many processes share them."""
+        return self.batch_size * self.gradient_accumulation_steps
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens of those sequences."""
+        return self.sequences_per_step * self.seq_len
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of a step, counted from 0: a linear rise to the peak, then the schedule.
+
+        The rise begins above 0, so that no step is wasted; the minimum is reached at the last step, if the warm-up leaves any.
+        """
+        peak, least = self.learning_rate, self.min_learning_rate_ratio * self.learning_rate
+        if step < self.warmup_steps:
+            return peak * (step + 1) / (self.warmup_steps + 1)
+        if self.schedule == "constant":
+            return peak
+        if self.schedule == "wsd":
+            decay = self.max_steps // 5 if self.decay_steps is None else self.decay_steps
+            left = min(1.0, (self.max_steps - 1 - step) / max(1, decay))
+        else:
+            done = min(1.0, (step - self.warmup_steps) / max(1, self.max_steps - 1 - self.warmup_steps))
+            left = 1 - done if self.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
+        return least + max(0.0, left) * (peak - least)
+
+    def saves_at(self, step: int) -> bool:
+        """Whether a checkpoint is saved after so many steps, whatever the clock says."""
+        interval = self.save_interval or self.eval_interval
+        return step == self.max_steps or step % interval == 0 or (self.keep_every > 0 and step % self.keep_every == 0)
+
+    def evaluates_at(self, step: int) -> bool:
+        """Whether the validation loss is measured after so many steps."""
+        return step == self.max_steps or step % self.eval_interval == 0

@@ -1,0 +1,101 @@
+"""Where a fork begins: the checkpoint, and the configuration that comes with it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import gpt2hydra
+from gpt2hydra import TrainConfig
+from gpt2hydra.checkpoint import atomic_directory, run_checkpoints
+from gpt2hydra.checkpoint.fork_from import check_fork_from, parent, with_parent
+
+PARENT: TrainConfig = gpt2hydra.compose(
+    "train", ["experiment=quickstart", "training.learning_rate=0.01", "training.seed=7", "data.path='a, b.txt'"]
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run directory with checkpoints of steps 10 and 20, without weights."""
+    for step in (10, 20):
+        with atomic_directory.write_directory(run_checkpoints.place(tmp_path / "run", step)) as folder:
+            (folder / run_checkpoints.RESUME).mkdir()
+            atomic_directory.write_json(folder / run_checkpoints.RUN, {"step": step, "config": PARENT.to_dict()})
+    return tmp_path / "run"
+
+
+def test_a_run_is_forked_from_its_newest_checkpoint_and_a_checkpoint_from_itself(run: Path) -> None:
+    earlier = run_checkpoints.place(run, 10)
+    assert [each and each.step for each in (parent(str(run)), parent(str(earlier)), parent("nowhere"))] == [20, 10, None]
+
+
+def test_a_fork_has_its_parents_configuration_and_what_is_typed(run: Path) -> None:
+    typed = [f"fork_from='{run}'", "training.learning_rate=0.003", "hardware=h100_80gb"]
+    fork = gpt2hydra.compose("train", with_parent(typed))
+    assert fork == replace(
+        PARENT,
+        fork_from=str(run),
+        hardware=fork.hardware,
+        training=replace(PARENT.training, learning_rate=0.003),
+    )
+    assert fork.hardware.name != PARENT.hardware.name
+    assert check_fork_from(fork) == []
+
+
+@pytest.mark.parametrize("overrides", [["model=large"], ["fork_from=nowhere"], ["fork_from=a,b"], ["=", "x"]])
+def test_without_a_parent_the_overrides_stay_as_they_are(overrides: list[str]) -> None:
+    assert with_parent(overrides) == overrides
+
+
+def test_a_chosen_option_is_not_mixed_with_the_parents(run: Path) -> None:
+    keys = [text.partition("=")[0] for text in with_parent([f"fork_from='{run}'", "model=large"])]
+    assert not any(key.startswith("model.") for key in keys) and "training.seed" in keys
+
+
+def fork(run: Path, *overrides: str) -> TrainConfig:
+    built: TrainConfig = gpt2hydra.compose("train", with_parent([f"fork_from='{run}'", *overrides]))
+    return built
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "rule"),
+    [
+        pytest.param(["model.n_layer=3"], "model.n_layer", "must be 4, as in fork_from = ", id="another shape"),
+        pytest.param(
+            ["training.max_steps=20", "training.warmup_steps=2"],
+            "training.max_steps",
+            "must be > 20, the step that the fork begins after",
+            id="too few steps",
+        ),
+    ],
+)
+def test_what_a_fork_cannot_change_is_refused_with_a_remedy(run: Path, overrides: list[str], key: str, rule: str) -> None:
+    (violation,) = check_fork_from(fork(run, *overrides))
+    assert violation.key == key and violation.rule.startswith(rule)
+    assert check_fork_from(fork(run, *overrides, violation.suggestion)) == []
+
+
+def test_a_checkpoint_that_cannot_be_continued_is_refused(run: Path, tmp_path: Path) -> None:
+    assert [each.rule for each in check_fork_from(replace(PARENT, fork_from=str(tmp_path / "absent")))] == [
+        "there is no such folder"
+    ]
+    (tmp_path / "empty").mkdir()
+    (violation,) = check_fork_from(replace(PARENT, fork_from=str(tmp_path / "empty")))
+    assert "holds no complete checkpoint of a run" in violation.rule
+    folder = run_checkpoints.place(run, 20)
+    (folder / run_checkpoints.RESUME).rmdir()
+    (violation,) = check_fork_from(replace(PARENT, fork_from=str(folder)))
+    assert violation.remedy == {"fork_from": None, "init_from": str(folder)}
+    (folder / run_checkpoints.RESUME).mkdir()
+    (folder / run_checkpoints.RUN).write_text(json.dumps({"step": 20}))
+    (violation,) = check_fork_from(replace(PARENT, fork_from=str(folder)))
+    assert "has a gpt2hydra.json that cannot be used" in violation.rule
+
+
+@pytest.mark.parametrize("other", ["init_from", "resume"])
+def test_a_run_begins_in_one_way_only(run: Path, other: str) -> None:
+    with pytest.raises(gpt2hydra.ConfigError) as refused:
+        fork(run, f"{other}=x")
+    assert [(each.key, each.remedy) for each in refused.value.violations] == [("fork_from", {"fork_from": None})]
