@@ -91,7 +91,12 @@ def _cells(row: Row) -> Iterable[object]:
     return ("" if value is None else value for value in astuple(row))
 
 
-def rows_until(folder: Path, step: int) -> tuple[list[Row], str | None]:
+def rows_until(folder: Path, step: int) -> list[Row]:
+    """The rows of a run directory up to a step, each step once. What cannot be read is left out."""
+    return read_rows(folder, step)[0]
+
+
+def read_rows(folder: Path, step: int) -> tuple[list[Row], str | None]:
     """The rows of a run directory up to a step, each step once, the last of two alike.
 
     Returns:

@@ -25,7 +25,7 @@ from gpt2hydra.inference.device import for_training, set_malloc_options
 from gpt2hydra.runs import record
 from gpt2hydra.runs.directory import check_directory, check_space, new_directory
 from gpt2hydra.runs.loss_plot import LossPlot
-from gpt2hydra.runs.metrics_csv import FILE, LossTable, rows_until
+from gpt2hydra.runs.metrics_csv import FILE, LossTable, read_rows
 from gpt2hydra.training import summary, tracker
 from gpt2hydra.training.fabric import assert_same_config, process_group_cleanup, setup_fabric
 from gpt2hydra.training.model import build_model, compiles
@@ -190,7 +190,7 @@ def _progress(
 ) -> Progress:
     if not fabric.is_global_zero:
         return Progress(config.training, None, first_step=first_step)
-    rows, wrong = rows_until(folder, checkpoint.step) if checkpoint else ([], None)
+    rows, wrong = read_rows(folder, checkpoint.step) if checkpoint else ([], None)
     if wrong:
         print_line(f"note: {relative_path(folder / FILE)} {wrong}; rows that are lost are not measured again")
     model = f"GPT-2, {short_count(gpt2.num_parameters())} parameters"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import Violation
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.training.processes import this_process
 from gpt2hydra.utils.formatting import counted
+from gpt2hydra.utils.invocation import our_program
 from gpt2hydra.utils.paths import relative_path
 
 
@@ -129,30 +126,13 @@ def interrupted_summary(config: TrainConfig, step: int, took: str, saved: str, f
 
 def sampling_command(output_dir: Path) -> str:
     """What to type, in this directory, to sample from a run."""
-    return f'{_program("generate")} {_override("checkpoint", relative_path(output_dir))} prompt="The "'
+    return f'{our_program("generate").command()} {_override("checkpoint", relative_path(output_dir))} prompt="The "'
 
 
 def resuming_command(output_dir: Path, *overrides: str) -> str:
     """What to type, in this directory, for a run to continue, in as many processes as now."""
-    return " ".join([_launcher() + _program("train"), _override("resume", relative_path(output_dir)), *overrides])
-
-
-def _launcher() -> str:
-    """``torchrun ...`` as this run was started, without what differs between the machines."""
-    process, here = this_process(), os.environ.get("LOCAL_WORLD_SIZE", "1")
-    if process.count == 1:
-        return ""
-    nodes = "--standalone" if process.count == int(here) else f"--nnodes {process.count // int(here)} ..."
-    return f"torchrun {nodes} --nproc-per-node {here} "
+    return " ".join([our_program("train").as_started(), _override("resume", relative_path(output_dir)), *overrides])
 
 
 def _override(key: str, value: str) -> str:
     return Violation(key, remedy={key: value}).suggestion
-
-
-def _program(name: str) -> str:
-    """``train.py`` as it was started, or ``generate.py`` next to it, or else the command that this package installs."""
-    script = Path(sys.argv[0]).with_name(f"{name}.py")
-    if Path(sys.argv[0]).name != "train.py" or not script.is_file():
-        return f"gpt2hydra-{name}"
-    return f"{shlex.quote(Path(sys.executable).name)} {shlex.quote(relative_path(script))}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gpt2hydra.runs.metrics_csv import COLUMNS, LossTable, Row, rows_until
+from gpt2hydra.runs.metrics_csv import COLUMNS, LossTable, Row, read_rows
 
 UNTRAINED = Row(0, 0, None, 5.5, None, None, None)
 FIRST = Row(10, 480, 4.25, None, 0.001, 0.75, 1000.5)
@@ -27,8 +27,8 @@ def test_each_row_is_on_the_disk_at_once(tmp_path: Path) -> None:
 def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
     table = LossTable(tmp_path, [UNTRAINED, FIRST])
     table.add(SECOND)
-    assert rows_until(tmp_path, 20) == ([UNTRAINED, FIRST, SECOND], None)
-    assert rows_until(tmp_path, 19) == ([UNTRAINED, FIRST], None)
+    assert read_rows(tmp_path, 20) == ([UNTRAINED, FIRST, SECOND], None)
+    assert read_rows(tmp_path, 19) == ([UNTRAINED, FIRST], None)
 
 
 @pytest.mark.parametrize(
@@ -43,16 +43,16 @@ def test_a_line_that_cannot_be_read_is_left_out_and_reported_unless_it_is_the_la
     LossTable(tmp_path, [UNTRAINED])
     with (tmp_path / "loss.csv").open("a") as file:
         file.write(damage + "\n")
-    assert rows_until(tmp_path, 20) == ([UNTRAINED], None)
+    assert read_rows(tmp_path, 20) == ([UNTRAINED], None)
     with (tmp_path / "loss.csv").open("a") as file:
         file.write("20,960,4.0,,0.001,0.75,9.0,0\n")
-    rows, wrong = rows_until(tmp_path, 20)
+    rows, wrong = read_rows(tmp_path, 20)
     assert ([row.step for row in rows], wrong) == ([0, 20], "has lines that cannot be read: 3")
 
 
 def test_a_file_of_something_else_is_reported(tmp_path: Path) -> None:
     (tmp_path / "loss.csv").write_bytes(b"\xff\xfe\x00garbled")
-    rows, wrong = rows_until(tmp_path, 20)
+    rows, wrong = read_rows(tmp_path, 20)
     assert rows == [] and wrong is not None and wrong.startswith("cannot be read: ")
 
 
@@ -66,11 +66,11 @@ def test_evaluations_since_the_best(losses: list[float], count: int, tmp_path: P
 
 def test_of_two_rows_of_a_step_the_last_counts(tmp_path: Path) -> None:
     LossTable(tmp_path, [FIRST, UNTRAINED, SECOND, Row(10, 480, 4.5, None, 0.001, 0.75, 9.0)])
-    assert [row.training_loss for row in rows_until(tmp_path, 20)[0]] == [None, 4.5, SECOND.training_loss]
+    assert [row.training_loss for row in read_rows(tmp_path, 20)[0]] == [None, 4.5, SECOND.training_loss]
 
 
 def test_a_run_without_a_table_has_no_rows(tmp_path: Path) -> None:
-    assert rows_until(tmp_path, 20) == ([], "cannot be read: No such file or directory")
+    assert read_rows(tmp_path, 20) == ([], "cannot be read: No such file or directory")
 
 
 def test_a_row_that_could_not_be_written_is_written_with_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,11 +84,11 @@ def test_a_row_that_could_not_be_written_is_written_with_the_next(tmp_path: Path
 
     monkeypatch.setattr(Path, "open", full)
     assert [table.add(FIRST), table.add(SECOND)] == ["No space left on device", None]
-    assert rows_until(tmp_path, 100) == ([UNTRAINED], None)
+    assert read_rows(tmp_path, 100) == ([UNTRAINED], None)
     monkeypatch.undo()
     last = Row(30, 1440, 3.0, None, 0.001, 1.0, 1.0)
     assert table.add(last) is None
-    assert rows_until(tmp_path, 100) == ([UNTRAINED, FIRST, SECOND, last], None)
+    assert read_rows(tmp_path, 100) == ([UNTRAINED, FIRST, SECOND, last], None)
     assert [path.name for path in tmp_path.iterdir()] == ["loss.csv"]
 
 

@@ -31,3 +31,12 @@ def test_the_commands_name_the_scripts_as_seen_from_here(tmp_path: Path, monkeyp
     assert resuming_command(tmp_path / "outputs/x") == "python3 train.py resume=outputs/x"
     longer = resuming_command(Path("/elsewhere"), "training.max_steps=7")
     assert longer == "python3 train.py resume=/elsewhere training.max_steps=7"
+
+
+def test_a_run_of_several_processes_continues_in_as_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "train.py").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert resuming_command(Path("outputs/x")) == "torchrun --nproc-per-node 2 train.py resume=outputs/x"
