@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from gpt2hydra.commands import check, completion, diff, evaluate, explain, export_hf, import_hf, runs, schema, size, tokenize
+from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.launch import usage_hints
 from gpt2hydra.launch.handle_errors import handle_errors
 from gpt2hydra.utils.invocation import PROGRAMS, our_program
@@ -52,8 +55,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown:  # an option between overrides, which takes argparse a second look
         words.remove(options.command)
         options = argparse.Namespace(command=options.command, **vars(parsers[options.command].parse_intermixed_args(words)))
-    with handle_errors():
+    with handle_errors(), _one_configuration():
         COMMANDS[options.command].run(options)
+
+
+@contextmanager
+def _one_configuration() -> Iterator[None]:
+    """Within, a list of values is refused without the advice to sweep over them: no command takes ``-m``."""
+    try:
+        yield
+    except ConfigError as error:
+        rule = "is a list of values; this command takes one"
+        error.violations = tuple(
+            replace(each, rule=rule, remedy={}, multirun=False) if each.multirun else each for each in error.violations
+        )
+        raise
 
 
 def _add_commands(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:

@@ -14,7 +14,8 @@ from gpt2hydra.config.errors import ABSENT
 from gpt2hydra.utils.formatting import closest, counted, kind_of, show, show_number
 from gpt2hydra.utils.immutable import FrozenDict, freeze
 
-FLAGS = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
+FLAGS = dict.fromkeys(("true", "yes", "on", "1", "t", "y", "enabled"), True)
+FLAGS |= dict.fromkeys(("false", "no", "off", "0", "f", "n", "disabled"), False)
 """What people write for true and false."""
 
 
@@ -109,7 +110,9 @@ class Scalar(Rule):
     def remedy(self, value: object) -> object:
         """What was meant by text or by a whole number with a decimal point; the choice that is misspelt."""
         if self.kind is bool:
-            return FLAGS.get(closest(str(value).strip(), FLAGS) or "", ABSENT)
+            text = str(value).strip().lower()
+            misspelt = closest(text, [each for each in FLAGS if len(each) > 1], cutoff=0.75)
+            return FLAGS.get(text, FLAGS.get(misspelt or "", ABSENT))
         if isinstance(value, str) and self.choices:
             by_text = {show(each): each for each in self.choices}
             return self.synonyms.get(value.strip().lower()) or by_text.get(closest(value, by_text) or "", ABSENT)

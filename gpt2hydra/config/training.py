@@ -16,6 +16,12 @@ LARGEST_BATCH = 1_000_000
 MOST_STEPS = 1_000_000_000
 
 PRECISIONS = ("fp32", "bf16", "bf16_pure")
+OTHER_PRECISIONS = {
+    **dict.fromkeys(("float32", "f32", "32", "32-true", "full"), "fp32"),
+    **dict.fromkeys(("bfloat16", "float16", "fp16", "f16", "16", "half", "mixed", "16-mixed", "bf16-mixed"), "bf16"),
+    "bf16-true": "bf16_pure",
+}
+"""What PyTorch and Lightning call them, and 16 bits that this package does not have → the nearest of ours."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 STRATEGIES = ("auto", "ddp", "fsdp")
 TRACKERS = ("none", "tensorboard", "wandb", "mlflow")
@@ -49,7 +55,12 @@ class TrainingConfig(Checked):
     skip_spike_norm: float = number(
         0.0, "a step whose gradient norm is larger, or NaN, changes nothing; 0 is off", at_least=0, at_most=1e9
     )
-    precision: str = choice("fp32", "bf16: autocast, weights stay fp32; bf16_pure: weights and AdamW too", PRECISIONS)
+    precision: str = choice(
+        "fp32",
+        "bf16: autocast, weights stay fp32; bf16_pure: weights and AdamW too",
+        PRECISIONS,
+        synonyms=OTHER_PRECISIONS,
+    )
     attention: str = choice("sdpa", "sdpa: PyTorch's fused kernels; eager: plain matrix products", ("sdpa", "eager"))
     gradient_checkpointing: bool = flag(
         False, "recompute each block in the backward pass: less memory, more time", affects_result=False

@@ -2,7 +2,9 @@
 
 import pytest
 
+from gpt2hydra.config.errors import ABSENT
 from gpt2hydra.config.rules import Scalar
+from gpt2hydra.config.run import TrainingConfig
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,22 @@ def test_a_rule_says_itself_in_words(rule: Scalar, words: str) -> None:
 )
 def test_a_rule_says_how_it_is_broken(rule: Scalar, value: object, problem: str | None) -> None:
     assert rule.problem(value) == problem
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        *(pytest.param(each, True, id=each) for each in ("t", "y", "Yes", "ON", "1", "ture", "onn", "enabled")),
+        *(pytest.param(each, False, id=each) for each in ("f", "n", "No", "off", "0", "flase", "disabled")),
+        *(pytest.param(each, ABSENT, id=each) for each in ("nope", "maybe", "2", "x", "")),
+    ],
+)
+def test_a_flag_is_never_turned_into_its_opposite(written: str, meant: object) -> None:
+    assert Scalar(bool).remedy(written) is meant
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("float16", "bf16"), ("fp16", "bf16"), ("bf16-true", "bf16_pure"), ("32", "fp32")]
+)
+def test_a_precision_is_known_by_its_other_names(written: str, meant: str) -> None:
+    assert TrainingConfig.__dataclass_fields__["precision"].metadata["rule"].remedy(written) == meant
