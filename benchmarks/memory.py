@@ -1,7 +1,8 @@
 """The memory of real runs on a CPU against the plan's.
 
-Run: ``python -m benchmarks.memory [PART OF A NAME ...]``. Each case is a run of three steps, in a process of its own. What it
-takes is the most that is resident, less that of a run of the smallest model: what Python and its libraries need.
+Run: ``python -m benchmarks.memory [PART OF A NAME ...]``. Each case is a run of ten steps, after which nothing grows any more,
+in a process of its own. What it takes is the most that is resident, less that of a run of the smallest model: what Python and
+its libraries need.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from gpt2hydra.sizing.fit import gigabytes
 from gpt2hydra.sizing.plan import Plan
 
 FEW_STEPS = (
-    *("training.max_steps=3", "training.warmup_steps=1", "training.eval_interval=2", "training.eval_sequences=8"),
+    *("training.max_steps=10", "training.warmup_steps=1", "training.eval_interval=10", "training.eval_sequences=8"),
     *("training.device=cpu", "training.sample_tokens=0"),
 )
 SMALLEST = ("model.vocab_size=257", "model.n_positions=8", "model.n_embd=8", "model.n_layer=1", "model.n_head=1")

@@ -57,11 +57,12 @@ def training_memory(
     return TrainingMemory(Step(config, batch_size, seq_len, *ways, *loop, device, devices, strategy))
 
 
-HOLES = 2.0
-"""Of the memory of one block, what lies free between the tensors of a step."""
+HOLES, HOLES_OF_MATRICES, HOLES_OF_PASSES = 2.5, 3.25, 0.75
+"""Times the memory of one block, what lies free between the tensors of a step: with a fused attention kernel, and with one that
+writes the matrix of attention weights; and how much more with several passes. Reached within ten steps."""
 
 UNFIT_GRADIENTS = 1.5
-"""Of the memory of all gradients, what is taken for them while there are free blocks, none of which fits."""
+"""Times the memory of all gradients, what is taken for them while there are free blocks, none of which fits."""
 
 SMALL_BLOCKS = 0.02
 """With checkpointing, what small tensors leave free, as a share of all tensors: the large ones are given back."""
@@ -142,7 +143,8 @@ class TrainingMemory:
             return 0
         if step.gradient_checkpointing:
             return round(SMALL_BLOCKS * self.total)
-        return round(HOLES * step.block() + UNFIT_GRADIENTS * self.gradients)
+        holes = (HOLES if step.attention in FUSED else HOLES_OF_MATRICES) + HOLES_OF_PASSES * step.accumulation
+        return round(holes * step.block() + UNFIT_GRADIENTS * self.gradients)
 
     @property
     def resident(self) -> int:

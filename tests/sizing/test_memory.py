@@ -82,3 +82,47 @@ def test_an_unknown_dtype_is_no_other_one(dtype: Any) -> None:
         sizing.kv_cache_bytes(SMALL, 1, 1, dtype)
     with pytest.raises(ConfigError, match="must be one of float32, bfloat16, float16"):
         sizing.checkpoint_bytes(SMALL, dtype)
+
+
+def characters(dropout: float = 0.1) -> GPT2Config:
+    """0.8M parameters, 4 layers: nanoGPT's setting for a CPU."""
+    drops: dict[str, Any] = {"resid_pdrop": dropout, "embd_pdrop": dropout, "attn_pdrop": dropout}
+    return GPT2Config(vocab_size=257, n_positions=64, n_embd=128, n_layer=4, n_head=4, **drops)
+
+
+WIDER = GPT2Config(vocab_size=257, n_positions=256, n_embd=384, n_layer=6, n_head=6)
+
+CHECKPOINTED = {"gradient_checkpointing": True}
+PASSES = {"accumulation": True}
+
+
+@pytest.mark.parametrize(
+    ("config", "batch_size", "options", "measured"),
+    [
+        pytest.param(characters(), 32, {}, 193, id="0.8M, batch 32"),
+        pytest.param(characters(), 64, {}, 378, id="0.8M, batch 64"),
+        pytest.param(characters(), 128, {}, 740, id="0.8M, batch 128"),
+        pytest.param(characters(0), 64, {}, 239, id="0.8M, batch 64, no dropout"),
+        pytest.param(characters(), 64, PASSES, 419, id="0.8M, 64 x 4 passes"),
+        pytest.param(WIDER, 4, {}, 623, id="10.7M, batch 4"),
+        pytest.param(SMALL, 2, {}, 3211, id="124M, batch 2"),
+        pytest.param(characters(), 128, CHECKPOINTED, 149, id="0.8M, batch 128, checkpointing"),
+        pytest.param(characters(0), 256, CHECKPOINTED, 212, id="0.8M, batch 256, checkpointing, no dropout"),
+        pytest.param(characters(), 64, CHECKPOINTED | PASSES, 81, id="0.8M, 64 x 4 passes, checkpointing"),
+        pytest.param(WIDER, 16, CHECKPOINTED | PASSES, 438, id="10.7M, 16 x 2 passes, checkpointing"),
+    ],
+)
+def test_a_run_on_a_cpu_takes_what_is_predicted(
+    config: GPT2Config, batch_size: int, options: dict[str, Any], measured: int
+) -> None:
+    """MB above Python and libraries, of real runs: ``benchmarks/memory.py``. Within 10 %, never below."""
+    seq_len = min(256, config.n_positions)
+    predicted = memory(config, batch_size, seq_len, keeps_logits=False, device="cpu", **options).resident / 1e6
+    assert measured <= predicted < 1.1 * measured
+
+
+@given(gpt2_configs(), st.booleans(), st.booleans())
+def test_only_a_cpu_has_an_allocator_overhead(config: GPT2Config, checkpointing: bool, accumulation: bool) -> None:
+    options: dict[str, Any] = {"gradient_checkpointing": checkpointing, "accumulation": accumulation}
+    on_cpu, on_gpu = (memory(config, 1, config.n_positions, device=device, **options) for device in ("cpu", "cuda"))
+    assert on_cpu.resident > on_cpu.total and on_gpu.resident == on_gpu.total
