@@ -15,7 +15,7 @@ from gpt2hydra.composition.compose import compose
 from gpt2hydra.config.errors import ConfigError, UsageError, Violation, command_line
 from gpt2hydra.config.run import VOCABULARIES, GenerateConfig, TokenizerConfig, TrainConfig
 from gpt2hydra.data import corpus
-from gpt2hydra.launch.extras import require
+from gpt2hydra.launch.checks import Context, problems, refusal
 from gpt2hydra.utils.paths import relative_path
 
 if TYPE_CHECKING:
@@ -43,19 +43,14 @@ def run(options: argparse.Namespace) -> None:
     """Print loss, perplexity and bits per byte."""
     settings, text = _composed(options.overrides)
     folder = checkpoint.locate(settings.checkpoint)
-    problems = checkpoint.check_checkpoint(settings)
-    if problems:
-        raise ConfigError(problems)
+    _refuse(problems(Context(settings, extra="train")))
     shape = from_hf(folder)
     context = shape.n_positions // 2 if options.context is None else options.context
     _refuse_unless(0 <= context < shape.n_positions, "--context", context, f"must be ≥ 0 and < {shape.n_positions:,}")
     _refuse_unless(0 < options.batch_size <= LARGEST_BATCH, "--batch-size", options.batch_size, "must be ≥ 1")
     large_enough = replace(text.model, vocab_size=max(shape.vocab_size, VOCABULARIES["gpt2"]))
     config = replace(text, model=large_enough, tokenizer=TokenizerConfig("gpt2", str(folder)))
-    problems = corpus.file_problems(config)
-    if problems:
-        raise ConfigError(problems)
-    require("train")
+    _refuse(problems(Context(config, unread=frozenset({"training"}))))
     from gpt2hydra.inference.device import device_for
 
     model, tokenizer = checkpoint.load(settings.checkpoint, device_for(settings.device, "device"))
@@ -80,6 +75,11 @@ def _composed(overrides: list[str]) -> tuple[GenerateConfig, TrainConfig]:
     if not any(each.startswith("data.path=") for each in of_text):
         raise ConfigError([Violation("data.path", rule="must be given: the text to predict")])
     return compose("generate", [each for each in overrides if each not in of_text]), compose("train", of_text)
+
+
+def _refuse(violations: list[Violation]) -> None:
+    if violations:
+        raise refusal(violations)
 
 
 def _refuse_unless(right: bool, option: str, value: int, rule: str) -> None:

@@ -209,11 +209,9 @@ class ConfigError(ValueError, AssertionError):
     It is a ``ValueError``, and an ``AssertionError`` for callers who come from course material that asserts.
     """
 
-    subject = "the configuration"
-    """What the problems are in, for the head of the report."""
-
-    def __init__(self, violations: Iterable[Violation]) -> None:
-        self.violations = tuple(violations)
+    def __init__(self, violations: Iterable[Violation], subject: str = "the configuration") -> None:
+        """Args: subject: what the problems are in, for the head of the report."""
+        self.violations, self.subject = tuple(violations), subject
         super().__init__(self.violations)
 
     def __str__(self) -> str:
@@ -233,8 +231,7 @@ class UsageError(ConfigError):
     """What a command was given is refused: an option, a folder, a file that it reads."""
 
     def __init__(self, violations: Iterable[Violation], subject: str = "the command line") -> None:
-        super().__init__(violations)
-        self.subject = subject
+        super().__init__(violations, subject)
 
 
 @contextmanager

@@ -89,6 +89,17 @@ def file_problems(config: TrainConfig) -> list[Violation]:
     return found
 
 
+def path_problems(config: TrainConfig) -> list[Violation]:
+    """What is wrong with the files of the text, whatever the tokenizer is."""
+    paths = {"data.path": config.data.path, "data.validation_path": config.data.validation_path}
+    given = {key: path for key, path in paths.items() if path is not None}
+    return [violation for key, path in given.items() for violation in _path_problems(key, path, _ANY_TOKEN)]
+
+
+_ANY_TOKEN = 2**63
+"""A limit that no token reaches."""
+
+
 def _symbols(config: TrainConfig) -> int:
     """Tokens from this one on are none of the tokenizer's, as far as this machine knows it."""
     folder = Path(str(config.tokenizer.path)).expanduser()

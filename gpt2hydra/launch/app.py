@@ -15,7 +15,9 @@ from gpt2hydra.composition.gate import config_class_of, instantiate
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import ATTRIBUTE, Application, Job
 from gpt2hydra.launch.arguments import CommandLine
+from gpt2hydra.launch.checks import Context, problems, refusal
 from gpt2hydra.runs.directory import new_directory
+from gpt2hydra.training.processes import this_process
 
 
 def main(
@@ -40,9 +42,10 @@ def main(
         extra: an extra of this package that the function needs; said after validation where it is not installed.
 
     The decorated function can also be called with a ready dataclass, or with a composed ``DictConfig``. Without arguments in a
-    notebook, it has no overrides.
+    notebook, it has no overrides. The files and the device that a ready one names are looked for before the function is called.
 
     Raises:
+        ConfigError: of a call with a ready configuration: this machine lacks something that it names.
         TypeError: at once, if the class is declared wrongly, or the annotation names no configuration class.
     """
 
@@ -52,8 +55,13 @@ def main(
         @functools.wraps(function)
         def wrapper(config: Checked | DictConfig | None = None) -> Any:
             if isinstance(config, DictConfig):
-                return function(instantiate(config, application.config_class or config_class_of(config)))
-            return CommandLine(application).run() if config is None else function(config)
+                config = instantiate(config, application.config_class or config_class_of(config))
+            if config is None:
+                return CommandLine(application).run()
+            found = problems(Context(config, process=this_process(), extra=extra))
+            if found:
+                raise refusal(found)
+            return function(config)
 
         setattr(wrapper, ATTRIBUTE, application)
         return wrapper

@@ -22,7 +22,7 @@ from gpt2hydra.composition.yaml_traps import as_typed
 from gpt2hydra.config.errors import ConfigError, Violation, command_line
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.launch.application import Application
-from gpt2hydra.launch.checks import machine_problems
+from gpt2hydra.launch.checks import Context, problems
 from gpt2hydra.launch.handle_errors import handle_errors
 from gpt2hydra.launch.hydra_components import typed_by
 from gpt2hydra.training.processes import rank_zero_output, this_process
@@ -143,7 +143,7 @@ class CommandLine:
         self._check_options()
         meant = replace(self.application, config_name=self.config_name, config_dir=self.config_dir)
         composer = meant.composer(self.arguments.config_dir)
-        composer.look = machine_problems
+        composer.look = lambda config: problems(Context(config))
         return composer
 
     def _check_options(self) -> None:
@@ -162,13 +162,13 @@ class CommandLine:
     def _start(self) -> None:
         if self.arguments.resolve:
             self.parser.error("--resolve goes with --cfg or --help")
-        from gpt2hydra.launch.run import Start  # with all of training's rooms, which help and completion do without
+        from gpt2hydra.launch.run import RunLauncher  # with all of training's modules, which help and completion do without
 
         composer = self._composer()
         overrides = self.arguments.overrides
-        start = Start(composer, overrides, self.application, self.process)
+        launcher = RunLauncher(composer, overrides, self.application, self.process)
         with self._global_hydra(composer):
-            config = None if self.arguments.multirun else start.compose()
+            config = None if self.arguments.multirun else launcher.compose()
             if config is None or config.hydra.mode == RunMode.MULTIRUN:
                 if self.process.count > 1:
                     rule = "starts one job after another, torchrun one job on several processes; give each point a torchrun"
@@ -177,7 +177,7 @@ class CommandLine:
 
                 sweep(composer, overrides, self.application.function, self.application.extra)
             else:
-                start.run(config)
+                launcher.run(config)
 
     @contextmanager
     def _global_hydra(self, composer: Composer) -> Iterator[Any]:

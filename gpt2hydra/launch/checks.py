@@ -1,98 +1,269 @@
-"""What a valid configuration needs of this machine: extras, files, a device, a directory. Looked at before anything is made."""
+"""What could stop a run whose configuration is valid: one list of checks, :data:`CHECKS`, asked before anything is made.
+
+A run, each point of a sweep, the sweep itself, a dry run, ``--cfg``, a program that Python calls with a ready configuration,
+and ``gpt2hydra evaluate`` ask :func:`problems`. Each check declares of which configuration it is, which keys it reads, and
+where it applies, so that it can also be asked of a configuration that breaks a rule somewhere else.
+"""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.hydra_state import parse
-from gpt2hydra.config.errors import ConfigError, Violation
+from omegaconf import DictConfig, OmegaConf
+
+from gpt2hydra.config.errors import ConfigError, Violation, collect_violations
+from gpt2hydra.config.keys import keys_of
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
-from gpt2hydra.config.validation import Checked
-from gpt2hydra.launch.extras import importing_pytorch
+from gpt2hydra.config.validation import Checked, build, examine
+from gpt2hydra.launch.extras import EXTRAS, absent_modules, check_extra, importing_pytorch
+from gpt2hydra.launch.hydra_components import problems_of_job, problems_of_sweep
+from gpt2hydra.launch.resume import sweep_problems
+from gpt2hydra.training.processes import Process, check_world_size
 
 
-def device_problems(config: Checked) -> tuple[Violation, ...]:
-    """Whether the device is here, asked before a directory is made. Imports torch, unless any device or the CPU will do."""
-    if isinstance(config, TrainConfig):
-        wanted = config.training.device
-        any_will_do = wanted == "cpu" or (wanted, config.training.precision) == ("auto", "fp32")
-    else:
-        any_will_do = not isinstance(config, GenerateConfig) or config.device in ("cpu", "auto")
-    if any_will_do:
-        return ()
-    with importing_pytorch():
-        from gpt2hydra.inference import device
-    try:
-        if isinstance(config, TrainConfig):
-            device.for_training(config.training)
-        elif isinstance(config, GenerateConfig):
-            device.device_for(config.device, "device")
-    except ConfigError as error:
-        return error.violations
-    return ()
+@dataclass(frozen=True)
+class Context:
+    """What is about to start, as far as it is known. A check that needs what is not known here is left out."""
+
+    config: Any = None
+    """Valid, a ``Checked``."""
+    unread: frozenset[str] = frozenset()
+    """Keys of ``config`` that hold a stand-in, since what was given breaks a rule: see :func:`readable`."""
+    composed: DictConfig | None = None
+    """What Hydra composed, with its own section."""
+    process: Process | None = None
+    extra: str | None = None
+    """The extra of this package that the program needs, where that is to be looked at."""
+    here: bool = True
+    """Whether the job runs on this machine; launchers of a cluster use others."""
+    sweep: bool = False
+    """Whether it is a sweep, or one of its points."""
+    locate: Callable[[], object] | None = None
+    """Finds where the run writes; raises ConfigError where it cannot."""
+
+    def can_read(self, *keys: str) -> bool:
+        """Whether the values of all these keys and sections are those that were given."""
+        pairs = ((f"{wrong}.", f"{key}.") for wrong in self.unread for key in keys)
+        return not any(wrong.startswith(key) or key.startswith(wrong) for wrong, key in pairs)
 
 
-def is_dry(config: Checked) -> bool:
+Check = Callable[[Context], Iterable[Violation]]
+
+
+def is_dry(config: Checked | None) -> bool:
     """Whether a configuration is only to be shown, as a plan."""
     return getattr(config, "dry_run", False) is True
 
 
-def note_overruled(composer: Composer, overrides: Sequence[str]) -> None:
-    """Say on standard error which choices of the command line come to nothing."""
-    if sum("=" in text and "." not in text.partition("=")[0] for text in overrides) > 1:
-        sys.stderr.write("".join(f"{note}\n" for note in _overruled(composer, overrides)))
+# ------------------------------------------------------------------------------------------------------------- the checks
 
 
-def _overruled(composer: Composer, overrides: Sequence[str]) -> Iterator[str]:
-    """A note for each option chosen on the command line of which nothing is left: an experiment replaced it all."""
-    choices = [
-        each for each in map(parse, overrides) if composer.options.is_group(each.key_or_group) and isinstance(each.value(), str)
-    ]
-    chains = composer.trace(overrides).settings.values() if len(choices) > 1 else ()
-    for choice in choices:
-        file = f"/{choice.key_or_group}/{choice.value()}.yaml"
-        set_there = [chain for chain in chains if any(f"/{setting.source.file}".endswith(file) for setting in chain)]
-        in_force = [chain[-1].source for chain in set_there]
-        if in_force and not any(each.kind == "command line" or f"/{each.file}".endswith(file) for each in in_force):
-            winners, keys = sorted({str(each.file) for each in in_force}), [chain[-1].key for chain in set_there]
-            yield f"note: {choice.input_line} has no effect: {', '.join(winners)} sets {', '.join(keys)}"
+def check_init_from(context: Context) -> Iterable[Violation]:
+    """The folder that fine-tuning begins from, or the run that a fork begins from, has a GPT-2 of this shape."""
+    if context.config.init_from is None and context.config.fork_from is None:
+        return ()
+    from gpt2hydra.checkpoint import fork_from, init_from  # checkpoints are not needed where none is named
+
+    return [*init_from.check_init_from(context.config), *fork_from.check_fork_from(context.config)]
 
 
-def note_fine_tuning(config: Checked) -> None:
-    """Say on standard error where the weights come from, and what else comes with them."""
-    if isinstance(config, TrainConfig) and config.init_from is not None:
-        from gpt2hydra.checkpoint import init_from
+def check_data(context: Context) -> Iterable[Violation]:
+    """Text and tokenizer are there, can be read, and are long enough; as much of it as the readable keys tell."""
+    from gpt2hydra.data import corpus, tokenizer_files
 
-        sys.stderr.write(f"{init_from.note(config)}\n")
-
-
-def warn_of_memory(config: Checked) -> None:
-    """Say on standard error where the predicted peak exceeds the device, and what would fit."""
-    if isinstance(config, TrainConfig):
-        from gpt2hydra.sizing.fit import on_this_machine, warnings
-
-        sys.stderr.write("".join(f"{warning}\n\n" for warning in warnings(on_this_machine(config))))
-
-
-def _problems_of_start(config: TrainConfig) -> list[Violation]:
-    if config.init_from is None and config.fork_from is None:
-        return []
-    from gpt2hydra.checkpoint import fork_from, init_from
-
-    return [*init_from.check_init_from(config), *fork_from.check_fork_from(config)]
+    config, files, symbols = context.config, ("data.path", "data.validation_path"), ("tokenizer", "model.vocab_size")
+    if any(check_init_from(context)):  # the tokenizer would have come from there
+        return corpus.path_problems(config) if context.can_read(*files) else ()
+    if context.can_read("data", *symbols, "training.seq_len"):
+        return corpus.problems(config)
+    if context.can_read(*files, *symbols):
+        return corpus.file_problems(config)
+    of_text = corpus.path_problems(config) if context.can_read(*files) else []
+    of_tokenizer = tokenizer_files.problems(config.tokenizer, config.model.vocab_size) if context.can_read(*symbols) else []
+    return [*of_text, *of_tokenizer]
 
 
-def machine_problems(config: Checked) -> list[Violation]:
-    """What is wrong with the files that a valid config names: the text, the tokenizer, the checkpoint."""
-    if isinstance(config, TrainConfig):
-        from gpt2hydra.data import corpus
+def check_checkpoint(context: Context) -> Iterable[Violation]:
+    """The checkpoint is there, and its weights fit its configuration."""
+    from gpt2hydra.checkpoint import folder as checkpoint
 
-        return _problems_of_start(config) or corpus.problems(config)
-    if isinstance(config, GenerateConfig):
-        from gpt2hydra.checkpoint import folder as checkpoint
-        from gpt2hydra.inference import prompts
+    return checkpoint.check_checkpoint(context.config)
 
-        return [*checkpoint.check_checkpoint(config), *prompts.problems(config)]
-    return []
+
+def check_prompts(context: Context) -> Iterable[Violation]:
+    """The file of prompts can be read."""
+    from gpt2hydra.inference import prompts
+
+    return prompts.problems(context.config)
+
+
+def check_processes(context: Context) -> Iterable[Violation]:
+    """As many processes as torchrun started can share a step."""
+    assert context.process is not None
+    return check_world_size(context.process, context.config)
+
+
+def check_training_device(context: Context) -> Iterable[Violation]:
+    """The device is here, and computes in the precision asked for. Imports torch, unless any device or the CPU will do."""
+    settings = context.config.training
+    any_will_do = settings.device == "cpu" or (settings.device, settings.precision) == ("auto", "fp32")
+    if not any_will_do and _torch_is_there(context):
+        with importing_pytorch():
+            from gpt2hydra.inference import device
+        device.for_training(settings)
+    return ()
+
+
+def check_generation_device(context: Context) -> Iterable[Violation]:
+    """The same of a program that generates."""
+    if context.config.device not in ("cpu", "auto") and _torch_is_there(context):
+        with importing_pytorch():
+            from gpt2hydra.inference import device
+        device.device_for(context.config.device, "device")
+    return ()
+
+
+def _torch_is_there(context: Context) -> bool:
+    return context.extra is not None and not absent_modules(context.extra)
+
+
+def check_tracker(context: Context) -> Iterable[Violation]:
+    """The library of ``training.tracker`` is installed."""
+    tracker = context.config.training.tracker
+    return () if tracker == "none" else check_extra(tracker, "training.tracker", tracker)
+
+
+def check_modules(context: Context) -> Iterable[Violation]:
+    """The extra that the program needs is installed."""
+    assert context.extra is not None
+    return check_extra(context.extra)
+
+
+def check_resume_of_points(context: Context) -> Iterable[Violation]:
+    """A sweep resumes each point in its own directory, or none."""
+    return sweep_problems(context.config) if context.sweep else ()
+
+
+def check_hydra_components(context: Context) -> Iterable[Violation]:
+    """Hydra's callbacks and logs can be made; of a sweep, its launcher and sweeper too."""
+    assert context.composed is not None
+    return (problems_of_sweep if context.sweep else problems_of_job)(context.composed)
+
+
+def check_location(context: Context) -> Iterable[Violation]:
+    """The run, or each point of a sweep, has a directory of its own, which can be written and has space for checkpoints."""
+    assert context.locate is not None
+    context.locate()
+    return ()
+
+
+# --------------------------------------------------------------------------------------------------------------- the list
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A check, and where it applies."""
+
+    check: Callable[[Any], Iterable[Violation]]
+    of: type[Checked] | None = None
+    """The configuration that it reads; None where it reads none."""
+    reads: Sequence[str] = ()
+    """The keys and sections that must be readable."""
+    needs: Sequence[str] = ()
+    """The fields of the context that must be known."""
+    plan: bool = False
+    """Whether it applies to a dry run, which is for any machine."""
+    elsewhere: bool = True
+    """Whether it applies to a job that another machine runs."""
+
+    def applies(self, context: Context) -> bool:
+        """Whether this check can be asked, and means something, here."""
+        return (
+            (self.plan or not is_dry(context.config))
+            and (self.elsewhere or context.here)
+            and (self.of is None or isinstance(context.config, self.of))
+            and context.can_read(*self.reads)
+            and all(getattr(context, name) is not None for name in self.needs)
+        )
+
+
+_STEP = ("training.batch_size", "training.gradient_accumulation_steps", "training.strategy")
+
+CHECKS = (
+    Declaration(check_init_from, TrainConfig, reads=("init_from", "fork_from", "model", "tokenizer"), plan=True),
+    Declaration(check_data, TrainConfig, plan=True),
+    Declaration(check_checkpoint, GenerateConfig, reads=("checkpoint",), plan=True),
+    Declaration(check_prompts, GenerateConfig, reads=("prompt", "prompt_file"), plan=True),
+    Declaration(check_processes, Checked, reads=_STEP, needs=("process",), plan=True),
+    Declaration(check_resume_of_points, TrainConfig, reads=("resume",), plan=True),
+    Declaration(
+        check_training_device, TrainConfig, reads=("training.device", "training.precision"), needs=("extra",), elsewhere=False
+    ),
+    Declaration(check_generation_device, GenerateConfig, reads=("device",), needs=("extra",), elsewhere=False),
+    Declaration(check_hydra_components, needs=("composed",)),
+    Declaration(check_location, needs=("locate",)),
+    Declaration(check_tracker, TrainConfig, reads=("training.tracker",), needs=("extra",)),
+    Declaration(check_modules, needs=("extra",)),
+)
+"""Every check, in the order of a report."""
+
+
+def problems(context: Context) -> list[Violation]:
+    """What the checks that apply find. A key is reported once, by the first check that blames it."""
+    found: dict[str, Violation] = {}
+    for declared in CHECKS:
+        violations: list[Violation] = []
+        if declared.applies(context):
+            with collect_violations(violations):
+                violations += declared.check(context)
+        for each in violations:
+            found.setdefault(each.key, each)
+    return list(found.values())
+
+
+def refusal(violations: Sequence[Violation]) -> ConfigError:
+    """The report on what was found; its head names the installation where that alone is incomplete."""
+    modules = {each.key for extra in EXTRAS for each in check_extra(extra)}
+    only_modules = all(each.key in modules for each in violations)
+    return ConfigError(violations, "the installation") if only_modules else ConfigError(violations)
+
+
+# ----------------------------------------------------------------------------------- a configuration that is not yet valid
+
+
+def readable(composed: DictConfig, config_class: type[Checked]) -> tuple[Checked | None, frozenset[str]]:
+    """A valid configuration with every value of ``composed`` that breaks no rule, and the keys that have a default instead.
+
+    None in place of the configuration where a key that has no default must be given.
+    """
+    values: dict[str, Any] = {}
+    unread: set[str] = set()
+    for key in keys_of(config_class):
+        try:
+            value = OmegaConf.select(composed, key, throw_on_missing=True)
+            values[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        except Exception:  # not given, or a reference that cannot be resolved: resolvers raise what they like
+            unread.add(key)
+    while True:
+        found = examine(config_class, _nested(values))
+        if not found.violations:
+            return build(config_class, found.values), frozenset(unread)
+        wrong = {key for each in found.violations for key in (each.key, *each.others)}
+        if not wrong & values.keys():
+            return None, frozenset(unread)
+        unread |= wrong
+        values = {key: value for key, value in values.items() if key not in wrong}
+
+
+def _nested(values: dict[str, Any]) -> dict[str, Any]:
+    """Values by dotted key as sections in each other."""
+    nested: dict[str, Any] = {}
+    for key, value in values.items():
+        *above, name = key.split(".")
+        section = nested
+        for part in above:
+            section = section.setdefault(part, {})
+        section[name] = value
+    return nested

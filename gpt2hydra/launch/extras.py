@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from gpt2hydra.config.errors import NO_PATH, UsageError, Violation, unreadable
+from gpt2hydra.config.errors import ABSENT, NO_PATH, UsageError, Violation, unreadable
 from gpt2hydra.config.gpt2 import CONF_DIR
-from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.handle_errors import tell
 from gpt2hydra.utils.interruption import ending_at_once
 from gpt2hydra.utils.verbosity import is_quiet
@@ -30,18 +28,28 @@ PICTURES = (".png", ".svg", ".pdf")
 """Formats of a picture."""
 
 
-def require(extra: str | None, configs: Iterable[Checked] = ()) -> None:
-    """Exit with 1 and the command to type where modules are not installed: of an extra, and of the trackers of ``configs``."""
-    trackers = {config.training.tracker for config in configs if isinstance(config, TrainConfig)} - {"none"}
-    wanted = [name for name in (extra, *sorted(trackers)) if name is not None]
-    absent = {name: lacking for name in wanted if (lacking := absent_modules(name))}
-    if absent:
-        modules = ", ".join(module for lacking in absent.values() for module in lacking)
-        sys.stderr.write(
-            f"The configuration is valid, but {modules} cannot be imported; nothing was started.\n"
-            f"  try: {install_command(','.join(absent))}\n"
-        )
-        sys.exit(1)
+def check_extra(extra: str, key: str = "", value: object = ABSENT) -> list[Violation]:
+    """The violation of an extra that is not installed, with the command that installs it.
+
+    Args:
+        key: what asks for it; by default the absent modules themselves are named.
+    """
+    absent = absent_modules(extra)
+    if not absent:
+        return []
+    what = f"needs {', '.join(absent)}, not installed" if key else "is not installed"
+    return [Violation(key or ", ".join(absent), value, f"{what}; type: {install_command(extra)}")]
+
+
+def require(extra: str) -> None:
+    """Refuse what needs an extra that is not installed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    problems = check_extra(extra)
+    if problems:
+        raise UsageError(problems, "the installation")
 
 
 def absent_modules(extra: str) -> list[str]:
@@ -65,10 +73,9 @@ def require_extra_of(option: str, path: str, extra: str) -> None:
     Raises:
         UsageError: it is not.
     """
-    absent = absent_modules(extra)
-    if absent:
-        rule = f"needs {', '.join(absent)}, not installed; try: {install_command(extra)}"
-        raise UsageError([Violation(option, path, rule)])
+    problems = check_extra(extra, option, path)
+    if problems:
+        raise UsageError(problems)
 
 
 def checked_file(path: str, option: str = "--plot", formats: Sequence[str] = PICTURES) -> Path:
@@ -91,7 +98,7 @@ def checked_file(path: str, option: str = "--plot", formats: Sequence[str] = PIC
     return file
 
 
-def install_command(extra: str | None) -> str:
+def install_command(extra: str) -> str:
     """What to type for an extra: of the checkout that this is, or of the package."""
     checkout = CONF_DIR.parent
     is_checkout = (checkout / "pyproject.toml").is_file()

@@ -10,7 +10,7 @@ from typing import Any
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.validation import Checked
-from gpt2hydra.launch.checks import is_dry
+from gpt2hydra.launch.checks import is_dry, refusal
 from gpt2hydra.launch.handle_errors import tell
 from gpt2hydra.launch.points import Point
 from gpt2hydra.launch.resume import Place
@@ -63,12 +63,8 @@ class Preflight:
 
                 self.invalid[number] = refusal_of(composer, point, error).violations
 
-    def look(self, composer: Composer, problems_of: Callable[[Checked], Sequence[Violation]]) -> None:
-        """Look at what else each valid point needs; one that has problems is valid no more."""
-        self.look_at_each(composer, lambda number, config: problems_of(config))
-
-    def look_at_each(self, composer: Composer, problems_of: Callable[[int, Checked], Sequence[Violation]]) -> None:
-        """The same, by number and configuration."""
+    def look(self, composer: Composer, problems_of: Callable[[int, Checked], Sequence[Violation]]) -> None:
+        """Look at what else each valid point needs, by its number; one that has problems is valid no more."""
         for number, config in list(self.valid.items()):
             problems = problems_of(number, config)
             if problems:
@@ -122,7 +118,7 @@ def report(found: Preflight) -> None:
         tell(f"preflight: {note}\n", {"note": note})
     if not found.invalid:
         if found.own:
-            raise ConfigError(found.own)
+            raise refusal(found.own)
         return
     total, bad = len(found.points), len(found.invalid)
     skip = found.skip and bool(found.valid) and not found.own

@@ -1,6 +1,6 @@
 """One run, from what Hydra composed to the function's end; :mod:`gpt2hydra.launch.sweep` has many.
 
-Its order: pass the gate, look at the files and the device that the config names, and only then make a directory and start.
+Its order: validate the configuration, ask :mod:`gpt2hydra.launch.checks`, and only then make a directory and start.
 """
 
 from __future__ import annotations
@@ -8,9 +8,8 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from gpt2hydra.composition.compose import refused_whole
 from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.gate import config_class_of
 from gpt2hydra.composition.hydra_compat import failure_of, make_callbacks, report_as_hydra
 from gpt2hydra.composition.hydra_errors import making, resolving
 from gpt2hydra.composition.hydra_state import parse
@@ -30,21 +30,21 @@ from gpt2hydra.config.errors import ConfigError, Violation, collect_violations
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import Application
-from gpt2hydra.launch.checks import device_problems, is_dry, machine_problems, note_fine_tuning, note_overruled, warn_of_memory
-from gpt2hydra.launch.extras import absent_modules, require
-from gpt2hydra.launch.hydra_components import files_of_job, hydras_part, log_rule, problems_of_job
+from gpt2hydra.launch.checks import Context, is_dry, problems, readable, refusal
+from gpt2hydra.launch.hydra_components import compose_beside_refusal, files_of_job, log_rule
+from gpt2hydra.launch.notes import note_fine_tuning, note_overruled, warn_of_memory
 from gpt2hydra.launch.resume import Place, changes, configuration_of_the_run, place_of, resumed_run
 from gpt2hydra.runs import record
 from gpt2hydra.runs.directory import check_directory, check_space, remove_new, unwritable
 from gpt2hydra.runs.resume_state import alike
-from gpt2hydra.training.processes import Process, agree, check_world_size
+from gpt2hydra.training.processes import Process, agree
 from gpt2hydra.utils.formatting import reason_of
 from gpt2hydra.utils.paths import nearest_existing
 
 
 @dataclass(frozen=True)
-class Start:
-    """The start of a run with these overrides, in this process of perhaps several."""
+class RunLauncher:
+    """Launches a run with these overrides, in this process of perhaps several."""
 
     composer: Composer
     overrides: Sequence[str]
@@ -57,29 +57,93 @@ class Start:
             return self.composer.full(self.overrides, leave_sweeps_out=True)
 
     def run(self, composed: DictConfig) -> None:
-        """The gate, the files and the device that the config names, a directory, and then the function."""
+        """Validate the configuration, ask all checks, and only then make a directory and call the function."""
         config = self._pass_gate(composed)
-        problems, place = [*machine_problems(config), *check_world_size(self.process, config)], None
-        if not is_dry(config):
-            with collect_violations(problems):
-                place = Place(**agree(self.process, lambda: asdict(self._place(composed, config))))
-            problems += [*self._device_problems(config), *problems_of_job(composed)]
-        self._refuse(problems)
+        locations: list[Place] = []
+        self._refuse(problems(self._context(config, composed, lambda: locations.append(self._locate(composed, config)))))
         note_overruled(self.composer, self.overrides)
         note_fine_tuning(config)
-        if place is None:  # a plan needs none
-            if isinstance(config, TrainConfig) and config.resume is not None:
-                sys.stderr.write(f"{self._place(composed, config).words(config)}.\n\n")
-            print_plan(self.composer, self.overrides, config)
+        if is_dry(config):
+            self._print_plan(composed, config)
             return
-        require(self.application.extra, [config])
-        words = place.words(config)
-        if place.loss is not None:
+        (location,) = locations
+        words = location.words(config)
+        if location.loss is not None:
             print(words)
             return
-        if words and place.step is None:  # where it goes on, the run itself says so
+        if words and location.step is None:  # a run that is resumed prints this itself
             sys.stderr.write(f"{words}.\n")
-        self._begin(composed, place.of(config), place)
+        self._begin(composed, location.of(config), location)
+
+    # ----------------------------------------------------------------------------------------------------- the checks
+
+    def _context(self, config: Checked | None, composed: DictConfig, locate: Callable[[], object] | None) -> Context:
+        return Context(config, composed=composed, process=self.process, extra=self.application.extra, locate=locate)
+
+    def _locate(self, composed: DictConfig, config: Checked) -> Place:
+        """Where this run writes, as the first process decides it for all of them."""
+        return Place(**agree(self.process, lambda: asdict(self._free_location(composed, config))))
+
+    def _free_location(self, composed: DictConfig, config: Checked) -> Place:
+        """Where this run writes. Refused where it cannot.
+
+        Raises:
+            ConfigError: the directory cannot be written, holds another run, or has no space.
+        """
+        directory = Path(composed.hydra.runtime.output_dir)
+        if not isinstance(config, TrainConfig):
+            location = Place(str(directory))
+        else:
+            written: Any = OmegaConf.to_container(composed.hydra, resolve=False)
+            location = place_of(config, directory, written["run"]["dir"])
+        if location.step is None and location.loss is None:
+            check_directory(Path(location.directory), "hydra.run.dir", files=files_of_job(composed))
+        if location.loss is None and isinstance(config, TrainConfig):
+            check_space(config, Path(location.directory), "hydra.run.dir")
+        return location
+
+    def _later(self, rest: Sequence[str], config: Checked | None, composed: DictConfig | None = None) -> Sequence[Violation]:
+        """What the checks find beside a refusal: of the overrides that are right, and of the values that can be read."""
+        complete = composed is not None
+        if composed is None:
+            composed, complete = compose_beside_refusal(self.composer, rest, RunMode.RUN)
+        if composed is None:
+            return ()
+        unread: frozenset[str] = frozenset()
+        if config is None and complete:
+            config, unread = readable(composed, config_class_of(composed))
+        locate = partial(self._new_directory, composed, None if unread else config)
+        found = problems(replace(self._context(config, composed, locate), unread=unread))
+        return self._blaming(found, rest).violations if found else ()
+
+    def _new_directory(self, composed: DictConfig, config: Checked | None) -> None:
+        """Look at the directory of a run that is refused for something else.
+
+        Raises:
+            ConfigError: it cannot be written, or holds another run.
+        """
+        try:
+            directory = Path(composed.hydra.run.dir)
+        except Exception:  # a reference that cannot be resolved is reported already
+            return
+        check_directory(directory, "hydra.run.dir", files=files_of_job(composed))
+        if isinstance(config, TrainConfig):
+            check_space(config, directory, "hydra.run.dir")
+
+    def _refuse(self, violations: Sequence[Violation]) -> None:
+        if violations:
+            raise self._blaming(violations, self.overrides)
+
+    def _blaming(self, violations: Sequence[Violation], words: Sequence[str]) -> ConfigError:
+        """The report on violations of these overrides, with who set each."""
+        return refusal([*map(self.composer.trace(words).blame, violations)])
+
+    # ------------------------------------------------------------------------------------------------------ the start
+
+    def _print_plan(self, composed: DictConfig, config: Checked) -> None:
+        if isinstance(config, TrainConfig) and config.resume is not None:
+            sys.stderr.write(f"{self._free_location(composed, config).words(config)}.\n\n")
+        print_plan(self.composer, self.overrides, config)
 
     def _begin(self, composed: DictConfig, config: Checked, place: Place) -> None:
         """Hydra's job, which makes the directory, and in it the function."""
@@ -111,41 +175,6 @@ class Start:
             raise failure
         report_as_hydra(lambda: result.return_value)
 
-    def _place(self, composed: DictConfig, config: Checked) -> Place:
-        """Where this run writes, seen to be free for it."""
-        directory = Path(composed.hydra.runtime.output_dir)
-        if not isinstance(config, TrainConfig):
-            place = Place(str(directory))
-        else:
-            written: Any = OmegaConf.to_container(composed.hydra, resolve=False)
-            place = place_of(config, directory, written["run"]["dir"])
-        if place.step is None and place.loss is None:
-            check_directory(Path(place.directory), "hydra.run.dir", files=files_of_job(composed))
-        if place.loss is None and isinstance(config, TrainConfig):
-            check_space(config, Path(place.directory), "hydra.run.dir")
-        return place
-
-    def _device_problems(self, config: Checked) -> Sequence[Violation]:
-        """Nothing where the function needs no device, or what would look for one is not installed."""
-        return device_problems(config) if self.application.extra and not absent_modules(self.application.extra) else ()
-
-    def _later(self, rest: Sequence[str], config: Checked | None, composed: DictConfig | None = None) -> Sequence[Violation]:
-        """What would stop the run once the gate is passed, beside what is wrong in front of it."""
-        if config is not None and is_dry(config):
-            return ()
-        problems: list[Violation] = []
-        if config is not None:
-            problems += [*check_world_size(self.process, config), *self._device_problems(config)]
-        composed = composed or hydras_part(self.composer, rest, RunMode.RUN)
-        if composed is not None:
-            problems += problems_of_job(composed)
-            with suppress(Exception), collect_violations(problems):  # what cannot be resolved is told already
-                directory = Path(composed.hydra.run.dir)
-                check_directory(directory, "hydra.run.dir", files=files_of_job(composed))
-                if isinstance(config, TrainConfig):
-                    check_space(config, directory, "hydra.run.dir")
-        return self._blaming(problems, rest).violations if problems else ()
-
     def _run(self, config: Checked) -> Any:
         with job(config):
             return self.application.function(config)
@@ -166,18 +195,10 @@ class Start:
             HydraConfig.instance().set_config(composed)
             if resumed_run(composed) is None:
                 return self.composer.gate(composed, self.overrides)
-        problems: list[Violation] = []
-        with collect_violations(problems):
+        found: list[Violation] = []
+        with collect_violations(found):
             return configuration_of_the_run(self.composer, composed, self.overrides)
-        raise ConfigError([*problems, *problems_of_job(composed)])
-
-    def _refuse(self, problems: Sequence[Violation]) -> None:
-        if problems:
-            raise self._blaming(problems, self.overrides)
-
-    def _blaming(self, problems: Sequence[Violation], words: Sequence[str]) -> ConfigError:
-        """``problems`` of these overrides, with who set each."""
-        return ConfigError(map(self.composer.trace(words).blame, problems))
+        raise ConfigError([*found, *problems(Context(composed=composed))])
 
 
 def print_plan(composer: Composer, overrides: Sequence[str], config: Checked) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +21,30 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from gpt2hydra.composition.compose import compose_and_check, refused_whole
 from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.gate import config_class_of
 from gpt2hydra.composition.hydra_compat import make_callbacks
-from gpt2hydra.composition.hydra_errors import making, resolving
+from gpt2hydra.composition.hydra_errors import making
 from gpt2hydra.composition.hydra_state import parse, task_overrides
 from gpt2hydra.config.errors import ConfigError, Violation, collect_violations, command_line
 from gpt2hydra.config.validation import Checked
-from gpt2hydra.launch.checks import device_problems, is_dry, machine_problems, note_overruled
-from gpt2hydra.launch.extras import absent_modules, require
-from gpt2hydra.launch.hydra_components import check_chosen, files_of_job, hydras_part, problems_of_sweep, typed_by
+from gpt2hydra.launch.checks import Context, problems, readable
+from gpt2hydra.launch.extras import absent_modules
+from gpt2hydra.launch.hydra_components import check_chosen, compose_beside_refusal, typed_by
 from gpt2hydra.launch.jobs import PointSweeper, SweepJob
+from gpt2hydra.launch.notes import note_overruled
 from gpt2hydra.launch.points import Point, expand, is_basic
 from gpt2hydra.launch.preflight import Preflight, print_points, report, warn_of_memory
-from gpt2hydra.launch.resume import Place, point, summary_of, sweep_problems
+from gpt2hydra.launch.resume import Place, point, summary_of
+from gpt2hydra.launch.sweep_directories import locate_points
 from gpt2hydra.runs.comparison import Comparison
 from gpt2hydra.runs.comparison_table import format_runs
-from gpt2hydra.runs.directory import check_directory, unwritable, why_unwritable
+from gpt2hydra.runs.directory import check_directory
+from gpt2hydra.training.processes import Process
 from gpt2hydra.utils.formatting import reason_of
-from gpt2hydra.utils.quoting import RawOverride
 
 
 def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any], Any], extra: str | None) -> None:
@@ -57,7 +60,6 @@ def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any]
         found.leave_out(found.dry)
     if not found.starting:
         return
-    require(extra, found.valid.values())
     here = is_basic(composed, "launcher")
     if extra and here:
         warn_of_memory(found)
@@ -66,7 +68,7 @@ def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any]
 
 
 def _look(composer: Composer, composed: DictConfig, overrides: Sequence[str], extra: str | None) -> Preflight:
-    """All that can be told before the first job: of each point, of what all share, and of what starts them."""
+    """All that can be found before the first job: of each point, of what all share, and of what starts them."""
     mode, basic = str(composed.get("preflight", "strict")), is_basic(composed)
     found = Preflight(skip=mode == "skip_invalid" and basic, can_skip=basic)
     found.checks = mode != "off" or composed.get("dry_run") is True
@@ -75,33 +77,33 @@ def _look(composer: Composer, composed: DictConfig, overrides: Sequence[str], ex
     if found.own:  # there are no points; what all would share is looked at without them
         with collect_violations(found.own):
             compose_and_check(composer, [text for text in overrides if not _sweeps(text)])
+    there = None if extra and absent_modules(extra) else extra  # what is absent is reported once, of the sweep
+    point_context = Context(process=Process(), extra=there, here=is_basic(composed, "launcher"), sweep=True)
     if found.checks:
         found.compose(composer)
-        found.look(composer, lambda config: [*sweep_problems(config), *machine_problems(config)])
-        if extra and is_basic(composed, "launcher") and not absent_modules(extra):  # others may use other machines
-            found.look(composer, lambda config: () if is_dry(config) else device_problems(config))
+        found.look(composer, lambda number, config: problems(replace(point_context, config=config)))
     if found.starting or not found.dry:
-        found.own += problems_of_sweep(composed)
-        with collect_violations(found.own):
-            directories = check_directories(composer, composed, found.starting)
-            if basic and found.checks:
-                found.places = _places(composer, found, directories)
+        directories: dict[int, Path] = {}
+        locate = lambda: directories.update(locate_points(composer, composed, found.starting))  # noqa: E731
+        found.own += problems(Context(composed=composed, extra=extra, sweep=True, locate=locate))
+        if basic and found.checks:
+            found.places = _places(composer, found, directories)
     found.own = [typed_by(each, overrides) for each in found.own]
     return found
 
 
 def _places(composer: Composer, found: Preflight, directories: Mapping[int, Path]) -> dict[int, Place]:
-    """Where each point writes; one that cannot go on there is valid no more."""
+    """Where each point writes; one that cannot be resumed there is valid no more."""
     places: dict[int, Place] = {}
 
     def problems_of(number: int, config: Checked) -> Sequence[Violation]:
-        problems: list[Violation] = []
-        with collect_violations(problems):
+        violations: list[Violation] = []
+        with collect_violations(violations):
             if number in directories:
                 places[number] = point(config, directories[number])
-        return problems
+        return violations
 
-    found.look_at_each(composer, problems_of)
+    found.look(composer, problems_of)
     return places
 
 
@@ -156,67 +158,6 @@ def _print_table(composed: DictConfig) -> None:
         print(format_runs(comparison))
 
 
-def check_directories(composer: Composer, composed: DictConfig, points: Mapping[int, Point]) -> dict[int, Path]:
-    """The directory of each point.
-
-    Raises:
-        ConfigError: one cannot be written, holds a run that is not to continue, or would be shared.
-    """
-    written: Any = OmegaConf.to_container(composed.hydra.sweep, resolve=False)
-    with resolving("hydra.sweep.dir", written["dir"]):
-        parent = Path(composed.hydra.sweep.dir).absolute()
-    reason = why_unwritable(parent)
-    if reason:
-        raise ConfigError([unwritable(parent, reason, "hydra.sweep.dir")])
-    _check_adaptive(composed, written)
-    numbered = written["subdir"] in _NUMBERED and _same_for_each_point(written["dir"])
-    if numbered and not parent.exists():
-        return {number: parent / str(number) for number in points}
-    continues, files = composed.get("resume") is not None, files_of_job(composed)
-    users: dict[Path, int] = {}
-    for number, overrides in points.items():
-        with resolving("hydra.sweep.subdir", written["subdir"]):
-            directory = parent / str(number) if numbered else Path(composer.job_directory(overrides, number))
-        if not numbered:
-            _check_subdir(directory, written["subdir"])
-        if not continues:
-            check_directory(directory, "hydra.sweep.dir", written=written["dir"], files=files)
-        directory = Path(os.path.realpath(directory))
-        if directory in users:
-            rule = f"gives points #{users[directory]} and #{number} one directory, {directory}"
-            remedy = {"hydra.sweep.subdir": RawOverride(_NUMBERED[0])}
-            raise ConfigError([Violation("hydra.sweep.subdir", written["subdir"], rule, remedy=remedy)])
-        users[directory] = number
-    return {number: directory for directory, number in users.items()}
-
-
-def _check_subdir(directory: Path, written: str) -> None:
-    """Refuse a ``hydra.sweep.subdir`` of which no folder can be made: a name that is too long."""
-    reason = why_unwritable(directory)
-    if reason and written not in _NUMBERED and not why_unwritable(directory.parent):
-        rule, remedy = f"is no name for a folder ({reason})", {"hydra.sweep.subdir": RawOverride(_NUMBERED[0])}
-        raise ConfigError([Violation("hydra.sweep.subdir", written, rule, remedy=remedy)])
-
-
-def _check_adaptive(composed: DictConfig, written: Mapping[str, str]) -> None:
-    """Refuse directories that the trials of an adaptive sweeper would share: it may try a point twice."""
-    if is_basic(composed) or composed.hydra.sweeper.get("n_trials") == 1:
-        return
-    if not any(number in written[each] for each in ("dir", "subdir") for number in _NUMBERED):
-        rule = "may give two trials one directory, for a point can be tried twice"
-        remedy = {"hydra.sweep.subdir": RawOverride(f"{written['subdir']}/{_NUMBERED[0]}")}
-        raise ConfigError([Violation("hydra.sweep.subdir", written["subdir"], rule, remedy=remedy)])
-
-
-def _same_for_each_point(written: str) -> bool:
-    """Whether a ``hydra.sweep.dir`` refers to nothing that a point could set."""
-    return re.sub(r"\$\{(now:|oc\.env:|hydra[.:](job\.(name|config_name)\}|runtime\.))", "", written).count("${") == 0
-
-
-_NUMBERED = ("${hydra.job.num}", "${hydra:job.num}")
-"""Hydra's own choice, and another word for it."""
-
-
 def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
     sweeping = [text for text in overrides if _sweeps(text)]
     fixed = [text for text in overrides if text not in sweeping]
@@ -224,16 +165,25 @@ def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
     def later(rest: Sequence[str], config: Checked | None) -> Iterator[Violation]:
         """What is wrong with the values to sweep over, each tried by itself, and with what starts the sweep."""
         yield from _swept_problems(composer, rest, sweeping)
-        problems: list[Violation] = []
-        composed = hydras_part(composer, rest, RunMode.MULTIRUN)
-        if composed is not None:
-            problems += problems_of_sweep(composed)
-            with suppress(Exception), collect_violations(problems):  # what cannot be resolved is told later
-                check_directory(Path(composed.hydra.sweep.dir), "hydra.sweep.dir")
-        yield from problems
+        composed, complete = compose_beside_refusal(composer, rest, RunMode.MULTIRUN)
+        if composed is None:
+            return
+        unread: frozenset[str] = frozenset()
+        if config is None and complete:
+            config, unread = readable(composed, composer.config_class or config_class_of(composed))
+        context = Context(config, unread, composed, Process(), sweep=True, locate=partial(_look_at_directory, composed))
+        yield from problems(context)
 
     with refused_whole(composer, fixed, later):
         return composer.full(overrides, RunMode.MULTIRUN)
+
+
+def _look_at_directory(composed: DictConfig) -> None:
+    try:
+        directory = Path(composed.hydra.sweep.dir)
+    except Exception:  # a reference that cannot be resolved is reported later
+        return
+    check_directory(directory, "hydra.sweep.dir")
 
 
 def _sweeps(text: str) -> bool:

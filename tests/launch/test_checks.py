@@ -1,51 +1,105 @@
-"""What is looked at once a configuration is valid, and before anything is made."""
+"""What could stop a run whose configuration is valid: one list of checks."""
 
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import gpt2hydra
-from gpt2hydra.launch.checks import machine_problems, note_fine_tuning, warn_of_memory
-from gpt2hydra.sizing import device
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.launch.checks import Context, problems, readable
+from gpt2hydra.training.processes import Process
 from tests.command_line import CommandLine
 
 
+def keys(config: object) -> list[str]:
+    return [each.key for each in problems(Context(config))]
+
+
 def test_files_that_a_valid_config_names_are_looked_for(run: CommandLine) -> None:
-    config = gpt2hydra.compose("train", ["data.path=nowhere.txt"])
-    assert [(each.key, each.rule) for each in machine_problems(config)] == [("data.path", "there is no such file")]
-    assert machine_problems(gpt2hydra.compose("train", ["model=xl"])) == []
+    (problem,) = problems(Context(gpt2hydra.compose("train", ["data.path=nowhere.txt"])))
+    assert (problem.key, problem.rule) == ("data.path", "there is no such file")
+    assert keys(gpt2hydra.compose("train", ["model=xl"])) == []
 
 
-def test_a_folder_to_start_from_is_looked_at_before_the_text(run: CommandLine) -> None:
-    config = gpt2hydra.compose("train", ["init_from=nowhere", "data.path=nowhere.txt"])
-    assert [each.key for each in machine_problems(config)] == ["init_from"]
+def test_a_folder_to_start_from_does_not_hide_an_absent_text(run: CommandLine) -> None:
+    assert keys(gpt2hydra.compose("train", ["init_from=nowhere", "data.path=nowhere.txt"])) == ["init_from", "data.path"]
 
 
 def test_a_checkpoint_is_looked_for(run: CommandLine) -> None:
-    config = gpt2hydra.compose("generate", ["checkpoint=nowhere"])
-    assert [each.key for each in machine_problems(config)] == ["checkpoint"]
+    assert keys(gpt2hydra.compose("generate", ["checkpoint=nowhere"])) == ["checkpoint"]
 
 
-def test_a_run_that_is_too_large_is_warned_of(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = gpt2hydra.compose("train", ["model=xl"])
-    warn_of_memory(config)
-    assert run.capfd.readouterr().err == ""
-    monkeypatch.setattr(device, "machine_memory", lambda: 10**9)
-    warn_of_memory(config)
-    assert run.capfd.readouterr().err.startswith("warning: the predicted peak, ")
+def test_a_ready_configuration_is_checked_before_the_function_is_called(run: CommandLine) -> None:
+    config = gpt2hydra.compose("train", ["data.path=nowhere.txt"])
+    called: list[object] = []
+    with pytest.raises(gpt2hydra.ConfigError, match="there is no such file"):
+        gpt2hydra.main()(called.append)(config)
+    assert called == []
 
 
-def test_without_a_folder_to_start_from_nothing_is_said(run: CommandLine) -> None:
-    note_fine_tuning(gpt2hydra.compose("train"))
-    assert run.capfd.readouterr().err == ""
+# --------------------------------------------------------------------------------------- what is not valid hides nothing
+
+
+def composed(*overrides: str) -> tuple[TrainConfig, frozenset[str]]:
+    config, unread = readable(Composer("train", CONF_DIR).full(overrides), TrainConfig)
+    assert isinstance(config, TrainConfig)
+    return config, unread
+
+
+def test_a_broken_relation_leaves_the_other_keys_readable() -> None:
+    config, unread = composed("training.warmup_steps=500", "training.max_steps=10", "training.batch_size=7", "data.path=a.txt")
+    assert unread == {"training.warmup_steps", "training.max_steps"}
+    assert (config.training.batch_size, config.data.path) == (7, "a.txt")
+
+
+def test_a_reference_to_nothing_leaves_the_other_keys_readable() -> None:
+    config, unread = composed("data.path=${nope}", "training.seed=7")
+    assert unread == {"data.path"} and config.training.seed == 7
+
+
+def test_without_a_key_that_must_be_given_there_is_no_configuration() -> None:
+    full = Composer("generate", CONF_DIR).full([])
+    assert readable(full, gpt2hydra.GenerateConfig)[0] is None
+
+
+def test_a_check_is_left_out_where_a_key_that_it_reads_is_wrong() -> None:
+    config = gpt2hydra.compose("train", ["training.batch_size=7"])
+    found = problems(Context(config, process=Process(count=2)))
+    assert [each.key for each in found] == ["training.batch_size"]
+    assert problems(Context(config, frozenset({"training.batch_size"}), process=Process(count=2))) == []
+
+
+def test_a_broken_relation_does_not_hide_an_absent_file(run: CommandLine) -> None:
+    outcome = run("tokenizer=gpt2", "experiment=quickstart", "data.path=nope.txt")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert outcome.err.startswith("2 problems") and "  model.vocab_size = 257\n" in outcome.err
+    assert "  data.path = nope.txt\n    there is no such file\n" in outcome.err
+
+
+def test_a_broken_relation_does_not_hide_a_batch_that_two_processes_cannot_share(
+    run: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpt2hydra.launch.arguments.this_process", lambda: Process(0, 0, 2))
+    outcome = run("training.batch_size=7", "training.warmup_steps=500", "training.max_steps=10")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert "  training.warmup_steps = 500\n" in outcome.err and "  training.batch_size = 7\n" in outcome.err
+
+
+def test_a_plan_is_not_asked_what_only_a_start_needs(run: CommandLine, tmp_path: Path) -> None:
+    config = gpt2hydra.compose("train", ["dry_run=true", "training.tracker=wandb"])
+    assert problems(Context(config, extra="train", locate=lambda: 1 / 0)) == []
 
 
 def test_any_device_will_do_without_a_look_by_torch() -> None:
     code = (
-        "import json, sys, gpt2hydra; from gpt2hydra.launch.checks import device_problems; "
-        "found = device_problems(gpt2hydra.compose('train')); print(json.dumps([len(found), 'torch' in sys.modules]))"
+        "import json, sys, gpt2hydra; from gpt2hydra.launch.checks import Context, problems; "
+        "found = problems(Context(gpt2hydra.compose('train'), extra='train')); "
+        "print(json.dumps([len(found), 'torch' in sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [0, False]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gpt2hydra.config.errors import UsageError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.launch import extras
 
@@ -16,17 +17,14 @@ def test_an_extra_brings_each_module_that_is_looked_for() -> None:
     assert {module.replace(".", "_") for module in extras.EXTRAS["train"]} <= brought
 
 
-def test_what_is_not_installed_is_named_with_the_command(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_what_is_not_installed_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(extras.EXTRAS, "train", ("json", "no_such_module", "nor_this"))
     monkeypatch.setattr(extras, "CONF_DIR", tmp_path / "gpt2hydra/conf")
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(UsageError) as refused:
         extras.require("train")
-    assert stopped.value.code == 1
-    assert capsys.readouterr().err == (
-        "The configuration is valid, but no_such_module, nor_this cannot be imported; nothing was started.\n"
-        "  try: pip install 'gpt2hydra[train]'\n"
+    assert str(refused.value) == (
+        "1 problem in the installation.\n\n"
+        "  no_such_module, nor_this\n    is not installed; type: pip install 'gpt2hydra[train]'"
     )
 
 
@@ -34,8 +32,3 @@ def test_a_checkout_is_installed_from_where_it_lies(monkeypatch: pytest.MonkeyPa
     (tmp_path / "pyproject.toml").write_text("")
     monkeypatch.setattr(extras, "CONF_DIR", tmp_path / "conf")
     assert extras.install_command("plot") == f"pip install -e '{tmp_path}[plot]'"
-
-
-def test_no_extra_needs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    extras.require(None)
-    assert capsys.readouterr() == ("", "")

@@ -6,9 +6,10 @@ import pytest
 from hydra.types import RunMode
 
 import gpt2hydra
-from gpt2hydra import Violation
+from gpt2hydra import ConfigError, Violation
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.launch import extras
 from gpt2hydra.launch.points import expand
 from gpt2hydra.launch.preflight import Preflight
@@ -123,11 +124,12 @@ def test_a_dry_run_with_bad_points_names_them(run: CommandLine) -> None:
 def test_a_point_with_an_absent_device_stops_the_sweep_before_its_first_job(
     run: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    absent = [Violation("training.device", "cuda", "is not available", remedy={"training.device": "auto"})]
+    def for_training(settings: TrainingConfig) -> None:
+        if settings.device == "cuda":
+            raise ConfigError([Violation("training.device", "cuda", "is not available", remedy={"training.device": "auto"})])
+
     monkeypatch.setitem(extras.EXTRAS, "train", ())
-    monkeypatch.setattr(
-        "gpt2hydra.launch.sweep.device_problems", lambda config: absent if config.training.device == "cuda" else []
-    )
+    monkeypatch.setattr("gpt2hydra.inference.device.for_training", for_training)
     outcome = run("-m", "training.device=cpu,cuda", extra="train")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
     assert "#1  training.device=cuda\n      training.device = cuda is not available; try: training.device=auto\n" in outcome.err

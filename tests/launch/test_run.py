@@ -23,11 +23,18 @@ def test_the_job_runs_in_hydras_directory(run: CommandLine) -> None:
     assert recorded == ["config.yaml", "hydra.yaml", "overrides.yaml"]
 
 
-def test_a_device_that_is_not_here_is_told_with_who_asked_for_it(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_device_but_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if PyTorch found none."""
+
+    def for_training(settings: Any) -> None:
+        raise ConfigError([Violation("training.device", settings.device, "is not available")])
+
     monkeypatch.setitem(extras.EXTRAS, "train", ())
-    monkeypatch.setattr(
-        "gpt2hydra.launch.run.device_problems", lambda config: [Violation("training.device", "cuda", "is not available")]
-    )
+    monkeypatch.setattr("gpt2hydra.inference.device.for_training", for_training)
+
+
+def test_a_device_that_is_not_here_is_told_with_who_asked_for_it(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_device_but_the_cpu(monkeypatch)
     outcome = run("training.device=cuda", extra="train")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
     assert "  set by the command line: training.device=cuda   (was auto, the default)\n" in outcome.err.replace("    ", "  ")
@@ -60,10 +67,10 @@ def test_an_absent_extra_is_told_after_validation(run: CommandLine, monkeypatch:
     outcome = run(extra="train")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
     assert outcome.err == (
-        "The configuration is valid, but no_such_module cannot be imported; nothing was started.\n"
-        f"  try: pip install -e '{CONF_DIR.parent}[train]'\n"
+        "1 problem in the installation; nothing was started.\n\n"
+        f"  no_such_module\n    is not installed; type: pip install -e '{CONF_DIR.parent}[train]'\n"
     )
-    assert "2 problems" in run("model.n_head=7", "+model.n_hed=3", extra="train").err
+    assert run("model.n_head=7", "+model.n_hed=3", extra="train").err.startswith("3 problems in the configuration")
 
 
 @pytest.mark.parametrize("mode", [[], ["-m"]])
@@ -152,10 +159,7 @@ def test_what_comes_after_the_gate_is_told_beside_what_the_gate_refuses(run: Com
 
 
 def test_a_device_is_looked_for_beside_a_broken_rule(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(extras.EXTRAS, "train", ())
-    monkeypatch.setattr(
-        "gpt2hydra.launch.run.device_problems", lambda config: [Violation("training.device", "cuda", "is not available")]
-    )
+    no_device_but_the_cpu(monkeypatch)
     outcome = run("model.n_head=7", "training.device=cuda", extra="train")
     assert keys(outcome) == ["model.n_head", "training.device"]
     assert "    set by the command line: training.device=cuda   (was auto, the default)\n" in outcome.err

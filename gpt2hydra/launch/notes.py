@@ -1,0 +1,48 @@
+"""What is printed before a run starts, though nothing is wrong: choices without effect, where weights come from, memory."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.hydra_state import parse
+from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.config.validation import Checked
+
+
+def note_overruled(composer: Composer, overrides: Sequence[str]) -> None:
+    """Print on standard error which choices of the command line come to nothing."""
+    if sum("=" in text and "." not in text.partition("=")[0] for text in overrides) > 1:
+        sys.stderr.write("".join(f"{note}\n" for note in _overruled(composer, overrides)))
+
+
+def _overruled(composer: Composer, overrides: Sequence[str]) -> Iterator[str]:
+    """A note for each option chosen on the command line of which nothing is left: an experiment replaced it all."""
+    choices = [
+        each for each in map(parse, overrides) if composer.options.is_group(each.key_or_group) and isinstance(each.value(), str)
+    ]
+    chains = composer.trace(overrides).settings.values() if len(choices) > 1 else ()
+    for choice in choices:
+        file = f"/{choice.key_or_group}/{choice.value()}.yaml"
+        set_there = [chain for chain in chains if any(f"/{setting.source.file}".endswith(file) for setting in chain)]
+        in_force = [chain[-1].source for chain in set_there]
+        if in_force and not any(each.kind == "command line" or f"/{each.file}".endswith(file) for each in in_force):
+            winners, keys = sorted({str(each.file) for each in in_force}), [chain[-1].key for chain in set_there]
+            yield f"note: {choice.input_line} has no effect: {', '.join(winners)} sets {', '.join(keys)}"
+
+
+def note_fine_tuning(config: Checked) -> None:
+    """Print on standard error where the weights come from, and what else comes with them."""
+    if isinstance(config, TrainConfig) and config.init_from is not None:
+        from gpt2hydra.checkpoint import init_from
+
+        sys.stderr.write(f"{init_from.note(config)}\n")
+
+
+def warn_of_memory(config: Checked) -> None:
+    """Print on standard error where the predicted peak exceeds the device, and what would fit."""
+    if isinstance(config, TrainConfig):
+        from gpt2hydra.sizing.fit import on_this_machine, warnings
+
+        sys.stderr.write("".join(f"{warning}\n\n" for warning in warnings(on_this_machine(config))))
