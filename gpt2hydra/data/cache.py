@@ -23,6 +23,7 @@ from gpt2hydra.data.file_digest import cache_folder, digest, remembered_digest
 from gpt2hydra.data.shards import Shard
 from gpt2hydra.utils.formatting import reason_of
 from gpt2hydra.utils.paths import nearest_existing
+from gpt2hydra.utils.verbosity import note, shows_progress
 
 if TYPE_CHECKING:
     from gpt2hydra.data.encoding import Encoder, Progress
@@ -100,7 +101,7 @@ def _locked(place: Path) -> Iterator[None]:
         try:
             lock.acquire()
         except Timeout:
-            print(f"waiting for another run, which tokenizes into {place}", file=sys.stderr)
+            note(f"waiting for another run, which tokenizes into {place}")
             lock.acquire(timeout=-1)
     except OSError as error:
         raise ConfigError([_unwritable(place, reason_of(error))]) from None
@@ -138,11 +139,11 @@ def bar(files: Sequence[Path], place: Path) -> Iterator[Progress]:
     from tqdm import tqdm  # type: ignore[import-untyped]
 
     total, started = sum(file.stat().st_size for file in files), time.perf_counter()
-    print(f"tokenizing {total / 1e6:,.1f} MB of text, once, into {place}", file=sys.stderr)
-    shown = tqdm(total=total, unit="B", unit_scale=True, file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
+    note(f"tokenizing {total / 1e6:,.1f} MB of text, once, into {place}")
+    shown = tqdm(total=total, unit="B", unit_scale=True, file=sys.stderr, disable=not shows_progress(), leave=False)
     with shown:
         yield shown.update
-    print(f"tokenized in {time.perf_counter() - started:,.0f} s", file=sys.stderr)
+    note(f"tokenized in {time.perf_counter() - started:,.0f} s")
 
 
 # ---------------------------------------------------------------------------------------------------------- the files

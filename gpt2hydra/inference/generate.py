@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 
 from gpt2hydra import sizing
 from gpt2hydra.checkpoint import folder as checkpoint
@@ -15,6 +14,7 @@ from gpt2hydra.data.tokenizer import Tokenizer
 from gpt2hydra.inference.device import device_for
 from gpt2hydra.inference.prompts import prompts
 from gpt2hydra.inference.sampling import Sample, generate_batch
+from gpt2hydra.utils.verbosity import note
 
 CACHE_BYTES = 2 * 10**9
 """Keys and values of the samples in one batch; more samples take several batches."""
@@ -33,7 +33,7 @@ def generate(config: GenerateConfig) -> list[str]:
     model, tokenizer = checkpoint.load(config.checkpoint, device_for(config.device, "device"))
     folder = checkpoint.locate(config.checkpoint)
     if chosen := checkpoint.choice(config.checkpoint):
-        print(f"note: {chosen}", file=sys.stderr)
+        note(f"note: {chosen}")
     shape, ends = from_hf(folder), checkpoint.end_of_text(folder, tokenizer)
     encoded = [encode_prompt(text, tokenizer, shape.vocab_size) for text in texts]
     _note_truncation(max(map(len, encoded)), config.max_new_tokens, shape.n_positions)
@@ -103,4 +103,4 @@ def _note_truncation(prompt: int, new: int, n_positions: int) -> None:
         notice = f"the context is {n_positions:,} tokens; older text is dropped."
     else:
         return
-    print(f"note: {notice}", file=sys.stderr)
+    note(f"note: {notice}")

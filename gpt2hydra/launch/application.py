@@ -46,7 +46,7 @@ class Application:
         Raises:
             TypeError: the annotation names no configuration class, or one that is declared wrongly.
         """
-        plain = inspect.unwrap(function)
+        plain, config_name = inspect.unwrap(function), config_name.removesuffix(".yaml")
         folder = CONF_DIR if config_path is None else (Path(plain.__code__.co_filename).parent / config_path).resolve()
         config_class = annotated_class(plain) or ROOTS.get(f"{config_name}_schema")
         if config_class is not None:

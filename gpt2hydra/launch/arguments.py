@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hydra import __version__ as hydra_version
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -19,7 +20,7 @@ from gpt2hydra.composition.compose import compose_and_check, refused_whole
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_compat import arguments_parser, help_text, hydra_of, look, set_version_base
 from gpt2hydra.composition.yaml_traps import as_typed
-from gpt2hydra.config.errors import ConfigError, Violation, command_line
+from gpt2hydra.config.errors import ConfigError, UsageError, Violation, command_line
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.launch.application import Application
 from gpt2hydra.launch.checks import Context, problems
@@ -28,6 +29,8 @@ from gpt2hydra.launch.hydra_components import typed_by
 from gpt2hydra.training.processes import rank_zero_output, this_process
 from gpt2hydra.utils.formatting import did_you_mean
 from gpt2hydra.utils.openmp import limit_spinning
+from gpt2hydra.utils.verbosity import quiet
+from gpt2hydra.version import __version__
 
 
 class CommandLine:
@@ -35,9 +38,9 @@ class CommandLine:
 
     def __init__(self, application: Application) -> None:
         self.application, self.config_class = application, application.config_class
-        self.parser = arguments_parser()
+        self.parser = _parser()
         self.arguments: Namespace = self._parse()
-        self.config_name = self.arguments.config_name or application.config_name
+        self.config_name = (self.arguments.config_name or application.config_name).removesuffix(".yaml")
         self.config_dir = Path(self.arguments.config_path or application.config_dir).resolve()
         self.arguments.overrides = as_typed(
             self.arguments.overrides,
@@ -65,13 +68,14 @@ class CommandLine:
         from gpt2hydra.launch.usage_hints import no_option
 
         groups = self.application.composer().options.groups()
-        told = no_option(words, unknown, options_of(self.parser), self.config_class or TrainConfig, groups)
-        self.parser.exit(2, f"{self.parser.prog}: error: {told}\n")
+        message = no_option(words, unknown, options_of(self.parser), self.config_class or TrainConfig, groups)
+        self.parser.exit(2, f"{self.parser.prog}: error: {message}\n")
 
     def run(self) -> None:
         """Do what the command line asks for; a refusal is printed and exits with 1."""
         set_version_base()
-        with handle_errors(), self._better_told():
+        with handle_errors(), quiet() if self.arguments.quiet else nullcontext(), self._with_origins():
+            self._check_encoding()
             if self.arguments.shell_completion and any(each.startswith("query=") for each in self.arguments.overrides):
                 self._complete()
             elif self._only_looks():
@@ -83,25 +87,25 @@ class CommandLine:
                     self._start()
 
     @contextmanager
-    def _better_told(self) -> Iterator[None]:
+    def _with_origins(self) -> Iterator[None]:
         """Add who set a key of Hydra's own config, which provenance leaves aside, and the key that a run's directory lacks."""
         try:
             yield
         except ConfigError as error:
             if type(error) is not ConfigError:  # a run stopped, which is no refusal of its configuration
                 raise
-            told = [typed_by(each, self.arguments.overrides) for each in error.violations]
+            traced = [typed_by(each, self.arguments.overrides) for each in error.violations]
             from gpt2hydra.launch.resume import run_meant
 
-            told = [run_meant(each, self.config_class or TrainConfig) for each in told]
-            raise error if told == list(error.violations) else ConfigError(told) from error
+            traced = [run_meant(each, self.config_class or TrainConfig) for each in traced]
+            raise error if traced == list(error.violations) else ConfigError(traced) from error
 
     def _only_looks(self) -> bool:
         options = self.arguments
         return bool(options.help or options.hydra_help or options.cfg or options.info or options.shell_completion)
 
     def _complete(self) -> None:
-        """Answer the question of a shell; what is wrong with the configuration is not told here."""
+        """Answer the question of a shell; what is wrong with the configuration is not reported here."""
         from gpt2hydra.launch.completion import answer, option_before_cursor
 
         self.arguments.config_dir = option_before_cursor("--config-dir", "-cd") or self.arguments.config_dir
@@ -146,18 +150,30 @@ class CommandLine:
         composer.look = lambda config: problems(Context(config))
         return composer
 
+    def _check_encoding(self) -> None:
+        """Refuse bytes that Python could not read as text: no file of ours, and no YAML, can hold them."""
+        violations = []
+        for word in words_typed():
+            try:
+                word.encode()
+            except UnicodeEncodeError:
+                shown = os.fsencode(word).decode(errors="backslashreplace")
+                violations.append(Violation(shown, rule="has bytes that are not UTF-8"))
+        if violations:
+            raise UsageError(violations)
+
     def _check_options(self) -> None:
         if self.arguments.experimental_rerun is not None:
             rule = "would unpickle a file, which runs whatever is in it; repeat the overrides of .hydra/overrides.yaml instead"
-            raise ConfigError([Violation("--experimental-rerun", self.arguments.experimental_rerun, rule)])
+            raise UsageError([Violation("--experimental-rerun", self.arguments.experimental_rerun, rule)])
         for option, folder in (("--config-path", self.config_dir), ("--config-dir", self.arguments.config_dir)):
             if folder is not None and not os.path.isdir(folder):
-                raise ConfigError([Violation(option, str(folder), "is not a folder", command_line())])
+                raise UsageError([Violation(option, str(folder), "is not a folder", command_line())])
         if not (Path(self.config_dir) / f"{self.config_name}.yaml").is_file() and self.arguments.config_dir is None:
             known = sorted(file.stem for file in Path(self.config_dir).glob("*.yaml"))
             near = did_you_mean(self.config_name, known)
             rule = f"is not a primary config in {self.config_dir}; known: {', '.join(known)}{near}"
-            raise ConfigError([Violation("--config-name", self.config_name, rule)])
+            raise UsageError([Violation("--config-name", self.config_name, rule)])
 
     def _start(self) -> None:
         if self.arguments.resolve:
@@ -172,7 +188,7 @@ class CommandLine:
             if config is None or config.hydra.mode == RunMode.MULTIRUN:
                 if self.process.count > 1:
                     rule = "starts one job after another, torchrun one job on several processes; give each point a torchrun"
-                    raise ConfigError([Violation("-m", rule=rule)])
+                    raise UsageError([Violation("-m", rule=rule)])
                 from gpt2hydra.launch.sweep import sweep
 
                 sweep(composer, overrides, self.application.function, self.application.extra)
@@ -188,6 +204,15 @@ class CommandLine:
             yield hydra
         finally:
             GlobalHydra.instance().hydra = before
+
+
+def _parser() -> ArgumentParser:
+    """Hydra's options with ``-q``, and a ``--version`` of ours."""
+    parser = ArgumentParser(parents=[arguments_parser()], add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    version = f"gpt2hydra {__version__}, Hydra {hydra_version}"
+    parser.add_argument("--version", action="version", version=version, help="Versions of gpt2hydra and Hydra")
+    parser.add_argument("--quiet", "-q", action="store_true", help="Print no progress and no notes")
+    return parser
 
 
 def words_typed() -> list[str]:

@@ -40,7 +40,8 @@ Values, as key=value; ${{other.key}} refers to another:
 {fields}
 
 -m sweeps over a=1,2 or group=x,y, all of it checked before the first job; dry_run=true shows the plan and starts nothing.
---cfg job --resolve prints the config, --config-dir adds a folder of yours, --hydra-help tells the rest.
+--cfg job --resolve prints the config, --config-dir adds a folder of yours, -q prints no progress and no notes,
+--version the versions of gpt2hydra and Hydra; --hydra-help has the rest.
 """
 
 GROUPS = """
@@ -109,10 +110,10 @@ def _more(root: type[Checked]) -> str:
     sections = {
         field.name: len([*keys_of(field.metadata["section"])]) for field in fields_of(root) if "section" in field.metadata
     }
-    one = f"; --help {max(sections, key=lambda name: sections[name])}: a section's" if sections else ""
+    one = f" --help {max(sections, key=lambda name: sections[name])}: a section's;" if sections else ""
     text = (
-        f"--help all: every key{one}. -m sweeps over a=1,2; dry_run=true shows the plan, --cfg job the config, "
-        "--hydra-help the rest."
+        f"--help all: every key;{one} -m: a sweep over a=1,2; dry_run=true: the plan; --cfg job: the config; "
+        "-q: quiet; --hydra-help: more."
     )
     return textwrap.fill(text, 80, break_on_hyphens=False, break_long_words=False)
 

@@ -1,14 +1,18 @@
 """What the command line asks for, and that nothing is left behind where it is refused."""
 
+import os
 import re
 import sys
 from types import SimpleNamespace
 
+import hydra
 import pytest
 
+import gpt2hydra
 from gpt2hydra import TrainConfig
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.keys import keys_of
+from gpt2hydra.utils.verbosity import note
 from tests.command_line import CommandLine
 
 BROKEN = ("model=large", "model.n_head=7", "+model.n_hed=3")
@@ -92,13 +96,36 @@ def test_the_full_error_comes_back_on_request(run: CommandLine, monkeypatch: pyt
         pytest.param(["--config-path", "nowhere"], "--config-path = ", id="config path"),
         pytest.param(["--config-dir", "nowhere"], "--config-dir = nowhere", id="config dir"),
         pytest.param(["--experimental-rerun", "job.pickle"], "--experimental-rerun = job.pickle", id="pickled rerun"),
-        pytest.param(["data.path=nowhere.txt"], "data.path = nowhere.txt", id="text file"),
     ],
 )
-def test_a_wrong_option_or_file_is_one_clear_problem(run: CommandLine, arguments: list[str], key: str) -> None:
+def test_a_wrong_option_is_no_problem_of_the_configuration(run: CommandLine, arguments: list[str], key: str) -> None:
     outcome = run(*arguments)
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
-    assert outcome.err.startswith(f"1 problem in the configuration; nothing was started.\n\n  {key}")
+    assert outcome.err.startswith(f"1 problem in the command line.\n\n  {key}")
+
+
+def test_bytes_that_are_no_text_are_named(run: CommandLine) -> None:
+    outcome = run("model=large", os.fsdecode(b"data.path=caf\xe9.txt"), "model.n_head=7")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
+    assert outcome.err == "1 problem in the command line.\n\n  data.path=caf\\xe9.txt\n    has bytes that are not UTF-8\n"
+    assert run("model=large", "data.path=café.txt").err.startswith("1 problem in the configuration")
+
+
+def test_a_primary_config_may_be_named_with_its_ending(run: CommandLine) -> None:
+    assert len(run("--config-name", "train.yaml", "model=large").configs) == 1
+    assert len(run("model=large", config_name="train.yaml").configs) == 1
+
+
+def test_the_version_is_ours_and_hydras(run: CommandLine) -> None:
+    assert run("--version").out == f"gpt2hydra {gpt2hydra.__version__}, Hydra {hydra.__version__}\n"
+
+
+def test_quiet_leaves_out_notes(run: CommandLine) -> None:
+    def job(config: TrainConfig) -> None:
+        note("importing PyTorch ...")
+
+    assert run("-q", job=job).err == ""
+    assert run(job=job).err == "importing PyTorch ...\n"
 
 
 @pytest.mark.parametrize(

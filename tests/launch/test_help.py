@@ -18,7 +18,7 @@ def test_it_tells_the_groups_and_the_keys_that_are_often_set(run: CommandLine) -
     shown = run("--help", "model=large").out
     assert "model: large, medium, small, xl\n" in shown
     assert "  model.n_layer=36              transformer blocks\n" in shown
-    assert "--help all: every key; --help training: a section's." in shown
+    assert "--help all: every key; --help training: a section's;" in shown
     assert [key for key in TrainConfig.HELP_SUMMARY if f"  {key}=" not in shown] == []
 
 
