@@ -13,7 +13,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from gpt2hydra.commands import check, completion, diff, evaluate, explain, export_hf, import_hf, runs, schema, size, tokenize
+from gpt2hydra.commands import (
+    check,
+    completion,
+    diff,
+    evaluate,
+    explain,
+    export_hf,
+    import_hf,
+    report,
+    runs,
+    schema,
+    size,
+    tokenize,
+)
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.launch import usage_hints
 from gpt2hydra.launch.handle_errors import handle_errors
@@ -26,6 +39,7 @@ COMMANDS: Mapping[str, Any] = {
     "check": check,
     "diff": diff,
     "runs": runs,
+    "report": report,
     "tokenize": tokenize,
     "evaluate": evaluate,
     "import-hf": import_hf,

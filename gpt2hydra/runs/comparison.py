@@ -35,7 +35,7 @@ class Comparison:
         unreadable: list[Violation] = []
         for folder in folders:
             for each in record.below(folder):
-                name = str(each.relative_to(folder)) if each != folder else str(folder)
+                name = str(each if each == folder or len(folders) > 1 else each.relative_to(folder))
                 try:
                     runs.append(ComparedRun(name, record.read(each)))
                 except ConfigError as error:

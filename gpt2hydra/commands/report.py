@@ -1,0 +1,43 @@
+"""``gpt2hydra report``: runs compared on one HTML page that opens without network."""
+
+from __future__ import annotations
+
+import argparse
+
+from gpt2hydra.commands.runs import USUAL, add_folders, chosen_runs
+from gpt2hydra.config.errors import UsageError, Violation
+from gpt2hydra.launch.extras import checked_file, require_extra_of
+from gpt2hydra.utils.files import atomic_file
+from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.paths import relative_path
+
+SUMMARY = "compare runs on an HTML page: table, loss curves, parallel coordinates, samples"
+DESCRIPTION = "Write one HTML file on some runs, which any browser opens without network."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    add_folders(parser)
+    parser.add_argument("--output", metavar="FILE.html", default="report.html", help="the file to write (default: report.html)")
+    parser.add_argument("--filter", metavar="EXPR", help="only runs that meet conditions, as for gpt2hydra runs")
+    parser.add_argument("--sort", metavar="KEY", help="in the order of this, as for gpt2hydra runs")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the page.
+
+    Raises:
+        UsageError: there is no run, plotly is not installed, or the file cannot be written.
+    """
+    file = checked_file(options.output, "--output", (".html",))
+    require_extra_of("--output", options.output, "report")
+    comparison = chosen_runs(options)
+    from gpt2hydra.runs.report_page import report_page  # needs plotly
+
+    page = report_page(comparison, f"Runs of {', '.join(options.folder or USUAL)}")
+    try:
+        with atomic_file(file) as unfinished:
+            unfinished.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UsageError([Violation("--output", str(file), f"cannot be written: {reason_of(error)}")]) from None
+    print(f"wrote {relative_path(file)}")

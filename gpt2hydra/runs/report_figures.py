@@ -1,0 +1,108 @@
+"""The figures of ``gpt2hydra report``: loss curves, parallel coordinates. Imports plotly, the extra ``report``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go  # type: ignore[import-untyped]
+
+from gpt2hydra.runs.compared_run import ComparedRun
+from gpt2hydra.runs.comparison import Comparison, in_order_of, is_number
+from gpt2hydra.utils.formatting import show
+from gpt2hydra.utils.table import headings
+
+WIDE = 8
+"""The largest over the smallest value from which on an axis is logarithmic."""
+
+FONT = {"family": "system-ui, sans-serif", "size": 13}
+
+
+def loss_curves(comparison: Comparison) -> go.Figure:
+    """Validation loss over the steps. A click in the legend switches a curve off and on, a double click leaves it alone.
+
+    The untrained model is left out: its loss would leave no height for the rest.
+    """
+    figure = go.Figure()
+    keys = [axis[0] for axis in comparison.axes()]
+    for run in comparison.runs:
+        points = [(row.step, row.validation_loss) for row in run.measurements if row.validation_loss is not None and row.step]
+        if not points:
+            continue
+        settings = ", ".join(f"{name} {_shown(run.config.get(key))}" for name, key in zip(headings(keys), keys, strict=True))
+        shown = f"<b>%{{fullData.name}}</b><br>step %{{x:,}}<br>loss %{{y:.4f}}<br>{_escaped(settings)}<extra></extra>"
+        figure.add_scatter(
+            x=[step for step, _ in points],
+            y=[loss for _, loss in points],
+            name=run.name,
+            mode="lines+markers",
+            marker={"size": 4},
+            line={"width": 1.5},
+            hovertemplate=shown,
+        )
+    figure.update_layout(
+        **_layout(460),
+        xaxis={"title": "step", "rangemode": "tozero"},
+        yaxis={"title": "validation loss (nats per token)"},
+        legend={"title": {"text": "run (click: off and on)"}},
+        showlegend=True,
+        updatemenus=[_scale_buttons()],
+    )
+    return figure
+
+
+def _scale_buttons() -> dict[str, Any]:
+    buttons = [
+        {"label": scale, "method": "relayout", "args": [{"yaxis.type": scale, "yaxis.autorange": True}]}
+        for scale in ("linear", "log")
+    ]
+    return {"type": "buttons", "direction": "right", "x": 0, "xanchor": "left", "y": 1.15, "buttons": buttons}
+
+
+def parallel_coordinates(comparison: Comparison) -> go.Figure | None:
+    """One line for each run with a loss, through its value of each key that differs; None where there are fewer than two."""
+    measured = comparison.where(lambda run: run.loss is not None)
+    axes = measured.axes()
+    if len(measured.runs) < 2 or not axes:
+        return None
+    losses = [run.loss or 0.0 for run in measured.runs]
+    names = headings([axis[0] for axis in axes])
+    dimensions = [_dimension(measured.runs, axis[0], name) for axis, name in zip(axes, names, strict=True)]
+    loss = {"label": "validation loss", "values": losses}
+    color = {"color": losses, "colorscale": [[0, "#c4501b"], [1, "#1f4e79"]], "showscale": True}
+    figure = go.Figure(go.Parcoords(dimensions=[*dimensions, loss], line=color))
+    figure.update_layout(**_layout(380))
+    return figure
+
+
+def _dimension(runs: Sequence[ComparedRun], key: str, label: str) -> dict[str, Any]:
+    """An axis with its values as they are typed: words in their order, a wide range of numbers by its logarithm."""
+    values = [run.config.get(key) for run in runs]
+    distinct = {repr(value): value for value in sorted(values, key=in_order_of)}
+    numbers = {name: float(value) for name, value in distinct.items() if is_number(value)}
+    if len(numbers) == len(distinct):
+        wide = min(numbers.values()) > 0 and max(numbers.values()) / min(numbers.values()) >= WIDE
+        places = {name: math.log10(number) for name, number in numbers.items()} if wide else numbers
+    else:
+        places = {name: float(number) for number, name in enumerate(distinct)}
+    named = {"tickvals": [*places.values()], "ticktext": [_shown(value) for value in distinct.values()]}
+    return {"label": label, "values": [places[repr(value)] for value in values], **(named if len(distinct) <= 12 else {})}
+
+
+def _layout(height: int) -> dict[str, Any]:
+    return {
+        "height": height,
+        "font": FONT,
+        "template": "plotly_white",
+        "margin": {"l": 70, "r": 40, "t": 60, "b": 50},
+    }
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else show(value, 30)
+
+
+def _escaped(text: str) -> str:
+    """Text for plotly, which takes ``<`` for a tag and ``%{`` for a value."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("%{", "% {")
