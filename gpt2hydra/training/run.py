@@ -249,6 +249,7 @@ def _conclude(trainer: Trainer, final: float, meter: ResourceMeter, recorder: re
     )
     drawn = trainer.sample()
     if drawn:
+        recorder.add(sample=drawn.text)
         print_result(f"\n{format_sample(drawn)}")
         trainer.logger.sample(steps, drawn.text)
     initial = dict(progress.table.validation()).get(trainer.first_step)

@@ -42,7 +42,7 @@ def test_size_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param(["explain", "model.n_hed"], 1, "did you mean model.n_head?", id="unknown key"),
         pytest.param(["explain", "model=xll"], 1, "try: model=xl\n", id="explain what is refused"),
         pytest.param(["sise"], 2, "gpt2hydra: error: there is no command sise; did you mean size?\n", id="misspelt command"),
-        pytest.param(["plot"], 2, "there is no command plot; known: size, explain, check, ", id="unknown command"),
+        pytest.param(["zip"], 2, "there is no command zip; known: size, explain, check, ", id="unknown command"),
         pytest.param(["train", "model=xl"], 2, "train is a program of its own\n  try: ", id="a program"),
         pytest.param(["size", "--bogus", "model=xl"], 2, "gpt2hydra size: error: unrecognized", id="unknown option"),
         pytest.param([], 2, "\n    check         check every YAML file of a conf tree\n", id="no command"),

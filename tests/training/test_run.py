@@ -130,6 +130,7 @@ def test_the_table_has_a_row_for_each_measurement(result: Result) -> None:
 
 def test_the_record_tells_the_result(result: Result) -> None:
     told = record(folder_of(result))
+    assert told["sample"] == result.sample
     assert (told["state"], told["device"], told["processes"], told["step"], told["resumed"]) == ("finished", "cpu", 1, 20, [])
     assert told["result"]["validation_loss"] == result.validation_loss
     assert {key: told["result"][key] for key in ("steps", "tokens", "best_step")} == {
