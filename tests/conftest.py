@@ -1,6 +1,7 @@
 """Fixtures that several test modules use."""
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,13 @@ from hypothesis import settings
 
 from gpt2hydra.sizing import device
 from tests.command_line import CommandLine
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""PyTorch's threads, here and in the programs that tests start: the models are too small to share, and a thread that waits spins
+on a core that another worker needs."""
+
+QUICK = ("utils", "config", "data", "test_house.py", "test_public_names.py")
+"""Folders and files of tests that take no more than seconds together, and do not import PyTorch."""
 
 settings.register_profile("any speed", deadline=None)
 settings.register_profile("thorough", max_examples=3000, deadline=None)
@@ -26,12 +34,23 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("thorough")
 
 
+def is_quick(file: Path) -> bool:
+    """Whether all tests of a file are quick."""
+    return any(file.is_relative_to(Path(__file__).parent / name) for name in QUICK)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With ``-m quick``, import no other tests: that alone would take longer."""
+    return True if config.getoption("-m") == "quick" and collection_path.is_file() and not is_quick(collection_path) else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes minutes, unless it is asked for."""
-    if not config.getoption("--thorough"):
-        for item in items:
-            if item.get_closest_marker("thorough"):
-                item.add_marker(pytest.mark.skip(reason="takes minutes: python -m pytest --thorough"))
+    """Mark what is quick, and leave out what takes minutes, unless it is asked for."""
+    for item in items:
+        if is_quick(item.path):
+            item.add_marker(pytest.mark.quick)
+        if item.get_closest_marker("thorough") and not config.getoption("--thorough"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: python -m pytest --thorough"))
 
 
 @pytest.fixture
