@@ -12,8 +12,8 @@ from gpt2hydra.sizing import device
 from tests.command_line import CommandLine
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-"""PyTorch's threads, here and in the programs that tests start: the models are too small to share, and a thread that waits spins
-on a core that another worker needs."""
+"""Threads of PyTorch, here and in the programs that tests start: the models are too small to share, and a thread that waits
+spins on a core that another worker needs."""
 
 QUICK = ("utils", "config", "data", "test_house.py", "test_public_names.py")
 """Folders and files of tests that take no more than seconds together, and do not import PyTorch."""
@@ -24,8 +24,12 @@ settings.load_profile("any speed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--thorough``: all of what is random or long, and many more random cases; minutes instead of seconds."""
+    """``--thorough``: all of what is random or long, and many more random cases; minutes instead of seconds.
+
+    ``--rewrite-golden``: complete reports are written instead of compared; ``git diff tests/golden`` shows what changed.
+    """
     parser.addoption("--thorough", action="store_true", help="also run what takes minutes, with many more random cases")
+    parser.addoption("--rewrite-golden", action="store_true", help="write what the programs print now into tests/golden/")
 
 
 def pytest_configure(config: pytest.Config) -> None:

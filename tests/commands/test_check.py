@@ -25,33 +25,6 @@ def test_a_tree_without_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert (code, err) == (0, "") and out.endswith("conf, nothing is wrong\n")
 
 
-def test_every_mistake_with_its_line_and_what_to_write(conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert said(capsys, "check", "conf") == (
-        1,
-        "",
-        """\
-4 problems in 2 of the 21 files in conf
-
-conf/experiment/mine.yaml:3
-  model.n_hed = 3
-    unknown key; did you mean model.n_head?
-
-conf/experiment/mine.yaml:4
-  model.lr = 1
-    unknown key; did you mean training.learning_rate?
-
-conf/experiment/mine.yaml:5
-  training.seed = 3
-    must be nested in YAML: training: {seed: 3}
-
-conf/hardware/mine.yaml:2
-  hardware.name = no
-    is text, but YAML reads it as false; in the file, put it in quotes: 'no'
-    write: name: 'no'
-""",
-    )
-
-
 def test_the_same_for_a_program(conf: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, err = said(capsys, "check", "conf", "--json")
     told = json.loads(out)

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from gpt2hydra.commands.main import main
-from gpt2hydra.config.gpt2 import CONF_DIR
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -68,20 +67,6 @@ def test_an_option_may_stand_anywhere(capsys: pytest.CaptureFixture[str], argume
 
 def test_help_names_the_programs_that_are_no_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Programs of their own: python train.py and python generate.py.\n" in said(capsys, "--help")[1]
-
-
-def test_explain_tells_the_chain(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(CONF_DIR.parent)
-    _, out, _ = said(capsys, "explain", "model=large", "model.n_head=10", "model.n_head", "model.n_inner")
-    assert (
-        out
-        == """\
-model.n_head = 10   the command line: model.n_head=10
-    was 20   conf/model/large.yaml:3
-    was 12   the default
-model.n_inner = ${gpt2.n_inner:${.n_embd}} = 5120   the default
-"""
-    )
 
 
 def test_explain_knows_the_other_program(capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,8 +47,11 @@ def test_what_is_registered_again_replaces_without_a_word() -> None:
     assert ConfigStore.instance().load("gpt2test.yaml").node == {"n_layer": 2}
 
 
-def test_the_version_base_is_set_without_a_word() -> None:
+def test_the_version_base_is_1_3_where_hydra_has_several() -> None:
+    if internals.HYDRA < (1, 4):
+        hydra.version.setbase("1.2")
     internals.set_version_base()
+    assert str(hydra.version.getbase()) >= "1.3"
 
 
 def test_one_config_after_the_other_is_what_hydra_composes(tmp_path: Path) -> None:

@@ -29,26 +29,27 @@ def test_every_device_has_its_figures_and_their_source(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tells", "bytes_of_memory"),
+    ("answer", "kind", "bytes_of_memory"),
     [
-        pytest.param("echo 24576", 24 * 2**30, id="all that it has"),
-        pytest.param("echo 81559, 551", 81008 * 2**20, id="less what the driver keeps"),
-        pytest.param("case $1 in *reserved*) exit 2;; esac; echo 24576", 24 * 2**30, id="an old driver"),
-        pytest.param("exit 9", None, id="no GPU"),
+        pytest.param("echo 24576", "cuda", 24 * 2**30, id="all that it has"),
+        pytest.param("echo 81559, 551", "cuda", 81008 * 2**20, id="less what the driver keeps"),
+        pytest.param("case $1 in *reserved*) exit 2;; esac; echo 24576", "cuda", 24 * 2**30, id="an old driver"),
+        pytest.param("exit 9", "cpu", 7 * 2**30, id="no GPU: the machine's memory"),
     ],
 )
 def test_a_gpu_of_this_machine_is_asked_of_its_driver(
-    tells: str, bytes_of_memory: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    answer: str, kind: str, bytes_of_memory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = tmp_path / "nvidia-smi"
-    driver.write_text(f"#!/bin/sh\n{tells}\n")
+    driver.write_text(f"#!/bin/sh\n{answer}\n")
     driver.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(this_machine, "machine_memory", lambda: 7 * 2**30)
     config = compose()
     this_machine.gpu_memory.cache_clear()
     device = Device.of(config.hardware, config.training)
     this_machine.gpu_memory.cache_clear()
-    assert (device.kind, device.memory) == (("cuda", bytes_of_memory) if bytes_of_memory else ("cpu", device.memory))
+    assert (device.kind, device.memory) == (kind, bytes_of_memory)
 
 
 def test_what_other_programs_use_of_this_machine_is_not_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
