@@ -15,6 +15,7 @@ from gpt2hydra.launch.handle_errors import tell
 from gpt2hydra.launch.points import Point
 from gpt2hydra.launch.resume import Place
 from gpt2hydra.utils.table import table, wrapped
+from gpt2hydra.utils.verbosity import with_counter
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Preflight:
     own: list[Violation] = field(default_factory=list)
     """What is wrong with the sweep itself: where it writes, what starts its jobs."""
     places: dict[int, Place] = field(default_factory=dict)
-    """Where each point that starts writes, and whether it goes on there, as far as that was asked."""
+    """Where each point that starts writes, and whether it continues there, as far as that was asked."""
 
     @property
     def dry(self) -> list[int]:
@@ -50,7 +51,7 @@ class Preflight:
 
     def compose(self, composer: Composer) -> None:
         """Compose and validate each point."""
-        for number, point in enumerate(self.points):
+        for number, point in enumerate(with_counter(self.points, "checking point")):
             try:
                 self.valid[number] = composer.instantiate(point, job=number)
             except ConfigError as error:
@@ -77,7 +78,7 @@ class Preflight:
             del self.valid[number]
 
     def to_dict(self) -> dict[str, Any]:
-        """What :meth:`format` says, for a program."""
+        """The content of :meth:`format` for a program, point by point."""
         invalid = [
             {"point": number, "overrides": self.points[number], "violations": [each.to_dict() for each in violations]}
             for number, violations in sorted(self.invalid.items())
@@ -85,16 +86,47 @@ class Preflight:
         return {"points": len(self.points), "valid": sorted(self.valid), "invalid": invalid, **ConfigError(self.own).to_dict()}
 
     def format(self) -> str:
-        """The invalid points: number, overrides, what is wrong and what to type instead."""
-        lines = []
+        """The invalid points, those with the same problems together: numbers, overrides, problems, remedies."""
+        groups: dict[tuple[str, ...], list[int]] = {}
         for number, violations in sorted(self.invalid.items()):
-            lines.append(f"  #{number}  {' '.join(self.points[number])}")
-            lines += [line for each in violations for line in wrapped(summary(each), indent="      ")]
+            groups.setdefault(tuple(map(summary, violations)), []).append(number)
+        lines = []
+        for problems, numbers in groups.items():
+            head = f"{_numbers(numbers)}  {_overrides([self.points[number] for number in numbers])}"
+            lines += [f"  {head}"] if len(numbers) == 1 else wrapped(head, indent="  ")
+            lines += [line for each in problems for line in wrapped(each, indent="      ")]
         return "\n".join(lines)
 
 
+def _numbers(numbers: Sequence[int]) -> str:
+    """``#1, #3-#5``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"#{run[0]}-#{run[-1]}" if len(run) > 1 else f"#{run[0]}" for run in runs)
+
+
+MOST_VALUES = 8
+"""Of one key, in the head of a group of points."""
+
+
+def _overrides(points: Sequence[Point]) -> str:
+    """``model.n_head=7 training.seed=1,2,3``: what the points share, and the values of a key in which they differ."""
+    if len({tuple(text.partition("=")[0] for text in point) for point in points}) > 1:
+        return "; ".join(" ".join(point) for point in points)
+    words = []
+    for texts in zip(*points, strict=True):
+        values = [*dict.fromkeys(text.partition("=")[2] for text in texts)]
+        more = ["..."] * (len(values) > MOST_VALUES)
+        words.append(texts[0] if len(values) == 1 else f"{texts[0].partition('=')[0]}={','.join(values[:MOST_VALUES] + more)}")
+    return " ".join(words)
+
+
 def summary(violation: Violation) -> str:
-    """A violation on one line; who set it is said unless the overrides, which stand beside it, tell."""
+    """A violation on one line; who set it is part of it unless the overrides, which stand above it, show that."""
     sources = (violation.source, *violation.others.values())
     typed = any(source is not None and source.kind == "command line" for source in sources)
     origin = f" ({violation.origin})" if violation.origin and not typed else ""
@@ -106,7 +138,7 @@ def _with_origins(composer: Composer, point: Point, violations: Sequence[Violati
     return tuple(map(composer.trace(point).blame, violations))
 
 
-# ------------------------------------------------------------------------------------------------------- what is said
+# ---------------------------------------------------------------------------------------------------- what is printed
 
 
 def report(found: Preflight) -> None:
@@ -134,7 +166,7 @@ def report(found: Preflight) -> None:
 
 
 def warn_of_memory(found: Preflight) -> None:
-    """Say on standard error which points are not expected to fit on this machine."""
+    """Print on standard error which points are not expected to fit on this machine."""
     from gpt2hydra.config.run import TrainConfig
 
     configs = {number: config for number, config in found.valid.items() if isinstance(config, TrainConfig)}

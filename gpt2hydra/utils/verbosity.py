@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 QUIET = "GPT2HYDRA_QUIET"
 """``1``: no progress and no notes on standard error; warnings, errors and results are printed."""
@@ -25,6 +28,23 @@ def note(text: str) -> None:
     """Print a line on standard error, unless this is quiet."""
     if not is_quiet():
         print(text, file=sys.stderr, flush=True)
+
+
+def with_counter(items: Sequence[Item], what: str, least: int = 200) -> Iterator[Item]:
+    """The items. While they are worked on, a terminal shows how many are done, where there are at least so many."""
+    if len(items) < least or not shows_progress():
+        yield from items
+        return
+    interval = -(-len(items) // 100)
+    try:
+        for number, item in enumerate(items):
+            if number % interval == 0:
+                sys.stderr.write(f"\r{what} {number + 1:,} of {len(items):,}")
+                sys.stderr.flush()
+            yield item
+    finally:
+        sys.stderr.write("\r\x1b[K")  # erases the line
+        sys.stderr.flush()
 
 
 @contextmanager

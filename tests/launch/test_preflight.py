@@ -1,5 +1,6 @@
 """A sweep is checked as a whole before its first job."""
 
+import json
 from importlib.util import find_spec
 
 import pytest
@@ -29,6 +30,34 @@ def test_bad_points_are_a_table_and_nothing_starts(run: CommandLine) -> None:
     assert (outcome.code, outcome.out, outcome.configs, run.left_behind()) == (1, "", [], [])
     assert [line.split()[0] for line in outcome.err.splitlines() if line.startswith("  #")] == ["#3", "#7", "#11"]
     assert outcome.err.endswith("preflight=skip_invalid.\n")
+
+
+def test_points_with_the_same_problems_are_one_block(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = ["model.n_head=4,7", "training.seed=1,2,3", "training.learning_rate=0.01,0.02"]
+    outcome = run("-m", *sweep)
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert (
+        outcome.err
+        == """\
+6 of 12 points are invalid; nothing was started.
+
+  #6-#11  model.n_head=7 training.seed=1,2,3 training.learning_rate=0.01,0.02
+      model.n_head = 7 must divide model.n_embd = 768 (nearest: 6, 8; or n_embd
+      for 7 heads: 763, 770); try: model.n_head=6
+
+Correct them, or run the other 6 with preflight=skip_invalid.
+"""
+    )
+    monkeypatch.setenv("GPT2HYDRA_ERRORS", "json")
+    assert [each["point"] for each in json.loads(run("-m", *sweep).err)["invalid"]] == [*range(6, 12)]
+
+
+def test_a_block_names_the_numbers_and_the_first_values_of_many_points() -> None:
+    found = Preflight([[f"a={number % 2}", f"b={number}"] for number in range(24)])
+    found.invalid = dict.fromkeys([*range(1, 24, 2), 2], (Violation("a", 1, "must be 0"),))
+    assert found.format() == (
+        "  #1-#3, #5, #7, #9, #11, #13, #15, #17, #19, #21, #23  a=1,0\n  b=1,2,3,5,7,9,11,13,...\n      a = 1 must be 0"
+    )
 
 
 def test_a_valid_sweep_runs_every_point_in_order(run: CommandLine) -> None:
