@@ -99,12 +99,13 @@ PASSES = {"accumulation": True}
 @pytest.mark.parametrize(
     ("config", "batch_size", "options", "measured"),
     [
-        pytest.param(characters(), 32, {}, 193, id="0.8M, batch 32"),
-        pytest.param(characters(), 64, {}, 378, id="0.8M, batch 64"),
-        pytest.param(characters(), 128, {}, 740, id="0.8M, batch 128"),
-        pytest.param(characters(0), 64, {}, 239, id="0.8M, batch 64, no dropout"),
+        pytest.param(characters(), 16, {}, 94, id="0.8M, batch 16"),
+        pytest.param(characters(), 128, {}, 662, id="0.8M, batch 128"),
+        pytest.param(characters(), 512, {}, 2458, id="0.8M, batch 512"),
+        pytest.param(characters(0), 256, {}, 826, id="0.8M, batch 256, no dropout"),
         pytest.param(characters(), 64, PASSES, 419, id="0.8M, 64 x 4 passes"),
-        pytest.param(WIDER, 4, {}, 623, id="10.7M, batch 4"),
+        pytest.param(WIDER, 16, {}, 1669, id="10.7M, batch 16"),
+        pytest.param(WIDER, 16, {"precision": "bf16"}, 1371, id="10.7M, batch 16, bf16"),
         pytest.param(SMALL, 2, {}, 3211, id="124M, batch 2"),
         pytest.param(characters(), 128, CHECKPOINTED, 149, id="0.8M, batch 128, checkpointing"),
         pytest.param(characters(0), 256, CHECKPOINTED, 212, id="0.8M, batch 256, checkpointing, no dropout"),
