@@ -131,7 +131,8 @@ def _file_problems(key: str, path: str, limit: int) -> list[Violation]:
         return [Violation(key, path, "must not be empty", remedy={key: None})]
     found = text.files(path)
     if not found:
-        return [Violation(key, path, "matches no file")]
+        searched = "" if Path(path).expanduser().is_absolute() else f" in {Path.cwd()}"
+        return [Violation(key, path, f"matches no file{searched}")]
     for file in found:
         rule, meant = _file_problem(file, limit)
         if rule:
@@ -146,7 +147,8 @@ def _file_problem(file: Path, limit: int) -> tuple[str, str]:
         return "is a folder; must be a file or a glob", f"{file}/*.txt"
     if not file.exists():
         near = text.similar(file)
-        return "there is no such file", str(near) if near else ""
+        searched = "" if file.is_absolute() else f" in {Path.cwd()}"
+        return f"there is no such file{searched}", str(near) if near else ""
     if not file.is_file():
         return "must be a regular file", ""
     try:

@@ -110,7 +110,10 @@ def problems_of_sweep(composed: DictConfig) -> Iterator[Violation]:
 
 
 def typed_by(violation: Violation, overrides: Sequence[str]) -> Violation:
-    """The violation with the override that set its key or one below it, where provenance did not tell."""
+    """The violation with the override that set its key or one below it, where provenance does not know it."""
+    if violation.key == "hydra":
+        rule = "is Hydra's own section, and can be neither replaced nor deleted; set its keys, as in hydra.run.dir=DIR"
+        return dataclasses.replace(violation, rule=rule, remedy={})
     if violation.source is not None:
         return violation
     typed = {text.partition("=")[0].lstrip("+"): command_line(text) for text in overrides}

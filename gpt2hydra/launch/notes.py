@@ -46,3 +46,18 @@ def warn_of_memory(config: Checked) -> None:
         from gpt2hydra.sizing.fit import on_this_machine, warnings
 
         sys.stderr.write("".join(f"{warning}\n\n" for warning in warnings(on_this_machine(config))))
+
+
+NEEDS = {"cuda": "an NVIDIA GPU", "mps": "an Apple GPU"}
+
+
+def note_other_machine(config: TrainConfig) -> str:
+    """The note of a plan whose device is not here; empty where it is, or any will do. Does not import PyTorch."""
+    from gpt2hydra.sizing import device
+
+    wanted = config.training.device
+    here = {"cuda": device.gpu_memory() is not None, "mps": sys.platform == "darwin"}.get(wanted, True)
+    note = (
+        f"note: training.device = {wanted} needs {NEEDS.get(wanted)}, and none was found here: the plan is for another machine."
+    )
+    return "" if here else note

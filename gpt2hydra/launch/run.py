@@ -32,7 +32,7 @@ from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import Application
 from gpt2hydra.launch.checks import Context, is_dry, problems, readable, refusal
 from gpt2hydra.launch.hydra_components import compose_beside_refusal, files_of_job, log_rule
-from gpt2hydra.launch.notes import note_fine_tuning, note_overruled, warn_of_memory
+from gpt2hydra.launch.notes import note_fine_tuning, note_other_machine, note_overruled, warn_of_memory
 from gpt2hydra.launch.resume import Place, changes, configuration_of_the_run, place_of, resumed_run
 from gpt2hydra.runs import record
 from gpt2hydra.runs.directory import check_directory, check_space, remove_new, unwritable
@@ -211,6 +211,8 @@ def print_plan(composer: Composer, overrides: Sequence[str], config: Checked) ->
         from gpt2hydra.sizing.plan import Plan
 
         print(describe(Plan(config, training_tokens(config), changed)))
+        if note := note_other_machine(config):
+            print(f"\n{note}")
         if is_downloaded_by_run(config.tokenizer):
             print(f"\nnote: the run would download the tokenizer {config.tokenizer.path} from the Hugging Face hub.")
         print("".join(f"\n{each}\n" for each in done_before(config)), end="")

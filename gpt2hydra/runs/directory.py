@@ -13,6 +13,7 @@ from pathlib import Path
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainConfig, TrainingConfig
+from gpt2hydra.runs.lock import holder
 from gpt2hydra.sizing.counts import checkpoint_bytes
 from gpt2hydra.sizing.fit import gigabytes
 from gpt2hydra.sizing.plan import Plan
@@ -36,16 +37,18 @@ def check_directory(directory: Path, key: str, *, written: str = "", files: Sequ
         files: what will be written there beside the run's own files, by relative path: ``.hydra/config.yaml``.
 
     Raises:
-        ConfigError: it cannot be written, or holds the checkpoints of an earlier run.
+        ConfigError: it cannot be written, another run writes there, or it holds the checkpoints of an earlier one.
     """
     reason = why_unwritable(directory, files)
     if reason:
         raise ConfigError([unwritable(directory, reason, key)])
+    another, process = {key: RawOverride(f"{written}-2") if written else f"{directory}-2"}, holder(directory)
+    if process is not None:
+        rule = f"is in use: another run writes there ({process}); choose another"
+        raise ConfigError([Violation(key, str(directory), rule, remedy=another)])
     if has_checkpoints(directory):
         rule = "holds the checkpoints of an earlier run, which resume= would continue; choose another"
-        raise ConfigError(
-            [Violation(key, str(directory), rule, remedy={key: RawOverride(f"{written}-2") if written else f"{directory}-2"})]
-        )
+        raise ConfigError([Violation(key, str(directory), rule, remedy=another)])
 
 
 def why_unwritable(directory: Path, files: Iterable[str] = ()) -> str:

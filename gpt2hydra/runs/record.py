@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
@@ -88,7 +88,8 @@ def recording(
             with _state_at_the_end(recorder):
                 yield recorder
     except Locked as other:
-        raise ConfigError([running(folder, str(other))]) from None
+        violation = running(folder, str(other))
+        raise ConfigError([violation if resumed_from is not None else replace(violation, key="output_dir")]) from None
 
 
 @contextmanager

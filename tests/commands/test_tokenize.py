@@ -58,7 +58,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_what_will_not_do_is_refused(texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(["data.path=nowhere.txt", "--output", "t"], capsys).startswith(
-        "  data.path = nowhere.txt\n    there is no such file\n"
+        f"  data.path = nowhere.txt\n    there is no such file in {texts}\n"
     )
     assert refused(["training.seed=1", "--output", "t"], capsys) == "  data.path\n    must be given: the text to tokenize\n"
     assert not (texts / "t").exists()

@@ -141,7 +141,7 @@ def test_the_command_line_refuses_before_torch_is_imported_and_leaves_nothing(ru
     assert outcome.err == (
         "1 problem in the configuration; nothing was started.\n\n"
         "  data.path = nowhere.txt\n"
-        "    there is no such file\n"
+        f"    there is no such file in {run.folder}\n"
         "    set by the command line: data.path=nowhere.txt   (was null, the default)\n"
     )
     assert ("torch" in sys.modules) == before

@@ -22,7 +22,7 @@ def keys(config: object) -> list[str]:
 
 def test_files_that_a_valid_config_names_are_looked_for(run: CommandLine) -> None:
     (problem,) = problems(Context(gpt2hydra.compose("train", ["data.path=nowhere.txt"])))
-    assert (problem.key, problem.rule) == ("data.path", "there is no such file")
+    assert (problem.key, problem.rule) == ("data.path", f"there is no such file in {run.folder}")
     assert keys(gpt2hydra.compose("train", ["model=xl"])) == []
 
 
@@ -78,7 +78,7 @@ def test_a_broken_relation_does_not_hide_an_absent_file(run: CommandLine) -> Non
     outcome = run("tokenizer=gpt2", "experiment=quickstart", "data.path=nope.txt")
     assert (outcome.code, outcome.configs) == (1, [])
     assert outcome.err.startswith("2 problems") and "  model.vocab_size = 257\n" in outcome.err
-    assert "  data.path = nope.txt\n    there is no such file\n" in outcome.err
+    assert f"  data.path = nope.txt\n    there is no such file in {run.folder}\n" in outcome.err
 
 
 def test_a_broken_relation_does_not_hide_a_batch_that_two_processes_cannot_share(

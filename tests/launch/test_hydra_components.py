@@ -83,6 +83,16 @@ def test_a_log_is_tried_without_its_file_and_leaves_the_logs_of_the_process_alon
     assert (outcome.code, run.left_behind(), (root.handlers, root.level)) == (1, [], before)
 
 
+@pytest.mark.parametrize("override", ["hydra=null", "~hydra"])
+def test_hydras_section_itself_is_neither_replaced_nor_deleted(run: CommandLine, override: str) -> None:
+    outcome = run(override)
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
+    assert "is Hydra's own section, and can be neither replaced nor deleted" in outcome.err
+    assert (
+        f"    set by the command line: {override}\n" in outcome.err or f"deleted by the command line: {override}" in outcome.err
+    )
+
+
 def test_a_log_and_a_callback_of_ones_own_are_taken(run: CommandLine) -> None:
     outcome = run(
         "hydra.job_logging.handlers.file.filename=new.log",

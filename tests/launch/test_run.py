@@ -11,6 +11,7 @@ import gpt2hydra
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.launch import app, extras
+from gpt2hydra.runs.lock import locked
 from tests.command_line import CommandLine, Outcome
 from tests.run_directories import make_run
 
@@ -207,3 +208,12 @@ def test_a_remedy_of_a_directory_can_be_written(run: CommandLine) -> None:
     outcome = run("hydra.run.dir=outputs/mine")
     assert (outcome.code, outcome.configs) == (1, [])
     assert "is a link to nothing" in outcome.err and outcome.err.endswith("try: hydra.run.dir=runs/mine\n")
+
+
+def test_a_directory_that_another_run_writes_to_is_refused_by_its_own_key(run: CommandLine) -> None:
+    (run.folder / "busy").mkdir()
+    with locked(run.folder / "busy"):
+        outcome = run("hydra.run.dir=busy")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert "  hydra.run.dir = " in outcome.err and "is in use: another run writes there (process " in outcome.err
+    assert "resume" not in outcome.err
