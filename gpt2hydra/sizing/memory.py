@@ -57,7 +57,7 @@ def training_memory(
     return TrainingMemory(Step(config, batch_size, seq_len, *ways, *loop, device, devices, strategy))
 
 
-HOLES, HOLES_OF_MATRICES, HOLES_OF_PASSES = 1.75, 2.25, 1.6
+HOLES, HOLES_OF_MATRICES, HOLES_OF_PASSES = 1.75, 2.25, 2.4
 """Times the memory of one block, what lies free between the tensors of a step: with a fused attention kernel, and with one that
 writes the matrix of attention weights; and how much more with several passes. Reached within ten steps."""
 
