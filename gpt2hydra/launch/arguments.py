@@ -181,8 +181,10 @@ class CommandLine:
         from gpt2hydra.launch.run import RunLauncher  # with all of training's modules, which help and completion do without
 
         composer = self._composer()
-        overrides = self.arguments.overrides
-        launcher = RunLauncher(composer, overrides, self.application, self.process)
+        overrides, verbose = self.arguments.overrides, self.arguments.verbose
+        if verbose:
+            overrides.append("hydra.verbose=true")
+        launcher = RunLauncher(composer, overrides, self.application, self.process, verbose)
         with self._global_hydra(composer):
             config = None if self.arguments.multirun else launcher.compose()
             if config is None or config.hydra.mode == RunMode.MULTIRUN:
@@ -207,11 +209,13 @@ class CommandLine:
 
 
 def _parser() -> ArgumentParser:
-    """Hydra's options with ``-q``, and a ``--version`` of ours."""
+    """Hydra's options with ``-v`` and ``-q``, and a ``--version`` of ours."""
     parser = ArgumentParser(parents=[arguments_parser()], add_help=False, allow_abbrev=False, conflict_handler="resolve")
     version = f"gpt2hydra {__version__}, Hydra {hydra_version}"
     parser.add_argument("--version", action="version", version=version, help="Versions of gpt2hydra and Hydra")
-    parser.add_argument("--quiet", "-q", action="store_true", help="Print no progress and no notes")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--verbose", "-v", action="store_true", help="List first what is set and by whom; log at level DEBUG")
+    either.add_argument("--quiet", "-q", action="store_true", help="Print no progress and no notes")
     return parser
 
 

@@ -40,8 +40,8 @@ Values, as key=value; ${{other.key}} refers to another:
 {fields}
 
 -m sweeps over a=1,2 or group=x,y, all of it checked before the first job; dry_run=true shows the plan and starts nothing.
---cfg job --resolve prints the config, --config-dir adds a folder of yours, -q prints no progress and no notes,
---version the versions of gpt2hydra and Hydra; --hydra-help has the rest.
+--cfg job --resolve prints the config, --config-dir adds a folder of yours. -v lists first what is set and by whom, and
+logs at level DEBUG; -q prints no progress and no notes; --version: of gpt2hydra and Hydra; --hydra-help: the rest.
 """
 
 GROUPS = """
@@ -112,8 +112,8 @@ def _more(root: type[Checked]) -> str:
     }
     one = f" --help {max(sections, key=lambda name: sections[name])}: a section's;" if sections else ""
     text = (
-        f"--help all: every key;{one} -m: a sweep over a=1,2; dry_run=true: the plan; --cfg job: the config; "
-        "-q: quiet; --hydra-help: more."
+        f"--help all: every key;{one} -m: a sweep over a=1,2; dry_run=true: plan; --cfg job: config; "
+        "-v: verbose; -q: quiet; --hydra-help."
     )
     return textwrap.fill(text, 80, break_on_hyphens=False, break_long_words=False)
 

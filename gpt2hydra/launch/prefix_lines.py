@@ -1,4 +1,4 @@
-"""Lines of jobs that run at once, told apart: each begins with the number of its job."""
+"""Lines of jobs that run at once: each begins with the number of its job."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TextIO
 
 
 class Numbered(io.TextIOBase):
-    """A stream that writes whole lines, each with a number in front, into another."""
+    """A stream that writes complete lines, each with a number in front, into another."""
 
     def __init__(self, stream: TextIO, number: int) -> None:
         self.stream, self.prefix, self.begun = stream, f"#{number}  ", ""

@@ -26,7 +26,7 @@ from gpt2hydra.composition.hydra_compat import failure_of, make_callbacks, repor
 from gpt2hydra.composition.hydra_errors import making, resolving
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.job import job
-from gpt2hydra.config.errors import ConfigError, Violation, collect_violations
+from gpt2hydra.config.errors import ConfigError, Setting, Violation, collect_violations
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import Application
@@ -50,6 +50,8 @@ class RunLauncher:
     overrides: Sequence[str]
     application: Application
     process: Process
+    verbose: bool = False
+    """List what is set, before the start."""
 
     def compose(self) -> DictConfig:
         """Hydra's one composition for this run. Sweeps are left out of it, for it may say ``hydra.mode: MULTIRUN``."""
@@ -66,6 +68,8 @@ class RunLauncher:
         if is_dry(config):
             self._print_plan(composed, config)
             return
+        if self.verbose:
+            sys.stderr.write(f"{format_settings(changes(self.composer, self.overrides, config))}\n\n")
         (location,) = locations
         words = location.words(config)
         if location.loss is not None:
@@ -217,7 +221,12 @@ def print_plan(composer: Composer, overrides: Sequence[str], config: Checked) ->
             print(f"\nnote: the run would download the tokenizer {config.tokenizer.path} from the Hugging Face hub.")
         print("".join(f"\n{each}\n" for each in done_before(config)), end="")
     else:
-        print("\n".join(f"{each}   ({each.source.set_it()})" for each in changed))
+        print(format_settings(changed))
+
+
+def format_settings(changed: Sequence[Setting]) -> str:
+    """``model.n_layer = 36   (set by conf/model/large.yaml:2)``, a line for each."""
+    return "\n".join(f"{each}   ({each.source.set_it()})" for each in changed)
 
 
 def done_before(config: TrainConfig) -> list[str]:

@@ -15,6 +15,7 @@ from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.runs.loss_plot import LossPlot
 from gpt2hydra.runs.metrics_csv import FILE, LossTable, Row
 from gpt2hydra.utils.formatting import duration
+from gpt2hydra.utils.verbosity import is_quiet, shows_progress
 
 log = logging.getLogger("gpt2hydra")
 """Its lines go where Hydra's ``job_logging`` sends them: into ``train.log`` of the run directory."""
@@ -39,7 +40,7 @@ class Progress:
             initial=first_step,
             unit="step",
             file=sys.stderr,
-            disable=table is None or not sys.stderr.isatty(),
+            disable=table is None or not shows_progress(),
             dynamic_ncols=True,
             leave=False,
         )
@@ -124,11 +125,11 @@ class Progress:
 
     # ---------------------------------------------------------------------------------------------------- what is printed
 
-    def print(self, line: str) -> None:
-        """A line for the terminal and the log, if this is the process that prints."""
+    def print(self, line: str, *, always: bool = False) -> None:
+        """A line for the terminal, ``always`` or unless it is quiet, and for the log, if this is the process that prints."""
         if self.table is not None:
             self._printed = time.perf_counter()
-            print_line(line)
+            print_line(line, always=always)
 
     def waiting(self, what: str, passes: int) -> Waiting:
         """Something that takes ``passes`` passes. How long it takes is printed where that is long."""
@@ -180,9 +181,10 @@ class Waiting:
         self.announced = True
 
 
-def print_line(line: str) -> None:
-    """A line on standard error, above the bar, and in the log."""
-    tqdm.write(line, file=sys.stderr)
+def print_line(line: str, *, always: bool = False) -> None:
+    """A line in the log and, ``always`` or unless it is quiet, on standard error, above the bar."""
+    if always or not is_quiet():
+        tqdm.write(line, file=sys.stderr)
     log.info(line)
 
 

@@ -272,7 +272,8 @@ def _stop_reported(trainer: Trainer) -> Iterator[None]:
     except StopRequested as stop:
         why = ", as training.max_hours asks" if stop.signum == TIME_LIMIT else ""
         took, saved = duration(trainer.progress.seconds), saved_in_words(trainer.checkpoints.last_folder)
-        trainer.progress.print(summary.interrupted_summary(trainer.config, trainer.step, took, saved, trainer.folder, why))
+        stopped = summary.interrupted_summary(trainer.config, trainer.step, took, saved, trainer.folder, why)
+        trainer.progress.print(stopped, always=True)
         raise
     except BrokenPipeError:  # whoever read the output has gone
         raise

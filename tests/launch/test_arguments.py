@@ -120,6 +120,14 @@ def test_the_version_is_ours_and_hydras(run: CommandLine) -> None:
     assert run("--version").out == f"gpt2hydra {gpt2hydra.__version__}, Hydra {hydra.__version__}\n"
 
 
+def test_verbose_lists_what_is_set(run: CommandLine) -> None:
+    outcome = run("-v", "model.n_layer=5")
+    assert (outcome.code, len(outcome.configs)) == (0, 1)
+    assert "model.n_layer = 5   (set by the command line: model.n_layer=5)\n" in outcome.err
+    assert run("-v", "-q").code == 2
+    assert len(run("-v", "-m", "model.n_layer=5,6").configs) == 2
+
+
 def test_quiet_leaves_out_notes(run: CommandLine) -> None:
     def job(config: TrainConfig) -> None:
         note("importing PyTorch ...")

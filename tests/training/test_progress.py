@@ -10,7 +10,8 @@ pytest.importorskip("tqdm")
 
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.runs.metrics_csv import LossTable, Row
-from gpt2hydra.training.progress import Progress
+from gpt2hydra.training.progress import Progress, print_line
+from gpt2hydra.utils.verbosity import quiet
 
 CONFIG = TrainingConfig(seq_len=8, batch_size=2, gradient_accumulation_steps=3, max_steps=1000)
 
@@ -118,3 +119,12 @@ def test_a_row_that_cannot_be_written_is_noted(
     progress.add(10, 4.25, None, 0.002)
     said = "note: loss.csv could not be written (No space left on device); it is written with the next row\n"
     assert capsys.readouterr().err == said
+
+
+def test_quiet_progress_stands_in_the_log_alone(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    with quiet():
+        print_line("step 1")
+        print_line("Stopped after step 1", always=True)
+    assert capsys.readouterr().err == "Stopped after step 1\n"
+    assert caplog.messages == ["step 1", "Stopped after step 1"]
