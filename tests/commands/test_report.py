@@ -45,4 +45,4 @@ def test_without_plotly_the_command_to_type_is_given(
 ) -> None:
     monkeypatch.setattr("gpt2hydra.launch.extras.find_spec", lambda name: None)
     code, _, err = said(capsys, "report", "sweep")
-    assert code == 1 and "--output = report.html\n    needs plotly, not installed; try: pip install" in err
+    assert code == 1 and "--output = report.html\n    needs plotly, not installed; " in err and "pip install" in err
