@@ -1,5 +1,8 @@
 """Every command and every line of Python in the README and in docs/ does what it says."""
 
+import contextlib
+import io
+import json
 import re
 import shlex
 from pathlib import Path
@@ -103,6 +106,21 @@ PYTHON = [
 @pytest.mark.parametrize("code", PYTHON)
 def test_the_python_of_a_page_runs(code: str) -> None:
     exec(code, {"__name__": "documentation"})
+
+
+def test_the_notebook_runs_and_prints_what_it_shows(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    for needed in ("torch", "matplotlib"):
+        pytest.importorskip(needed)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    cells = json.loads((ROOT / "docs/example.ipynb").read_text(encoding="utf-8"))["cells"]
+    names = {"__name__": "notebook"}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                exec("".join(cell["source"]), names)
+            shown = "".join(line for output in cell["outputs"] for line in output.get("text", []))
+            last = printed.getvalue().splitlines()[-1:]  # a run prints its speed before
+            assert shown.splitlines()[-1:] == last
 
 
 def test_the_table_of_sizes_is_right() -> None:
