@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from gpt2hydra.commands.common_options import add_app, add_config_dir, conf_tree
-from gpt2hydra.composition.tree_check import Problem, Report, check_tree
+from gpt2hydra.composition.lint import Problem, Report, check_tree
 from gpt2hydra.config.errors import ABSENT, ConfigError
 from gpt2hydra.utils.formatting import counted, show
 from gpt2hydra.utils.paths import relative_path

@@ -12,8 +12,8 @@ from gpt2hydra.checkpoint import init_from
 from gpt2hydra.composition.compose import compose_and_check
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.conf_tree import ConfTree
-from gpt2hydra.composition.provenance import Provenance
-from gpt2hydra.composition.yaml_traps import as_typed
+from gpt2hydra.composition.fold import Provenance
+from gpt2hydra.composition.overrides import as_typed
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.launch.application import Application, application_at

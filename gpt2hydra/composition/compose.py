@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
-from gpt2hydra.composition.composer import Composer
+from omegaconf import DictConfig
+
+from gpt2hydra.composition.composer import Composer, Composition
+from gpt2hydra.composition.hydra_errors import as_it_came
+from gpt2hydra.composition.overrides import as_typed
 from gpt2hydra.composition.schema import ROOTS, register
-from gpt2hydra.composition.yaml_traps import as_typed
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
-
-if TYPE_CHECKING:
-    from gpt2hydra.composition.refusal.report import Later
 
 C = TypeVar("C", bound=Checked)
 
@@ -81,9 +81,17 @@ def compose(
 
 
 def compose_and_check(composer: Composer, overrides: Sequence[str]) -> Any:
-    """Compose and pass the gate, with the full report where that fails."""
-    with refused_whole(composer, overrides):
-        return composer.instantiate(overrides)
+    """Compose and validate, with the complete report where that fails."""
+    found = composer.compose(overrides)
+    if found.violations:
+        raise refusal(composer, overrides, found)
+    return found.config
+
+
+Later = Callable[[Sequence[str], Checked | None], Iterable[Violation]]
+"""What a program would find wrong later: of the words of a command line that are right, and of their configuration, None where
+what is wrong stands in a file.
+"""
 
 
 @contextmanager
@@ -91,11 +99,58 @@ def refused_whole(composer: Composer, overrides: Sequence[str], later: Later | N
     """Within, whatever fails becomes a ConfigError with everything that is wrong with ``overrides``.
 
     Args:
-        later: what a program would find wrong later, to be told at once as well.
+        later: what a program would find wrong later, to be reported at once as well.
     """
     try:
         yield
     except Exception as error:
-        from gpt2hydra.composition.refusal.report import refusal_of  # not needed where nothing is refused
+        found = composer.compose(overrides)
+        own = isinstance(error, ConfigError) and error.violations[0].key.startswith("hydra.")
+        if isinstance(error, ConfigError) and (own or not found.violations):
+            found.violations += error.violations
+        found.violations = found.violations or [as_it_came(error)]
+        raise refusal(composer, overrides, found, later) from error
 
-        raise refusal_of(composer, overrides, error, later) from error
+
+def compose_job(composer: Composer, overrides: Sequence[str], later: Later | None = None) -> DictConfig:
+    """What Hydra composes for a run, once the fold finds nothing wrong; sweeps are left out, for a file may ask for one.
+
+    Raises:
+        ConfigError: with everything that is wrong, as :func:`refused_whole` has it.
+    """
+    with refused_whole(composer, overrides, later):
+        if not any(text.startswith("resume=") for text in overrides):  # the configuration is then that of the run
+            found = composer.compose(overrides, ask_hydra=False)
+            if any(not each.multirun for each in found.violations):
+                raise ConfigError(found.violations)
+        return composer.full(overrides, leave_sweeps_out=True)
+
+
+def refusal(composer: Composer, overrides: Sequence[str], found: Composition, later: Later | None = None) -> ConfigError:
+    """Everything that is wrong with ``overrides``, with the remedies that work, and what would be found wrong later."""
+    from gpt2hydra.composition.suggest import candidate, right_words  # not needed where nothing is refused
+
+    rest = right_words(found.violations, overrides)
+    right = composer.compose(rest) if len(rest) < len(overrides) else found
+    config = right.config if not right.violations and right.root is not None else None
+    known = {each.key for each in found.violations}
+    absent = [right.provenance.blame(each) for each in (composer.look(config) if config is not None else ())]
+    found.violations += (each for each in absent if each.key not in known)
+    violations, root = found.violations, found.root
+    if root is not None:
+        violations = [candidate(each, found.provenance, root) for each in violations]
+    violations = with_tried_remedies(composer, overrides, violations)
+    known = {each.key for each in violations}
+    return ConfigError([*violations, *(each for each in (later(rest, config) if later else ()) if each.key not in known)])
+
+
+def with_tried_remedies(composer: Composer, overrides: Sequence[str], violations: Sequence[Violation]) -> list[Violation]:
+    """The violations of ``overrides`` with the remedies that work; those that do not are left out."""
+    from gpt2hydra.composition.suggest import Trial
+
+    def check(texts: Sequence[str]) -> Sequence[Violation]:
+        found = composer.compose(texts)
+        return found.violations or composer.look(found.config)
+
+    trial = Trial(overrides, violations, check, composer.searching(overrides).options)
+    return [trial.tried(each) for each in violations]

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import yaml
 
-from gpt2hydra.composition.conf_tree import Primary
 from gpt2hydra.composition.hydra_errors import file_error
-from gpt2hydra.composition.sources import displayed
+from gpt2hydra.composition.layers import displayed
+from gpt2hydra.composition.options import Options
 from gpt2hydra.config.errors import ConfigError, Source, Violation
 from gpt2hydra.utils.formatting import closest, did_you_mean, kind_of, reason_of, show
-from gpt2hydra.utils.yaml_nodes import check_yaml, yaml_loader
+from gpt2hydra.utils.yaml_nodes import read_yaml as read_values
+from gpt2hydra.utils.yaml_nodes import root_node
 
 UNKNOWN_SCHEMA = "no program is known that has this schema; name yours: --app module:function"
 
@@ -41,11 +42,8 @@ def read_yaml(file: Path) -> yaml.Node | None:
     """
     name = displayed(str(file))
     try:
-        check_yaml(str(file))
-        with file.open(encoding="utf-8") as text:
-            loader = yaml_loader()(text)  # which names the file in its errors
-            root: yaml.Node | None = loader.get_single_node()
-        value = loader.construct_document(root) if root else None
+        root: yaml.Node | None = root_node(str(file))
+        value = read_values(str(file)).value
     except OSError as error:
         raise ConfigError([Violation(name, rule=f"cannot be read: {reason_of(error)}", source=Source("file", name))]) from None
     except yaml.MarkedYAMLError as error:
@@ -93,8 +91,8 @@ def _entry(node: yaml.Node, text: str, options: tuple[str, ...] | None, group: s
     return Entry(node.start_mark.line + 1, written, words[0] if words else "", path, package, options)
 
 
-def wrong_entries(file: Path, group: str, primary: Primary) -> list[Violation]:
-    """What is wrong with a file's defaults list, read below ``primary``. It is asked once Hydra has refused to compose it."""
+def wrong_entries(file: Path, group: str, options: Options) -> list[Violation]:
+    """What is wrong with a file's defaults list. It is asked once Hydra has refused to compose it."""
     try:
         entries, name = defaults_of(file, group), displayed(str(file))
     except ConfigError as error:
@@ -102,33 +100,32 @@ def wrong_entries(file: Path, group: str, primary: Primary) -> list[Violation]:
     own = {entry.path for entry in entries if entry.word != "override"}
     found = []
     for entry in entries:
-        rule = _wrong(entry, primary, own, is_primary=not group)
+        rule = _wrong(entry, options, own, is_primary=not group)
         if rule:
             found.append(Violation(f"defaults: {show(entry.text)}", rule=rule, source=Source("file", name, entry.line)))
     return [each for each in found if each.rule == UNKNOWN_SCHEMA] or found  # its groups are not known either
 
 
-def _wrong(entry: Entry, primary: Primary, own: set[str], *, is_primary: bool) -> str | None:
-    composer = primary.composer
+def _wrong(entry: Entry, options: Options, own: set[str], *, is_primary: bool) -> str | None:
     if entry.word == "optional" or entry.text == "_self_" or "${" in entry.text:
         return None
     if entry.options is None:
-        if composer.options.repository.config_exists(entry.path):
+        if options.repository.config_exists(entry.path):
             return None
         folder, _, last = entry.path.rpartition("/")
-        known = primary.options(folder)
+        known = options.of(folder)
         if last.endswith("_schema") and closest(last, known, cutoff=0.85) is None:
             return UNKNOWN_SCHEMA
         return f"there is no such config{did_you_mean(last, known)}"
     group = f"{entry.path}@{entry.package}" if entry.package else entry.path
-    groups = composer.options.usual()  # none where the whole list cannot be read
+    groups = options.usual()  # none where the whole list cannot be read
     if groups and entry.word == "override" and group not in groups and entry.path not in own:
         near = closest(group, groups)
         return "overrides a group that is in no defaults list" + (f"; did you mean /{near}?" if near else "")
-    if not composer.options.is_group(entry.path):
-        return f"there is no such group{did_you_mean(entry.path, composer.loader.list_groups(''))}"
+    if not options.is_group(entry.path):
+        return f"there is no such group{did_you_mean(entry.path, options.loader.list_groups(''))}"
     if entry.word != "override" and not is_primary and group in groups:
-        return f"chooses a group that {primary.name} has chosen already; write 'override /{group}'"
-    known = primary.options(entry.path)
+        return f"chooses a group that {options.config_name} has chosen already; write 'override /{group}'"
+    known = options.of(entry.path)
     wrong = [each for each in entry.options if each not in known and each != "???"]
     return f"must be one of {', '.join(known)}{did_you_mean(wrong[0], known)}" if wrong else None

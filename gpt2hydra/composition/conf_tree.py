@@ -37,7 +37,7 @@ class Primary:
         """Group → its usual option, of every group in the defaults list but Hydra's own. A key may be ``model@encoder``."""
         with hydra_state():
             try:
-                found = defaults_list(self.composer.repository(), self.name, [], prepend_hydra=True, skip_missing=True)
+                found = defaults_list(self.composer.options.repository, self.name, [], prepend_hydra=True, skip_missing=True)
             except Exception:  # it cannot be read; who composes it is told
                 return {}
         usual = found.overrides.known_choices
@@ -53,7 +53,7 @@ class Primary:
         """The folders of YAML files that Hydra searches, the first one first; Hydra's own left out."""
         found = []
         with hydra_state():
-            sources = self.composer.repository().get_sources()
+            sources = self.composer.options.repository.get_sources()
         for source in sources:
             if source.scheme() == "file":
                 found.append(Path(source.path))

@@ -12,6 +12,7 @@ import contextlib
 import copy
 import importlib.resources
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
 from pathlib import Path
@@ -40,7 +41,9 @@ from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.config_source import ConfigLoadError
 from omegaconf import DictConfig, Node, OmegaConf
+from omegaconf.errors import InterpolationResolutionError
 
+from gpt2hydra.utils.formatting import reason_of
 from gpt2hydra.utils.yaml_nodes import check_yaml
 
 Repository: TypeAlias = IConfigRepository
@@ -159,7 +162,8 @@ def options_of(repository: Repository, group: str) -> list[str]:
     Public: ``ConfigLoader.get_group_options``. Hydra 1.4 refuses to list a folder that also holds a ``.yml``, which it never
     takes; so that such a file can be told, the others are listed here then.
     """
-    with contextlib.suppress(ConfigLoadError):
+    with contextlib.suppress(ConfigLoadError), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a .yml, which composing warns of
         return repository.get_group_options(group, ObjectType.CONFIG)
     found: set[str] = set()
     for source in repository.get_sources():
@@ -268,6 +272,42 @@ def failure_of(result: JobReturn) -> object:
     raises.
     """
     return result._return_value if result.status is JobStatus.FAILED else None
+
+
+# ------------------------------------------------------------------------------- what errors say in words alone
+
+
+def grammar_reason(error: Exception) -> str:
+    """What Hydra's parser could not read, without the list of what it expected."""
+    return reason_of(error).partition(" expecting ")[0]
+
+
+def unquoted_sign(error: Exception) -> str:
+    """The sign that Hydra's grammar has no use for outside quotes; empty where that is not it."""
+    sign = re.match(r"token recognition error at: '(.)", reason_of(error))
+    return sign[1] if sign else ""
+
+
+def wrong_header(error: Exception) -> str:
+    """The ``# @package`` line that Hydra cannot read; empty where that is not it."""
+    found = re.match(r"(?:Expected header format: KEY VALUE, got|Too many components in) '(.*)'$", str(error))
+    return found[1] if found else ""
+
+
+def chosen_twice(error: Exception) -> str:
+    """The group that a defaults list has twice; empty where that is not it."""
+    found = re.match(r"(\S+) appears more than once in the final defaults list", str(error))
+    return found[1] if found else ""
+
+
+def refers_to_itself(error: Exception) -> bool:
+    """Whether a reference leads back to itself."""
+    return isinstance(error, RecursionError) or "Recursive interpolation" in str(error)
+
+
+def names_no_variable(error: Exception) -> bool:
+    """Whether ``${oc.env:NAME}`` names no variable of the environment."""
+    return isinstance(error, InterpolationResolutionError) and "Environment variable" in str(error)
 
 
 # -------------------------------------------------------------------------------------------------- nodes and YAML

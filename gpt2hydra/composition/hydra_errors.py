@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,9 +11,10 @@ from omegaconf.errors import GrammarParseError, UnsupportedValueType
 from yaml import MarkedYAMLError
 from yaml.constructor import ConstructorError
 
-from gpt2hydra.composition.sources import displayed
-from gpt2hydra.config.errors import ConfigError, Violation, command_line
-from gpt2hydra.utils.formatting import closest, reason_of, show
+from gpt2hydra.composition.hydra_compat import chosen_twice, grammar_reason, unquoted_sign, wrong_header
+from gpt2hydra.composition.layers import displayed
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.utils.formatting import closest, reason_of
 
 
 def as_it_came(error: Exception) -> Violation:
@@ -41,16 +41,10 @@ def file_error(error: Exception, name: str = "the defaults list") -> Violation:
         return Violation(error.full_key, rule=f"has a ${{...}} that cannot be read: {reason_of(error)}")
     if isinstance(error, UnsupportedValueType) and error.full_key:  # !!set, !!timestamp
         return Violation(error.full_key, rule=f"is of a kind that no config has: {reason_of(error)}")
-    header = re.match(r"(?:Expected header format: KEY VALUE, got|Too many components in) '(.*)'$", str(error))
-    if header:
-        return Violation(
-            name, rule=f"has the line '# {header[1]}'; Hydra reads '# @package NAME', such as '# @package _global_'"
-        )
-    twice = re.match(r"(\S+) appears more than once in the final defaults list", str(error))
-    if twice:
-        return Violation(
-            name, rule=f"chooses {twice[1]} a second time; write 'override /{twice[1]}: OPTION' in its defaults list"
-        )
+    if header := wrong_header(error):
+        return Violation(name, rule=f"has the line '# {header}'; Hydra reads '# @package NAME', such as '# @package _global_'")
+    if twice := chosen_twice(error):
+        return Violation(name, rule=f"chooses {twice} a second time; write 'override /{twice}: OPTION' in its defaults list")
     lines = [line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()]
     return Violation(name, rule="; ".join(lines) or type(error).__name__)
 
@@ -83,22 +77,13 @@ _PLAINER = {
 """What PyYAML says, where it makes no sense without the sentence before."""
 
 
-def no_override(text: str) -> Violation:
-    """The violation of an argument that is no override."""
-    dashes = "; options of Hydra stand by themselves, see --hydra-help" if text.startswith("-") else ""
-    rule = f"is not an override, which is KEY=VALUE, or ~KEY to delete{dashes}"
-    return Violation(show(text), rule=rule, source=command_line(text), action="word")
-
-
 def grammar(error: Exception) -> str:
     """What Hydra's parser, or Python, could not make of an override."""
     if isinstance(error, ValueError) and "digits" in str(error):
         return "has too many digits"
-    reason = reason_of(error).partition(" expecting ")[0]
-    sign = re.match(r"token recognition error at: '(.)", reason)
-    if sign:
-        return f"has a sign that Hydra needs in quotes: {sign[1]}"
-    return f"is not an override that Hydra can read ({reason})"
+    if sign := unquoted_sign(error):
+        return f"has a sign that Hydra needs in quotes: {sign}"
+    return f"is not an override that Hydra can read ({grammar_reason(error)})"
 
 
 @contextmanager

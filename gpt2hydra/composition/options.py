@@ -21,6 +21,8 @@ class Options:
         self.loader, self.config_name, self.searchpath = loader, config_name, tuple(searchpath)
         self._repository: Repository | None = None
         self._usual: dict[str, str | None] | None = None
+        self._groups: dict[str, bool] = {}
+        self._options: dict[str, list[str]] = {}
 
     @property
     def repository(self) -> Repository:
@@ -34,11 +36,15 @@ class Options:
 
     def is_group(self, key: str) -> bool:
         """Whether ``key`` names a config group (a folder) rather than a value."""
-        return any(source.is_group(key) for source in self.repository.get_sources())
+        if key not in self._groups:
+            self._groups[key] = any(source.is_group(key) for source in self.repository.get_sources())
+        return self._groups[key]
 
     def of(self, group: str) -> list[str]:
         """The options of a group, in whatever folder they are."""
-        return options_of(self.repository, group)
+        if group not in self._options:
+            self._options[group] = options_of(self.repository, group)
+        return self._options[group]
 
     def usual(self) -> dict[str, str | None]:
         """Group → option, as the defaults list has it, with or without Hydra's own; nothing where it cannot be read."""
@@ -69,11 +75,11 @@ class Options:
         for override in overrides:
             if not (override.is_delete() or isinstance(override.value(), list)):
                 continue
-            key, typed = override.key_or_group, command_line(override.input_line)
-            field = field_at(config_class, key)
-            if field is None or "section" not in field.metadata or not self.is_group(key):
+            key, typed = override.get_key_element().lstrip("+~"), command_line(override.input_line)
+            field = field_at(config_class, override.package or key)
+            if field is None or "section" not in field.metadata or not self.is_group(override.key_or_group):
                 continue
-            rule = f"must be one of {', '.join(self.of(key))}"
+            rule = f"must be one of {', '.join(self.of(override.key_or_group))}"
             if override.is_delete():
                 violations.append(Violation(key, ABSENT, rule, typed, self.remedy(key), action="deleted"))
             else:

@@ -203,6 +203,10 @@ class Violation:
         return facts
 
 
+MOST_SHOWN = 50
+"""Of more violations a report shows so many, and counts the others."""
+
+
 class ConfigError(ValueError, AssertionError):
     """A configuration was refused. ``violations`` holds every broken rule; ``str()`` is the report that a user reads.
 
@@ -220,7 +224,9 @@ class ConfigError(ValueError, AssertionError):
     def format(self, outcome: str = "") -> str:
         """The report; ``outcome`` says what came of it, ``nothing was started``."""
         head = f"{counted(len(self.violations), 'problem')} in {self.subject}{'; ' if outcome else ''}{outcome}."
-        return "\n\n".join([head, *(_indent(str(violation)) for violation in self.violations)])
+        shown = [_indent(str(violation)) for violation in self.violations[:MOST_SHOWN]]
+        more = len(self.violations) - len(shown)
+        return "\n\n".join([head, *shown, *([f"  ... and {counted(more, 'more problem')}."] if more else [])])
 
     def to_dict(self) -> dict[str, Any]:
         """The report for a program: ``{"violations": [...]}``, each as :meth:`Violation.to_dict` has it."""

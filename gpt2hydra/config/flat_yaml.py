@@ -1,27 +1,24 @@
-"""A YAML file of ``key: value`` lines, such as ``conf/model/large.yaml``, read without Hydra and understood as Hydra would.
+"""A YAML file of ``key: value`` lines, such as ``conf/model/large.yaml``: one layer, to be laid over a class's defaults.
 
-Standard library, and PyYAML, which OmegaConf brings.
+It is read without Hydra and understood as Hydra would. Standard library, and PyYAML, which OmegaConf brings.
 """
 
 from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gpt2hydra.config.errors import ConfigError, Source, Violation
 from gpt2hydra.config.keys import rule_at
 from gpt2hydra.utils.formatting import reason_of, show
-from gpt2hydra.utils.yaml_nodes import check_yaml, decimal, is_misread_number, misread_rule, yaml_loader
-
-if TYPE_CHECKING:
-    from yaml import Node
+from gpt2hydra.utils.yaml_nodes import Written, decimal, is_misread_number, misread_rule, plain, read_yaml
 
 
 def read_flat_yaml(file: Path, config_class: type[Any], key: str) -> dict[str, Any]:
     """The values for ``config_class`` that a file holds; none if it is empty.
 
-    Text that spells a number is one where the field is to hold one, as for OmegaConf. ``key`` is blamed where the whole
+    Text that spells a number is one where the field is to hold one, as for OmegaConf. ``key`` is blamed where the complete
     file is wrong.
 
     Raises:
@@ -31,47 +28,40 @@ def read_flat_yaml(file: Path, config_class: type[Any], key: str) -> dict[str, A
     import yaml
     from yaml.constructor import ConstructorError
 
-    problem, line = "", None
+    line = None
     try:
-        check_yaml(str(file))
-        reader = yaml_loader()(file.read_text(encoding="utf-8"))
-        root = reader.get_single_node()
-        if root is None:
-            return {}
-        if isinstance(root, yaml.MappingNode):
-            return _values(reader, root, config_class, file)
-        problem = "must be a YAML file of key: value lines"
+        lines = read_yaml(str(file)).value
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = f"{'' if isinstance(error, ConstructorError) else 'is not YAML: '}{error.problem}"
         line = mark.line + 1 if mark else None
     except OSError as error:
         problem = f"cannot be read: {reason_of(error)}"
+    else:
+        if lines is None or isinstance(lines, dict):
+            return _values(lines or {}, config_class, file)
+        problem = "must be a YAML file of key: value lines"
     raise ConfigError([Violation(key, file.stem, problem, Source("file", str(file), line))])
 
 
-def _values(reader: Any, root: Any, config_class: type[Any], file: Path) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    violations = []
-    reader.flatten_mapping(root)  # '<<' is gone, and its keys stand before the mapping's own
-    for key_node, value_node in root.value:
-        key, value = str(reader.construct_object(key_node)), reader.construct_object(value_node, deep=True)
-        problem = _problem(key, value_node, value)
-        if problem:
-            violations.append(Violation(key, value, problem, Source("file", str(file), key_node.start_mark.line + 1)))
-        values[key] = _as_number(config_class, key, value)
+def _values(lines: dict[Any, Written], config_class: type[Any], file: Path) -> dict[str, Any]:
+    problems = {key: _problem(key, each) for key, each in lines.items()}
+    violations = [
+        Violation(str(key), plain(lines[key]), problem, Source("file", str(file), lines[key].line))
+        for key, problem in problems.items()
+        if problem
+    ]
     if violations:
         raise ConfigError(violations)
-    return values
+    return {str(key): _as_number(config_class, str(key), plain(each)) for key, each in lines.items()}
 
 
-def _problem(key: str, node: Node, value: object) -> str:
-    from yaml import ScalarNode
-
+def _problem(key: object, written: Written) -> str:
+    text, value = written.text, written.value
     if key == "defaults" or (isinstance(value, str) and "${" in value):
         return "is for Hydra to read: gpt2hydra.compose()"
-    if isinstance(node, ScalarNode) and not node.style and is_misread_number(node.value) and show(value) != decimal(node.value):
-        return misread_rule(node.value, value)
+    if text is not None and is_misread_number(text) and show(value) != decimal(text):
+        return misread_rule(text, value)
     return ""
 
 

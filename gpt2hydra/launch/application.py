@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.composer import Composer, Look
 from gpt2hydra.composition.schema import ROOTS, register
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
@@ -53,9 +53,9 @@ class Application:
             register(config_class, config_name)
         return cls(function, config_name, folder, config_class, extra)
 
-    def composer(self, extra_dir: str | None = None) -> Composer:
-        """What composes the configuration; ``extra_dir`` is searched too."""
-        return Composer(self.config_name, self.config_dir, extra_dir, once=True, config_class=self.config_class)
+    def composer(self, extra_dir: str | None = None, look: Look = lambda config: ()) -> Composer:
+        """What composes the configuration; ``extra_dir`` is searched too; ``look`` as for :class:`Composer`."""
+        return Composer(self.config_name, self.config_dir, extra_dir, once=True, config_class=self.config_class, look=look)
 
 
 def annotated_class(function: Job) -> type[Checked] | None:

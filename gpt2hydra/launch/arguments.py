@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from gpt2hydra.composition.compose import compose_and_check, refused_whole
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_compat import arguments_parser, help_text, hydra_of, look, set_version_base
-from gpt2hydra.composition.yaml_traps import as_typed
+from gpt2hydra.composition.overrides import as_typed
 from gpt2hydra.config.errors import ConfigError, UsageError, Violation, command_line
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.launch.application import Application
@@ -146,9 +146,7 @@ class CommandLine:
     def _composer(self) -> Composer:
         self._check_options()
         meant = replace(self.application, config_name=self.config_name, config_dir=self.config_dir)
-        composer = meant.composer(self.arguments.config_dir)
-        composer.look = lambda config: problems(Context(config))
-        return composer
+        return meant.composer(self.arguments.config_dir, lambda config: problems(Context(config)))
 
     def _check_encoding(self) -> None:
         """Refuse bytes that Python could not read as text: no file of ours, and no YAML, can hold them."""

@@ -14,8 +14,8 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from gpt2hydra.composition.gate import config_class_of
 from gpt2hydra.composition.hydra_compat import options_of, register_resolver
+from gpt2hydra.composition.validate import config_class_of
 from gpt2hydra.config.errors import ConfigError, Violation, command_line
 from gpt2hydra.config.keys import field_at, fields_of, keys_of
 from gpt2hydra.config.validation import Checked

@@ -18,10 +18,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.gate import config_class_of, instantiate
 from gpt2hydra.composition.hydra_state import task_overrides
 from gpt2hydra.composition.job import job as running_job
 from gpt2hydra.composition.schema import register_resolvers
+from gpt2hydra.composition.validate import config_class_of, instantiate
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.checks import is_dry
@@ -95,9 +95,11 @@ class SweepJob:
         register_resolvers(config_class)  # in another process there are none
         job, overrides = HydraConfig.get().job, task_overrides(HydraConfig.get())
         try:
-            config: Checked = instantiate(composed, config_class)
-            if not self.checked:
-                Composer.of_running_job().read_as_meant(config, overrides)
+            config: Checked
+            if self.checked:
+                config = instantiate(composed, config_class)
+            else:
+                config = Composer.of_running_job().gate(composed, overrides)
             if is_dry(config):
                 print(f"job #{job.num} was not started: dry_run=true")
                 return None

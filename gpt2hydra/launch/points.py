@@ -14,12 +14,12 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.gate import config_class_of
+from gpt2hydra.composition.hydra_compat import grammar_reason
 from gpt2hydra.composition.hydra_state import task_overrides
+from gpt2hydra.composition.validate import config_class_of
 from gpt2hydra.config.errors import ConfigError, Violation, collect_violations
 from gpt2hydra.config.keys import rule_at
 from gpt2hydra.config.validation import Checked
-from gpt2hydra.utils.formatting import reason_of
 from gpt2hydra.utils.quoting import RawOverride
 
 MOST_POINTS = 100_000
@@ -94,8 +94,7 @@ def _read(key: str, text: str, composer: Composer) -> Override:
     try:
         return OverridesParser.create(config_loader=composer.loader).parse_overrides([text])[0]
     except Exception as error:
-        reason = reason_of(error).partition(" expecting ")[0]
-        rule = f"is nothing that Hydra can sweep over ({reason})"
+        rule = f"is nothing that Hydra can sweep over ({grammar_reason(error)})"
         raise ConfigError([Violation(key, text.partition("=")[2], rule)]) from None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gpt2hydra.composition.compose import with_tried_remedies
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.validation import Checked
@@ -52,17 +53,11 @@ class Preflight:
     def compose(self, composer: Composer) -> None:
         """Compose and validate each point."""
         for number, point in enumerate(with_counter(self.points, "checking point")):
-            try:
-                self.valid[number] = composer.instantiate(point, job=number)
-            except ConfigError as error:
-                from gpt2hydra.composition.refusal.report import with_tried_remedies
-
-                violations = _with_origins(composer, point, error.violations)
-                self.invalid[number] = tuple(with_tried_remedies(composer, point, violations))
-            except Exception as error:
-                from gpt2hydra.composition.refusal.report import refusal_of
-
-                self.invalid[number] = refusal_of(composer, point, error).violations
+            found = composer.compose(point, job=number)
+            if found.violations:
+                self.invalid[number] = tuple(with_tried_remedies(composer, point, found.violations))
+            else:
+                self.valid[number] = found.config
 
     def look(self, composer: Composer, problems_of: Callable[[int, Checked], Sequence[Violation]]) -> None:
         """Look at what else each valid point needs, by its number; one that has problems is valid no more."""

@@ -19,13 +19,13 @@ from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from gpt2hydra.composition.compose import refused_whole
+from gpt2hydra.composition.compose import compose_job, refused_whole
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.gate import config_class_of
 from gpt2hydra.composition.hydra_compat import failure_of, make_callbacks, report_as_hydra
 from gpt2hydra.composition.hydra_errors import making, resolving
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.job import job
+from gpt2hydra.composition.validate import config_class_of
 from gpt2hydra.config.errors import ConfigError, Setting, Violation, collect_violations
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
@@ -55,8 +55,7 @@ class RunLauncher:
 
     def compose(self) -> DictConfig:
         """Hydra's one composition for this run. Sweeps are left out of it, for it may say ``hydra.mode: MULTIRUN``."""
-        with refused_whole(self.composer, self.overrides, self._later):
-            return self.composer.full(self.overrides, leave_sweeps_out=True)
+        return compose_job(self.composer, self.overrides, self._later)
 
     def run(self, composed: DictConfig) -> None:
         """Validate the configuration, ask all checks, and only then make a directory and call the function."""

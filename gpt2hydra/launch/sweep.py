@@ -25,10 +25,10 @@ from omegaconf import DictConfig
 
 from gpt2hydra.composition.compose import compose_and_check, refused_whole
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.gate import config_class_of
 from gpt2hydra.composition.hydra_compat import make_callbacks
 from gpt2hydra.composition.hydra_errors import making
 from gpt2hydra.composition.hydra_state import parse, task_overrides
+from gpt2hydra.composition.validate import config_class_of
 from gpt2hydra.config.errors import ConfigError, Violation, collect_violations, command_line
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.checks import Context, problems, readable
@@ -51,7 +51,7 @@ def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any]
     """Check every point, and what starts them; then let Hydra's sweeper and launcher run them."""
     composed = _compose(composer, [*overrides, "hydra.mode=MULTIRUN"])
     check_chosen(composed)
-    composer.sweep = composed
+    composer = composer.of_sweep(composed)
     found = _look(composer, composed, overrides, extra)
     note_overruled(composer, found.points[0] if found.points else [])
     report(found)
@@ -194,7 +194,7 @@ def _sweeps(text: str) -> bool:
 
 
 def _swept_problems(composer: Composer, rest: Sequence[str], sweeping: Sequence[str]) -> Iterator[Violation]:
-    from gpt2hydra.composition.refusal.remedies import MOST_POINTS  # with all that only a refusal needs
+    from gpt2hydra.composition.suggest import MOST_POINTS  # with all that only a refusal needs
 
     for text in sweeping:
         override = parse(text)

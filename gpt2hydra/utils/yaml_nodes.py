@@ -9,6 +9,7 @@ import functools
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from gpt2hydra.utils.formatting import show
@@ -70,37 +71,76 @@ def misread_rule(written: str, value: object) -> str:
     return f"YAML reads it as {show(value)}; in the file, write {decimal(written) or value}"
 
 
-def check_yaml(path: str) -> FileNodes:
+@dataclass(frozen=True)
+class Written:
+    """A value of a file, as YAML reads it: of a mapping, key → :class:`Written`. ``text`` is how a plain scalar was written."""
+
+    value: Any
+    line: int
+    text: str | None = None
+
+
+def plain(written: Written) -> Any:
+    """The value alone."""
+    return {key: plain(each) for key, each in written.value.items()} if isinstance(written.value, dict) else written.value
+
+
+def check_yaml(path: str) -> None:
     """Look at a file's nodes before anybody makes values of them. A file that did not change is looked at once.
 
     Raises:
         yaml.MarkedYAMLError: it is no UTF-8, no YAML, has a key twice, contains itself, or unfolds without end; with the line.
         OSError: it cannot be read.
     """
+    _file(path)
+
+
+def read_yaml(path: str) -> Written:
+    """The values of a file, ``None`` of an empty one; ``<<`` is gone, its keys stand before the mapping's own.
+
+    Raises:
+        yaml.MarkedYAMLError, OSError: as :func:`check_yaml`.
+    """
+    return _file(path).written
+
+
+def root_node(path: str) -> Any:
+    """The root of a file's YAML nodes, None of an empty one; raises as :func:`check_yaml`."""
+    return _file(path).root
+
+
+@dataclass
+class _File:
+    loader: Any
+    root: Any
+
+    @functools.cached_property
+    def written(self) -> Written:
+        value = self.loader.construct_document(self.root) if self.root is not None else None
+        return _written(self.loader, self.root, value, 1)
+
+
+def _written(loader: Any, node: Any, value: Any, line: int) -> Written:
+    if node is not None and node.id == "mapping" and isinstance(value, dict):
+        values = {}
+        for key_node, value_node in node.value:
+            key = loader.construct_object(key_node, deep=True)
+            values[key] = _written(loader, value_node, value[key], key_node.start_mark.line + 1)
+        return Written(values, line)
+    plain = node is not None and node.id == "scalar" and not (node.style and node.tag.endswith(":str"))  # !!int '12' is
+    return Written(value, line, node.value if plain else None)
+
+
+def _file(path: str) -> _File:
     status = os.stat(path)
     return _check_yaml(path, status.st_mtime_ns, status.st_size)
 
 
-class FileNodes:
-    """What the nodes of a file tell, whatever will hold its values."""
-
-    def __init__(self, root: Any) -> None:
-        self.odd_number = False
-        """Whether a value is a number of base 8 or 60, or asks for a value with ``???``."""
-        self.no_text: set[str] = set()
-        """The keys, by their last part, whose values YAML reads as something else than text."""
-        odd = re.compile(rf"{OCTAL}|{SEXAGESIMAL}|\?\?\?")
-        for key, node in _scalars(root):
-            if node.style not in ("'", '"', "|", ">") or not node.tag.endswith(":str"):
-                self.odd_number = self.odd_number or odd.fullmatch(node.value) is not None
-                decimal = node.tag.endswith(":int") and re.fullmatch(r"-?(?:0|[1-9]\d*)", node.value)  # as text it is the same
-                if not decimal and not node.tag.endswith((":str", ":null")):
-                    self.no_text.add(key)
-
-
 @functools.lru_cache(maxsize=1024)
-def _check_yaml(path: str, modified: int, size: int) -> FileNodes:
+def _check_yaml(path: str, modified: int, size: int) -> _File:
+    from yaml import Mark
     from yaml.reader import ReaderError
+    from yaml.scanner import ScannerError
 
     try:
         with open(path, encoding="utf-8") as file:
@@ -108,12 +148,16 @@ def _check_yaml(path: str, modified: int, size: int) -> FileNodes:
             root = loader.get_single_node()
     except (UnicodeDecodeError, ReaderError) as error:
         raise _no_text(path) from error
+    except (ScannerError, RecursionError) as error:  # libyaml's own limit, and Python's
+        if isinstance(error, RecursionError) or "nesting depth" in str(error.problem):
+            raise _too_deep(getattr(error, "problem_mark", None) or Mark(path, 0, 0, 0, None, 0)) from error
+        raise
     if root is not None:
         _refuse_unfolding(root)
     for node in _nodes(root):
         _refuse_keys(node)
         _refuse_no_value(loader, node)
-    return FileNodes(root)
+    return _File(loader, root)
 
 
 def _no_text(path: str) -> Exception:
@@ -134,6 +178,12 @@ def _no_text(path: str) -> Exception:
                 continue
             return ConstructorError(None, None, problem, Mark(path, 0, number, 0, None, 0))
     return OSError(f"{path} has changed")
+
+
+def _too_deep(mark: Any) -> Exception:
+    from yaml.constructor import ConstructorError
+
+    return ConstructorError(None, None, f"is nested more than {MOST_DEEP} deep", mark)
 
 
 def _refuse(node: Any, problem: str) -> NoReturn:
@@ -177,7 +227,7 @@ def _refuse_unfolding(root: Any) -> None:
         if id(node) in above:
             _refuse(node, "contains itself through the anchor (&name) at this line")
         if len(above) > MOST_DEEP:
-            _refuse(node, f"is nested more than {MOST_DEEP} deep")
+            raise _too_deep(node.start_mark)
         if id(node) not in sizes:
             above.add(id(node))
             sizes[id(node)] = 1 + sum(map(size, _children(node)))
@@ -206,12 +256,3 @@ def _nodes(root: Any) -> Iterator[Any]:
             seen.add(id(node))
             yield node
             left += _children(node)
-
-
-def _scalars(root: Any) -> Iterator[tuple[str, Any]]:
-    """``(last part of its key, node)`` of each scalar value."""
-    for node in _nodes(root):
-        if node.id == "mapping":
-            yield from ((str(key.value), value) for key, value in node.value if value.id == "scalar")
-        elif node.id == "sequence":
-            yield from (("", each) for each in node.value if each.id == "scalar")

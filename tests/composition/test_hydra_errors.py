@@ -5,15 +5,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from gpt2hydra.composition.hydra_errors import as_it_came, file_error, grammar, making, no_override, resolving
+from gpt2hydra.composition.hydra_errors import as_it_came, file_error, grammar, making, resolving
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.config.errors import ConfigError, Violation
-
-
-def test_an_argument_that_is_no_override() -> None:
-    told = no_override("large")
-    assert (told.key, told.rule) == ("large", "is not an override, which is KEY=VALUE, or ~KEY to delete")
-    assert no_override("--model").rule.endswith("; options of Hydra stand by themselves, see --hydra-help")
 
 
 @pytest.mark.parametrize(

@@ -432,7 +432,7 @@ model.n_embed = 64
         pytest.param(
             "vocab_size: 10:00:00",
             "model.vocab_size = 10:00:00\n  YAML reads it as 36000; in the file, write 36000\n"
-            "  set by conf/model/mine.yaml:1   (was 50257, the default)\n  try: model.vocab_size=50257",
+            "  set by conf/model/mine.yaml:1   (was 50257, the default)\n  try: model.vocab_size=36000",
             id="sexagesimal",
         ),
     ],

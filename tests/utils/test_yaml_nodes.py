@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from gpt2hydra.utils.yaml_nodes import check_yaml, decimal, is_misread_number, yaml_loader
+from gpt2hydra.utils.yaml_nodes import Written, check_yaml, decimal, is_misread_number, read_yaml, yaml_loader
 
 
 def ours(text: str) -> Any:
@@ -79,23 +79,30 @@ def test_what_no_config_can_be_is_told_with_its_line(text: str, line: int, probl
 
 
 @pytest.mark.parametrize(
-    ("text", "odd", "no_text"),
+    ("text", "value", "written"),
     [
-        pytest.param("n: 12\nname: x\n", False, set(), id="plain"),
-        pytest.param("n: &x 014\n", True, {"n"}, id="anchor"),
-        pytest.param("n:\n  014\n", True, {"n"}, id="next line"),
-        pytest.param('{"n":014}', True, {"n"}, id="flow mapping"),
-        pytest.param("n: !!int 014\n", True, {"n"}, id="tag"),
-        pytest.param("n: '014'\nm: \"no\"\n", False, set(), id="quoted"),
-        pytest.param("n: ???\n", True, set(), id="asked for"),
-        pytest.param("name: &a no\nother: *a\n", False, {"name", "other"}, id="alias"),
-        pytest.param("name: !!bool 'no'\n", False, {"name"}, id="quoted, with a tag"),
-        pytest.param("", False, set(), id="empty"),
+        pytest.param("n: 12\n", 12, "12", id="plain"),
+        pytest.param("n: &x 014\n", 12, "014", id="anchor"),
+        pytest.param("n:\n  014\n", 12, "014", id="next line"),
+        pytest.param('{"n":014}', 12, "014", id="flow mapping"),
+        pytest.param("n: !!int 014\n", 12, "014", id="tag"),
+        pytest.param("n: '014'\n", "014", None, id="quoted"),
+        pytest.param("n: no\n", False, "no", id="a truth"),
+        pytest.param("a: &a no\nn: *a\n", False, "no", id="alias"),
+        pytest.param("n: !!bool 'no'\n", False, "no", id="quoted, with a tag"),
+        pytest.param("<<: {n: 014}\n", 12, "014", id="merged"),
+        pytest.param("n:\n", None, "", id="nothing"),
     ],
 )
-def test_the_nodes_tell_what_may_be_misread(text: str, odd: bool, no_text: set[str], tmp_path: Path) -> None:
-    found = check_yaml(a_file(tmp_path, text))
-    assert (found.odd_number, found.no_text) == (odd, no_text)
+def test_a_value_is_read_with_its_line_and_how_it_was_written(
+    text: str, value: Any, written: str | None, tmp_path: Path
+) -> None:
+    found = read_yaml(a_file(tmp_path, f"# a comment\n{text}")).value["n"]
+    assert (found.value, found.text) == (value, written) and found.line >= 2
+
+
+def test_an_empty_file_has_no_value(tmp_path: Path) -> None:
+    assert read_yaml(a_file(tmp_path, "# nothing\n")) == Written(None, 1)
 
 
 @pytest.mark.parametrize(("written", "meant"), [("012", "12"), ("-0_7", "-7"), ("1:30", ""), ("12", None), ("0x10", None)])

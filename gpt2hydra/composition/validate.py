@@ -1,32 +1,97 @@
-"""The gate behind which every configuration is valid: :func:`instantiate`, and what it finds."""
+"""Validate: what breaks a rule once layers are folded (:mod:`gpt2hydra.composition.judge` says what cannot be laid at all).
+
+:func:`instantiate` is the gate for any config: behind it every configuration is valid.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TypeVar, overload
 
-from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import (
-    InterpolationKeyError,
-    InterpolationResolutionError,
-    InterpolationToMissingValueError,
-    InterpolationValidationError,
-    MissingMandatoryValue,
-)
+from omegaconf import DictConfig, OmegaConf
 
+from gpt2hydra.composition.fold import Fold, dotted
 from gpt2hydra.composition.hydra_compat import full_key, is_mapping, raw_value
+from gpt2hydra.composition.judge import CANNOT_BE_DELETED
+from gpt2hydra.composition.resolve import resolve, resolved
 from gpt2hydra.composition.schema import class_of_schema, known_classes
-from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, command_line
-from gpt2hydra.config.keys import field_at, fields_of, place
-from gpt2hydra.config.validation import Checked, build, check, computed_rule, missing
-from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Violation
+from gpt2hydra.config.keys import (
+    field_at,
+    fields_of,
+    place,
+    rule_at,
+)
+from gpt2hydra.config.rules import Rule
+from gpt2hydra.config.validation import Checked, build, check, computed_rule
+from gpt2hydra.utils.formatting import show
+from gpt2hydra.utils.quoting import RawOverride
+from gpt2hydra.utils.yaml_nodes import decimal, is_misread_number, misread_rule
 
 C = TypeVar("C", bound=Checked)
 
-CANNOT_BE_DELETED = "cannot be deleted: every key of the schema has a value"
+# ----------------------------------------------------------------------------------------------- once they are folded
+
+
+def validate(folded: Fold, root: type[Checked], known: Collection[str]) -> tuple[dict[str, Any], list[Violation]]:
+    """The values of a fold as ``root`` stores them, and what is wrong with them, beside the ``known`` keys that are."""
+    given, broken, left = resolve(folded, root)
+    known_wrong = frozenset(known) | broken.keys() | left
+    values, violations = check(root, _without_absent(given), known_wrong=known_wrong)
+    found = {each.key: each for each in [*_computed_by_hand(folded, root), *violations, *broken.values()]}
+    for misread in _misread(folded, root):
+        found[misread.key] = misread
+
+    def written(key: str) -> Any:
+        chain = folded.chains.get(tuple(key.split(".")))
+        return chain[-1].value if chain else None
+
+    new = [each for each in found.values() if each.key not in known and each.key not in left]
+    return values, in_order(root, _causes(written, new, frozenset(known)))
+
+
+def _computed_by_hand(folded: Fold, root: type[Checked]) -> Iterator[Violation]:
+    """Overrides of values that are computed; even the right value is no other than it would be without."""
+    for path, chain in folded.chains.items():
+        if chain[-1].source.kind != "command line" or chain[-1].value is DELETED:
+            continue
+        field = field_at(root, dotted(path))
+        if field is not None and "computed" in field.metadata:
+            yield Violation(chain[-1].key, chain[-1].value, computed_rule(field), chain[-1].source)
+
+
+def _misread(folded: Fold, root: type[Checked]) -> Iterator[Violation]:
+    """A violation for each value in force that YAML reads otherwise than a person does, and for each that ``???`` asks for."""
+    for path, source in folded.demanded.items():
+        if source.kind not in ("command line", "default") and field_at(root, dotted(path)) is not None:
+            yield Violation(dotted(path), "???", "must be given: the file leaves it to the command line", source)
+    for path, chain in folded.chains.items():
+        written = chain[-1].written
+        rule = rule_at(root, dotted(path)) if written is not None else None
+        if written is None or rule is None:
+            continue
+        problem = _pitfall(written, chain[-1].value, rule)
+        if problem:
+            if rule.kind is str:
+                meant = "" if rule.problem(written) else written
+            else:
+                meant = RawOverride(decimal(written) or chain[-1].value)
+            yield Violation(chain[-1].key, written, problem, remedy={chain[-1].key: meant} if meant else {})
+
+
+def _pitfall(written: str, value: object, rule: Rule) -> str | None:
+    if rule.kind is str and not isinstance(value, str) and value is not None and str(value) != written:
+        return (
+            rule.problem(written) or f"is text, but YAML reads it as {show(value)}; in the file, put it in quotes: '{written}'"
+        )
+    if rule.kind in (int, float) and is_misread_number(written) and str(value) != decimal(written):
+        return misread_rule(written, value)
+    return None
+
+
+# ---------------------------------------------------------------------------------------------------------- the gate
 
 
 @overload
@@ -72,66 +137,52 @@ def _look_at(config: DictConfig, config_class: type[Checked] | None) -> tuple[ty
     return kind, values, [each.below(place) if place else each for each in violations]
 
 
-def examine(
-    config: DictConfig, config_class: type[Checked], known_wrong: frozenset[str] = frozenset()
-) -> tuple[dict[str, Any], list[Violation]]:
+def examine(config: DictConfig, config_class: type[Checked]) -> tuple[dict[str, Any], list[Violation]]:
     """Resolve ``config`` and check it: the values, and every violation in the schema's order."""
+    broken: dict[str, Violation] = {}
     try:
         given = {str(key): _resolved(config, key) for key in _keys(config)}
-        broken: dict[str, Violation] = {}
     except Exception:  # whatever a resolver raises; found again and named, key by key
-        given, broken = {}, {}
-        for key in _keys(config):
-            given[str(key)] = _resolve_each(config, key, str(key), config_class, broken)
+        given = {str(key): resolved(config, key, str(key), config_class, broken) for key in _keys(config)}
     for path in [*broken]:
         if any(f"{path.rpartition('.')[0]}.{name}".lstrip(".") in broken for name in _inputs(field_at(config_class, path))):
             del broken[path]  # it follows from what is named already
     if class_of_schema(config) is config_class:  # composed, so that nothing is absent unless it was deleted
         for field in fields_of(config_class):
-            if field.name not in given and field.name not in known_wrong:
+            if field.name not in given:
                 broken[field.name] = Violation(field.name, rule=CANNOT_BE_DELETED)
-    values, violations = check(config_class, _without_absent(given), known_wrong=known_wrong | frozenset(broken))
-    return values, in_order(config_class, _causes(config, [*violations, *broken.values()], known_wrong))
-
-
-def set_by_hand(overrides: Iterable[Override], config_class: type[Checked]) -> list[Violation]:
-    """Overrides of values that are computed; even the right value is no other than it would be without."""
-    violations = []
-    for override in overrides:
-        field = field_at(config_class, override.key_or_group)
-        if field is not None and "computed" in field.metadata:
-            typed = command_line(override.input_line)
-            violations.append(Violation(override.key_or_group, override.value(), computed_rule(field), typed))
-    return violations
+    values, violations = check(config_class, _without_absent(given), known_wrong=frozenset(broken))
+    if not violations and not broken:
+        return values, []
+    written: Any = OmegaConf.to_container(config, resolve=False)
+    causes = _causes(lambda key: _at(written, key), [*violations, *broken.values()], frozenset())
+    return values, in_order(config_class, causes)
 
 
 def _inputs(field: dataclasses.Field[Any] | None) -> tuple[str, ...]:
     return field.metadata.get("inputs", ()) if field is not None else ()
 
 
-def _causes(config: DictConfig, violations: list[Violation], known: frozenset[str]) -> list[Violation]:
+def _causes(written: Callable[[str], Any], violations: list[Violation], known: frozenset[str]) -> list[Violation]:
     """``violations`` without those of keys that only repeat another wrong one (``${model.n_positions}``).
 
     What came from the environment is shown as it was referred to: it may be a secret.
     """
-    if not violations:
-        return violations
     blamed, kept = known | {violation.key for violation in violations}, []
-    written: Any = OmegaConf.to_container(config, resolve=False)
     for violation in violations:
-        raw = _at(written, violation.key)
+        raw = written(violation.key)
         if not _repeats(written, violation.key, blamed):
             secret = isinstance(raw, str) and "${oc.env:" in raw
             kept.append(dataclasses.replace(violation, value=raw) if secret else violation)
     return kept
 
 
-def _repeats(written: Mapping[str, Any], key: str, blamed: frozenset[str] | set[str]) -> bool:
+def _repeats(written: Callable[[str], Any], key: str, blamed: frozenset[str]) -> bool:
     """Whether ``key`` refers, in the end, to another wrong one; a circle of references is wrong in each of its keys."""
     seen = {key}
     while True:
-        target = _REFERENCE.fullmatch(str(_at(written, key)))
-        wrong = {each for each in blamed if target and f"{target[1]}.".startswith(f"{each}.")}
+        target = _REFERENCE.fullmatch(str(written(key)))
+        wrong = {each for each in blamed if target and f"{target[1]}.".startswith(f"{each}.")} if target else set()
         if target is None or not wrong - {key}:
             return len(seen) > 1
         key = target[1]
@@ -173,49 +224,9 @@ def _resolved(config: DictConfig, key: Any) -> Any:
     return OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if OmegaConf.is_config(node) else node
 
 
-def _resolve_each(config: DictConfig, key: Any, path: str, root: type[Checked], broken: dict[str, Violation]) -> Any:
-    """The value under ``key`` with every leaf that cannot be had put into ``broken`` instead."""
-    try:
-        node = config[key]
-    except Exception as error:  # resolvers raise what they like
-        broken[path] = _unresolvable(config, key, path, root, error)
-        return ABSENT
-    if isinstance(node, DictConfig):
-        return {str(name): _resolve_each(node, name, f"{path}.{name!s}", root, broken) for name in node}
-    if isinstance(node, ListConfig):
-        try:
-            return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
-        except Exception as error:
-            broken[path] = _unresolvable(config, key, path, root, error)
-            return ABSENT
-    return node
-
-
 def _without_absent(values: dict[str, Any]) -> dict[str, Any]:
     return {
         key: _without_absent(value) if isinstance(value, dict) else value
         for key, value in values.items()
         if value is not ABSENT
     }
-
-
-def _unresolvable(config: DictConfig, key: Any, path: str, root: type[Checked], error: Exception) -> Violation:
-    field = field_at(root, path)
-    raw = OmegaConf.to_container(config, resolve=False)[key]  # type: ignore[index]
-    if isinstance(error, MissingMandatoryValue):
-        if field is None:
-            return Violation(path, "???", "must be given")
-        return missing(path, field)
-    if isinstance(error, InterpolationValidationError) and field is not None and "rule" in field.metadata:
-        rule = f"must be {field.metadata['rule']}, which what it refers to is not"
-    elif isinstance(error, InterpolationToMissingValueError):
-        rule = "refers to a value that is not given"
-    elif isinstance(error, InterpolationKeyError):
-        rule = "refers to a key that does not exist"
-    elif isinstance(error, RecursionError) or "Recursive interpolation" in str(error):
-        rule = "refers to itself"
-    elif isinstance(error, InterpolationResolutionError) and "Environment variable" in str(error):
-        rule = "refers to an environment variable that is not set"
-    else:
-        rule = f"cannot be resolved: {reason_of(error)}"
-    return Violation(path, raw, rule)

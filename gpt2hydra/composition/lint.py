@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
-
-from gpt2hydra.composition.compose import refused_whole
+from gpt2hydra.composition.compose import compose_and_check
 from gpt2hydra.composition.conf_file import defaults_of, read_yaml, wrong_entries
 from gpt2hydra.composition.conf_tree import ConfTree, Primary, package_of
-from gpt2hydra.composition.gate import instantiate
+from gpt2hydra.composition.fold import Fold, split_key
+from gpt2hydra.composition.hydra_errors import as_it_came
 from gpt2hydra.composition.hydra_state import hydra_state
-from gpt2hydra.composition.sources import Layer, displayed, layers_of
+from gpt2hydra.composition.judge import Schema
+from gpt2hydra.composition.layers import displayed, layers_of
 from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
-from gpt2hydra.config.keys import field_at
-from gpt2hydra.config.unknown_keys import unknown_below
+from gpt2hydra.config.keys import field_at, rule_at
 from gpt2hydra.config.validation import Checked
+from gpt2hydra.utils.quoting import override
 
 
 @dataclass(frozen=True)
@@ -113,9 +112,9 @@ class _PrimaryCheck:
         folder = group.partition("@")[0]
         file = self.primary.file(folder, option)
         if file is None:  # a config that Python stored
-            return self._try([f"{plus}{group}={option}"], self.tree.folder / f"{self.primary.name}.yaml", "")
+            return self._try([f"{plus}{override(group, option)}"], self.tree.folder / f"{self.primary.name}.yaml", "")
         self._reach(file, folder)
-        return _readable(file) and self._try([f"{plus}{group}={option}"], file, folder)
+        return _readable(file) and self._try([f"{plus}{override(group, option)}"], file, folder)
 
     def _try(self, choice: list[str], file: Path, group: str) -> bool:
         violations = self._violations([*self._open_choices(choice), *choice])
@@ -124,7 +123,7 @@ class _PrimaryCheck:
         placed = [each for each in violations if each.source is not None and each.source.kind == "file"]
         if len(placed) < len(violations):  # the defaults list of this file, or of one that it takes in, is refused
             taken = [(one, within) for one, within in self._taken_in(file, group) if _readable(one)]
-            wrong = [each for one, within in taken for each in wrong_entries(one, within, self.primary)]
+            wrong = [each for one, within in taken for each in wrong_entries(one, within, self.primary.composer.options)]
             if wrong:
                 violations = [*placed, *wrong, *self._wrong_values(file, group)]
         _report(self.report, violations, file, " ".join(choice))
@@ -134,7 +133,7 @@ class _PrimaryCheck:
         """An option of each group that is to be chosen on the command line (``model: ???``)."""
         chosen = {each.partition("=")[0] for each in choice}
         return [
-            f"{group}={self.primary.options(group)[0]}"
+            override(group, self.primary.options(group)[0])
             for group, option in self.primary.groups.items()
             if option == "???" and group not in chosen and self.primary.options(group)
         ]
@@ -142,13 +141,14 @@ class _PrimaryCheck:
     def _violations(self, overrides: list[str]) -> list[Violation]:
         composer, root = self.primary.composer, self.primary.root
         try:
-            with refused_whole(composer, overrides), hydra_state():
-                composed = composer.full(overrides)
-                HydraConfig.instance().set_config(composed)
-                if root is not None:
-                    composer.read_as_meant(instantiate(composed, root), overrides)
+            if root is not None:
+                compose_and_check(composer, overrides)
+            with hydra_state():
+                composer.full(overrides)
         except ConfigError as error:
             return [each for each in error.violations if not _is_left_open(each, root)]
+        except Exception as error:  # what Hydra alone refuses
+            return [as_it_came(error)]
         return []
 
     def _reach(self, file: Path, group: str) -> None:
@@ -184,25 +184,19 @@ class _PrimaryCheck:
             return
         package = package_of(file, group) if group else ""
         name = f"{group}/{file.stem}" if group else file.stem
+        folded = Fold(Schema(root, [*self.primary.groups]))
         with hydra_state():
-            layers = [*layers_of(self.primary.composer.repository(), name)]
-        for layer in layers:
-            yield from _wrong_leaves(layer, package, root)
-
-
-def _wrong_leaves(layer: Layer, key: str, root: type[Checked]) -> Iterator[Violation]:
-    if key.partition(".")[0] == "hydra":
-        return
-    known = field_at(root, key) if key else None
-    if isinstance(layer.value, dict):
-        for name, below in layer.value.items():
-            yield from _wrong_leaves(below, f"{key}.{name}".lstrip("."), root)
-    elif known is None:
-        yield dataclasses.replace(unknown_below(root, key, layer.value), source=layer.source)
-    elif "rule" in known.metadata and not (isinstance(layer.value, str) and ("${" in layer.value or layer.value == "???")):
-        rule = known.metadata["rule"].problem(layer.value)
-        if rule:
-            yield Violation(key, layer.value, rule, source=layer.source)
+            for layer in layers_of(self.primary.composer.options.repository, name):
+                folded.merge((), layer.below(split_key(package)))
+        yield from folded.violations
+        for last in (chain[-1] for chain in folded.chains.values()):
+            rule, given = (
+                rule_at(root, last.key),
+                not (isinstance(last.value, str) and ("${" in last.value or last.value == "???")),
+            )
+            problem = rule.problem(last.value) if rule is not None and given else None
+            if problem:
+                yield Violation(last.key, last.value, problem, source=last.source)
 
 
 def _is_left_open(violation: Violation, root: type[Checked] | None) -> bool:

@@ -1,4 +1,4 @@
-"""What each source of a config says, raw and with its place: YAML files, structured configs, overrides.
+"""Layers: what one source says about a config, raw and with its place. A YAML file, a structured config, an override.
 
 Values are neither converted nor resolved here; :func:`agree` tells whether OmegaConf's conversion makes of one what a
 composed config holds.
@@ -10,19 +10,18 @@ import functools
 import importlib.resources
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from enum import Enum
 from typing import Any, TypeGuard
 
-import yaml
 from hydra.plugins.config_source import ConfigSource
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, UnionNode, ValueNode
 
 from gpt2hydra.composition.hydra_compat import Repository, declared_types, is_mapping, node_at, raw_value
 from gpt2hydra.composition.hydra_state import start_folder
-from gpt2hydra.composition.schema import file_of_option
+from gpt2hydra.composition.schema import class_of_schema, file_of_option
 from gpt2hydra.config.errors import DEFAULT, Source
-from gpt2hydra.utils.yaml_nodes import yaml_loader
+from gpt2hydra.utils.yaml_nodes import Written, read_yaml
 
 Path = tuple[Any, ...]
 """The keys from the root of a config to a node."""
@@ -37,6 +36,7 @@ class Layer:
     written: str | None = None
     kind: Any = None  # the dataclass of this mapping, in a structured config
     each: Any = None  # the dataclass of every value of this mapping
+    schema: Any = None  # the configuration class of which this is the schema
 
     def below(self, package: Sequence[Any]) -> Layer:
         """This layer at ``package``."""
@@ -64,6 +64,7 @@ def _read(source: ConfigSource, config_path: str) -> Layer:
         config = source.load_config(config_path).config
         is_schema = "/" not in config_path and is_dataclass(OmegaConf.get_type(config))
         layer = layer_of_node(config, DEFAULT if is_schema else Source("ConfigStore", config_path))
+        layer = replace(layer, schema=class_of_schema(config) if isinstance(config, DictConfig) and is_schema else None)
     if isinstance(layer.value, dict):
         layer.value.pop("defaults", None)
         return layer
@@ -71,10 +72,7 @@ def _read(source: ConfigSource, config_path: str) -> Layer:
 
 
 def _read_yaml(path: str) -> Layer:
-    with open(path, encoding="utf-8") as file:
-        loader = yaml_loader()(file)
-        root = loader.get_single_node()
-    return _layer_of_yaml(loader, root, loader.construct_document(root) if root else {}, displayed(path), 1)
+    return _layer_of_yaml(read_yaml(path), displayed(path))
 
 
 def displayed(path: str) -> str:
@@ -83,15 +81,11 @@ def displayed(path: str) -> str:
     return path[len(here) :] if path.startswith(here) else path
 
 
-def _layer_of_yaml(loader: Any, node: yaml.Node | None, value: Any, file: str, line: int) -> Layer:
-    if isinstance(node, yaml.MappingNode):
-        layers = {}
-        for key_node, value_node in node.value:  # flattened: '<<' is gone, and its keys stand before the mapping's own
-            key = loader.construct_object(key_node, deep=True)
-            layers[key] = _layer_of_yaml(loader, value_node, value[key], file, key_node.start_mark.line + 1)
-        return Layer(layers, Source("file", file, line))
-    plain = isinstance(node, yaml.ScalarNode) and not (node.style and node.tag.endswith(":str"))  # '12', but !!int '12' is
-    return Layer(value, Source("file", file, line), node.value if node and plain else None)
+def _layer_of_yaml(written: Written, file: str) -> Layer:
+    source = Source("file", file, written.line)
+    if isinstance(written.value, dict) and all(isinstance(each, Written) for each in written.value.values()):
+        return Layer({key: _layer_of_yaml(each, file) for key, each in written.value.items()}, source)
+    return Layer({} if written.value is None and written.text is None else written.value, source, written.text)
 
 
 def layer_of_node(node: Node | None, source: Source) -> Layer:

@@ -22,8 +22,9 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from gpt2hydra.composition.composer import trace
+from gpt2hydra.composition.fold import Provenance
 from gpt2hydra.composition.hydra_compat import ConfigLoader, search_path_of, set_version_base
-from gpt2hydra.composition.provenance import Provenance, trace
 from gpt2hydra.config.errors import DELETED
 
 DEFAULT = "the default"

@@ -1,33 +1,22 @@
-"""Who set a value: for every key of a composed config, its source and the chain of settings that it replaced.
+"""The fold: layers laid over each other as OmegaConf merges them, so that each key has its settings, the last one in force.
 
-Hydra keeps no such record, so composition is replayed: the configs of the defaults list are laid over each other in
-order, then the overrides, each value carrying its source. Values stay as they were written, untyped and unresolved, so a
-config that Hydra refuses can be traced too. :meth:`Provenance.verify` compares the replay with what Hydra composed.
+Values stay as they were written, untyped and unresolved. A :data:`Judge` says of each what the schema cannot hold: that becomes
+a violation with its source, is left out, and the fold continues. Without a judge everything is laid over everything.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra.core.default_element import ResultDefault
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from gpt2hydra.composition.hydra_compat import (
-    SETS_THROUGH_REFERENCES,
-    ConfigLoader,
-    DefaultsList,
-    Repository,
-    defaults_list,
-    open_repository,
-)
-from gpt2hydra.composition.sources import Layer, Path, agree, layer_of, layer_of_node, layers_of, leaf_nodes
+from gpt2hydra.composition.hydra_compat import SETS_THROUGH_REFERENCES
+from gpt2hydra.composition.layers import Layer, Path, agree, layer_of, layer_of_node, leaf_nodes
 from gpt2hydra.config.errors import ABSENT, DEFAULT, DELETED, Setting, Source, Violation, command_line
 from gpt2hydra.config.keys import field_at, leaves
 from gpt2hydra.config.validation import Checked
@@ -70,6 +59,9 @@ class Provenance:
 
     def blame(self, violation: Violation) -> Violation:
         """``violation`` with who set its key, and what that replaced; as it is where it knows who."""
+        others = {key: source or self.source(key) for key, source in violation.others.items()}
+        if others != violation.others:
+            violation = dataclasses.replace(violation, others=others)
         setting = self.setting(violation.key)
         if violation.source is not None or setting is None:
             return violation
@@ -89,10 +81,10 @@ class Provenance:
 
     def verify(self, cfg: DictConfig) -> frozenset[str]:
         """The keys that Hydra composed otherwise, from the same overrides; :meth:`setting` admits it from now on."""
-        replayed = {key: chain[-1].value for key, chain in self.settings.items() if chain[-1].value is not DELETED}
-        composed = {_dotted(path): node for path, node in leaf_nodes(cfg) if path[0] != "hydra"}
-        agreed = {key for key in replayed.keys() & composed.keys() if agree(composed[key], replayed[key])}
-        self.inexact = frozenset((replayed.keys() | composed.keys()) - agreed)
+        folded = {key: chain[-1].value for key, chain in self.settings.items() if chain[-1].value is not DELETED}
+        composed = {dotted(path): node for path, node in leaf_nodes(cfg) if path[0] != "hydra"}
+        agreed = {key for key in folded.keys() & composed.keys() if agree(composed[key], folded[key])}
+        self.inexact = frozenset((folded.keys() | composed.keys()) - agreed)
         return self.inexact
 
     def _nearest(self, key: str) -> str | None:
@@ -102,78 +94,48 @@ class Provenance:
         return name or None
 
 
-def trace(loader: ConfigLoader, config_name: str | None, overrides: Sequence[str | Override]) -> Provenance:
-    """Trace every key of ``config_name`` with ``overrides``.
-
-    The config need not compose: wrong types, unknown keys and missing choices do not matter as long as every file that
-    the defaults list names can be read.
-
-    Raises:
-        HydraException: for a defaults list or an override that Hydra cannot make sense of.
-    """
-    parser = OverridesParser.create()
-    parsed = [parser.parse_override(each) if isinstance(each, str) else each for each in overrides]
-    repo = open_repository(loader, config_name, parsed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # composing gives the same ones
-        found = _defaults_list(repo, config_name, parsed)
-    return replay(found.defaults, repo, found.config_overrides)
+Judge = Callable[["Fold", Path, Layer, "Override | None"], Sequence[Violation]]
+"""What cannot be laid at a path; nothing where it can. An override comes along with its layer."""
 
 
-def _defaults_list(repo: Repository, config_name: str | None, overrides: list[Override]) -> DefaultsList:
-    try:  # Hydra's own node would cost more than all the rest
-        ours = [each for each in overrides if not each.is_hydra_override()]
-        return defaults_list(repo, config_name, ours, prepend_hydra=False, skip_missing=True)
-    except Exception:  # a config with 'override hydra/launcher: ...' needs it
-        return defaults_list(repo, config_name, overrides, prepend_hydra=True, skip_missing=True)
-
-
-def replay(defaults: Iterable[ResultDefault], repo: Repository, overrides: Iterable[Override]) -> Provenance:
-    """Trace what a defaults list, which Hydra computed, and overrides of values (not of groups) make of a config."""
-    composition = _Replay()
-    for default in defaults:
-        package = split_key(default.package) if default.package else []
-        if default.config_path is not None and package[:1] != ["hydra"]:
-            for layer in layers_of(repo, default.config_path):
-                composition.merge((), layer.below(package))
-    for override in overrides:
-        if not override.is_hydra_override():
-            composition.override(override)
-    return composition.provenance()
-
-
-# ------------------------------------------------------------------------------------------------------- the replay
-
-
-class _Replay:
+class Fold:
     """A config in the making. Merges as OmegaConf does, but for types, and forgets nothing."""
 
-    def __init__(self) -> None:
-        self.chains: dict[Path, list[Setting]] = {}
+    def __init__(self, judge: Judge | None = None, violations: Iterable[Violation] = ()) -> None:
+        self.judge, self.violations = judge, [*violations]
+        self.chains: dict[Path, tuple[Setting, ...]] = {}
         self.sections: dict[Path, Source] = {(): DEFAULT}
         self.kinds: dict[Path, Any] = {}
         self.demanded: dict[Path, Source] = {}
 
+    def copy(self) -> Fold:
+        """The same, to be folded on without a change to this one."""
+        other = Fold(self.judge, self.violations)
+        other.chains, other.sections, other.kinds = {**self.chains}, {**self.sections}, {**self.kinds}
+        other.demanded = {**self.demanded}
+        return other
+
     def provenance(self) -> Provenance:
-        sections = {_dotted(path): source for path, source in self.sections.items() if path}
-        filled = {path[:-1] for path in (*self.sections, *filter(self._leaf, self.chains)) if path}
-        settings = {_dotted(path): tuple(chain) for path, chain in self.chains.items()}
-        for key, source in ((_dotted(path), self.sections[path]) for path in self.sections.keys() - filled if path):
+        """Who set each key, by dotted key."""
+        sections = {dotted(path): source for path, source in self.sections.items() if path}
+        filled = {path[:-1] for path in (*self.sections, *filter(self.leaf, self.chains)) if path}
+        settings = {dotted(path): chain for path, chain in self.chains.items()}
+        for key, source in ((dotted(path), self.sections[path]) for path in self.sections.keys() - filled if path):
             settings[key] = (*settings.get(key, ()), Setting(key, {}, source))
-        demanded = {_dotted(path): source for path, source in self.demanded.items()}
+        demanded = {dotted(path): source for path, source in self.demanded.items()}
         return Provenance(settings, sections, demanded=demanded)
 
-    def merge(self, path: Path, layer: Layer) -> None:
+    def merge(self, path: Path, layer: Layer, override: Override | None = None) -> None:
         """Lay ``layer`` over what is at ``path``."""
-        if path[:1] == ("hydra",):
+        if path[:1] == ("hydra",) or self._refused(path, layer, override):
             return
         if isinstance(layer.value, dict):
             if path not in self.sections:
                 self._open(path, layer.source)
             self.sections[path] = layer.source
             for key, below in layer.value.items():
-                self.merge((*path, key), below)
-        elif layer.value != MISSING or not (path in self.sections or self._leaf(path)):
+                self.merge((*path, key), below, override)
+        elif layer.value != MISSING or not (path in self.sections or self.leaf(path)):
             self._set(path, layer)
         else:
             self.demanded[path] = layer.source
@@ -183,38 +145,47 @@ class _Replay:
             self.kinds.setdefault((*path, "*"), layer.each)
 
     def override(self, override: Override) -> None:
-        """Apply an override as typed, whether or not Hydra would let it."""
+        """Apply an override as typed, whether or not Hydra would let it; where there is a judge, only if it may."""
         path, source = tuple(split_key(override.key_or_group)), command_line(override.input_line)
+        path = self._follow(path) if SETS_THROUGH_REFERENCES or override.is_delete() else path
+        layer = layer_of(DELETED if override.is_delete() else override.value(), source)
+        if self._refused(path, layer, override):
+            return None
         if override.is_delete():
-            return self._delete(self._follow(path), source)
-        value: Any = override.value()
-        path = self._follow(path) if SETS_THROUGH_REFERENCES else path
+            return self._delete(path, source)
         for depth in range(1, len(path)):
-            leaf = self._leaf(path[:depth])
+            leaf = self.leaf(path[:depth])
             if leaf and isinstance(leaf.value, list):
-                return self._set(path[:depth], Layer(_with_element(leaf.value, path[depth:], value), source))
+                return self._set(path[:depth], Layer(_with_element(leaf.value, path[depth:], override.value()), source))
             if path[:depth] not in self.sections:
                 self._forget(path[:depth])
                 self.sections[path[:depth]] = source
-        layer = layer_of(value, source)
-        if not isinstance(value, dict):
+        if not isinstance(layer.value, dict):
             return self._set(path, layer)
-        leaf = self._leaf(path)
+        leaf = self.leaf(path)
         if leaf and "${" in str(leaf.value):  # an interpolation is replaced, where a file would add to what it refers to
             self._forget(path)
             self.sections[path] = source
-        return self.merge(path, layer)
+        return self.merge(path, layer, override)
 
-    def _leaf(self, path: Path) -> Setting | None:
+    def leaf(self, path: Path) -> Setting | None:
+        """The setting in force at ``path``, where there is a value."""
         chain = self.chains.get(path)
         return chain[-1] if chain and chain[-1].value is not DELETED else None
+
+    def _refused(self, path: Path, layer: Layer, override: Override | None) -> bool:
+        found = self.judge(self, path, layer, override) if self.judge is not None and path else ()
+        self.violations += found
+        return bool(found)
 
     def _set(self, path: Path, layer: Layer) -> None:
         if path in self.sections:
             self._clear(path, layer.source)
         self.demanded.pop(path, None)
-        setting = Setting(_dotted(path), layer.value, layer.source, layer.written)
-        self.chains.setdefault(path, []).append(setting)
+        self._append(path, Setting(dotted(path), layer.value, layer.source, layer.written))
+
+    def _append(self, path: Path, setting: Setting) -> None:
+        self.chains[path] = (*self.chains.get(path, ()), setting)
 
     def _open(self, path: Path, source: Source) -> None:
         """Make a section of a leaf: of an interpolation, a copy of what it refers to; of a typed leaf, its defaults."""
@@ -225,36 +196,36 @@ class _Replay:
         if target in self.sections and target is not None:
             self._copy(target, path)
         elif kind:
-            self.merge(path, layer_of_node(OmegaConf.structured(kind), DEFAULT))
+            self.merge(path, _defaults(kind))
 
     def _copy(self, target: Path, path: Path) -> None:
         for each in _below(target, self.sections):
             self.sections[path + each[len(target) :]] = self.sections[each]
-        for each in filter(self._leaf, _below(target, self.chains)):
+        for each in filter(self.leaf, _below(target, self.chains)):
             moved = path + each[len(target) :]
-            self.chains[moved] = [dataclasses.replace(setting, key=_dotted(moved)) for setting in self.chains[each]]
+            self.chains[moved] = tuple(dataclasses.replace(setting, key=dotted(moved)) for setting in self.chains[each])
 
     def _delete(self, path: Path, source: Source) -> None:
         self._clear(path, source)
-        chain = self.chains.setdefault(path, [])
+        chain = self.chains.get(path)
         if not chain or chain[-1].value is not DELETED:
-            chain.append(Setting(_dotted(path), DELETED, source))
+            self._append(path, Setting(dotted(path), DELETED, source))
 
     def _clear(self, path: Path, source: Source) -> None:
         for each in _below(path, self.sections):
             del self.sections[each]
-        for each in filter(self._leaf, _below(path, self.chains)):
-            self.chains[each].append(Setting(_dotted(each), DELETED, source))
+        for each in filter(self.leaf, _below(path, self.chains)):
+            self._append(each, Setting(dotted(each), DELETED, source))
 
     def _forget(self, path: Path) -> Setting | None:
-        leaf = self._leaf(path)
+        leaf = self.leaf(path)
         self.chains.pop(path, None)
         return leaf
 
     def _follow(self, path: Path, hops: int = 0) -> Path:
         """``path`` through the sections that its parents refer to by interpolation."""
         for depth in range(1, len(path)):
-            leaf = self._leaf(path[:depth])
+            leaf = self.leaf(path[:depth])
             target = self._target(path[:depth], leaf.value, hops) if leaf else None
             if target is not None:
                 return self._follow((*target, *path[depth:]), hops + 1)
@@ -267,8 +238,29 @@ class _Replay:
             return None
         up, key = found.groups()
         target = self._follow((*(path[: len(path) - len(up)] if up else ()), *split_key(key)), hops + 1)
-        leaf = self._leaf(target)
+        leaf = self.leaf(target)
         return self._target(target, leaf.value, hops + 1) or target if leaf else target
+
+
+def fold(layers: Iterable[Layer], overrides: Iterable[Override] = (), judge: Judge | None = None) -> Fold:
+    """``layers`` over each other, and ``overrides`` of values (not of groups) over them; Hydra's own are left out."""
+    folded = Fold(judge)
+    for layer in layers:
+        folded.merge((), layer)
+    for override in overrides:
+        if not override.is_hydra_override():
+            folded.override(override)
+    return folded
+
+
+_KINDS: dict[Any, Layer] = {}
+
+
+def _defaults(kind: Any) -> Layer:
+    """What a structured config says of itself."""
+    if kind not in _KINDS:
+        _KINDS[kind] = layer_of_node(OmegaConf.structured(kind), DEFAULT)
+    return _KINDS[kind]
 
 
 def _below(path: Path, paths: Iterable[Path]) -> list[Path]:
@@ -289,5 +281,6 @@ def split_key(key: str) -> list[str]:
     return re.findall(r"[^.\[\]]+", key)
 
 
-def _dotted(path: Path) -> str:
+def dotted(path: Path) -> str:
+    """``("a", "b")`` → ``a.b``."""
     return ".".join(map(str, path))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpt2hydra.composition.conf_tree import ConfTree
-from gpt2hydra.composition.tree_check import Report, check_tree
+from gpt2hydra.composition.lint import Report, check_tree
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.launch.application import application_at
 from tests.own_application import write_application

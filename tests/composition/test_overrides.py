@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 import gpt2hydra
 from gpt2hydra.composition.hydra_state import parse
-from gpt2hydra.composition.yaml_traps import as_typed
+from gpt2hydra.composition.overrides import as_typed, no_override
 from gpt2hydra.config.run import GenerateConfig
 from gpt2hydra.utils.quoting import quoted
 
@@ -46,3 +46,9 @@ def test_quoting_stands_for_itself(value: str) -> None:
         assert not value.isprintable()  # the grammar has no word for some control characters
         return
     assert OmegaConf.create({"prompt": override.value()}).prompt == value
+
+
+def test_an_argument_that_is_no_override() -> None:
+    told = no_override("large")
+    assert (told.key, told.rule) == ("large", "is not an override, which is KEY=VALUE, or ~KEY to delete")
+    assert no_override("--model").rule.endswith("; options of Hydra stand by themselves, see --hydra-help")

@@ -8,8 +8,8 @@ from omegaconf import OmegaConf
 
 import gpt2hydra
 from gpt2hydra import ConfigError, GenerateConfig, GPT2Config, TrainConfig, instantiate
-from gpt2hydra.composition.gate import config_class_of
 from gpt2hydra.composition.schema import schema_of
+from gpt2hydra.composition.validate import config_class_of
 from gpt2hydra.config.fields import computed, number, text
 from gpt2hydra.config.validation import Checked
 

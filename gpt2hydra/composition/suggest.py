@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.fold import Provenance
 from gpt2hydra.composition.hydra_state import parse
-from gpt2hydra.composition.provenance import Provenance
-from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Violation
+from gpt2hydra.composition.options import Options
+from gpt2hydra.config.errors import ABSENT, Violation
 from gpt2hydra.config.keys import field_at
 from gpt2hydra.config.rules import Rule
 from gpt2hydra.config.validation import Checked
@@ -29,30 +29,27 @@ FURTHER = 3
 # -------------------------------------------------------------------------------------------------------- candidates
 
 
-def traced(violation: Violation, provenance: Provenance, root: type[Checked]) -> Violation:
-    """The violation with who set its key and the others, and, where it has no better remedy, the value that was replaced."""
-    field, setting = field_at(root, violation.key), provenance.setting(violation.key)
-    told = provenance.blame(violation)
+def candidate(violation: Violation, provenance: Provenance, root: type[Checked]) -> Violation:
+    """The violation with who set its key and the others, and, where it has no better remedy, a value that obeys."""
+    field, found = field_at(root, violation.key), provenance.blame(violation)
     if field is not None and "computed" in field.metadata:
-        return dataclasses.replace(told, replaced=None)
-    if violation.is_typed and setting is not None and setting.source == violation.source and setting.value is not DELETED:
-        told = dataclasses.replace(told, replaced=provenance.replaced(setting.key))
-    others = {key: provenance.source(key) for key in violation.others}
-    told = dataclasses.replace(told, others=others)
+        return dataclasses.replace(found, replaced=None)
     if field is None or "rule" not in field.metadata:
-        return told
+        return found
     rule: Rule = field.metadata["rule"]
     if violation.is_typed and violation.action == "set" and isinstance(violation.value, str):
-        told = _as_meant(told, rule)
-    blank = any(isinstance(value, Placeholder) for value in told.remedy.values())
-    if (blank if told.value is ABSENT else not told.remedy) and (rule.kind is not str or rule.choices):
-        told = dataclasses.replace(told, remedy=_as_before(violation.key, field, provenance) or told.remedy)
-    return told
+        found = _as_meant(found, rule)
+    blank = any(isinstance(value, Placeholder) for value in found.remedy.values())
+    if (blank if found.value is ABSENT else not found.remedy) and (rule.kind is not str or rule.choices):
+        found = dataclasses.replace(found, remedy=_as_before(found, field, provenance) or found.remedy)
+    return found
 
 
 def _as_meant(violation: Violation, rule: Rule) -> Violation:
     """An override that Hydra cannot read as one value, with what was meant by it: text, or a number with commas."""
     key, text = violation.key, str(violation.value)
+    if not violation.multirun and (meant := _without_slips(text, rule)) is not None:
+        return dataclasses.replace(violation, remedy={key: meant})
     if rule.kind is str and not rule.choices and "${" not in text:
         parts = text.split(",")
         if violation.multirun and len(parts) > 1 and all(Path(part).exists() for part in parts):
@@ -64,6 +61,15 @@ def _as_meant(violation: Violation, rule: Rule) -> Violation:
     return violation
 
 
+def _without_slips(text: str, rule: Rule) -> int | float | None:
+    """``=40``, ``40;`` and ``40 ,`` → 40, where the rule takes that; None for anything else."""
+    number = re.fullmatch(r"[=\s]*(-?\d{1,18}(?:\.\d+)?)[\s;,]*", text)
+    if number is None or rule.kind not in (int, float):
+        return None
+    value = int(number[1]) if rule.kind is int and "." not in number[1] else float(number[1])
+    return value if rule.problem(value) is None else None
+
+
 def _without_commas(text: str, rule: Rule) -> int | float | None:
     """``1,000`` → 1000, and ``0,001``, where a fraction can be meant, → 0.001; None for a list of values."""
     if rule.kind is float and re.fullmatch(r"-?0,\d+", text):
@@ -73,32 +79,33 @@ def _without_commas(text: str, rule: Rule) -> int | float | None:
     return None
 
 
-def _as_before(key: str, field: dataclasses.Field[Any], provenance: Provenance) -> dict[str, object]:
-    """The newest earlier value that obeys the rule, the schema's default at the last; or nothing."""
-    earlier = [setting.value for setting in reversed(provenance.settings.get(key, ())[:-1])]
-    obeying = (value for value in (*earlier, field.default) if field.metadata["rule"].problem(value) is None)
-    return next(({key: value} for value in obeying), {})
+def _as_before(violation: Violation, field: dataclasses.Field[Any], provenance: Provenance) -> dict[str, object]:
+    """The newest value that obeys the rule, but for the violation's own: the schema's default at the last; or nothing."""
+    if field.metadata["rule"].kind is bool and isinstance(violation.value, str):  # the other one may be meant
+        return {}
+    settings = provenance.settings.get(violation.key, ())
+    values = [each.value for each in reversed(settings) if each.source != violation.source]
+    obeying = (value for value in (*values, field.default) if field.metadata["rule"].problem(value) is None)
+    return next(({violation.key: value} for value in obeying), {})
 
 
 # -------------------------------------------------------------------------------------------------------- the trial
 
 
+Check = Callable[[Sequence[str]], Sequence[Violation]]
+"""What is wrong with other overrides."""
+
+
 class Trial:
     """Tries the remedies of ``violations``, each as if all other mistakes of the command line were taken back."""
 
-    def __init__(
-        self,
-        composer: Composer,
-        texts: Sequence[str],
-        violations: Sequence[Violation],
-        find: Callable[[Sequence[str]], list[Violation]],
-    ) -> None:
+    def __init__(self, texts: Sequence[str], violations: Sequence[Violation], check: Check, options: Options) -> None:
         """Args:
         texts: the overrides that were refused.
         violations: what is wrong with them.
-        find: all violations of other overrides, for those that Hydra itself refuses.
+        check: all violations of other overrides.
         """
-        self.composer, self.texts, self.violations, self.find = composer, texts, violations, find
+        self.texts, self.violations, self.check, self.options = texts, violations, check, options
 
     def tried(self, violation: Violation) -> Violation:
         """The violation with a remedy that works: its own, or that with more keys; without one where neither does."""
@@ -123,7 +130,7 @@ class Trial:
         Not for a misspelt key or an option, of which what was typed is all that is known, nor for what the command line sets.
         """
         typed = {text.partition("=")[0].lstrip("+") for text in self.texts} - {violation.key}
-        return violation.key in violation.remedy and not self.composer.options.is_group(violation.key) and not typed & keys
+        return violation.key in violation.remedy and not self.options.is_group(violation.key) and not typed & keys
 
     def _new(self, violation: Violation, remedy: Any) -> list[Violation]:
         """What is wrong once ``remedy`` stands in place of the violation, but for what was wrong before, elsewhere."""
@@ -132,16 +139,7 @@ class Trial:
 
     def _beyond_known(self, violation: Violation, texts: list[str]) -> list[Violation]:
         known = {(each.key, repr(each.value)) for each in self.violations if each is not violation}
-        return [each for each in self._left(texts) if (each.key, repr(each.value)) not in known]
-
-    def _left(self, texts: list[str]) -> list[Violation]:
-        try:
-            config = self.composer.instantiate(texts)
-        except ConfigError as error:
-            return list(error.violations)
-        except Exception:  # Hydra refuses it
-            return self.find(texts)
-        return list(self.composer.look(config))
+        return [each for each in self.check(texts) if (each.key, repr(each.value)) not in known]
 
     def _others(self, violation: Violation) -> list[str]:
         """The overrides but those with a violation, with the options that were meant, and, to be quick, but Hydra's own."""
@@ -154,8 +152,8 @@ class Trial:
     def _is_slip(self, violation: Violation) -> bool:
         """Whether it is of a misspelt option, by which the others were judged as if it had been the one that is near."""
         meant = violation.remedy.get(violation.key)
-        is_option = violation.is_typed and isinstance(meant, str) and self.composer.options.is_group(violation.key)
-        return is_option and meant == closest(str(violation.value), self.composer.options.of(violation.key))
+        is_option = violation.is_typed and isinstance(meant, str) and self.options.is_group(violation.key)
+        return is_option and meant == closest(str(violation.value), self.options.of(violation.key))
 
     def _tried_sweep(self, violation: Violation) -> Violation:
         """The whole command line as a sweep, if each of its points is valid and nothing else in it is wrong."""

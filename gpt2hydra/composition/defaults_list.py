@@ -1,0 +1,206 @@
+"""The defaults list: which files the chosen options bring, as Hydra finds them, and which options or files bring none."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from hydra.core.default_element import ResultDefault
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException, MissingConfigException
+from omegaconf.errors import GrammarParseError, UnsupportedValueType
+
+from gpt2hydra.composition.conf_file import wrong_entries
+from gpt2hydra.composition.hydra_compat import DefaultsList, Repository, defaults_list, file_of
+from gpt2hydra.composition.hydra_errors import file_error
+from gpt2hydra.composition.layers import displayed
+from gpt2hydra.composition.options import Options
+from gpt2hydra.composition.overrides import Overrides
+from gpt2hydra.config.errors import Violation, command_line
+from gpt2hydra.utils.formatting import did_you_mean
+from gpt2hydra.utils.yaml_nodes import root_node
+
+HEADER = "# @package _global_"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The configs that make up the result, in order, Hydra's own left out; and group → option of each group."""
+
+    files: list[ResultDefault]
+    groups: dict[str, str | None]
+    hydras: bool
+    """Whether an option of Hydra's own groups was chosen."""
+
+
+def choose(options: Options, overrides: Overrides) -> Chosen | None:
+    """What the choices bring. One that is wrong becomes a violation, and is left out; None where none can be read."""
+    overrides.violations += _odd_choices(options, overrides)
+    try:
+        return _chosen(options, overrides.choices)
+    except Exception as error:  # Hydra and YAML raise what they like
+        first = error
+    try:
+        usual = _chosen(options, ())
+    except Exception as error:  # it is not the command line
+        overrides.violations += _no_primary(options, error) or [file_error(error, options.config_name)]
+        return _chosen_of_what_is_left(options)
+    right = _right_choices(options, overrides, first)
+    try:
+        return _chosen(options, right) if right else usual
+    except Exception:
+        return usual
+
+
+def _chosen_of_what_is_left(options: Options) -> Chosen | None:
+    """What the defaults list has beside a group that must be chosen; what is wrong with that is reported too."""
+    try:
+        return _chosen(options, (), skip_missing=True)
+    except Exception:
+        return None
+
+
+def _chosen(options: Options, choices: Sequence[Override], *, skip_missing: bool = False) -> Chosen:
+    hydras = any(each.is_hydra_override() for each in choices)
+    for prepend_hydra in (False, True):  # Hydra's own groups are slow, and 'override hydra/launcher: ...' needs them
+        if hydras and not prepend_hydra:
+            continue
+        try:
+            found = defaults_list(
+                options.repository, options.config_name, [*choices], prepend_hydra=prepend_hydra, skip_missing=skip_missing
+            )
+        except Exception:
+            if prepend_hydra:
+                raise
+            continue
+        break
+    every = [each for each in found.defaults if each.config_path is not None]
+    files = [each for each in every if not _is_hydras(each)]
+    groups = {group: option for group, option in found.overrides.known_choices.items() if not group.startswith("hydra/")}
+    return Chosen(files, groups, len(files) < len(every))
+
+
+def traced_list(repository: Repository, config_name: str | None, overrides: list[Override]) -> DefaultsList:
+    """The defaults list with these overrides, which need not choose what must be chosen."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # composing gives the same ones
+        try:  # Hydra's own node would cost more than all the rest
+            ours = [each for each in overrides if not each.is_hydra_override()]
+            return defaults_list(repository, config_name, ours, prepend_hydra=False, skip_missing=True)
+        except Exception:  # a config with 'override hydra/launcher: ...' needs it
+            return defaults_list(repository, config_name, overrides, prepend_hydra=True, skip_missing=True)
+
+
+def _is_hydras(default: ResultDefault) -> bool:
+    return str(default.config_path).startswith("hydra/") or str(default.package).split(".")[0] == "hydra"
+
+
+# ------------------------------------------------------------------------------------------------------ wrong choices
+
+
+def _odd_choices(options: Options, overrides: Overrides) -> Iterator[Violation]:
+    """The choices of files that hold no option; they are left out."""
+    for override in [*overrides.choices]:
+        file = file_of(options.repository, f"{override.key_or_group}/{override.get_value_element_as_str()}")
+        rule = why_no_option(Path(file)) if file is not None else ""
+        if rule:
+            overrides.choices.remove(override)
+            key, value = override.get_key_element(), override.get_value_element_as_str()
+            yield Violation(key, value, rule, command_line(override.input_line))
+
+
+def _right_choices(options: Options, overrides: Overrides, error: Exception) -> list[Override]:
+    """The choices that load, each tried by itself; the violations of the others are added."""
+    right, known = [], len(overrides.violations) + len(overrides.values)
+    for override in overrides.choices:
+        try:
+            _chosen(options, [override])
+        except Exception as each:
+            if override.is_hydra_override() or override.package is not None or override.key_or_group in options.usual():
+                overrides.violations.append(_blame(override, each))
+            elif "/" in override.key_or_group:
+                key, value = override.get_key_element(), override.get_value_element_as_str()
+                rule, remedy = "is a group that no defaults list has; a plus adds it", {f"+{key}": value}
+                overrides.violations.append(Violation(key, value, rule, command_line(override.input_line), remedy))
+            else:  # a folder, but no group of this config
+                overrides.values.append(override)
+        else:
+            right.append(override)
+    if known == len(overrides.violations) + len(overrides.values):  # each by itself is right
+        overrides.violations.append(file_error(error))
+    return right
+
+
+def _blame(override: Override, error: Exception) -> Violation:
+    """The violation of a choice that does not load: of the file that is wrong, where it is not the choice itself."""
+    key, value, typed = override.get_key_element(), override.get_value_element_as_str(), command_line(override.input_line)
+    violation = file_error(error, f"{override.key_or_group}/{value}")
+    itself = isinstance(error, MissingConfigException) and error.missing_cfg_file == f"{override.key_or_group}/{value}"
+    of_file = (MissingConfigException, yaml.YAMLError, GrammarParseError, UnsupportedValueType)
+    if itself or not isinstance(error, of_file):
+        return dataclasses.replace(violation, key=key, value=value, source=typed)
+    return dataclasses.replace(violation, source=typed, action="chose")
+
+
+def _no_primary(options: Options, error: Exception) -> list[Violation]:
+    """The violation of a primary config that is not there, or those of the lines in its defaults list that name nothing."""
+    name, file = options.config_name, file_of(options.repository, options.config_name)
+    if not isinstance(error, (ConfigCompositionException, ValueError)):  # Hydra 1.3 raises this for what is no list
+        return []
+    if getattr(error, "missing_cfg_file", None) != name:
+        return wrong_entries(Path(file), "", options) if file is not None else []
+    folders = [Path(source.path) for source in options.repository.get_sources() if source.scheme() == "file"]
+    known = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
+    rule = f"there is no such config; known: {', '.join(known)}{did_you_mean(name, known)}"
+    return [Violation("the primary config", name, rule)]
+
+
+# ------------------------------------------------------------------------------------------------------- odd files
+
+
+def why_no_option(file: Path) -> str:
+    """Why a file holds no option at all: it is a list, a text, or contains itself. Empty where it is a mapping, or empty."""
+    try:
+        root = root_node(str(file))
+    except yaml.constructor.ConstructorError:
+        anchor = _contains_itself(file)
+        return f"contains itself: {displayed(str(file))} has *{anchor} below &{anchor}" if anchor else ""
+    except (OSError, yaml.YAMLError):
+        return ""  # Hydra says what it is
+    if isinstance(root, yaml.SequenceNode):
+        return f"is a list; {displayed(str(file))} must have lines of key: value"
+    if isinstance(root, yaml.ScalarNode) and root.value:
+        return f"is one text; {displayed(str(file))} must have lines of key: value"
+    return ""
+
+
+def _contains_itself(file: Path) -> str:
+    """The anchor that is referred to below itself."""
+    above: list[str | None] = []
+    for event in yaml.parse(file.read_text(encoding="utf-8", errors="replace")):
+        if isinstance(event, yaml.CollectionStartEvent):
+            above.append(event.anchor)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            above.pop()
+        elif isinstance(event, yaml.AliasEvent) and event.anchor in above:
+            return str(event.anchor)
+    return ""
+
+
+def why_not_global(file: Path) -> str:
+    """Why the keys of a file without a section of its own, such as an experiment, do not belong to the whole config."""
+    content = file.read_bytes()
+    lines = [line.strip() for line in content.decode("utf-8", "replace").splitlines()]
+    shown = displayed(str(file))
+    if not content.strip():
+        return f"names {shown}, which is empty"
+    if content.startswith(BYTE_ORDER_MARK):
+        return f"names {shown}, which begins with a byte-order mark; save it as UTF-8 without one"
+    if HEADER in lines:
+        return f"names {shown}, which has '{HEADER}' on line {lines.index(HEADER) + 1}; it must be the first line"
+    return f"names {shown}, whose first line must be: {HEADER}"

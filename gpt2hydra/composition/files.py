@@ -1,0 +1,152 @@
+"""What the files of a choice of options make, before any override of a value. Each is read and folded once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from hydra.core.default_element import ResultDefault
+
+from gpt2hydra.composition.defaults_list import Chosen, choose, why_not_global
+from gpt2hydra.composition.fold import Fold, split_key
+from gpt2hydra.composition.hydra_compat import file_of
+from gpt2hydra.composition.hydra_section import refused_section
+from gpt2hydra.composition.judge import Schema, is_modelled
+from gpt2hydra.composition.layers import Layer, displayed, layers_of
+from gpt2hydra.composition.options import Options
+from gpt2hydra.composition.overrides import Overrides
+from gpt2hydra.composition.resolve import is_stateful
+from gpt2hydra.composition.schema import ROOTS, register_schemas, schema_names
+from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, command_line
+from gpt2hydra.config.keys import field_at
+from gpt2hydra.config.validation import Checked
+
+_KEPT = 64
+"""Choices of options of which the fold is kept."""
+
+
+@dataclass(frozen=True)
+class FoldedFiles:
+    """The files of a choice, laid over each other; ``root`` is None where they have no schema."""
+
+    chosen: Chosen
+    root: type[Checked] | None
+    folded: Fold
+    sections: list[tuple[Layer, bool]]
+    """What files say of Hydra itself, and whether that is the primary config."""
+
+    @cached_property
+    def hydras(self) -> tuple[list[Violation], bool]:
+        """What is wrong in the ``hydra:`` sections, and whether only Hydra can tell."""
+        found = [refused_section(section, is_primary=primary) for section, primary in self.sections]
+        return [each for violations in found for each in violations or ()], None in found or self.chosen.hydras
+
+    @cached_property
+    def is_beyond(self) -> bool:
+        """Whether only Hydra can tell what the values are."""
+        stateful = any(is_stateful(chain[-1].value) for chain in self.folded.chains.values())
+        return stateful or self.root is None or not is_modelled(self.root)
+
+
+class ConfigFiles:
+    """The files of one primary config."""
+
+    def __init__(self, options: Options, config_class: type[Checked] | None) -> None:
+        self.options, self.config_class = options, config_class
+        self._kept: OrderedDict[tuple[str, ...], FoldedFiles] = OrderedDict()
+        self._layers: dict[str, list[Layer]] = {}
+
+    def fold(self, overrides: Overrides) -> FoldedFiles | None:
+        """What the chosen files make, None where there are none; the violations of wrong choices are added to ``overrides``.
+
+        Raises:
+            ConfigError: the class is known, and its schema is not in the defaults list.
+        """
+        choices = tuple(str(each.input_line) for each in overrides.choices)
+        if choices in self._kept:
+            self._kept.move_to_end(choices)
+            return self._kept[choices]
+        before = len(overrides.violations), len(overrides.values)
+        chosen = choose(self.options, overrides)
+        if chosen is None:
+            return None
+        files = self._fold(chosen, overrides)
+        if before == (len(overrides.violations), len(overrides.values)):
+            self._kept[choices] = files
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return files
+
+    def _fold(self, chosen: Chosen, overrides: Overrides) -> FoldedFiles:
+        layers = [(default, layer) for default in chosen.files for layer in self._layers_of(default)]
+        root = self._root(layer for default, layer in layers if not default.package)
+        folded = Fold(Schema(root, chosen.groups)) if root is not None else Fold()
+        sections = []
+        if root is not None:
+            folded.violations += self._before_schema(chosen.files, root)
+        schemas = [each for each in layers if each[1].schema is not None and not each[0].package]
+        for default, layer in [*schemas, *(each for each in layers if each not in schemas)]:
+            placed = layer.below(split_key(default.package) if default.package else [])
+            if isinstance(placed.value, dict) and "hydra" in placed.value:
+                sections.append((placed.value["hydra"], default.config_path == self.options.config_name))
+            misplaced = [*self._misplaced(default, root, chosen, overrides)] if root is not None else []
+            folded.violations += misplaced
+            if not misplaced and root is not None:
+                folded.merge((), placed)
+        return FoldedFiles(chosen, root, folded, sections)
+
+    def _layers_of(self, default: ResultDefault) -> list[Layer]:
+        name = str(default.config_path)
+        if name not in self._layers:
+            register_schemas(self.config_class, self.options.config_name)
+            self._layers[name] = [*layers_of(self.options.repository, name)]
+        return self._layers[name]
+
+    def _root(self, layers: Iterable[Layer]) -> type[Checked] | None:
+        """The class that the config becomes: that of its schema; None where it has none.
+
+        Raises:
+            ConfigError: the class is known, and its schema is not in the defaults list.
+        """
+        found = [each.schema for each in layers if each.schema is not None]
+        if self.config_class is not None and self.config_class not in found:
+            raise without_schema(self.config_class, self.options.config_name)
+        return self.config_class or (found[-1] if found else None)
+
+    def _before_schema(self, files: list[ResultDefault], root: type[Checked]) -> Iterator[Violation]:
+        """The violation of a primary config, or of a choice in its defaults list, before the schema that overwrites it."""
+        names = [str(each.config_path) for each in files]
+        schema = next((name for name in names if ROOTS.get(name) is root), None)
+        early = files[: names.index(schema)] if schema is not None else []
+        if self.options.config_name in names[: len(early)]:
+            rule = f"_self_ must stand after {schema} in its defaults list"
+        elif schema is not None and any(field_at(root, str(each.package)) for each in early):
+            rule = f"{schema} must stand first in its defaults list"
+        else:
+            return
+        file = file_of(self.options.repository, self.options.config_name)
+        yield Violation(self.options.config_name if file is None else displayed(file), rule=rule)
+
+    def _misplaced(
+        self, default: ResultDefault, root: type[Checked], chosen: Chosen, overrides: Overrides
+    ) -> Iterator[Violation]:
+        """The violation of a file of a group without a section (``experiment``) that does not say where it belongs."""
+        group = str(default.package or "").partition(".")[0]
+        if group not in chosen.groups or field_at(root, group) is not None:
+            return
+        typed = next((each.input_line for each in overrides.choices if each.key_or_group == group), None)
+        option = typed.partition("=")[2] if typed else chosen.groups[group]
+        file = file_of(self.options.repository, str(default.config_path))
+        rule = why_not_global(Path(file)) if file is not None else "must begin with the line # @package _global_"
+        yield Violation(group, option or ABSENT, rule, command_line(typed) if typed else None)
+
+
+def without_schema(config_class: type[Checked], config_name: str) -> ConfigError:
+    """The refusal of a primary config that does not list the schema of its class."""
+    names, usual = schema_names(config_class, config_name), f"{config_name}_schema"
+    schema = usual if usual in names else names[0]
+    rule = f"must list {schema}, which knows the keys of {config_class.__name__}, first in its defaults"
+    return ConfigError([Violation(f"{config_name}.yaml", rule=rule)])

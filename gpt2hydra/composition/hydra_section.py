@@ -1,0 +1,106 @@
+"""Hydra's own config: ``hydra.run.dir=x`` on the command line, ``hydra:`` in a file."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from hydra.conf import HydraConf
+from hydra.core.override_parser.types import Override, OverrideType
+from omegaconf import DictConfig, OmegaConf
+
+from gpt2hydra.composition.layers import Layer
+from gpt2hydra.composition.overrides import Overrides
+from gpt2hydra.config.errors import Violation, command_line
+from gpt2hydra.utils.formatting import closest, reason_of
+from gpt2hydra.utils.quoting import RawOverride
+
+Compose = Callable[..., DictConfig]
+
+
+def refused_section(section: Layer, *, is_primary: bool) -> list[Violation] | None:
+    """What a file sets below ``hydra`` that Hydra does not know; None where that depends on plugins, so that Hydra must say."""
+    if not isinstance(section.value, dict):
+        return [Violation("hydra", section.value, "is Hydra's own section; set its keys", section.source)]
+    if {"launcher", "sweeper"} & section.value.keys():
+        return None
+    search = section.value.get("searchpath")
+    if search is not None and not is_primary:
+        return [Violation("hydra.searchpath", search.value, "is read in the primary config alone", search.source)]
+    try:
+        OmegaConf.merge(_schema(), _plain(section))
+    except Exception:
+        return [*_refused_keys(section)]
+    return []
+
+
+@functools.cache
+def _schema() -> DictConfig:
+    """What the section is merged into, to be copied before it is changed: Hydra's classes, and what its files say of logs."""
+    mappings: dict[str, Any] = {"formatters": {}, "handlers": {}, "loggers": {}, "root": {}}
+    schema: DictConfig = OmegaConf.structured(HydraConf)
+    schema.job_logging = schema.hydra_logging = mappings
+    return schema
+
+
+def _plain(layer: Layer) -> Any:
+    return {key: _plain(each) for key, each in layer.value.items()} if isinstance(layer.value, dict) else layer.value
+
+
+def _refused_keys(section: Layer) -> Iterator[Violation]:
+    known = copy.deepcopy(_schema())
+    for path, leaf in _leaves(section, ()):
+        try:
+            known.merge_with(functools.reduce(lambda inner, key: {key: inner}, reversed(path), leaf.value))
+        except Exception as error:
+            key = ".".join(map(str, ("hydra", *path)))
+            yield Violation(key, leaf.value, f"is refused by Hydra: {reason_of(error)}", leaf.source)
+
+
+def _leaves(layer: Layer, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Layer]]:
+    if isinstance(layer.value, dict) and layer.value:
+        for key, each in layer.value.items():
+            yield from _leaves(each, (*path, key))
+    else:
+        yield path, layer
+
+
+def refused_overrides(overrides: Overrides, compose: Compose) -> Sequence[Violation]:
+    """The overrides of Hydra's own config that Hydra refuses, each tried by itself with ``compose``, Hydra's composition."""
+    if not overrides.hydra:
+        return ()
+    plugins = [each.input_line or "" for each in overrides.choices if each.key_or_group.startswith("hydra/")]
+    typed = [each.input_line or "" for each in overrides.hydra]
+    try:
+        compose([*plugins, *typed], leave_sweeps_out=True)
+    except Exception:
+        return [each for override in overrides.hydra for each in _refused(override, plugins, compose)]
+    return ()
+
+
+def _refused(override: Override, plugins: list[str], compose: Compose) -> Iterator[Violation]:
+    try:
+        compose([*plugins, override.input_line or ""], leave_sweeps_out=True)
+    except Exception as error:
+        try:
+            known = compose(plugins).hydra
+        except Exception:  # it is none of the overrides
+            return
+        yield _violation(override, error, known)
+
+
+def _violation(override: Override, error: Exception, known: Any) -> Violation:
+    key, value, typed = override.get_key_element(), override.get_value_element_as_str(), command_line(override.input_line)
+    *sections, last = key.lstrip("+~").split(".")[1:] or [""]
+    for section in sections:
+        known = known.get(section) if isinstance(known, DictConfig) and section in known else {}
+    if not isinstance(known, DictConfig) or last in known:
+        return Violation(key, value, f"is refused by Hydra: {reason_of(error.__cause__ or error).rstrip('.')}", typed)
+    if OmegaConf.get_type(known) is dict and override.type is OverrideType.CHANGE:  # it may hold any key
+        return Violation(key, value, "is new there and needs a plus", typed, {f"+{key}": RawOverride(value)})
+    near = closest(last, map(str, known))
+    meant = ".".join(["hydra", *sections, near or ""])
+    rule = f"unknown key of Hydra's own config{f'; did you mean {meant}?' if near else ''}"
+    return Violation(key, value, rule, typed, {meant: RawOverride(value)} if near else {})

@@ -1,0 +1,174 @@
+"""What the schema cannot hold, judged while layers are folded, so that each violation is born with its source."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from omegaconf import MISSING, OmegaConf
+
+from gpt2hydra.composition.fold import Fold, dotted
+from gpt2hydra.composition.layers import Layer, Path
+from gpt2hydra.composition.resolve import converted
+from gpt2hydra.config.errors import ABSENT, DELETED, Violation
+from gpt2hydra.config.keys import field_at, fields_by_key, is_open, keys_of, may_stand, once_a_class, sections_of
+from gpt2hydra.config.rules import Anything, MappingOf, Rule
+from gpt2hydra.config.unknown_keys import unknown_below, unknown_key
+from gpt2hydra.config.validation import Checked, computed_rule
+from gpt2hydra.utils.formatting import show
+from gpt2hydra.utils.quoting import RawOverride
+
+CANNOT_BE_DELETED = "cannot be deleted: every key of the schema has a value"
+
+MOST_EXPLAINED = 50
+"""Of more unknown keys than this, a report does not say which were meant."""
+
+
+@dataclass
+class Schema:
+    """What a configuration class can hold, for a fold: its judge. ``groups`` are those of the defaults list."""
+
+    root: type[Checked]
+    groups: Collection[str]
+
+    def __call__(self, folded: Fold, path: Path, layer: Layer, override: Override | None) -> Sequence[Violation]:
+        """What of a layer cannot be laid at ``path``."""
+        if layer.source.kind == "default":
+            return ()
+        if override is None and isinstance(path[-1], str) and "." in path[-1]:
+            return [self._dotted(path, layer)]
+        field = self._field(path)
+        if isinstance(layer.value, dict) and field is not None and _holds_keys(field):
+            return ()
+        found = [each for each in self._leaves(folded, path, layer, override) if each is not None]
+        return [dataclasses.replace(each, source=layer.source) for each in found]
+
+    def _field(self, path: Path) -> dataclasses.Field[Any] | None:
+        return field_at(self.root, dotted(path)) if all(isinstance(part, str) and part for part in path) else None
+
+    def _leaves(self, folded: Fold, path: Path, layer: Layer, override: Override | None) -> Iterator[Violation | None]:
+        if isinstance(layer.value, dict) and layer.value:
+            for key, below in layer.value.items():
+                yield from self._leaves(folded, (*path, key), below, override)
+        elif layer.value is DELETED:
+            yield self._deleted(dotted(path))
+        else:
+            yield self._leaf(folded, path, layer.value, override)
+
+    def _leaf(self, folded: Fold, path: Path, value: Any, override: Override | None) -> Violation | None:
+        """The violation of a value that the schema does not take."""
+        key, field = dotted(path), self._field(path)
+        if field is None:
+            return None if may_stand(self.root, key) else self._unknown(folded, path, value, override)
+        reference = isinstance(value, str) and "${" in value
+        if "computed" in field.metadata:
+            adds = override is not None and override.is_add()
+            return Violation(key, value, computed_rule(field)) if adds else None
+        if sections_of(field):
+            may = reference or value == MISSING or (value is None and field.metadata.get("optional"))
+            return None if may or "variants" in field.metadata else self._no_section(key, field, value, override)
+        rule: Rule = field.metadata["rule"]
+        exists = override is not None and _exists(folded, path, override)
+        if not exists and _holds(rule, value):
+            return None
+        problem, nearest = rule.problem(value), rule.remedy(value)
+        remedy: dict[str, object] = {} if nearest is ABSENT or rule.problem(nearest) else {key: nearest}
+        before = folded.leaf(path)
+        replaced = before if before is not None and repr(before.value) != repr(value) else None
+        if replaced is not None and replaced.value == MISSING:
+            replaced = None
+        if exists:
+            written = override.get_value_element_as_str() if override is not None else ""
+            words = "exists already; leave out the plus"
+            if problem:
+                return Violation(key, value, f"{problem}; it {words}", remedy=remedy, replaced=replaced)
+            return Violation(key, value, words, remedy={key: RawOverride(written)}, replaced=replaced)
+        return Violation(key, value, problem or f"must be {rule}", remedy=remedy, replaced=replaced)
+
+    def _unknown(self, folded: Fold, path: Path, value: Any, override: Override | None) -> Violation:
+        key = ".".join(str(part) if part != "" else repr(part) for part in path)
+        if override is None and key in self.groups and isinstance(value, str):
+            return self._choice(key, value)
+        if len(folded.violations) > MOST_EXPLAINED:
+            return Violation(key, value, "unknown key")
+        if any(not isinstance(part, str) or "." in part for part in path):
+            section = field_at(self.root, dotted(path[:-1])) if path[1:] else None
+            nested = section.metadata.get("section") if section is not None else self.root if not path[1:] else None
+            if nested is not None:
+                return dataclasses.replace(unknown_key(nested, path[-1]), key=key, value=value)
+        return unknown_below(self.root, key, value, [*self.groups])
+
+    @staticmethod
+    def _choice(key: str, value: str) -> Violation:
+        where = f"'- {key}: {value}', or '- override /{key}: {value}' in an experiment"
+        return Violation(key, value, f"is a choice; it stands in the defaults list: {where}")
+
+    def _deleted(self, key: str) -> Violation:
+        rule = CANNOT_BE_DELETED if field_at(self.root, key) is not None else "cannot be deleted: there is no such key"
+        return Violation(key, rule=rule)
+
+    def _no_section(self, key: str, field: dataclasses.Field[Any], value: Any, override: Override | None) -> Violation:
+        if override is None and key in self.groups and isinstance(value, str):
+            return self._choice(key, value)
+        chosen_by = next((group for group in self.groups if group.endswith(f"@{key}")), None)
+        if chosen_by and isinstance(value, str):  # one=large, where gpt2/model@one=large is meant
+            return Violation(key, value, f"is a section, chosen by {chosen_by}", remedy={chosen_by: value})
+        rule = f"is a section; set its keys, for example {key}.{next(keys_of(field.metadata['section']))}"
+        return Violation(key, value, rule)
+
+    def _dotted(self, path: Path, layer: Layer) -> Violation:
+        """The violation of a key with dots in a file, which Hydra takes for one name."""
+        head, _, rest = str(path[-1]).partition(".")
+        key, value = dotted(path), _values(layer)
+        rule = f"must be nested in YAML: {head}: {{{rest}: {show(value)}}}"
+        return Violation(key, value, rule, layer.source, {key: value})
+
+
+def _holds_keys(field: dataclasses.Field[Any]) -> bool:
+    return bool(sections_of(field)) or isinstance(field.metadata.get("rule"), (Anything, MappingOf))
+
+
+@once_a_class
+def is_modelled(root: type[Any]) -> bool:
+    """Whether a fold knows all that a class can hold: values of one type in sections without further keys."""
+    fields = fields_by_key(root).values()
+    classes = [root, *(nested for field in fields for nested in sections_of(field))]
+    if not all(issubclass(each, Checked) and not is_open(each) for each in classes):
+        return False
+    return all(_is_plain(each.metadata) for each in fields)
+
+
+def _is_plain(metadata: Mapping[str, Any]) -> bool:
+    if "section" in metadata:
+        return not metadata.get("optional")
+    return "computed" in metadata or ("rule" in metadata and metadata["rule"].kind in (bool, int, float, str))
+
+
+def _values(layer: Layer) -> Any:
+    return {key: _values(each) for key, each in layer.value.items()} if isinstance(layer.value, dict) else layer.value
+
+
+def _exists(folded: Fold, path: Path, override: Override) -> bool:
+    """Whether Hydra refuses an override with a plus since there is a value."""
+    if not override.is_add() or isinstance(override.value(), (dict, list)):
+        return False
+    leaf = folded.leaf(path)
+    return leaf is not None and leaf.value is not None and leaf.value != MISSING
+
+
+def _holds(rule: Rule, value: Any) -> bool:
+    """Whether OmegaConf can put ``value`` into a field with this rule, or a reference that will tell."""
+    if isinstance(value, str) and (value == MISSING or "${" in value):
+        try:
+            OmegaConf.create([value])
+        except Exception:  # a ${ that nothing closes
+            return False
+        return True
+    try:
+        converted(rule, value)
+    except Exception:  # OmegaConf raises what it likes
+        return False
+    return True

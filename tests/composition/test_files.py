@@ -1,0 +1,55 @@
+"""What files make before any override: schemas first, ``hydra:`` sections aside, each choice folded once."""
+
+from pathlib import Path
+
+import pytest
+
+from gpt2hydra.composition.files import ConfigFiles
+from gpt2hydra.composition.hydra_compat import ConfigLoader, search_path_of
+from gpt2hydra.composition.options import Options
+from gpt2hydra.composition.overrides import Overrides, read
+from gpt2hydra.composition.schema import register_schemas
+from gpt2hydra.config.errors import ConfigError
+from gpt2hydra.config.gpt2 import GPT2Config
+from gpt2hydra.config.run import TrainConfig
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Options:
+    register_schemas()
+    for name, text in {
+        "mine": "defaults: [train_schema, {model: small}, _self_]\nhydra: {job: {name: x}}\ntraining: {seed: 3}\n",
+        "model/small": "n_layer: 2\n",
+        "model/large": "n_layer: 4\nn_hed: 2\n",
+        "plain": "x: 1\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{name}.yaml").write_text(text)
+    return Options(ConfigLoader(search_path_of(str(tmp_path))), "mine")
+
+
+def test_the_files_of_a_choice_are_folded_once(options: Options) -> None:
+    files = ConfigFiles(options, None)
+    small, large = (files.fold(read([f"model={name}"], options)) for name in ("small", "large"))
+    assert small is not None and large is not None and small.root is TrainConfig
+    assert small is files.fold(read(["model=small"], options))
+    assert small.folded.chains["model", "n_layer"][-1].value == 2
+    settings = large.folded.chains["model", "n_layer"]
+    assert [str(each.source).rpartition("/")[2] for each in settings] == ["the default", "large.yaml:1"]
+    assert [(each.key, str(each.source)[-12:]) for each in large.folded.violations] == [("model.n_hed", "large.yaml:2")]
+
+
+def test_what_a_file_says_of_hydra_is_no_part_of_the_fold(options: Options) -> None:
+    files = ConfigFiles(options, TrainConfig).fold(Overrides())
+    assert files is not None and files.hydras == ([], False) and not files.is_beyond
+    assert not any(path[0] == "hydra" for path in files.folded.chains)
+
+
+def test_a_class_needs_its_schema(options: Options) -> None:
+    with pytest.raises(ConfigError, match="must list mine_schema, which knows the keys of GPT2Config, first in its defaults"):
+        ConfigFiles(options, GPT2Config).fold(Overrides())
+
+
+def test_files_without_a_schema_are_left_to_hydra(options: Options) -> None:
+    files = ConfigFiles(Options(options.loader, "plain"), None).fold(Overrides())
+    assert files is not None and files.root is None and files.is_beyond

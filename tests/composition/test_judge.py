@@ -1,0 +1,115 @@
+"""What the schema cannot hold is told where it stands; what is offered instead is what was meant."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import gpt2hydra
+from gpt2hydra.composition.judge import is_modelled
+from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.run import GenerateConfig, TrainConfig
+from gpt2hydra.fields import Checked, computed, flag, integer, section, text
+
+PRIMARY = "defaults: [t_schema, {a: small}, _self_, {experiment: null}]\n"
+
+
+@dataclass(frozen=True)
+class Inner(Checked):
+    p: int = integer(1, "p", at_least=0)
+
+
+@dataclass(frozen=True)
+class Section(Checked):
+    x: int = integer(3, "x", at_least=0)
+    f: bool = flag(False, "f")
+    s: str = text("", "s")
+    inner: Inner = section(Inner, "inner")
+
+
+@dataclass(frozen=True)
+class Small(Checked):
+    n: int = integer(1, "n", at_least=0)
+    t: str = text("", "t")
+    a: Section = section(Section, "a")
+    inverse: float = computed(lambda n: 1 / n, "1 / n", "n")
+
+
+def violations(folder: Path, *overrides: str, **files: str) -> dict[str, Violation]:
+    """Key → violation of a ``conf/`` with these files, ``a__small`` for ``a/small.yaml``."""
+    for name, content in {"t": PRIMARY, "a__small": "x: 7\n", **files}.items():
+        file = folder / f"{name.replace('__', '/')}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        gpt2hydra.compose("t", list(overrides), config_dir=folder, config_class=Small)
+    return {each.key: each for each in caught.value.violations}
+
+
+@pytest.mark.parametrize(
+    ("override", "remedy"),
+    [
+        pytest.param("a.x==40", "a.x=40", id="two signs"),
+        pytest.param("a.x=40;", "a.x=40", id="semicolon"),
+        pytest.param("n =3;", "n=3", id="space before the sign"),
+        pytest.param("a.x=abc", "a.x=7", id="what is in force, where nothing else is certain"),
+        pytest.param("a.f=t", "a.f=true", id="t for true"),
+        pytest.param("a.f=y", "a.f=true", id="y for true"),
+        pytest.param("a.f=n", "a.f=false", id="n for false"),
+        pytest.param("a.f=perhaps", "", id="neither"),
+        pytest.param("a/inner=i1", "", id="a group that fits nowhere"),
+    ],
+)
+def test_what_was_meant_is_offered_or_nothing(override: str, remedy: str, tmp_path: Path) -> None:
+    (found,) = violations(tmp_path, override, a__inner__i1="r: 1\n").values()
+    assert found.suggestion == remedy
+
+
+@pytest.mark.parametrize(
+    ("content", "key", "rule", "line"),
+    [
+        pytest.param("x: 1\ninner.p: 3\n", "a.inner.p", "must be nested in YAML: inner: {p: 3}", 2, id="dotted"),
+        pytest.param("1.5: a\n", "a.1.5", "unknown key; known: x, f, s, inner", 1, id="a number for a key"),
+        pytest.param("x: 3\nf: 5\ninner: {q: 1}\n", "a.inner.q", "unknown key; did you mean a.inner.p?", 3, id="unknown"),
+        pytest.param("s: -0\n", "a.s", "is text, but YAML reads it as 0; in the file, put it in quotes: '-0'", 1, id="-0"),
+        pytest.param("x: 1:30\n", "a.x", "YAML reads it as 90; in the file, write 90", 1, id="base 60"),
+        pytest.param("f: y\n", "a.f", "must be true or false, not text", 1, id="y in a file"),
+        pytest.param("inner: 5\n", "a.inner", "is a section; set its keys, for example a.inner.p", 1, id="no section"),
+    ],
+)
+def test_what_a_file_cannot_say_has_its_line(content: str, key: str, rule: str, line: int, tmp_path: Path) -> None:
+    found = violations(tmp_path, a__bad=content, t=PRIMARY.replace("a: small", "a: bad"))[key]
+    assert (found.rule, found.source and found.source.line) == (rule, line)
+
+
+def test_a_number_of_base_60_is_offered_in_base_10(tmp_path: Path) -> None:
+    assert violations(tmp_path, a__small="x: 1:30\n")["a.x"].suggestion == "a.x=90"
+
+
+@pytest.mark.parametrize(("override", "head"), [("hydra=null", "hydra = null"), ("~hydra", "hydra")])
+def test_hydras_own_section_is_no_value(override: str, head: str, tmp_path: Path) -> None:
+    (found,) = violations(tmp_path, override).values()
+    assert (found.head, found.rule) == (head, "is Hydra's own section; set its keys, for example hydra.run.dir")
+
+
+def test_a_primary_config_before_its_schema_is_refused_and_judged(tmp_path: Path) -> None:
+    early = "defaults: [_self_, t_schema, {a: small}]\nn: 3\n"
+    assert [*violations(tmp_path, t=early)] == [str(tmp_path / "t.yaml")]
+    assert {*violations(tmp_path, "a.x=-1", t=early)} == {"a.x", str(tmp_path / "t.yaml")}
+
+
+def test_a_file_has_all_its_mistakes_at_once(tmp_path: Path) -> None:
+    found = violations(tmp_path, "n=x", "hydra.run.dir=a,b", a__small="x: -1\nf: 3\nz: 1\ninner: {p: no}\n")
+    assert {*found} == {"n", "hydra.run.dir", "a.x", "a.f", "a.z", "a.inner.p"}
+
+
+def test_of_many_unknown_keys_fifty_are_shown_and_the_others_counted(tmp_path: Path) -> None:
+    lines = "".join(f"key_{number}: 1\n" for number in range(500))
+    with pytest.raises(ConfigError) as caught:
+        raise ConfigError(violations(tmp_path, a__small=lines).values())
+    assert str(caught.value).startswith("500 problems") and str(caught.value).endswith("\n\n  ... and 450 more problems.")
+    assert str(caught.value).count("unknown key") == 50
+
+
+def test_what_a_fold_knows_all_about() -> None:
+    assert all(map(is_modelled, (TrainConfig, GenerateConfig, Small)))
