@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from gpt2hydra import sizing as sizing
     from gpt2hydra.checkpoint import huggingface as huggingface
     from gpt2hydra.composition.compose import compose as compose
+    from gpt2hydra.composition.instantiate import instantiate as instantiate
     from gpt2hydra.composition.schema import register_configs as register_configs
-    from gpt2hydra.composition.validate import instantiate as instantiate
     from gpt2hydra.config.errors import ConfigError as ConfigError
     from gpt2hydra.config.errors import Violation as Violation
     from gpt2hydra.config.gpt2 import GPT2Config as GPT2Config
@@ -27,7 +27,7 @@ _HOMES = {
     "Violation": "config.errors",
     "compose": "composition.compose",
     "huggingface": "checkpoint",
-    "instantiate": "composition.validate",
+    "instantiate": "composition.instantiate",
     "main": "launch.app",
     "register_configs": "composition.schema",
     "sizing": "",

@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gpt2hydra.config.declaration import TARGET_KEYS
 from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation
 from gpt2hydra.config.gpt2 import GPT2Config
-from gpt2hydra.config.keys import fields_of
+from gpt2hydra.config.keys import fields_of, values_of
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.config.validation import check
 from gpt2hydra.utils.formatting import show
@@ -28,6 +29,8 @@ _INNER_WIDTH = next(field.metadata["doc"] for field in fields_of(GPT2Config) if 
 """The formula in words; it is also what null means to all who read such a file."""
 
 _SHAPE = tuple(field.name for field in fields_of(GPT2Config) if field.init)
+
+_KEYS = {field.name for field in fields_of(GPT2Config)}
 
 _ALIASES = {
     "hidden_size": "n_embd",
@@ -57,12 +60,19 @@ _FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
 def to_hf(config: GPT2Config, end_of_text: int | None = None) -> dict[str, Any]:
     """The content of a ``config.json`` that transformers, and what else reads its files, builds the same model from.
 
-    ``n_ctx`` repeats ``n_positions`` for old readers, ``n_inner: null`` means our formula to all of them, and the
-    activation bears its oldest name, ``gelu_new``.
+    ``n_ctx`` repeats ``n_positions`` for old readers, ``n_inner: null`` means 4·n_embd to all of them, and the activation
+    bears its oldest name, ``gelu_new``.
 
     Args:
         end_of_text: token that begins and ends a text. The default is GPT-2's 50256, or the last one if there are fewer.
+
+    Raises:
+        ConfigError: the end of text is no token, or the class has fields that a GPT-2 of transformers has not.
     """
+    dropped = {key: value for key, value in values_of(config).items() if key not in _KEYS and key not in TARGET_KEYS}
+    if dropped:
+        rule = "would be lost: a config.json of GPT-2 has no such key"
+        raise ConfigError(Violation(key, value, rule) for key, value in dropped.items())
     if end_of_text is None:
         end_of_text = min(50256, config.vocab_size - 1)
     if not 0 <= end_of_text < config.vocab_size:
@@ -73,7 +83,7 @@ def to_hf(config: GPT2Config, end_of_text: int | None = None) -> dict[str, Any]:
         "architectures": ["GPT2LMHeadModel"],
         **{name: getattr(config, name) for name in _SHAPE},
         "n_ctx": config.n_positions,
-        "n_inner": None,
+        "n_inner": None if config.n_inner == 4 * config.n_embd else config.n_inner,
         "activation_function": "gelu_new",
         "initializer_range": 0.02,  # OpenAI's, gpt-2/src/model.py
         "scale_attn_weights": True,

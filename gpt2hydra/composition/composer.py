@@ -264,6 +264,8 @@ class Composer:
         Raises:
             ConfigError: the class is known, and its schema is not in the defaults list.
         """
+        if self.config_class is not None and not self.config_class.HAS_SCHEMA:
+            return self.config_class
         if self.config_class is None or class_of_schema(config) is self.config_class:
             return config_class_of(config)
         raise without_schema(self.config_class, self.config_name)

@@ -21,7 +21,7 @@ from gpt2hydra.composition.overrides import Overrides
 from gpt2hydra.composition.resolve import is_stateful
 from gpt2hydra.composition.schema import ROOTS, register_schemas, schema_names
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, command_line
-from gpt2hydra.config.keys import field_at
+from gpt2hydra.config.keys import field_at, may_stand
 from gpt2hydra.config.validation import Checked
 
 _KEPT = 64
@@ -112,7 +112,7 @@ class ConfigFiles:
             ConfigError: the class is known, and its schema is not in the defaults list.
         """
         found = [each.schema for each in layers if each.schema is not None]
-        if self.config_class is not None and self.config_class not in found:
+        if self.config_class is not None and self.config_class.HAS_SCHEMA and self.config_class not in found:
             raise without_schema(self.config_class, self.options.config_name)
         return self.config_class or (found[-1] if found else None)
 
@@ -135,7 +135,7 @@ class ConfigFiles:
     ) -> Iterator[Violation]:
         """The violation of a file of a group without a section (``experiment``) that does not say where it belongs."""
         group = str(default.package or "").partition(".")[0]
-        if group not in chosen.groups or field_at(root, group) is not None:
+        if group not in chosen.groups or field_at(root, group) is not None or may_stand(root, group):
             return
         typed = next((each.input_line for each in overrides.choices if each.key_or_group == group), None)
         option = typed.partition("=")[2] if typed else chosen.groups[group]

@@ -68,7 +68,9 @@ class Provenance:
         deleted = setting.value is DELETED and setting.source.kind != "untraced"
         replaced = None if setting.source.kind == "untraced" else self.replaced(setting.key)
         action = "deleted" if deleted else violation.action
-        return dataclasses.replace(violation, source=setting.source, action=action, replaced=replaced)
+        source, item = setting.source, re.match(r"\[(\d+)\]", violation.key[len(setting.key) :])
+        source = source.of_item(int(item[1])) if item else source
+        return dataclasses.replace(violation, source=source, action=action, replaced=replaced)
 
     def changes(self, config: Checked) -> list[Setting]:
         """Every value of ``config`` that differs from the schema's default, with who set it."""

@@ -337,6 +337,12 @@ def full_key(config: DictConfig) -> str:
     return config._get_full_key(None)
 
 
+def root_of(config: DictConfig) -> DictConfig:
+    """The config that one is a part of. ``Node._get_root``, since 2.0. Public: none."""
+    root: DictConfig = config._get_root()  # type: ignore[assignment]
+    return root
+
+
 def declared_types(config: DictConfig) -> tuple[Any, Any]:
     """The class that a mapping is declared to be, and the class of its values. ``Node._metadata``, since 2.1. Public: none."""
     return config._metadata.ref_type, config._metadata.element_type

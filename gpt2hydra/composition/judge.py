@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import MISSING, OmegaConf
 
 from gpt2hydra.composition.fold import Fold, dotted
@@ -18,7 +18,7 @@ from gpt2hydra.config.keys import field_at, fields_by_key, is_open, keys_of, may
 from gpt2hydra.config.rules import Anything, MappingOf, Rule
 from gpt2hydra.config.unknown_keys import unknown_below, unknown_key
 from gpt2hydra.config.validation import Checked, computed_rule
-from gpt2hydra.utils.formatting import show
+from gpt2hydra.utils.formatting import closest, show
 from gpt2hydra.utils.quoting import RawOverride
 
 CANNOT_BE_DELETED = "cannot be deleted: every key of the schema has a value"
@@ -61,8 +61,14 @@ class Schema:
     def _leaf(self, folded: Fold, path: Path, value: Any, override: Override | None) -> Violation | None:
         """The violation of a value that the schema does not take."""
         key, field = dotted(path), self._field(path)
+        if field is None and not may_stand(self.root, key):
+            return self._unknown(folded, path, value, override)
+        if override is not None and override.type is OverrideType.CHANGE:
+            absent = self._in_no_file(folded, path, value, override)
+            if absent is not None:
+                return absent
         if field is None:
-            return None if may_stand(self.root, key) else self._unknown(folded, path, value, override)
+            return None
         reference = isinstance(value, str) and "${" in value
         if "computed" in field.metadata:
             adds = override is not None and override.is_add()
@@ -87,6 +93,22 @@ class Schema:
                 return Violation(key, value, f"{problem}; it {words}", remedy=remedy, replaced=replaced)
             return Violation(key, value, words, remedy={key: RawOverride(written)}, replaced=replaced)
         return Violation(key, value, problem or f"must be {rule}", remedy=remedy, replaced=replaced)
+
+    def _in_no_file(self, folded: Fold, path: Path, value: Any, override: Override) -> Violation | None:
+        """The violation of a key that is in no file and in no schema, or below null, which Hydra takes with a plus alone."""
+        key = dotted(path)
+        around = [each for depth in range(1, len(path)) if (each := folded.leaf(path[:depth])) is not None]
+        if folded.leaf(path) or path in folded.sections or any(each.value is not None for each in around):
+            return None
+        if self.root.HAS_SCHEMA and not around:
+            return None
+        if self._field(path) is None:
+            known = [dotted(each) for each in (*folded.chains, *folded.sections) if each]
+            near = next((each for each in known if each.endswith(f".{key}")), None) or closest(key, known, cutoff=0.75)
+            if near is not None:
+                return Violation(key, value, f"unknown key; did you mean {near}?", remedy={near: value})
+        rule = f"{around[0].key} is null; a plus adds the key" if around else "stands in no file; a plus adds it"
+        return Violation(key, value, rule, remedy={f"+{key}": RawOverride(override.get_value_element_as_str())})
 
     def _unknown(self, folded: Fold, path: Path, value: Any, override: Override | None) -> Violation:
         key = ".".join(str(part) if part != "" else repr(part) for part in path)

@@ -82,7 +82,7 @@ def displayed(path: str) -> str:
 
 
 def _layer_of_yaml(written: Written, file: str) -> Layer:
-    source = Source("file", file, written.line)
+    source = Source("file", file, written.line, items=written.items)
     if isinstance(written.value, dict) and all(isinstance(each, Written) for each in written.value.values()):
         return Layer({key: _layer_of_yaml(each, file) for key, each in written.value.items()}, source)
     return Layer({} if written.value is None and written.text is None else written.value, source, written.text)

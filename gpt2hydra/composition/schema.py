@@ -63,8 +63,8 @@ def _typed(config_class: type[Any], field: dataclasses.Field[Any]) -> tuple[Any,
     optional = bool(field.metadata.get("optional"))
     if "section" in field.metadata:
         nested = field.metadata["section"]
-        if optional:
-            return Optional[schema_of(nested)], None
+        if optional:  # OmegaConf 2.3 cannot lay a mapping over a typed null
+            return Any, None
         # a size is always chosen, never fallen back to
         default = MISSING if issubclass(nested, GPT2Config) else dataclasses.field(default_factory=partial(node_of, nested))
         return schema_of(nested), default
@@ -189,7 +189,7 @@ def register(config_class: type[Checked], config_name: str) -> None:
 def register_schemas(config_class: type[Checked] | None = None, config_name: str = "") -> None:
     """Store in Hydra the schemas that primary configs list. Of two classes with one name, ``config_class`` has it."""
     schemas = dict(ROOTS)
-    if config_class is not None:
+    if config_class is not None and config_class.HAS_SCHEMA:
         schemas |= dict.fromkeys(schema_names(config_class, config_name), config_class)
     for name, each in schemas.items():
         stored = ConfigStore.instance().repo.get(f"{name}.yaml")
@@ -220,6 +220,7 @@ def register_groups() -> None:
         for file in (CONF_DIR / group).glob("*.yaml"):
             with contextlib.suppress(Exception):  # OmegaConf and PyYAML raise what they like
                 node = OmegaConf.merge(OmegaConf.structured(schema_of(config_class)), OmegaConf.load(file))
+                OmegaConf.set_struct(node, False)  # so that _target_ may stand there too; the gate refuses other keys
                 store_config(file.stem, node, f"gpt2/{group}")
 
 

@@ -1,6 +1,6 @@
 """Validate: what breaks a rule once layers are folded (:mod:`gpt2hydra.composition.judge` says what cannot be laid at all).
 
-:func:`instantiate` is the gate for any config: behind it every configuration is valid.
+:func:`examine` does it for what Hydra composed.
 """
 
 from __future__ import annotations
@@ -8,16 +8,17 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, TypeVar, overload
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.fold import Fold, dotted
-from gpt2hydra.composition.hydra_compat import full_key, is_mapping, raw_value
+from gpt2hydra.composition.hydra_compat import is_mapping
 from gpt2hydra.composition.judge import CANNOT_BE_DELETED
 from gpt2hydra.composition.resolve import resolve, resolved
 from gpt2hydra.composition.schema import class_of_schema, known_classes
-from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Violation
+from gpt2hydra.config.declaration import TARGET_KEYS
+from gpt2hydra.config.errors import ABSENT, DELETED, Violation
 from gpt2hydra.config.keys import (
     field_at,
     fields_of,
@@ -25,12 +26,10 @@ from gpt2hydra.config.keys import (
     rule_at,
 )
 from gpt2hydra.config.rules import Rule
-from gpt2hydra.config.validation import Checked, build, check, computed_rule
+from gpt2hydra.config.validation import Checked, check, computed_rule
 from gpt2hydra.utils.formatting import show
 from gpt2hydra.utils.quoting import RawOverride
 from gpt2hydra.utils.yaml_nodes import decimal, is_misread_number, misread_rule
-
-C = TypeVar("C", bound=Checked)
 
 # ----------------------------------------------------------------------------------------------- once they are folded
 
@@ -94,56 +93,18 @@ def _pitfall(written: str, value: object, rule: Rule) -> str | None:
 # ---------------------------------------------------------------------------------------------------------- the gate
 
 
-@overload
-def instantiate(config: DictConfig) -> Any: ...
-@overload
-def instantiate(config: DictConfig, config_class: type[C]) -> C: ...
-@overload
-def instantiate(config: DictConfig, other: DictConfig, /, *more: DictConfig) -> tuple[Any, ...]: ...
-@overload
-def instantiate(config: DictConfig, other: DictConfig, /, *more: DictConfig, config_class: type[C]) -> tuple[C, ...]: ...
-def instantiate(config: DictConfig, *others: Any, config_class: type[Checked] | None = None) -> Any:
-    """The one gate: a composed config in, a valid immutable dataclass out; of several, a tuple, or one report on all.
-
-    Args:
-        config: composed by Hydra, or any ``DictConfig`` with the same keys. A ``hydra`` node is ignored.
-        others: more of them, as the sections of one application: ``model, teacher = instantiate(cfg.model, cfg.teacher)``.
-        config_class: what to make, of each; by default told by the schema that it was composed into, or by its keys.
-            It may also stand second, behind a single ``config``.
-
-    Raises:
-        ConfigError: with every violation, of each.
-        TypeError: one is no config at all, as a section that is null.
-    """
-    if len(others) == 1 and isinstance(others[0], type):
-        (config_class,), others = others, ()
-    looked_at = [_look_at(each, config_class) for each in (config, *others)]
-    violations = [violation for _, _, found in looked_at for violation in found]
-    if violations:
-        raise ConfigError(violations)
-    made = tuple(build(kind, values) for kind, values, _ in looked_at)
-    return made if others else made[0]
-
-
-def _look_at(config: DictConfig, config_class: type[Checked] | None) -> tuple[type[Checked], dict[str, Any], list[Violation]]:
-    """What to make of a config: the class, the values, and every violation by its full key."""
-    if not OmegaConf.is_config(config):
-        raise TypeError(f"takes composed sections, as instantiate(cfg.model, cfg.teacher), not {config!r}")
-    place, kind = full_key(config), config_class or config_class_of(config)
-    if not is_mapping(config):  # null, '???', or an interpolation of nothing
-        rule = f"must be a section with the keys of {kind.__name__}"
-        return kind, {}, [Violation(place or kind.__name__, raw_value(config), rule)]
-    values, violations = examine(config, kind)
-    return kind, values, [each.below(place) if place else each for each in violations]
-
-
 def examine(config: DictConfig, config_class: type[Checked]) -> tuple[dict[str, Any], list[Violation]]:
-    """Resolve ``config`` and check it: the values, and every violation in the schema's order."""
+    """Resolve ``config`` and check it: the values, and every violation in the schema's order.
+
+    What ``hydra.utils.instantiate`` reads, ``_target_`` for one, is left out where the class has no such field.
+    """
     broken: dict[str, Violation] = {}
+    names = {field.name for field in fields_of(config_class)}
+    keys = [key for key in _keys(config) if key in names or key not in TARGET_KEYS]
     try:
-        given = {str(key): _resolved(config, key) for key in _keys(config)}
+        given = {str(key): _resolved(config, key) for key in keys}
     except Exception:  # whatever a resolver raises; found again and named, key by key
-        given = {str(key): resolved(config, key, str(key), config_class, broken) for key in _keys(config)}
+        given = {str(key): resolved(config, key, str(key), config_class, broken) for key in keys}
     for path in [*broken]:
         if any(f"{path.rpartition('.')[0]}.{name}".lstrip(".") in broken for name in _inputs(field_at(config_class, path))):
             del broken[path]  # it follows from what is named already

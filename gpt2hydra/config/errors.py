@@ -47,12 +47,18 @@ class Source:
         file: the file's path, relative to the current directory where it lies below; the name of a node of the ConfigStore.
         line: of the file, from 1; None where the whole file is meant.
         override: as it was typed; None where it is an option or a word that is no override.
+        items: the line of each element, where the value is a list in a file.
     """
 
     kind: Literal["default", "file", "ConfigStore", "command line", "untraced"]
     file: str | None = None
     line: int | None = None
     override: str | None = None
+    items: tuple[int, ...] = field(default=(), compare=False, repr=False)
+
+    def of_item(self, index: int) -> Source:
+        """The source of one element of a list: that of the list, with the element's own line."""
+        return dataclasses.replace(self, line=self.items[index], items=()) if index < len(self.items) else self
 
     def __str__(self) -> str:
         names = {
@@ -70,7 +76,7 @@ class Source:
 
     def to_dict(self) -> dict[str, Any]:
         """What is known of kind, file, line and override; ``Source(**mapping)`` is the inverse."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+        return {name: value for name, value in vars(self).items() if value is not None and name != "items"}
 
 
 DEFAULT = Source("default")

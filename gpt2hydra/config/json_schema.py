@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpt2hydra.config.annotations import thaw
-from gpt2hydra.config.keys import fields_of, is_open, sections_of
+from gpt2hydra.config.keys import doc_of, fields_of, is_open, sections_of
 from gpt2hydra.config.rules import Either, Items, MappingOf, Rule, Scalar
 from gpt2hydra.config.sections import Section
 from gpt2hydra.utils.formatting import show
@@ -106,5 +106,5 @@ def schema_of_class(config_class: type[Any], definitions: dict[str, Schema]) -> 
     fields = [field for field in fields_of(config_class) if field.init]  # what is computed cannot be set
     properties = {field.name: schema_of_field(field, definitions) for field in fields}
     keys = {"type": "object", "properties": properties, "additionalProperties": is_open(config_class)}
-    description = (config_class.__doc__ or config_class.__name__).strip().partition("\n")[0]
+    description = doc_of(config_class) or config_class.__name__
     return {"description": description, **with_reference(keys, f"a section with the keys of {config_class.__name__}")}

@@ -59,6 +59,12 @@ def sections_of(field: dataclasses.Field[Any]) -> tuple[type[Any], ...]:
     return tuple(field.metadata.get("variants", {}).values())
 
 
+def doc_of(config_class: type[Any]) -> str:
+    """The first line of a class's docstring; empty where there is none but the signature that ``dataclass`` writes."""
+    doc = (vars(config_class).get("__doc__") or "").strip().partition("\n")[0]
+    return "" if doc.startswith(f"{config_class.__name__}(") else doc
+
+
 def is_open(config_class: type[Any]) -> bool:
     """Whether keys that are no fields of a class may stand in its section."""
     return getattr(config_class, "EXTRA", "forbid") == "allow"
@@ -102,6 +108,8 @@ def may_stand(config_class: type[Any], key: str) -> bool:
     if field is None:
         return is_open(config_class)
     if isinstance(field.metadata.get("rule"), (Anything, MappingOf)):
+        return True
+    if rest in field.metadata.get("ignored", ()):
         return True
     return bool(rest) and any(may_stand(nested, rest) for nested in sections_of(field))
 

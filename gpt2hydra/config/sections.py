@@ -38,7 +38,7 @@ def section(
     Raises:
         TypeError: the class is none of these, or declared wrongly.
     """
-    _check_class(config_class)
+    check_section_class(config_class)
     made = with_target(config_class) if target else config_class
     element = Section(object, optional, config_class=made)
     metadata = {"section": made, "doc": doc, "affects_result": affects_result, "optional": optional, "element": element}
@@ -64,7 +64,7 @@ def union(
         TypeError: a class is declared wrongly, stands there twice, or two values of the key differ in capitals alone.
     """
     for config_class in variants.values():
-        _check_class(config_class)
+        check_section_class(config_class)
     if not variants:
         raise TypeError(f"union({discriminator!r}) has no classes")
     alike = [each for each in variants if sum(str(each).lower() == str(other).lower() for other in variants) > 1]
@@ -78,7 +78,12 @@ def union(
     return plain_field(None if optional else ABSENT, {**metadata, "optional": optional}, key)
 
 
-def _check_class(config_class: Any) -> None:
+def check_section_class(config_class: Any) -> None:
+    """Look at a class that is to be a section.
+
+    Raises:
+        TypeError: it is none, or declared wrongly.
+    """
     if not (isinstance(config_class, type) and issubclass(config_class, Checked)) and not is_plain(config_class):
         name = getattr(config_class, "__name__", repr(config_class))
         raise TypeError(f"{name} is no section: it must derive from Checked, or be a dataclass or a pydantic model")

@@ -25,7 +25,7 @@ from gpt2hydra.config.keys import (
 from gpt2hydra.config.rules import Rule
 from gpt2hydra.config.unknown_keys import unknown_key
 from gpt2hydra.config.validators import Relation, failures
-from gpt2hydra.utils.formatting import closest, kind_of, show
+from gpt2hydra.utils.formatting import closest, did_you_mean, kind_of, show
 from gpt2hydra.utils.immutable import FrozenDict, freeze
 from gpt2hydra.utils.quoting import Placeholder
 
@@ -45,6 +45,8 @@ class Checked:
     """
 
     EXTRA: ClassVar[Literal["forbid", "allow"]] = "forbid"
+    HAS_SCHEMA: ClassVar[bool] = True
+    """Whether its primary config lists a schema, which Hydra merges into the config."""
     RELATIONS: ClassVar[tuple[Relation, ...]] = ()
     HELP_SUMMARY: ClassVar[tuple[str, ...]] = ()
     """The keys that ``--help`` shows first; all of them where none is named."""
@@ -183,6 +185,7 @@ class Examined:
     values: dict[str, Any] = field(default_factory=dict)
     valid: dict[str, Any] = field(default_factory=dict)
     sections: dict[str, type[Any] | None] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
 
 
@@ -190,7 +193,7 @@ def examine(
     config_class: type[Any], given: Mapping[str, Any], prefix: str = "", known_wrong: frozenset[str] = frozenset()
 ) -> Examined:
     """Check ``given`` as :func:`check` does."""
-    found = Examined()
+    found = Examined(given=given)
     fields = own_fields(config_class)
     for name, each in fields.items():
         if name in known_wrong and name not in given:
@@ -254,6 +257,10 @@ def _examine_section(
 ) -> None:
     """Add to ``found`` what becomes of a section: an instance of its class where nothing in it is wrong."""
     name, key = each.name, f"{prefix}{each.name}"
+    if value is ABSENT and each.metadata.get("must_exist"):
+        near = did_you_mean(name, map(str, found.given))
+        found.violations.append(Violation(key, rule=f"must be a section of the config, and is not there{near}"))
+        return
     if value is ABSENT:
         value = {} if each.default_factory is dataclasses.MISSING else each.default_factory()
         value = None if each.metadata.get("optional") else value

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.composition.validate import config_class_of, instantiate
+from gpt2hydra.composition.instantiate import instantiate
+from gpt2hydra.composition.validate import config_class_of
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import ATTRIBUTE, Application, Job
 from gpt2hydra.launch.arguments import CommandLine
@@ -21,7 +22,11 @@ from gpt2hydra.training.processes import this_process
 
 
 def main(
-    config_name: str = "train", config_path: str | os.PathLike[str] | None = None, *, extra: str | None = None
+    config_name: str = "train",
+    config_path: str | os.PathLike[str] | None = None,
+    *,
+    extra: str | None = None,
+    sections: Mapping[str, type[Any]] | None = None,
 ) -> Callable[[Job], Callable[..., Any]]:
     """Decorate a function that takes a validated configuration, as ``hydra.main`` does for a ``DictConfig``.
 
@@ -36,32 +41,40 @@ def main(
     inherits our groups: ``model: large``, ``experiment: null``; files of your own folder go before ours. Fields named
     ``dry_run`` and ``preflight`` mean what they mean in ``train.py``.
 
+    A function of several parameters takes sections, of which each is checked against the class that it is annotated with:
+    ``def main(cfg: DictConfig, model: Net, optim: Optim)``. The first may be what Hydra composed; the others are keys of it.
+    All else passes as it is, and no schema is listed. A class is a ``Checked``, a dataclass, or a pydantic model.
+
     Args:
         config_name: the primary config, ``train``, ``generate``, or one of your own.
         config_path: the folder that holds it, relative to the decorated function's file; by default our own ``conf/``.
         extra: an extra of this package that the function needs; said after validation where it is not installed.
+        sections: key → class of each section that the function takes, for keys such as ``model.config``.
 
     The decorated function can also be called with a ready dataclass, or with a composed ``DictConfig``. Without arguments in a
     notebook, it has no overrides. The files and the device that a ready one names are looked for before the function is called.
 
     Raises:
         ConfigError: of a call with a ready configuration: this machine lacks something that it names.
-        TypeError: at once, if the class is declared wrongly, or the annotation names no configuration class.
+        TypeError: at once, if a class is declared wrongly, or an annotation names none.
     """
 
     def decorate(function: Job) -> Callable[..., Any]:
-        application = Application.of(function, config_name, config_path, extra)
+        application = Application.of(function, config_name, config_path, extra, sections)
 
         @functools.wraps(function)
-        def wrapper(config: Checked | DictConfig | None = None) -> Any:
-            if isinstance(config, DictConfig):
-                config = instantiate(config, application.config_class or config_class_of(config))
-            if config is None:
+        def wrapper(*arguments: Any) -> Any:
+            if not arguments:
                 return CommandLine(application).run()
-            found = problems(Context(config, process=this_process(), extra=extra))
-            if found:
-                raise refusal(found)
-            return function(config)
+            config = composed = arguments[0]
+            is_composed = len(arguments) == 1 and isinstance(composed, DictConfig)
+            if is_composed:
+                config = instantiate(composed, application.config_class or config_class_of(composed))
+            if isinstance(config, Checked):
+                found = problems(Context(config, process=this_process(), extra=extra))
+                if found:
+                    raise refusal(found)
+            return application.task(config, composed) if is_composed else function(*arguments)
 
         setattr(wrapper, ATTRIBUTE, application)
         return wrapper

@@ -7,23 +7,45 @@ import inspect
 import os
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
 from gpt2hydra.composition.composer import Composer, Look
 from gpt2hydra.composition.schema import ROOTS, register
+from gpt2hydra.config.annotations import is_section_class
+from gpt2hydra.config.checked_sections import class_with_sections, section_at
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.utils.formatting import did_you_mean
 from gpt2hydra.utils.invocation import PROGRAMS
 
-Job = Callable[[Any], Any]
+Job = Callable[..., Any]
 
 ATTRIBUTE = "gpt2hydra_application"
 """Where a decorated function keeps what it is."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """How a function is called: with the complete configuration, or with the sections under these keys.
+
+    ``with_config``: what Hydra composed goes first.
+    """
+
+    function: Job
+    keys: tuple[str, ...] | None = None
+    with_config: bool = False
+
+    def __call__(self, config: Checked, composed: DictConfig) -> Any:
+        """Call the function with what became of ``composed``."""
+        if self.keys is None:
+            return self.function(config)
+        return self.function(*([composed] if self.with_config else []), *(section_at(config, key) for key in self.keys))
 
 
 @dataclass(frozen=True)
@@ -31,50 +53,128 @@ class Application:
     """A function that takes a configuration, what kind of one, and where that is to be found.
 
     ``config_class`` is None where nothing is annotated and the name is not known: the schema in the defaults list will tell.
+    ``task`` calls the function as it wants to be called.
     """
 
     function: Job
     config_name: str
     config_dir: Path
     config_class: type[Checked] | None
+    task: Task
     extra: str | None = None
 
     @classmethod
-    def of(cls, function: Job, config_name: str, config_path: str | os.PathLike[str] | None, extra: str | None) -> Application:
-        """What the arguments of the decorator say, and the function's annotation.
+    def of(
+        cls,
+        function: Job,
+        config_name: str,
+        config_path: str | os.PathLike[str] | None,
+        extra: str | None,
+        sections: Mapping[str, type[Any]] | None = None,
+    ) -> Application:
+        """What the arguments of the decorator say, and the function's parameters.
 
         Raises:
-            TypeError: the annotation names no configuration class, or one that is declared wrongly.
+            TypeError: a parameter is annotated with no configuration class, or one that is declared wrongly, or
+                ``sections`` and the parameters do not agree.
         """
         plain, config_name = inspect.unwrap(function), config_name.removesuffix(".yaml")
         folder = CONF_DIR if config_path is None else (Path(plain.__code__.co_filename).parent / config_path).resolve()
-        config_class = annotated_class(plain) or ROOTS.get(f"{config_name}_schema")
-        if config_class is not None:
+        config_name = config_name.removesuffix(".yaml").removesuffix(".yml")
+        parameters = parameters_of(plain)
+        if sections is None and not takes_sections(parameters):
+            config_class, task = annotated_class(plain, parameters) or ROOTS.get(f"{config_name}_schema"), Task(function)
+        else:
+            with_config = next(iter(parameters.values()), None) is DictConfig
+            found = sections_of_parameters(plain, parameters, with_config, sections)
+            config_class = class_with_sections(
+                {key: kind for key, (kind, _) in found.items()}, _optional(found), inspect.getdoc(plain) or ""
+            )
+            task = Task(function, tuple(found), with_config)
+        if config_class is not None and config_class.HAS_SCHEMA:
             register(config_class, config_name)
-        return cls(function, config_name, folder, config_class, extra)
+        return cls(function, config_name, folder, config_class, task, extra)
 
     def composer(self, extra_dir: str | None = None, look: Look = lambda config: ()) -> Composer:
         """What composes the configuration; ``extra_dir`` is searched too; ``look`` as for :class:`Composer`."""
         return Composer(self.config_name, self.config_dir, extra_dir, once=True, config_class=self.config_class, look=look)
 
 
-def annotated_class(function: Job) -> type[Checked] | None:
-    """The configuration class that the annotation of the first parameter names; None where there is no annotation.
+# ------------------------------------------------------------------------------------- what the parameters say
+
+
+def parameters_of(function: Job) -> dict[str, Any]:
+    """Name → annotation of each parameter; ``Any`` where there is none.
 
     Raises:
-        TypeError: it names something else, or a class that is not defined where the function is.
+        TypeError: an annotation names a class that is not defined where the function is.
     """
-    name = next(iter(inspect.signature(function).parameters), "")
+    names = inspect.signature(function).parameters
     try:
-        hint = typing.get_type_hints(function).get(name, Any)
+        hints = typing.get_type_hints(function)
     except NameError as error:
+        name = next(iter(names), "")
         raise TypeError(f"{function.__qualname__}({name}): its annotation cannot be read: {error}") from None
+    return {name: hints.get(name, Any) for name in names}
+
+
+def takes_sections(parameters: Mapping[str, Any]) -> bool:
+    """Whether the parameters are the config that Hydra composed, and sections: ``(cfg: DictConfig, model: Net)``."""
+    return len(parameters) > 1
+
+
+def annotated_class(function: Job, parameters: Mapping[str, Any]) -> type[Checked] | None:
+    """The configuration class that the annotation of the one parameter names; None where there is no annotation.
+
+    Raises:
+        TypeError: it names something else.
+    """
+    name, hint = next(iter(parameters.items()), ("", Any))
     if hint is Any:
         return None
     if not (isinstance(hint, type) and issubclass(hint, Checked)):
         what = getattr(hint, "__name__", hint)
         raise TypeError(f"{function.__qualname__}({name}: {what}): must be annotated with a class that derives from Checked")
     return hint
+
+
+def sections_of_parameters(
+    function: Job, parameters: Mapping[str, Any], with_config: bool, sections: Mapping[str, type[Any]] | None
+) -> dict[str, tuple[type[Any], bool]]:
+    """Key → class, and whether null may stand there, of each section that a function takes, in the order of its parameters.
+
+    Raises:
+        TypeError: a parameter has no class that can be a section, or there are more or fewer than ``sections``.
+    """
+    rest = [*parameters][with_config:]
+    if sections is not None:
+        if len(rest) != len(sections):
+            names = ", ".join(sections)
+            raise TypeError(f"{function.__qualname__}({', '.join(parameters)}): must take (cfg: DictConfig and) {names}")
+        return {
+            key: (kind, _section_class(parameters[name])[1]) for name, (key, kind) in zip(rest, sections.items(), strict=True)
+        }
+    found = {name: _section_class(parameters[name]) for name in rest}
+    wrong = next((name for name, (kind, _) in found.items() if not is_section_class(kind)), None)
+    if wrong is not None:
+        what = getattr(found[wrong][0], "__name__", found[wrong][0])
+        allowed = "a class that derives from Checked, a dataclass or a pydantic model; the first may be a DictConfig"
+        raise TypeError(f"{function.__qualname__}({wrong}: {what}): must be annotated with {allowed}")
+    return found
+
+
+def _section_class(hint: Any) -> tuple[Any, bool]:
+    """The class of ``Net`` or ``Net | None``, and whether null may stand there."""
+    given = typing.get_args(hint)
+    kinds = [each for each in given if each is not type(None)]
+    return (kinds[0], True) if len(kinds) == 1 and len(given) == 2 else (hint, False)
+
+
+def _optional(found: Mapping[str, tuple[type[Any], bool]]) -> frozenset[str]:
+    return frozenset(key for key, (_, optional) in found.items() if optional)
+
+
+# --------------------------------------------------------------------------------------------- found by its name
 
 
 def application_at(path: str) -> Application:

@@ -138,9 +138,9 @@ class CommandLine:
         from gpt2hydra.launch.help import use_our_help
 
         config = composer.full(self.arguments.overrides)
-        composer.class_of(config)
+        root = composer.class_of(config)
         HydraConfig.instance().set_config(config)
-        use_our_help(config, self.arguments.topics)
+        use_our_help(config, root, Path(self.config_dir).name, self.arguments.topics)
         print(help_text(hydra, config, self.parser, self.arguments.resolve))
 
     def _composer(self) -> Composer:
@@ -191,7 +191,7 @@ class CommandLine:
                     raise UsageError([Violation("-m", rule=rule)])
                 from gpt2hydra.launch.sweep import sweep
 
-                sweep(composer, overrides, self.application.function, self.application.extra)
+                sweep(composer, overrides, self.application.task, self.application.extra)
             else:
                 launcher.run(config)
 

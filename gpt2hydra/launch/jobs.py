@@ -19,9 +19,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_state import task_overrides
+from gpt2hydra.composition.instantiate import instantiate
 from gpt2hydra.composition.job import job as running_job
 from gpt2hydra.composition.schema import register_resolvers
-from gpt2hydra.composition.validate import config_class_of, instantiate
+from gpt2hydra.composition.validate import config_class_of
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.checks import is_dry
@@ -75,13 +76,13 @@ class SweepJob:
     """What a launcher runs, in this process or another: the gate, then the function. A failure is told when it happens."""
 
     def __init__(
-        self, function: Callable[[Any], Any], config_class: type[Checked] | None, *, checked: bool, numbers: bool
+        self, task: Callable[[Checked, DictConfig], Any], config_class: type[Checked] | None, *, checked: bool, numbers: bool
     ) -> None:
         """Args:
         checked: the preflight has passed each point.
         numbers: each line that a job prints begins with its number, since other jobs may print between.
         """
-        self.function, self.config_class, self.checked, self.numbers = function, config_class, checked, numbers
+        self.task, self.config_class, self.checked, self.numbers = task, config_class, checked, numbers
         self.failures: list[Exception] = []
         """Of jobs in this process; each has been told."""
 
@@ -108,7 +109,7 @@ class SweepJob:
                 print(place.words(config))
                 return place.loss
             with running_job(place.of(config)) as config:
-                return self.function(config)
+                return self.task(config, composed)
         except Exception as error:
             self.failures.append(error)
             if isinstance(error, ConfigError):

@@ -12,8 +12,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_state import parse
+from gpt2hydra.composition.instantiate import instantiate
 from gpt2hydra.composition.schema import schema_of
-from gpt2hydra.composition.validate import config_class_of, instantiate
+from gpt2hydra.composition.validate import config_class_of
 from gpt2hydra.config.errors import ConfigError, Setting, Source, Violation, command_line
 from gpt2hydra.config.keys import keys_of
 from gpt2hydra.config.run import TrainConfig

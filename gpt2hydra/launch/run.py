@@ -160,7 +160,7 @@ class RunLauncher:
         try:
             result = run_job(
                 hydra_context=HydraContext(config_loader=self.composer.loader, callbacks=callbacks),
-                task_function=lambda _: self._run(config),
+                task_function=lambda job_config: self._run(config, job_config),
                 config=composed,
                 job_dir_key="hydra.run.dir",
                 job_subdir_key=None,
@@ -178,9 +178,9 @@ class RunLauncher:
             raise failure
         report_as_hydra(lambda: result.return_value)
 
-    def _run(self, config: Checked) -> Any:
+    def _run(self, config: Checked, composed: DictConfig) -> Any:
         with job(config):
-            return self.application.function(config)
+            return self.application.task(config, composed)
 
     def _pass_gate(self, composed: DictConfig) -> Checked:
         """The valid config, or a ConfigError. ``${hydra:...}`` resolves, the output directory included."""

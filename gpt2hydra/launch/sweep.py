@@ -47,7 +47,7 @@ from gpt2hydra.training.processes import Process
 from gpt2hydra.utils.formatting import reason_of
 
 
-def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any], Any], extra: str | None) -> None:
+def sweep(composer: Composer, overrides: Sequence[str], task: Callable[[Checked, DictConfig], Any], extra: str | None) -> None:
     """Check every point, and what starts them; then let Hydra's sweeper and launcher run them."""
     composed = _compose(composer, [*overrides, "hydra.mode=MULTIRUN"])
     check_chosen(composed)
@@ -64,13 +64,14 @@ def sweep(composer: Composer, overrides: Sequence[str], function: Callable[[Any]
     if extra and here:
         warn_of_memory(found)
     points = _continued(found, here) if found.places else found.starting
-    _run(composer, composed, points, SweepJob(function, composer.config_class, checked=found.checks, numbers=not here))
+    _run(composer, composed, points, SweepJob(task, composer.config_class, checked=found.checks, numbers=not here))
 
 
 def _look(composer: Composer, composed: DictConfig, overrides: Sequence[str], extra: str | None) -> Preflight:
     """All that can be found before the first job: of each point, of what all share, and of what starts them."""
     mode, basic = str(composed.get("preflight", "strict")), is_basic(composed)
-    found = Preflight(skip=mode == "skip_invalid" and basic, can_skip=basic)
+    can_skip = basic and "preflight" in composed
+    found = Preflight(skip=mode == "skip_invalid" and basic, can_skip=can_skip)
     found.checks = mode != "off" or composed.get("dry_run") is True
     with collect_violations(found.own):
         found.points, found.notes = expand(composed, composer)

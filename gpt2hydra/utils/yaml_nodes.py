@@ -73,11 +73,15 @@ def misread_rule(written: str, value: object) -> str:
 
 @dataclass(frozen=True)
 class Written:
-    """A value of a file, as YAML reads it: of a mapping, key → :class:`Written`. ``text`` is how a plain scalar was written."""
+    """A value of a file, as YAML reads it: of a mapping, key → :class:`Written`.
+
+    ``text`` is how a plain scalar was written, ``items`` the line of each element of a list.
+    """
 
     value: Any
     line: int
     text: str | None = None
+    items: tuple[int, ...] = ()
 
 
 def plain(written: Written) -> Any:
@@ -128,7 +132,8 @@ def _written(loader: Any, node: Any, value: Any, line: int) -> Written:
             values[key] = _written(loader, value_node, value[key], key_node.start_mark.line + 1)
         return Written(values, line)
     plain = node is not None and node.id == "scalar" and not (node.style and node.tag.endswith(":str"))  # !!int '12' is
-    return Written(value, line, node.value if plain else None)
+    elements = node.value if node is not None and node.id == "sequence" else ()
+    return Written(value, line, node.value if plain else None, tuple(each.start_mark.line + 1 for each in elements))
 
 
 def _file(path: str) -> _File:

@@ -1,6 +1,7 @@
 """config.json of Hugging Face, in and out."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from gpt2hydra import GPT2Config
 from gpt2hydra.checkpoint.huggingface import LARGEST_CONFIG, from_hf, to_hf
 from gpt2hydra.config.errors import ConfigError
+from gpt2hydra.fields import number
 from tests.hub import HUB
 from tests.strategies import gpt2_configs
 
@@ -171,3 +173,27 @@ def test_json_that_is_odd_is_refused(content: bytes, said: str, tmp_path: Path) 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert refusal(tmp_path / "config.json") == [f"{tmp_path}/config.json: there is no such file"]
+
+
+@dataclass(frozen=True)
+class Rotary(GPT2Config):
+    """A GPT-2 with something of its own."""
+
+    theta: float = number(10_000.0, "base of the rotary embedding", above=0)
+
+
+class Wider(GPT2Config):
+    """Of the same fields."""
+
+
+def test_fields_that_would_be_lost_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"theta = 10000\.0\n    would be lost: a config\.json of GPT-2 has no such key"):
+        to_hf(Rotary())
+    assert to_hf(Wider()) == to_hf(GPT2Config())
+
+
+def test_another_inner_width_than_transformers_formula_is_written_out() -> None:
+    config = GPT2Config()
+    assert to_hf(config)["n_inner"] is None
+    object.__setattr__(config, "n_inner", 2048)
+    assert to_hf(config)["n_inner"] == 2048

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from omegaconf.errors import OmegaConfBaseException
 
 from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.instantiate import instantiate
 from gpt2hydra.composition.schema import register_schemas
-from gpt2hydra.composition.validate import instantiate
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.hydra_api import hydra_in
