@@ -58,14 +58,14 @@ class WrongTree(ConfigError):
     def __str__(self) -> str:
         problems, files = len(self.report.problems), len({each.where.file for each in self.report.problems})
         head = f"{counted(problems, 'problem')} in {files} of the {len(self.report.files)} files in {self.name}"
-        return "\n".join([head, *(line for each in self.report.problems for line in _told(each))])
+        return "\n".join([head, *(line for each in self.report.problems for line in _format(each))])
 
     def to_dict(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
         return to_dict(self.report)
 
 
-def _told(problem: Problem) -> Iterator[str]:
+def _format(problem: Problem) -> Iterator[str]:
     violation = problem.violation
     yield f"\n{problem.where}"
     if violation.head != problem.where.file:

@@ -103,7 +103,8 @@ def _check_comparable(comparison: Comparison, chosen: Sequence[str | None], opti
     """Refuse losses of different texts in one picture, unless that is what was chosen to be drawn."""
     conditions = [name for name in comparison.differing_conditions() if name not in chosen]
     if conditions:
-        rule = f"would draw losses that cannot be compared: {', '.join(conditions)} differ; choose some runs with --filter"
+        differ = ", ".join(conditions)
+        rule = f"would draw losses that cannot be compared: the runs differ in {differ}; choose some with --filter"
         raise UsageError([Violation(option, str(file), rule)])
 
 

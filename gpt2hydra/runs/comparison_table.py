@@ -27,10 +27,11 @@ def format_runs(comparison: Comparison, columns: Sequence[str] | None = None, by
     groups = comparison.comparable()
     if len(groups) < 2:
         return "\n".join(_lines(comparison, columns, by, width))
-    parts = [f"These losses cannot be compared between the tables: {', '.join(comparison.differing_conditions())} differ."]
+    differing = comparison.differing_conditions()
+    parts = [f"Losses cannot be compared between these tables: their runs differ in {', '.join(differing)}."]
     for group in groups:
         conditions = group.runs[0].conditions
-        title = ", ".join(f"{name} = {show(conditions[name])}" for name in comparison.differing_conditions())
+        title = ", ".join(f"{name} = {show(conditions[name])}" for name in differing)
         parts.append("\n".join([f"== {title}", *_lines(group, columns, by, width)]))
     return "\n\n".join(parts)
 

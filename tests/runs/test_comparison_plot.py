@@ -66,7 +66,7 @@ def test_losses_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
         run = make_run(tmp_path / str(length), config(f"training.seq_len={length}"), step=50, loss=1.5)
         write_losses(run, (10, 2.0), (50, 1.5))
     comparison = Comparison.below(tmp_path)
-    rule = r"training\.seq_len differ; choose some runs with --filter"
+    rule = r"the runs differ in training\.seq_len; choose some with --filter"
     with pytest.raises(ConfigError, match=rule):
         plot_losses(comparison, tmp_path / "loss.png", x="training.seed")
     with pytest.raises(ConfigError, match=rule):

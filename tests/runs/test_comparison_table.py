@@ -71,7 +71,7 @@ def test_losses_that_cannot_be_compared_stand_apart(tmp_path: Path) -> None:
     for seed in (1, 2):
         make_run(tmp_path / str(seed), config(f"training.seed={seed}"), step=50, loss=1.5 + seed)
     assert format_runs(Comparison.below(tmp_path), width=200) == (
-        "These losses cannot be compared between the tables: training.seq_len differ.\n"
+        "Losses cannot be compared between these tables: their runs differ in training.seq_len.\n"
         "\n"
         "== training.seq_len = 64\n"
         "run    state     validation loss\n"
