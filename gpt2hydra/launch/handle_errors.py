@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from gpt2hydra.config.errors import ConfigError
+from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.training.signals import Interrupted
 from gpt2hydra.utils.interruption import Terminated, exit_code, format_interruption, raising
 
@@ -34,6 +34,7 @@ def handle_errors() -> Iterator[None]:
             stream.reconfigure(errors="backslashreplace")
     try:
         with raising():
+            _check_current_folder()
             yield
         sys.stdout.flush()
     except ConfigError as error:
@@ -51,6 +52,16 @@ def handle_errors() -> Iterator[None]:
         if error.errno == errno.ENOSPC:
             sys.stderr.write("standard output: no space left on the device\n")
         sys.exit(0 if error.errno == errno.EPIPE else 1)
+
+
+def _check_current_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        violation = Violation(
+            "PWD", os.environ.get("PWD", ABSENT), "is the current folder, which no longer exists; change to another"
+        )
+        raise ConfigError([violation], "the environment") from None
 
 
 def refuse(error: ConfigError) -> NoReturn:

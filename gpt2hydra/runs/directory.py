@@ -18,7 +18,7 @@ from gpt2hydra.sizing.counts import checkpoint_bytes
 from gpt2hydra.sizing.fit import gigabytes
 from gpt2hydra.sizing.plan import Plan
 from gpt2hydra.utils.formatting import reason_of
-from gpt2hydra.utils.paths import nearest_existing
+from gpt2hydra.utils.paths import nearest_existing, relative_path
 from gpt2hydra.utils.quoting import RawOverride
 
 
@@ -42,13 +42,13 @@ def check_directory(directory: Path, key: str, *, written: str = "", files: Sequ
     reason = why_unwritable(directory, files)
     if reason:
         raise ConfigError([unwritable(directory, reason, key)])
-    another, process = {key: RawOverride(f"{written}-2") if written else f"{directory}-2"}, holder(directory)
+    another, process = {key: RawOverride(f"{written}-2") if written else f"{relative_path(directory)}-2"}, holder(directory)
     if process is not None:
         rule = f"is in use: another run writes there ({process}); choose another"
-        raise ConfigError([Violation(key, str(directory), rule, remedy=another)])
+        raise ConfigError([Violation(key, relative_path(directory), rule, remedy=another)])
     if has_checkpoints(directory):
         rule = "holds the checkpoints of an earlier run, which resume= would continue; choose another"
-        raise ConfigError([Violation(key, str(directory), rule, remedy=another)])
+        raise ConfigError([Violation(key, relative_path(directory), rule, remedy=another)])
 
 
 def why_unwritable(directory: Path, files: Iterable[str] = ()) -> str:
@@ -95,7 +95,7 @@ def unwritable(directory: Path, reason: object, key: str) -> Violation:
     rule = f"must be a folder that can be written ({reason})"
     names = ("outputs/mine", "runs/mine") if key.endswith("dir") else ("mine",)
     free = next((name for name in names if not Path(name).exists() and not why_unwritable(Path(name).absolute())), None)
-    return Violation(key, str(directory), rule, remedy={} if free is None else {key: free})
+    return Violation(key, relative_path(directory), rule, remedy={} if free is None else {key: free})
 
 
 def remove_new(directory: Path, existing: Path) -> None:
@@ -122,7 +122,9 @@ def check_space(config: TrainConfig, directory: Path, key: str) -> None:
     if free < needed:
         what = "a checkpoint takes" if count == 1 else f"{count:,} checkpoints take"
         rule = f"has {gigabytes(free)} free; {what} {gigabytes(needed)} with the optimizer's state"
-        raise ConfigError([Violation(key, str(directory), rule, remedy=_fewer_checkpoints(config, free // (needed // count)))])
+        raise ConfigError(
+            [Violation(key, relative_path(directory), rule, remedy=_fewer_checkpoints(config, free // (needed // count)))]
+        )
 
 
 def checkpoints_at_once(settings: TrainingConfig) -> int:

@@ -69,3 +69,20 @@ def test_a_closed_output_is_no_traceback(tmp_path: Path) -> None:
     command = f"{program} dry_run=true hardware=h200 >&- && {program} model.n_head=7 2>&-"
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
+def test_a_current_folder_that_was_removed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    monkeypatch.setenv("PWD", "/gone")
+    gone.rmdir()
+    with pytest.raises(SystemExit) as stopped, handle_errors():
+        pass
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == (
+        "1 problem in the environment; nothing was started.\n\n"
+        "  PWD = /gone\n    is the current folder, which no longer exists; change to another\n"
+    )

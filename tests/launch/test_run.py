@@ -215,5 +215,9 @@ def test_a_directory_that_another_run_writes_to_is_refused_by_its_own_key(run: C
     with locked(run.folder / "busy"):
         outcome = run("hydra.run.dir=busy")
     assert (outcome.code, outcome.configs) == (1, [])
-    assert "  hydra.run.dir = " in outcome.err and "is in use: another run writes there (process " in outcome.err
+    assert (
+        "  hydra.run.dir = busy\n" in outcome.err
+        and "try: hydra.run.dir=busy-2\n" in outcome.err
+        and "is in use: another run writes there (process " in outcome.err
+    )
     assert "resume" not in outcome.err
