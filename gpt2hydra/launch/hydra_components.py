@@ -102,10 +102,10 @@ def problems_of_sweep(composed: DictConfig) -> Iterator[Violation]:
         count = composed.hydra.sweeper.get(name)
         if isinstance(count, int) and count < 1:
             yield Violation(f"hydra.sweeper.{name}", count, f"must be ≥ 1{otherwise}")
-    said = composed.hydra.sweeper.get("direction", ())
-    directions = said if isinstance(said, ListConfig) else [said]
-    if said and any(getattr(each, "name", each) not in DIRECTIONS for each in directions):
-        yield Violation("hydra.sweeper.direction", said, f"must be {' or '.join(DIRECTIONS)}")
+    given = composed.hydra.sweeper.get("direction", ())
+    directions = given if isinstance(given, ListConfig) else [given]
+    if given and any(getattr(each, "name", each) not in DIRECTIONS for each in directions):
+        yield Violation("hydra.sweeper.direction", given, f"must be {' or '.join(DIRECTIONS)}")
     yield from _log_problems(composed, "hydra_logging")
 
 

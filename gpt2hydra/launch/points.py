@@ -149,21 +149,21 @@ def _turned(key: str, low: Any, high: Any, text: str) -> dict[str, object]:
 
 def _search_space(space: Mapping[str, Any]) -> Iterator[_Axis]:
     """What Optuna's sweeper may take from a file: ``{type: int, low: 1, high: 4, step: 1}`` or ``choices`` for a key."""
-    for key, said in space.items():
+    for key, declared in space.items():
         try:
-            yield _of_search_space(key, OmegaConf.to_container(said))
+            yield _of_search_space(key, OmegaConf.to_container(declared))
         except Exception as error:
             rule = "must be {type: int or float, low: ..., high: ...} or {type: categorical, choices: [...]}"
-            raise ConfigError([Violation(f"hydra.sweeper.search_space.{key}", str(said), rule)]) from error
+            raise ConfigError([Violation(f"hydra.sweeper.search_space.{key}", str(declared), rule)]) from error
 
 
-def _of_search_space(key: str, said: Any) -> _Axis:
-    kind, step = str(getattr(said["type"], "name", said["type"])), said.get("step")
+def _of_search_space(key: str, declared: Any) -> _Axis:
+    kind, step = str(getattr(declared["type"], "name", declared["type"])), declared.get("step")
     if kind == "categorical":
-        return _Axis(key, [str(each) for each in said["choices"]])
+        return _Axis(key, [str(each) for each in declared["choices"]])
     convert = {"int": int, "float": float}[kind]
-    low, high = convert(said["low"]), convert(said["high"])
-    if step is None or said.get("log"):
+    low, high = convert(declared["low"]), convert(declared["high"])
+    if step is None or declared.get("log"):
         return _interval(key, low, high, f"{low} to {high}")
     count = math.floor((high - low) / step + 1e-9)
     return _Axis(key, [str(convert(low + each * step)) for each in range(count + 1)])
