@@ -49,6 +49,8 @@ def with_parent(overrides: Sequence[str]) -> list[str]:
     if not isinstance(path, str):
         return [*overrides]
     typed = {each.key_or_group for each in given}
+    if any(each.key_or_group == "resume" and each.value() not in (None, "auto") for each in given):
+        return [*overrides]  # a run that continues has its own configuration
     return [*(override(key, value) for key, value in _configuration(path) if not _is_set(key, typed)), *overrides]
 
 

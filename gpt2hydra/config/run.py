@@ -150,11 +150,9 @@ class TrainConfig(Checked):
 
     @validator("fork_from")
     def _begins_in_one_way(self) -> Failure | None:
-        if self.fork_from is None or (self.init_from is None and self.resume is None):
+        if self.fork_from is None or self.init_from is None:
             return None
-        if self.init_from is not None:
-            return Failure("must be null with {init_from}: a run begins with the weights of one folder", {"fork_from": None})
-        return Failure("must be null with {resume}: that continues a run, fork_from begins another", {"fork_from": None})
+        return Failure("must be null with {init_from}: a run begins with the weights of one folder", {"fork_from": None})
 
     @validator("training.seq_len")
     def _sequence_fits(self) -> Failure | None:

@@ -168,7 +168,7 @@ class Place:
             return f"{here} goes on after step {self.step:,} of {config.training.max_steps:,}"
         if (Path(self.directory) / record.FILE).is_file():
             return f"{here} was cut before its first checkpoint; it begins anew"
-        return f"resume=auto: no unfinished run has the fingerprint {config.fingerprint()}; a new one begins"
+        return f"resume=auto: no run has the fingerprint {config.fingerprint()}; a new one begins"
 
 
 def place_of(config: TrainConfig, directory: Path, pattern: str) -> Place:
@@ -187,8 +187,8 @@ def place_of(config: TrainConfig, directory: Path, pattern: str) -> Place:
         return _going_on(record.read(Path(config.resume)), config)
     if "${" not in pattern:
         return in_directory(config, directory)
-    run = resume_state.newest_unfinished(_alike(directory, pattern), config.fingerprint())
-    return Place(str(directory)) if run is None else _going_on(run, config)
+    run = resume_state.newest_alike(_alike(directory, pattern), config.fingerprint())
+    return Place(str(directory)) if run is None else in_directory(config, run.folder)
 
 
 def in_directory(config: TrainConfig, directory: Path) -> Place:

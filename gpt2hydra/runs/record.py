@@ -217,6 +217,11 @@ class RunRecord:
         return result if isinstance(result, Mapping) else {}
 
     @property
+    def patience(self) -> object:
+        """``training.early_stopping_patience``."""
+        return dict(leaves(self.content["config"])).get("training.early_stopping_patience")
+
+    @property
     def fingerprint(self) -> str | None:
         """Of all that decides its result, as the version that wrote the record saw it."""
         told = self.content.get("fingerprints")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from gpt2hydra.utils.paths import relative_path
 STEPS = "training.max_steps"
 """Decides the result, as the end of the schedule, and may change all the same: that is how a run is made longer."""
 
+PATIENCE = "training.early_stopping_patience"
+"""Decides when a run ends, as the number of its steps does."""
+
 PASSES = ("training.batch_size", "training.gradient_accumulation_steps")
 """May change as long as a step has as many sequences."""
 
@@ -37,7 +40,7 @@ class Change:
 def forbidden(before: TrainConfig, after: TrainConfig) -> Iterator[Change]:
     """What a run that goes on may not change: all that decides its result, but for :data:`STEPS` and :data:`PASSES`."""
     was, now = result_values(before), result_values(after)
-    free = {STEPS, *(PASSES if before.training.sequences_per_step == after.training.sequences_per_step else ())}
+    free = {STEPS, PATIENCE, *(PASSES if before.training.sequences_per_step == after.training.sequences_per_step else ())}
     for key in now:
         if key not in free and was.get(key) != now[key]:
             yield Change(key, was.get(key), now[key])
@@ -63,6 +66,9 @@ def _fixed(change: Change, folder: Path) -> Violation:
 
 def _finished(run: record.RunRecord, config: TrainConfig) -> list[Violation]:
     steps = config.training.max_steps
+    if run.result.get("stopped_early") and config.training.early_stopping_patience == run.patience:
+        rule = f"was stopped early, as {PATIENCE} = {run.patience} asks; to continue, change that"
+        return [Violation("resume", relative_path(run.folder), rule, remedy={PATIENCE: 0})]
     done = run.step if run.state == record.FINISHED else getattr(run_checkpoints.newest(run.folder), "step", None)
     if done is None or done < steps or (done == steps and run.state != record.FINISHED):  # then its result is still to be told
         return []
@@ -120,7 +126,19 @@ def open_run(path: str) -> record.RunRecord:
         rule = f"cannot be looked at: {reason_of(error)}"
     if rule:
         raise ConfigError([Violation("resume", path, rule, remedy=remedy)])
-    return record.read(folder)
+    try:
+        return record.read(folder)
+    except ConfigError as error:
+        raise ConfigError([_with_way_out(each, folder) for each in error.violations]) from None
+
+
+def _with_way_out(violation: Violation, folder: Path) -> Violation:
+    """Where the record is damaged, a checkpoint still has the run's configuration: a fork of it continues the training."""
+    newest = run_checkpoints.newest(folder)
+    if newest is None:
+        return violation
+    rule = f"{violation.rule}; the checkpoint of step {newest.step:,} has the run's configuration, and a fork continues from it"
+    return replace(violation, rule=rule, remedy={"resume": None, "fork_from": relative_path(newest.folder)})
 
 
 def _why_not(folder: Path) -> str:
@@ -149,9 +167,9 @@ def _near(folder: Path) -> dict[str, object]:
     return {"resume": relative_path(run)} if run is not None else {}
 
 
-def newest_unfinished(folders: Iterable[Path], fingerprint: str) -> record.RunRecord | None:
-    """Of the runs in ``folders`` with this fingerprint that have not finished, the one that wrote its record last."""
-    return next((run for run in alike(folders, fingerprint) if run.state != record.FINISHED), None)
+def newest_alike(folders: Iterable[Path], fingerprint: str) -> record.RunRecord | None:
+    """Of the runs in ``folders`` with this fingerprint, the one that wrote its record last."""
+    return next(iter(alike(folders, fingerprint)), None)
 
 
 def alike(folders: Iterable[Path], fingerprint: str) -> list[record.RunRecord]:

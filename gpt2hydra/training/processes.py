@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
@@ -117,9 +118,6 @@ def check_world_size(process: Process, config: Checked) -> list[Violation]:
 
 # ------------------------------------------------------------------------------------------------------ what they agree on
 
-_STORES: list[Any] = []
-"""Kept: the first process may serve the store, and torch.distributed finds it again."""
-
 
 def agree(process: Process, decide: Callable[[], Any]) -> Any:
     """What ``decide`` returns in the first process, in all of them. Plain values that JSON can hold.
@@ -130,7 +128,7 @@ def agree(process: Process, decide: Callable[[], Any]) -> Any:
     """
     if process.count == 1:
         return decide()
-    store = _store()
+    store = rendezvous_store()
     if not process.first:
         decided = json.loads(store.get("decided"))
         if decided is None:
@@ -145,13 +143,13 @@ def agree(process: Process, decide: Callable[[], Any]) -> Any:
     return decision
 
 
-def _store() -> Any:
-    """torchrun's own store of keys and values, at ``MASTER_ADDR:MASTER_PORT``."""
+@cache
+def rendezvous_store() -> Any:
+    """torchrun's own store of keys and values, at ``MASTER_ADDR:MASTER_PORT``. One a process, for the first may serve it."""
     from torch.distributed import PrefixStore  # type: ignore[attr-defined]  # public, and not in its __all__
     from torch.distributed.rendezvous import rendezvous
 
     store, _, _ = next(rendezvous("env://"))
-    _STORES.append(store)
     return PrefixStore("gpt2hydra", store)
 
 

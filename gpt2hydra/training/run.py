@@ -121,6 +121,7 @@ def _train(
                 raise
             return Result(None, trainer.validation_loss, trainer.checkpoints.last_folder or folder, finished=False)
         finally:
+            trainer.close()
             if recorder:
                 recorder.step = trainer.step
         return _conclude(trainer, final, meter, recorder)
@@ -224,8 +225,32 @@ def _print_start(trainer: Trainer, recorder: record.Recorder | None) -> None:
     config, fabric, data = trainer.config, trainer.fabric, trainer.data
     tokens = len(data.training), len(data.validation)
     print_line(summary.opening(config, trainer.gpt2.num_parameters(), fabric.device.type, fabric.world_size, tokens))
+    _note_rising_rate(trainer, recorder)
     compiled = compiles(trainer.settings, fabric.device)
     print_line(summary.start_banner(config, trainer.step, trainer.folder, trainer.evaluator.sequences, compiled))
+
+
+def _note_rising_rate(trainer: Trainer, recorder: record.Recorder) -> None:
+    """Where another ``max_steps`` stretches the schedule, the learning rate may rise again."""
+    config, step = trainer.settings, trainer.step
+    resumed = recorder.content["resumed"]
+    before = resumed[-1]["changed"].get("training.max_steps", {}).get("was") if resumed else None
+    if before is None or not 0 < step < config.max_steps:
+        return
+    shorter = replace(
+        config,
+        max_steps=before,
+        warmup_steps=min(before, config.warmup_steps),
+        decay_steps=None,
+        early_stopping_patience=0,
+    )
+    last = shorter.learning_rate_at(step - 1)
+    following = config.learning_rate_at(step)
+    if following > last:
+        print_line(
+            f"note: the learning rate rises from {last:.2g} to {following:.2g}: training.max_steps, which was {before:,}, "
+            f"stretches the {config.schedule} schedule\n"
+        )
 
 
 def _conclude(trainer: Trainer, final: float, meter: ResourceMeter, recorder: record.Recorder | None) -> Result:
@@ -280,6 +305,11 @@ def _stop_reported(trainer: Trainer) -> Iterator[None]:
     except Unreadable as error:  # a token file that changed, or holds an invalid token
         where = f"at step {trainer.step:,} of {last_step:,}; {saved_in_words(trainer.checkpoints.last_folder)}"
         raise Stopped([replace(each, rule=f"{each.rule}, {where}") for each in error.violations]) from None
+    except RuntimeError as error:  # of torch.distributed, or a mistake
+        stalled = trainer.stall_detector.stalled(error, trainer.step)
+        if stalled is None:
+            raise
+        raise stalled from error
     except (OSError, SafetensorError) as error:
         folder = relative_path(trainer.folder)
         saved = saved_in_words(trainer.checkpoints.last_folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import Violation
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.utils.formatting import counted
+from gpt2hydra.utils.formatting import counted, duration
 from gpt2hydra.utils.invocation import our_program
 from gpt2hydra.utils.paths import relative_path
 
@@ -47,6 +47,14 @@ def start_banner(config: TrainConfig, step: int, folder: Path, sequences: int, c
         f"{first} is evaluated on {sequences:,} sequences of {settings.seq_len:,} tokens, "
         f"then {steps:,} steps of {settings.tokens_per_step:,} tokens follow{slow}\n"
     )
+
+
+def long_run(seconds: float, device: str) -> str:
+    """What is printed before a run of so many ``seconds``, by estimate; on a CPU, with the command for a small one."""
+    line = f"note: by estimate, training takes {duration(seconds)} on this device"
+    if device == "cpu":
+        line += f"; a small run takes minutes: {our_program('train').command()} experiment=quickstart"
+    return f"{line}\n"
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,12 @@ from gpt2hydra.training.outcome import Diverged
 from gpt2hydra.training.progress import Progress
 from gpt2hydra.training.sample import format_sample, sample
 from gpt2hydra.training.signals import TIME_LIMIT, Signals, StopRequested
+from gpt2hydra.training.stall import StallDetector
+from gpt2hydra.training.summary import long_run
 from gpt2hydra.training.tracker import SafeLogger
+
+LONG_RUN = 3600.0
+"""Seconds. What is expected to take longer is announced before the first step."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,7 @@ class Trainer:
         self._losses_on_device = Losses(fabric.device)
         self._norm_on_device: torch.Tensor | None = None
         self._began = time.monotonic() if began is None else began
+        self.stall_detector = StallDetector(fabric, folder, self.settings.stall_timeout)
         self._stop_flag = DistributedStopFlag(fabric, self._requests, self.settings.stall_timeout)
         if checkpoint is not None:
             self.load_state_dict(state.load(checkpoint.folder))
@@ -118,6 +124,7 @@ class Trainer:
             self._start_row()
         else:  # the model before training, or an evaluation that was interrupted
             self._measure_and_save()
+        self._print_estimate()
         self.stopped_early = self._is_out_of_patience()
         while self.step < self.settings.max_steps and not self.stopped_early:
             self._stop_flag.ask()
@@ -132,6 +139,7 @@ class Trainer:
     def train_step(self) -> None:
         """Batch, forward, backward, clip, step."""
         settings, fabric = self.settings, self.fabric
+        self.stall_detector.beat()
         seed_dropout(fabric.device, settings.seed, self.step, fabric.global_rank)
         set_learning_rate(self.adamw, settings.learning_rate_at(self.step))
         self._losses_on_device.append(self._forward_and_backward())
@@ -201,6 +209,12 @@ class Trainer:
                 self.progress.draw()
                 self._print_sample_if_due()
                 self.stopped_early = self._is_out_of_patience()
+
+    def _print_estimate(self) -> None:
+        """Before a long run, by the evaluation that was just made."""
+        seconds = self.evaluator.training_seconds(self.settings.max_steps - self.step)
+        if seconds is not None and seconds > LONG_RUN:
+            self.progress.print(long_run(seconds, self.fabric.device.type))
 
     def _start_row(self) -> None:
         self.losses.clear()
@@ -294,6 +308,7 @@ class Trainer:
 
     def _heed_signals(self) -> None:
         """Between two passes of an evaluation: all processes look whether one of them is to stop."""
+        self.stall_detector.beat()
         self._stop_flag.ask()
         requests = self._stop_flag.answer()
         if requests.stop:
@@ -305,6 +320,10 @@ class Trainer:
         if self.step > self.first_step and (self.norm is None or math.isfinite(self.norm)):
             self.save_checkpoint()
         raise StopRequested(reason)
+
+    def close(self) -> None:
+        """The training has ended, in whatever way."""
+        self.stall_detector.close()
 
     # -------------------------------------------------------------------------------------------------------------- saving
 

@@ -94,8 +94,12 @@ def test_a_checkpoint_that_cannot_be_continued_is_refused(run: Path, tmp_path: P
     assert "has a gpt2hydra.json that cannot be used" in violation.rule
 
 
-@pytest.mark.parametrize("other", ["init_from", "resume"])
-def test_a_run_begins_in_one_way_only(run: Path, other: str) -> None:
+def test_the_configuration_of_a_run_that_continues_is_its_own(run: Path) -> None:
+    typed = [f"fork_from='{run}'", "resume=there"]
+    assert with_parent(typed) == typed
+
+
+def test_a_run_begins_with_the_weights_of_one_folder(run: Path) -> None:
     with pytest.raises(gpt2hydra.ConfigError) as refused:
-        fork(run, f"{other}=x")
+        fork(run, "init_from=x")
     assert [(each.key, each.remedy) for each in refused.value.violations] == [("fork_from", {"fork_from": None})]

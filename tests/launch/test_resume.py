@@ -238,20 +238,53 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_refused(run: CommandLine) ->
 # ----------------------------------------------------------------------------------------------------------- resume=auto
 
 
-def test_auto_takes_the_newest_unfinished_run_of_the_same_fingerprint(run: CommandLine) -> None:
+def test_auto_takes_the_newest_run_of_the_same_fingerprint(run: CommandLine) -> None:
+    make_run(run.folder / "outputs/day/4", own(), step=50, loss=1.5)
     for name in ("1", "2"):
         make_run(run.folder / "outputs/day" / name, own(), step=20)
     make_run(run.folder / "outputs/day/3", own("training.seed=1"), step=20)
-    make_run(run.folder / "outputs/day/4", own(), step=50, loss=1.5)
     outcome = run(*OWN, "resume=auto", "training.eval_interval=5")
     found = run.folder / "outputs/day/2"
     assert (outcome.code, outcome.configs) == (0, [own(f"resume={found}", "training.eval_interval=5")])
 
 
+def test_auto_starts_nothing_once_the_newest_run_of_the_same_fingerprint_has_finished(run: CommandLine) -> None:
+    make_run(run.folder / "outputs/day/1", own(), step=20)
+    make_run(run.folder / "outputs/day/2", own(), step=50, loss=1.5)
+    outcome = run(*OWN, "resume=auto")
+    assert (outcome.code, outcome.configs, outcome.out) == (0, [], "outputs/day/2 has finished: validation loss 1.5000\n")
+
+
+def test_a_fork_does_not_continue_another_run(run: CommandLine, cut: Path) -> None:
+    outcome = run(f"resume={cut}", f"fork_from={cut}")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert "fork_from = " in outcome.err and outcome.err.count("cannot change in a run that goes on") == 1
+
+
+def test_a_run_that_was_stopped_early_continues_with_other_patience_alone(run: CommandLine) -> None:
+    config = own("training.early_stopping_patience=2", "training.eval_interval=10")
+    with recording(config, run.folder / "early", None) as recorder:
+        save(run.folder / "early", 30, 2.0)
+        recorder.step = 30
+        recorder.finish(2.0, seconds=1.0, stopped_early=True)
+    refused = run("resume=early")
+    assert (refused.code, refused.configs) == (1, [])
+    assert "was stopped early, as training.early_stopping_patience = 2 asks" in refused.err
+    assert run("resume=early", refused.err.partition("try: ")[2].strip()).code == 0
+
+
+def test_a_truncated_record_names_the_way_out(run: CommandLine, cut: Path) -> None:
+    (cut / "run.json").write_text('{"state": "runn')
+    refused = run(f"resume={cut}")
+    assert refused.code == 1
+    assert "a fork continues from it" in refused.err
+    assert "try: resume=null fork_from=outputs/day/time/checkpoints/step-000020\n" in refused.err
+
+
 def test_auto_begins_a_new_run_where_there_is_none(run: CommandLine) -> None:
     outcome = run(*OWN, "resume=auto", job=lambda config: None)
     assert (outcome.code, outcome.configs) == (0, [own()])
-    assert outcome.err == f"resume=auto: no unfinished run has the fingerprint {own().fingerprint()}; a new one begins.\n"
+    assert outcome.err == f"resume=auto: no run has the fingerprint {own().fingerprint()}; a new one begins.\n"
     assert (run.folder / "outputs").is_dir()
 
 

@@ -558,3 +558,197 @@ def test_an_absent_device_is_refused_before_a_directory_is_made(run: CommandLine
     outcome = run("training.device=cuda", extra="train")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
     assert "training.device = cuda" in outcome.err and "try: training.device=auto" in outcome.err
+
+
+# --------------------------------------------------------------------------------------------------- saves and early ends
+
+
+def steps_saved(folder: Path) -> list[int]:
+    return [each.step for each in run_checkpoints.checkpoints(folder)]
+
+
+def test_saving_is_a_setting_of_its_own(result: Result, tmp_path: Path) -> None:
+    saving = ("training.save_interval=7", "training.keep_every=8", "training.keep_checkpoints=1")
+    train(tiny(*saving), tmp_path / "own")
+    assert steps_saved(tmp_path / "own") == [8, 16, 20]
+    train(tiny("training.save_minutes=1e-9", "training.keep_checkpoints=30"), tmp_path / "minutes")
+    assert steps_saved(tmp_path / "minutes") == list(range(1, 21))
+    for folder in ("own", "minutes"):
+        assert outcome(tmp_path / folder, 20) == outcome(folder_of(result), 20)
+
+
+def test_a_checkpoint_between_two_rows_continues_exactly(result: Result, tmp_path: Path) -> None:
+    train(tiny("training.save_interval=7", "training.keep_checkpoints=30"), tmp_path)
+    for later in ("step-000014", "step-000020"):
+        shutil.rmtree(tmp_path / "checkpoints" / later)
+    train(tiny(), resume_from=tmp_path)
+    assert outcome(tmp_path, 20) == outcome(folder_of(result), 20)
+
+
+def test_the_last_evaluation_is_the_result_where_no_other_is_wanted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    result = train(tiny("training.final_eval_sequences=0"), tmp_path)
+    assert str(result.validation_loss) == table(tmp_path)[-1]["validation_loss"]
+    assert "of the validation text" not in capfd.readouterr().out
+
+
+def test_a_run_whose_validation_loss_no_longer_falls_ends_early(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    patient = ("training.early_stopping_patience=2", "training.eval_interval=2", "training.save_interval=100")
+    result = train(tiny(*patient, "training.learning_rate=10", "training.max_grad_norm=0"), tmp_path)
+    losses = [float(row["validation_loss"]) for row in table(tmp_path) if row["validation_loss"]]
+    assert len(losses) - 1 - losses.index(min(losses)) == 2
+    told = record(tmp_path)
+    steps = int(table(tmp_path)[-1]["step"])
+    assert (told["state"], told["step"], told["result"]["stopped_early"], result.finished) == ("finished", steps, True, True)
+    assert steps_saved(tmp_path) == [steps] and steps < 20
+    assert (
+        f"Stopped early, after step {steps} of 20: the validation loss has not fallen in 2 evaluations."
+        in capfd.readouterr().out
+    )
+
+
+def test_a_spike_changes_nothing_and_is_counted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    everything = train(tiny("training.skip_spike_norm=1e-9"), tmp_path / "all")
+    assert sum(int(row["skipped_steps"]) for row in table(tmp_path / "all")) == 20
+    assert float(table(tmp_path / "all")[-1]["validation_loss"]) == everything.initial_loss
+    assert "  skipped steps    20, gradient norm above 1e-09\n" in capfd.readouterr().out
+    train(tiny(), tmp_path / "none")
+    train(tiny("training.skip_spike_norm=1e6"), tmp_path / "high")
+    assert outcome(tmp_path / "high", 20) == outcome(tmp_path / "none", 20)
+
+
+def test_skipped_steps_are_the_same_after_an_interruption(
+    tmp_path: Path, told_at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trainer, "_is_spike", lambda self: self.step in (2, 6, 7, 12))
+    train(tiny("training.log_interval=10"), tmp_path / "complete")
+    assert record(tmp_path / "complete")["result"]["skipped_steps"] == 4
+    told_at(7, signal.SIGTERM)
+    with pytest.raises(Interrupted):
+        train(tiny("training.log_interval=10"), tmp_path / "run")
+    train(tiny("training.log_interval=10"), resume_from=tmp_path / "run")
+    assert outcome(tmp_path / "run", 20) == outcome(tmp_path / "complete", 20)
+
+
+def test_a_run_that_reaches_its_limit_of_time_saves_and_continues(
+    result: Result, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_spike = Trainer._is_spike
+
+    def long_ago(self: Trainer) -> bool:
+        self._began -= 3600 * (self.step == 6)
+        return is_spike(self)
+
+    monkeypatch.setattr(Trainer, "_is_spike", long_ago)
+    ended = train(tiny("training.max_hours=0.9"), tmp_path)
+    monkeypatch.undo()
+    assert (ended.finished, record(tmp_path)["state"]) == (False, "interrupted")
+    err = capfd.readouterr().err
+    assert "Stopped after step 7 of 20, " in err and ", as training.max_hours asks; the checkpoint of step 7 is in " in err
+    assert f"  continue: {resuming_command(tmp_path)}\n" in err
+    train(tiny(), resume_from=tmp_path)
+    assert outcome(tmp_path, 20) == outcome(folder_of(result), 20)
+
+
+# ------------------------------------------------------------------------------------------------------------------ forks
+
+
+def test_a_fork_begins_with_weights_optimizer_and_step_and_leaves_its_parent_alone(result: Result, tmp_path: Path) -> None:
+    shutil.copytree(folder_of(result), tmp_path / "parent")
+    parent = tmp_path / "parent/checkpoints/step-000010"
+    before = {path: path.read_bytes() for path in (tmp_path / "parent").rglob("*") if path.is_file()}
+    train(tiny(f"fork_from='{parent}'"), tmp_path / "same")
+    assert outcome(tmp_path / "same", 20)[1] == outcome(folder_of(result), 20)[1]
+    assert [row["step"] for row in table(tmp_path / "same")] == ["10", "15", "20"]
+    assert curve(tmp_path / "same")[1:] == curve(folder_of(result))[3:]
+    other = train(tiny(f"fork_from='{parent}'", "training.learning_rate=0.001", "training.seed=7"), tmp_path / "other")
+    assert other.validation_loss != result.validation_loss
+    assert record(tmp_path / "other")["forked_from"] == {"checkpoint": str(parent), "step": 10}
+    assert before == {path: path.read_bytes() for path in (tmp_path / "parent").rglob("*") if path.is_file()}
+
+
+def test_a_fork_that_is_interrupted_continues_exactly(result: Result, tmp_path: Path, told_at: Any) -> None:
+    config = tiny(f"fork_from='{folder_of(result)}/checkpoints/step-000010'", "training.seed=7")
+    train(config, tmp_path / "complete")
+    told_at(13, signal.SIGTERM)
+    with pytest.raises(Interrupted):
+        train(config, tmp_path / "run")
+    train(config, resume_from=tmp_path / "run")
+    assert outcome(tmp_path / "run", 20) == outcome(tmp_path / "complete", 20)
+
+
+def test_a_fork_is_typed_with_what_differs_alone(run: CommandLine, result: Result) -> None:
+    arguments = (
+        f"fork_from='{folder_of(result)}/checkpoints/step-000010'",
+        "training.learning_rate=0.001",
+        "hydra.run.dir=fork",
+    )
+    done = run(*arguments, job=lambda config: train(config, output_dir()))
+    assert done.code == 0, done.err
+    told = record(run.folder / "fork")
+    assert told["config"]["training"] == tiny("training.learning_rate=0.001").to_dict()["training"]
+    assert "a fork of " in done.err and "then 10 steps of 128 tokens follow" in done.err
+
+
+# ------------------------------------------------------------------------------------------------------ what goes wrong
+
+
+def test_a_run_whose_checkpoints_all_have_other_bytes_is_refused_and_left_alone(result: Result, tmp_path: Path) -> None:
+    shutil.copytree(folder_of(result), tmp_path / "run")
+    for weights in (tmp_path / "run/checkpoints").glob("*/model.safetensors"):
+        weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    before = (tmp_path / "run/loss.csv").read_text()
+    with pytest.raises(ConfigError, match=r"has no undamaged checkpoint left: .*step-000020 has a model\.safetensors that"):
+        train(tiny(), resume_from=tmp_path / "run")
+    assert (tmp_path / "run/loss.csv").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("garble", "said"), [(True, "has lines that cannot be read: 3"), (False, "cannot be read: No such file")]
+)
+def test_a_garbled_or_missing_table_is_reported(
+    garble: bool, said: str, result: Result, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(folder_of(result), tmp_path / "run")
+    file = tmp_path / "run/loss.csv"
+    lines = file.read_text().splitlines(keepends=True)
+    lines[2] = "garbled\n"
+    file.write_text("".join(lines))
+    if not garble:
+        file.unlink()
+    train(tiny("training.max_steps=30"), resume_from=tmp_path / "run")
+    assert f"note: {file} {said}" in capfd.readouterr().err
+
+
+def test_a_longer_schedule_that_raises_the_learning_rate_says_so(
+    result: Result, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(folder_of(result), tmp_path / "run")
+    train(tiny("training.max_steps=60"), resume_from=tmp_path / "run")
+    said = r"note: the learning rate rises from 0\.001 to 0\.00\d+: training\.max_steps, which was 20, stretches the cosine"
+    assert re.search(said, capfd.readouterr().err)
+
+
+def test_a_divergence_is_no_problem_in_the_configuration(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    lose(monkeypatch, first=13)
+    done = run(*TINY, "hydra.run.dir=here", job=lambda config: train(config, output_dir()))
+    assert done.code == 1
+    assert "Training diverged and was stopped." in done.err and "nothing was started" not in done.err
+    assert done.err.endswith("  try: fork_from=here/checkpoints/step-000010 training.learning_rate=0.003\n")
+
+
+def test_a_signal_while_the_text_is_tokenized_ends_the_run_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tokens = corpus.tokens
+
+    def told(config: TrainConfig) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+        return tokens(config)
+
+    monkeypatch.setattr(corpus, "tokens", told)
+    with pytest.raises(Interrupted) as stopped:
+        train(tiny(), tmp_path / "run")
+    assert stopped.value.exit_code == 143
+    assert capfd.readouterr().err == "\nSIGTERM: stopped before the first step; there is nothing to save\n"
+    assert list(tmp_path.iterdir()) == []
