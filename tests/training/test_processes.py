@@ -265,6 +265,6 @@ def test_a_signal_that_reaches_another_rank_first_interrupts_all(evaluates: bool
     told, newest = record.read(run), run_checkpoints.newest(run)
     assert newest is not None and (told.state, told.step) == (record.INTERRUPTED, newest.step), err
     assert f"Stopped after step {newest.step} of 1,000,000" in err.replace(f"{newest.step:,}", str(newest.step))
-    assert "Traceback" not in err.partition("torch.distributed.elastic")[0]
+    assert err.count("Traceback") == 1  # torchrun's own, for processes that do not exit with 0
     if evaluates:
         assert newest.step == 10 and newest.validation_loss is None
