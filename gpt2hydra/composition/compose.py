@@ -119,7 +119,8 @@ def compose_job(composer: Composer, overrides: Sequence[str], later: Later | Non
         ConfigError: with everything that is wrong, as :func:`refused_whole` has it.
     """
     with refused_whole(composer, overrides, later):
-        if not any(text.startswith("resume=") for text in overrides):  # the configuration is then that of the run
+        # With resume= the configuration is that of the run; what is wrong with Hydra's own keys, Hydra says.
+        if not any(text.lstrip("+~").startswith(("resume=", "hydra")) for text in overrides):
             found = composer.compose(overrides, ask_hydra=False)
             if any(not each.multirun for each in found.violations):
                 raise ConfigError(found.violations)

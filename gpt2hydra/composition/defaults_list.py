@@ -168,7 +168,10 @@ def why_no_option(file: Path) -> str:
     try:
         root = root_node(str(file))
     except yaml.constructor.ConstructorError:
-        anchor = _contains_itself(file)
+        try:
+            anchor = _contains_itself(file)
+        except yaml.YAMLError:
+            return ""
         return f"contains itself: {displayed(str(file))} has *{anchor} below &{anchor}" if anchor else ""
     except (OSError, yaml.YAMLError):
         return ""  # Hydra says what it is
