@@ -111,7 +111,7 @@ def problems_of_sweep(composed: DictConfig) -> Iterator[Violation]:
 
 def typed_by(violation: Violation, overrides: Sequence[str]) -> Violation:
     """The violation with the override that set its key or one below it, where provenance does not know it."""
-    if violation.key == "hydra":
+    if violation.key == "hydra" and (violation.source is None or violation.is_typed):
         rule = "is Hydra's own section, and can be neither replaced nor deleted; set its keys, as in hydra.run.dir=DIR"
         return dataclasses.replace(violation, rule=rule, remedy={})
     if violation.source is not None:
