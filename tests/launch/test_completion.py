@@ -39,7 +39,7 @@ class Completer:
         pytest.param("model=s", ["model=small"], id="one option"),
         pytest.param("model.n_", ["model.n_positions=", "model.n_embd=", "model.n_layer=", "model.n_head="], id="keys"),
         pytest.param(
-            "training.schedule=", [f"training.schedule={each}" for each in ("cosine", "linear", "constant")], id="choice"
+            "training.schedule=", [f"training.schedule={each}" for each in ("cosine", "linear", "constant", "wsd")], id="choice"
         ),
         pytest.param("training.schedule=cosine,l", ["training.schedule=cosine,linear"], id="of a sweep"),
         pytest.param("model=xl,sm", ["model=xl,small"], id="options of a sweep"),
