@@ -16,7 +16,6 @@ from gpt2hydra.composition.validate import config_class_of
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import ATTRIBUTE, Application, Job
 from gpt2hydra.launch.arguments import CommandLine
-from gpt2hydra.launch.checks import Context, problems, refusal
 from gpt2hydra.runs.directory import new_directory
 from gpt2hydra.training.processes import this_process
 
@@ -71,6 +70,8 @@ def main(
             if is_composed:
                 config = instantiate(composed, application.config_class or config_class_of(composed))
             if isinstance(config, Checked):
+                from gpt2hydra.launch.checks import Context, problems, refusal  # help and completion do without
+
                 found = problems(Context(config, process=this_process(), extra=extra))
                 if found:
                     raise refusal(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +22,8 @@ from gpt2hydra.composition.hydra_compat import arguments_parser, help_text, hydr
 from gpt2hydra.composition.overrides import as_typed
 from gpt2hydra.config.errors import ConfigError, UsageError, Violation, command_line
 from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import Application
-from gpt2hydra.launch.checks import Context, problems
 from gpt2hydra.launch.handle_errors import handle_errors
 from gpt2hydra.launch.hydra_components import typed_by
 from gpt2hydra.training.processes import rank_zero_output, this_process
@@ -146,7 +146,7 @@ class CommandLine:
     def _composer(self) -> Composer:
         self._check_options()
         meant = replace(self.application, config_name=self.config_name, config_dir=self.config_dir)
-        return meant.composer(self.arguments.config_dir, lambda config: problems(Context(config)))
+        return meant.composer(self.arguments.config_dir, _problems_of_start)
 
     def _check_encoding(self) -> None:
         """Refuse bytes that Python could not read as text: no file of ours, and no YAML, can hold them."""
@@ -204,6 +204,13 @@ class CommandLine:
             yield hydra
         finally:
             GlobalHydra.instance().hydra = before
+
+
+def _problems_of_start(config: Checked) -> Sequence[Violation]:
+    """What could stop a start with this configuration, as far as that tells."""
+    from gpt2hydra.launch.checks import Context, problems  # with all of runs/, which help and completion do without
+
+    return problems(Context(config))
 
 
 def _parser() -> ArgumentParser:
