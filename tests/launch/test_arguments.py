@@ -142,7 +142,7 @@ def test_quiet_leaves_out_notes(run: CommandLine) -> None:
         pytest.param(
             "hydra: {run: {dri: x}}", "hydra.run.dri = x\n    is refused by Hydra: Key 'dri' not in 'RunDir'", id="key"
         ),
-        pytest.param("hydra: null", "hydra = null\n    is Hydra's own section, and can be neither", id="section"),
+        pytest.param("hydra: null", "hydra = null\n    is Hydra's own section; set its keys", id="section"),
     ],
 )
 def test_hydras_own_keys_in_a_file_are_told_with_their_line(run: CommandLine, written: str, expected: str) -> None:

@@ -204,22 +204,3 @@ def test_every_point_of_a_large_sweep_equals_its_own_composition() -> None:
     found.compose(composer)
     assert {number: gpt2hydra.compose("train", points[number]) for number in found.valid} == found.valid
     assert len(found.valid) == 12
-
-
-# -------------------------------------------------------------------------------------------------------- many points
-
-
-@pytest.mark.parametrize("plan", [[], ["dry_run=true"]], ids=["start", "plan"])
-def test_points_with_the_same_problems_are_reported_once(run: CommandLine, plan: list[str]) -> None:
-    outcome = run("-m", "training.seed=range(12)", "model.n_head=5,7", "training.warmup_steps=200", *plan)
-    assert (outcome.code, outcome.configs) == (1, [])
-    assert outcome.err.count("model.n_head = 7 must divide") == 1 == outcome.err.count("model.n_head = 5 must divide")
-    assert "  #1, #3, #5, #7, #9, #11, #13, #15, #17, #19 and 2 more  model.n_head=7" in outcome.err
-
-
-def test_a_bar_shows_how_far_the_check_of_many_points_is(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("tqdm")
-    monkeypatch.setattr("gpt2hydra.launch.preflight.shows_progress", lambda: True)
-    assert run("-m", "training.seed=1,2,3", "dry_run=true").err == ""
-    monkeypatch.setattr("gpt2hydra.launch.preflight.MANY_POINTS", 3)
-    assert "0/3" in run("-m", "training.seed=1,2,3", "dry_run=true").err
