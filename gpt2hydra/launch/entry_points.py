@@ -5,11 +5,12 @@ Standard library only, until a program is imported.
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
 
-from gpt2hydra.utils.interruption import end_at_once
+from gpt2hydra.utils.interruption import end_at_once, exit_code, ignore_more
 
 REQUIRED = ("hydra", "omegaconf", "yaml")
 """Modules that every program needs."""
@@ -34,7 +35,12 @@ def start(program: str) -> None:
         if error.name not in REQUIRED:
             raise
         sys.exit(_not_installed(error.name))
-    getattr(programs, program)()
+    try:
+        getattr(programs, program)()
+    except SystemExit as end:
+        if end.code == exit_code(signal.SIGINT):
+            ignore_more()
+        raise
 
 
 def _not_installed(module: str) -> str:

@@ -32,6 +32,11 @@ def end_at_once() -> None:
     _set(_end)
 
 
+def ignore_more() -> None:
+    """From here on, a Ctrl-C changes nothing: the interpreter that ends would otherwise die of it, with another exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @contextmanager
 def ending_at_once() -> Iterator[None]:
     """Within, a signal ends the process: for imports, which may turn an exception that is raised in them into another."""

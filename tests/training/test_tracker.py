@@ -38,12 +38,13 @@ def test_no_tracker_is_none(tmp_path: Path) -> None:
     assert tracker.start(config("none"), tmp_path, None, None, 0) is None
 
 
-def test_what_was_not_measured_is_not_told() -> None:
+def test_what_was_not_measured_is_left_out() -> None:
     assert tracker.measurements(dataclasses.replace(ROW, training_loss=None, gradient_norm=None)) == {
         "tokens": 480,
         "validation_loss": 4.125,
         "learning_rate": 0.001,
         "tokens_per_second": 1000.5,
+        "skipped_steps": 0,
     }
 
 
