@@ -280,7 +280,7 @@ class Composer:
         try:
             config = self.full(overrides) if job is None else self.point(overrides, job)
         except Exception as error:
-            named = as_it_came(error) if found.root is not None else file_error(error, self.config_name)
+            named = as_it_came(error) if found.root is not None else file_error(error, f"{self.config_name}.yaml")
             found.violations += refused_overrides(found.overrides, self.full) or [named]
             return
         if job is not None or not HydraConfig.initialized():

@@ -63,7 +63,7 @@ def defaults_of(file: Path, group: str) -> list[Entry]:
     """
     root, name = read_yaml(file), displayed(str(file))
     found: list[Entry] = []
-    for key, value in root.value if root is not None else ():
+    for key, value in root.value if isinstance(root, yaml.MappingNode) else ():  # the word null is a file, too
         if key.value != "defaults":
             continue
         if not isinstance(value, yaml.SequenceNode):

@@ -48,7 +48,7 @@ def choose(options: Options, overrides: Overrides) -> Chosen | None:
     try:
         usual = _chosen(options, ())
     except Exception as error:  # it is not the command line
-        overrides.violations += _no_primary(options, error) or [file_error(error, options.config_name)]
+        overrides.violations += _no_primary(options, error) or [file_error(error, f"{options.config_name}.yaml")]
         return _chosen_of_what_is_left(options)
     right = _right_choices(options, overrides, first)
     try:

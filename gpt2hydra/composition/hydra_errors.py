@@ -35,6 +35,8 @@ def file_error(error: Exception, name: str = "the defaults list") -> Violation:
         return Violation(
             error.missing_cfg_file or name, rule=f"{first.rstrip('.')}{options}" + (f"; did you mean {near}?" if near else "")
         )
+    if isinstance(error, RecursionError):
+        return Violation(name, rule="has a defaults list that leads back to itself")
     if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
         return _no_yaml(error, error.problem_mark.name)
     if isinstance(error, GrammarParseError) and error.full_key:

@@ -9,6 +9,7 @@ import pytest
 from gpt2hydra.composition.conf_tree import ConfTree
 from gpt2hydra.composition.lint import Report, check_tree
 from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.launch.application import application_at
 from tests.own_application import write_application
 
@@ -203,3 +204,24 @@ def test_a_tree_without_a_schema_is_composed_and_noted(tmp_path: Path, monkeypat
     Path("conf/db/one.yaml").write_text("url: here\n")
     report = check_tree(ConfTree(Path("conf")))
     assert (report.problems, report.notes) == ([], ["conf/app.yaml lists no schema, so that its values are not checked"])
+
+
+@pytest.mark.parametrize(
+    ("defaults", "rule"),
+    [
+        pytest.param("[train_schema, model, _self_]", "leads back to itself", id="lists itself"),
+        pytest.param("[train_schema, _self_, _self_]", "Duplicate _self_", id="_self_ twice"),
+    ],
+)
+def test_a_primary_whose_defaults_hydra_refuses_is_reported_whatever_its_name(tmp_path: Path, defaults: str, rule: str) -> None:
+    """The config has the name of one of its keys."""
+    (tmp_path / "model.yaml").write_text(f"defaults: {defaults}\n")
+    report = check_tree(ConfTree(tmp_path, {"model": TrainConfig}))
+    assert [rule in each.violation.rule for each in report.problems] == [True]
+
+
+def test_an_option_file_with_the_word_null_is_none_to_look_into(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/none.yaml").write_text("null\n")
+    (tmp_path / "train.yaml").write_text("defaults: [train_schema, {model: none}, _self_]\n")
+    assert check_tree(ConfTree(tmp_path, {"train": TrainConfig})).files != []

@@ -83,7 +83,7 @@ print(json.dumps([code, sorted({"torch", "transformers", "matplotlib", "numpy"} 
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        pytest.param(["train.py", *BROKEN], 1, "2 problems in the configuration", id="wrong values"),
+        pytest.param(["train.py", *BROKEN], 1, " problems in the configuration", id="wrong values"),
         pytest.param(["train.py", "data.path=nowhere.txt"], 1, "data.path = nowhere.txt", id="missing file"),
         pytest.param(["train.py", "-m", "model=small,xl", "model.n_head=7,12"], 1, "3 of 4 points are invalid", id="sweep"),
         pytest.param(["train.py", "model=xl", "dry_run=true"], 0, "", id="dry run"),

@@ -96,6 +96,7 @@ def test_a_plan_is_not_asked_what_only_a_start_needs(run: CommandLine, tmp_path:
 
 
 def test_any_device_will_do_without_a_look_by_torch() -> None:
+    pytest.importorskip("torch")
     code = (
         "import json, sys, gpt2hydra; from gpt2hydra.launch.checks import Context, problems; "
         "found = problems(Context(gpt2hydra.compose('train'), extra='train')); "

@@ -137,6 +137,8 @@ def test_a_dry_run_with_bad_points_names_them(run: CommandLine) -> None:
 def test_a_point_with_an_absent_device_stops_the_sweep_before_its_first_job(
     run: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("torch")
+
     def for_training(settings: TrainingConfig) -> None:
         if settings.device == "cuda":
             raise ConfigError([Violation("training.device", "cuda", "is not available", remedy={"training.device": "auto"})])

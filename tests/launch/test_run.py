@@ -26,6 +26,7 @@ def test_the_job_runs_in_hydras_directory(run: CommandLine) -> None:
 
 def no_device_but_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if PyTorch found none."""
+    pytest.importorskip("torch")
 
     def for_training(settings: Any) -> None:
         raise ConfigError([Violation("training.device", settings.device, "is not available")])
