@@ -92,7 +92,8 @@ def test_a_refusal_inside_the_job_is_a_report_too(run: CommandLine) -> None:
     assert (outcome.code, outcome.err.splitlines()[2]) == (1, "  training.device = cuda")
 
 
-def test_a_mistake_of_the_program_keeps_its_traceback(run: CommandLine) -> None:
+def test_a_mistake_of_the_program_keeps_its_traceback(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hydra._internal.utils.is_under_debugger", lambda: False)  # coverage traces as a debugger does
     outcome = run(job=lambda config: 1 / 0)
     assert outcome.code == 1 and "ZeroDivisionError" in outcome.err
 
