@@ -69,16 +69,19 @@ def defaults_of(file: Path, group: str) -> list[Entry]:
         if not isinstance(value, yaml.SequenceNode):
             where = Source("file", name, key.start_mark.line + 1)
             raise ConfigError([Violation("defaults", rule="must be a list: a line '- group: option' each", source=where)])
-        found += (entry for item in value.value for entry in _entries(item, group))
+        found += (entry for item in value.value for entry in _entries(item, group, name))
     return found
 
 
-def _entries(item: yaml.Node, group: str) -> Iterator[Entry]:
+def _entries(item: yaml.Node, group: str, name: str) -> Iterator[Entry]:
     if isinstance(item, yaml.ScalarNode):
         yield _entry(item, item.value, None, group)
     elif isinstance(item, yaml.MappingNode):
         for key, value in item.value:
             parts = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            if not all(isinstance(part, yaml.ScalarNode) for part in (key, *parts)):
+                where = Source("file", name, key.start_mark.line + 1)
+                raise ConfigError([Violation("defaults", rule="must name an option: '- group: option'", source=where)])
             chosen = tuple(part.value for part in parts if part.tag != "tag:yaml.org,2002:null")
             yield _entry(key, key.value, chosen, group)
 

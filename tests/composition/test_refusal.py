@@ -573,6 +573,7 @@ def test_what_a_file_leaves_to_the_command_line_can_be_given_there(tmp_path: Pat
         pytest.param("- a\n", "mine.yaml\n    ", id="a list"),
         pytest.param("hydra:\n  searchpath: 5\n", "hydra.searchpath = 5\n    is refused by Hydra", id="search path"),
         pytest.param("defaults: [train_schema, '']\n", "defaults: ''\n    there is no such config", id="no name"),
+        pytest.param("defaults: [{model: {n_head: 4}}]\n", "defaults\n    must name an option", id="a mapping for an option"),
         pytest.param("defaults: 5\n", "defaults\n    must be a list: a line '- group: option' each", id="defaults"),
     ],
 )
