@@ -16,7 +16,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import hydra.utils
 from hydra import version
@@ -182,16 +182,6 @@ def defaults_list(
     Public: ``ConfigLoader.compute_defaults_list``, which reads every file anew and always takes Hydra's own in: slower.
     """
     return create_defaults_list(repository, config_name, choices, prepend_hydra=prepend_hydra, skip_missing=skip_missing)
-
-
-def load_default(loader: ConfigLoader, default: ResultDefault, repository: Repository) -> DictConfig:
-    """One config of the defaults list, in its package. ``ConfigLoaderImpl._load_single_config``, since 1.1. Public: none."""
-    return cast(DictConfig, loader._load_single_config(default, repository).config)
-
-
-def apply_override(override: Override, config: DictConfig) -> None:
-    """Hydra's own word on one override. ``ConfigLoaderImpl._apply_overrides_to_config``, since 1.0. Public: none."""
-    ConfigLoader._apply_overrides_to_config([override], config)
 
 
 # ------------------------------------------------------------------------------------------------------ a program

@@ -9,7 +9,6 @@ from typing import Any
 import hydra
 import pytest
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
@@ -54,29 +53,10 @@ def test_the_version_base_is_1_3_where_hydra_has_several() -> None:
     assert str(hydra.version.getbase()) >= "1.3"
 
 
-def test_one_config_after_the_other_is_what_hydra_composes(tmp_path: Path) -> None:
-    (tmp_path / "more/model").mkdir(parents=True)
-    (tmp_path / "more/model/tiny.yaml").write_text("n_layer: 2\n")
-    (tmp_path / "app.yaml").write_text(
-        f"defaults: [{{model: tiny}}, _self_]\nhydra: {{searchpath: [file://{tmp_path}/more]}}\n"
-    )
-    loader = internals.ConfigLoader(internals.search_path_of(str(tmp_path)))
-    repository = internals.open_repository(loader, "app")
-    found = internals.defaults_list(repository, "app", [], prepend_hydra=False).defaults
-    configs = {str(each.config_path): internals.load_default(loader, each, repository) for each in found}
-    assert configs["model/tiny"] == {"model": {"n_layer": 2}}
-
-
 def test_a_search_path_can_be_made_of_what_hydra_recorded(tmp_path: Path) -> None:
     made = internals.search_path_of(str(tmp_path))
     again = internals.search_path_from((each.provider, each.path) for each in made.get_path())
     assert [(each.provider, each.path) for each in again.get_path()] == [(each.provider, each.path) for each in made.get_path()]
-
-
-def test_an_override_is_applied_as_hydra_does() -> None:
-    config = OmegaConf.create({"a": {"b": 1}})
-    internals.apply_override(OverridesParser.create().parse_override("a.b=2"), config)
-    assert config == {"a": {"b": 2}}
 
 
 @pytest.mark.parametrize(
