@@ -14,7 +14,7 @@ from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.checkpoint import tensors as weights
 from gpt2hydra.checkpoint.atomic_directory import write_directory, write_json
 from gpt2hydra.checkpoint.huggingface import LARGEST_CONFIG, from_hf, to_hf
-from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
+from gpt2hydra.config.errors import ConfigError, Violation, unreadable
 from gpt2hydra.config.fingerprint import fingerprints
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
@@ -22,6 +22,7 @@ from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.data.text import similar
 from gpt2hydra.data.tokenizer import Tokenizer, from_folder
 from gpt2hydra.data.tokenizer_files import FILES, WHOLE, read_whole
+from gpt2hydra.utils.paths import user_path
 from gpt2hydra.version import __version__
 
 if TYPE_CHECKING:
@@ -96,19 +97,19 @@ def runtime_config(config: GPT2Config, end_of_text: int | None = None, attention
 def locate(path: str) -> Path:
     """The Hugging Face folder that ``path`` means: itself, or the best checkpoint inside a run directory."""
     best = _best(path)
-    return best.folder if best else Path(path).expanduser()
+    return best.folder if best else user_path(path)
 
 
 def choice(path: str) -> str:
     """Which checkpoint of a run directory is taken, in words; empty where ``path`` names one itself."""
     best = _best(path)
-    others = len(run_checkpoints.checkpoints(Path(path).expanduser())) if best else 0
+    others = len(run_checkpoints.checkpoints(user_path(path))) if best else 0
     return f"the checkpoint of {best}, is the best of {others} in {path}" if others > 1 else ""
 
 
 def _best(path: str) -> run_checkpoints.CheckpointInfo | None:
     """The best checkpoint of a run directory; None where ``path`` names a checkpoint itself, or neither."""
-    folder = Path(path).expanduser()
+    folder = user_path(path)
     return None if (folder / "config.json").exists() else run_checkpoints.best(folder)
 
 
@@ -183,7 +184,7 @@ def check_checkpoint(config: GenerateConfig) -> list[Violation]:
     """Everything about a checkpoint that a look at the disk can refuse, without opening the weights themselves."""
     try:
         return _problems(config.checkpoint)
-    except NO_PATH as error:
+    except OSError as error:
         return [unreadable("checkpoint", config.checkpoint, error)]
 
 

@@ -7,18 +7,18 @@ checks are as if they had been typed. What the command line says otherwise is ke
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.checkpoint.init_from import DROPOUTS
 from gpt2hydra.checkpoint.run_checkpoints import RESUME, CheckpointInfo
 from gpt2hydra.composition.hydra_state import parse
-from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
+from gpt2hydra.config.errors import ConfigError, Violation, unreadable
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.keys import field_at, fields_of, leaves
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.strict_json import read_json
+from gpt2hydra.utils.paths import user_path
 from gpt2hydra.utils.quoting import override
 
 KEY = "fork_from"
@@ -29,7 +29,7 @@ OWN = ("fork_from", "init_from", "resume", "dry_run", "preflight")
 
 def parent(path: str) -> CheckpointInfo | None:
     """The checkpoint that ``fork_from=path`` names: itself, or the newest complete one of a run directory."""
-    folder = Path(path).expanduser()
+    folder = user_path(path)
     if (folder / run_checkpoints.RUN).is_file():
         return run_checkpoints.read(folder)
     return run_checkpoints.newest(folder)
@@ -64,7 +64,7 @@ def _configuration(path: str) -> Iterator[tuple[str, Any]]:
     try:
         checkpoint = parent(path)
         config = None if checkpoint is None else read_json(checkpoint.folder / run_checkpoints.RUN, run_checkpoints.LARGEST_RUN)
-    except (ConfigError, *NO_PATH):
+    except (ConfigError, OSError):
         return
     if config is None or not isinstance(config.get("config"), Mapping):
         return
@@ -81,12 +81,12 @@ def check_fork_from(config: TrainConfig) -> list[Violation]:
         return []
     try:
         return _check(config, config.fork_from)
-    except NO_PATH as error:
+    except OSError as error:
         return [unreadable(KEY, config.fork_from, error)]
 
 
 def _check(config: TrainConfig, path: str) -> list[Violation]:
-    folder = Path(path).expanduser()
+    folder = user_path(path)
     if not folder.exists():
         return [Violation(KEY, path, "there is no such folder")]
     checkpoint = parent(path)

@@ -18,6 +18,7 @@ from gpt2hydra.config.keys import fields_of, values_of
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.config.validation import check
 from gpt2hydra.utils.formatting import show
+from gpt2hydra.utils.paths import user_path
 
 LARGEST_CONFIG = 1_000_000
 """Bytes. A GPT-2's config.json has about 700; more than this is not one."""
@@ -108,7 +109,7 @@ def from_hf(source: Mapping[str, Any] | str | Path) -> GPT2Config:
     """
     if isinstance(source, Mapping):
         return _shape(source, None)
-    file = Path(source).expanduser()
+    file = user_path(source)
     file = file / "config.json" if file.is_dir() else file
     return _shape(read_json(file, LARGEST_CONFIG), Source("file", str(file)))
 

@@ -15,11 +15,12 @@ from hydra.core.override_parser.types import Override
 from gpt2hydra.checkpoint import folder as checkpoint
 from gpt2hydra.checkpoint.huggingface import from_hf
 from gpt2hydra.composition.hydra_state import parse
-from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
+from gpt2hydra.config.errors import ConfigError, Violation, unreadable
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.keys import fields_of
 from gpt2hydra.config.run import VOCABULARIES, GenerateConfig, TrainConfig
 from gpt2hydra.data import tokenizer_files
+from gpt2hydra.utils.paths import user_path
 from gpt2hydra.utils.quoting import override
 
 KEY = "init_from"
@@ -48,7 +49,7 @@ def _shape_and_tokenizer(given: Sequence[Override]) -> list[str]:
     try:
         shape = from_hf(folder)
         tokenizer = _tokenizer(folder)
-    except (ConfigError, *NO_PATH):
+    except (ConfigError, OSError):
         return []
     set_already = {each.key_or_group for each in given}
     found = {} if "model" in set_already else {f"model.{name}": getattr(shape, name) for name in _shape()}
@@ -85,7 +86,7 @@ def check_init_from(config: TrainConfig) -> list[Violation]:
         return [replace(violation, key=KEY, remedy={}) for violation in found]
     try:
         shape = from_hf(checkpoint.locate(config.init_from))
-    except (ConfigError, *NO_PATH) as error:
+    except (ConfigError, OSError) as error:
         return [unreadable(KEY, config.init_from, error)]
     return [
         Violation(
@@ -103,7 +104,7 @@ def check_init_from(config: TrainConfig) -> list[Violation]:
 def note(config: TrainConfig) -> str:
     """What is said aloud before such a run."""
     folder = checkpoint.locate(str(config.init_from))
-    own = config.tokenizer.name == "bytes" or Path(str(config.tokenizer.path)).expanduser() == folder
+    own = config.tokenizer.name == "bytes" or user_path(str(config.tokenizer.path)) == folder
     return f"note: weights{', shape and tokenizer' if own else ' and shape'} are those of {folder}" + (
         "" if own else "; the tokenizer is another"
     )

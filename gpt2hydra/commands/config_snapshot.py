@@ -21,6 +21,7 @@ from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import application_at, program_meant
 from gpt2hydra.runs import record
 from gpt2hydra.utils.invocation import PROGRAMS
+from gpt2hydra.utils.paths import user_path
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def snapshot_of(text: str, app: str | None = None, config_dir: str | None = None
     Raises:
         ConfigError: it is none of them, or its configuration is refused.
     """
-    path = Path(text).expanduser()
+    path = user_path(text)
     kind = (application_at(app).config_class if app else None) or TrainConfig
     if text and path.exists():
         path = path.parent if path.name == record.FILE else path

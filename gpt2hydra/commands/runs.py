@@ -13,7 +13,7 @@ from gpt2hydra.launch.extras import checked_file, require_extra_of
 from gpt2hydra.runs.comparison import Comparison, columns_named
 from gpt2hydra.runs.comparison_table import csv_rows, format_runs, records
 from gpt2hydra.runs.run_filter import apply_filter
-from gpt2hydra.utils.paths import relative_path
+from gpt2hydra.utils.paths import relative_path, user_path
 
 USUAL = ("outputs", "multirun")
 """Where runs and sweeps are unless a folder is given."""
@@ -88,7 +88,7 @@ def chosen_runs(options: argparse.Namespace) -> Comparison:
 
 
 def _folders(given: list[str]) -> list[Path]:
-    folders = [Path(each).expanduser() for each in given or USUAL]
+    folders = [user_path(each) for each in given or USUAL]
     absent = [folder for folder in folders if not folder.is_dir()]
     if given and absent:
         raise UsageError([Violation(str(folder), rule="is not a folder") for folder in absent])

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpt2hydra.commands.common_options import ProgramConfig, add_config_dir
-from gpt2hydra.config.errors import NO_PATH, ConfigError, UsageError, Violation, unreadable
+from gpt2hydra.config.errors import ConfigError, UsageError, Violation, unreadable
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data import cache, corpus, shards, text
 from gpt2hydra.launch.extras import require
+from gpt2hydra.utils.paths import user_path
 from gpt2hydra.utils.quoting import for_bash, override
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Write the token files, and print what they hold."""
     config: TrainConfig = ProgramConfig.of_train(options.overrides, options.config_dir).checked()
-    files, folder = _texts(config), Path(options.output).expanduser()
+    files, folder = _texts(config), user_path(options.output)
     targets = {folder / name: file for name, file in zip(_names(files), files, strict=True)}
     _check_free(folder, targets)
     require("train")
@@ -86,7 +87,7 @@ def _check_free(folder: Path, targets: dict[Path, Path]) -> None:
             raise UsageError([Violation("--output", str(folder), "is a file; must be a folder")])
         there = [target.name for target in targets for _ in folder.glob(f"{target.name}*{shards.SUFFIX}")]
         folder.mkdir(parents=True, exist_ok=True)
-    except NO_PATH as error:
+    except OSError as error:
         raise UsageError([unreadable("--output", str(folder), error, "written")]) from None
     if there:
         raise UsageError([Violation("--output", str(folder), f"has tokens of {there[0]} already; choose another folder")])

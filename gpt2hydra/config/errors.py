@@ -259,10 +259,6 @@ def _indent(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
 
 
-NO_PATH = (OSError, RuntimeError)
-"""What looking at a path may raise: no permission, a name that is too long, a home (``~name``) that is not there."""
-
-
 def unreadable(key: str, path: object, error: BaseException, done: str = "looked at") -> Violation:
     """The violation of a path that cannot be looked at, read or written."""
     return Violation(key, path, f"cannot be {done}: {reason_of(error)}")

@@ -22,7 +22,7 @@ from gpt2hydra.data import shards, tokenizer_files
 from gpt2hydra.data.file_digest import cache_folder, digest, remembered_digest
 from gpt2hydra.data.shards import Shard
 from gpt2hydra.utils.formatting import reason_of
-from gpt2hydra.utils.paths import nearest_existing
+from gpt2hydra.utils.paths import nearest_existing, user_path
 from gpt2hydra.utils.verbosity import note, shows_progress
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ LAYOUT = "1"
 
 def known(file: Path, config: TrainConfig) -> list[Shard] | None:
     """The token files of a text, as far as that is known without reading the text or fetching a tokenizer; else None."""
-    fetched = config.tokenizer.name == "bytes" or Path(str(config.tokenizer.path)).expanduser().is_dir()
+    fetched = config.tokenizer.name == "bytes" or user_path(str(config.tokenizer.path)).is_dir()
     known_digest = remembered_digest(file, cache_folder(config.data)) if fetched else None
     return None if known_digest is None else _found(_entry(known_digest, config))
 

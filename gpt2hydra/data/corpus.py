@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
+from gpt2hydra.config.errors import ConfigError, Violation, unreadable
 from gpt2hydra.config.run import VOCABULARIES, TrainConfig
 from gpt2hydra.data import cache, parquet, shards, text, tokenizer_files
 from gpt2hydra.utils.formatting import reason_of, show
+from gpt2hydra.utils.paths import user_path
 
 if TYPE_CHECKING:
     from gpt2hydra.data.tokens import Source, Tokens
@@ -102,7 +103,7 @@ _ANY_TOKEN = 2**63
 
 def _symbols(config: TrainConfig) -> int:
     """Tokens from this one on are none of the tokenizer's, as far as this machine knows it."""
-    folder = Path(str(config.tokenizer.path)).expanduser()
+    folder = user_path(str(config.tokenizer.path))
     if config.tokenizer.name == "bytes" or not folder.is_dir():
         return VOCABULARIES[config.tokenizer.name]
     return tokenizer_files.symbols(folder)[0]
@@ -115,7 +116,7 @@ def _path_problems(key: str, path: str | None, limit: int) -> list[Violation]:
         )
     try:
         return _file_problems(key, path, limit)
-    except NO_PATH as error:
+    except OSError as error:
         return [unreadable(key, path, error)]
 
 
@@ -131,7 +132,7 @@ def _file_problems(key: str, path: str, limit: int) -> list[Violation]:
         return [Violation(key, path, "must not be empty", remedy={key: None})]
     found = text.files(path)
     if not found:
-        searched = "" if Path(path).expanduser().is_absolute() else f" in {Path.cwd()}"
+        searched = "" if user_path(path).is_absolute() else f" in {Path.cwd()}"
         return [Violation(key, path, f"matches no file{searched}")]
     for file in found:
         rule, meant = _file_problem(file, limit)
@@ -190,7 +191,7 @@ def _length_problems(config: TrainConfig) -> list[Violation]:
 def _exact(path: str | None, config: TrainConfig, enough: float) -> int:
     """How many tokens there are; of BPE, a bound where that tells too few or ``enough``."""
     count, exact = _count(path, config)
-    folder = Path(str(config.tokenizer.path)).expanduser()
+    folder = user_path(str(config.tokenizer.path))
     if exact or (config.tokenizer.name == "gpt2" and not folder.is_dir()):
         return count if exact else sum(text.sizes(path))  # no BPE has more tokens than bytes
     least = count if config.tokenizer.name == "bytes" else BYTES_PER_BPE_TOKEN * count // tokenizer_files.symbols(folder)[1]
@@ -223,7 +224,7 @@ def _cache_problems(config: TrainConfig) -> list[Violation]:
     large = [file for path in (config.data.path, config.data.validation_path) if path for file in _for_cache(path)]
     try:
         return cache.problems(large, config) if large else []
-    except NO_PATH as error:
+    except OSError as error:
         return [unreadable("data.cache_dir", config.data.cache_dir, error)]
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from gpt2hydra.config.run import DataConfig, TrainConfig
 from gpt2hydra.data import shards, text, tokenizer_files
+from gpt2hydra.utils.paths import user_path
 
 BLOCK = 2**20
 BLOCKS = 16
@@ -65,7 +66,7 @@ def _files(config: TrainConfig) -> Iterator[Path]:
     for path in (config.data.path, config.data.validation_path):
         if path is not None:
             yield from text.files(path)
-    folder = Path(config.tokenizer.path or "").expanduser()
+    folder = user_path(config.tokenizer.path or "")
     if config.tokenizer.path is not None:
         yield from (file for file in tokenizer_files.in_folder(folder) if file.is_file())
 
@@ -109,7 +110,7 @@ def remembered_digest(file: Path, cache: Path) -> str | None:
 def cache_folder(config: DataConfig) -> Path:
     """``data.cache_dir``, or ``gpt2hydra`` in the user's cache folder, as the XDG base directory specification names it."""
     if config.cache_dir is not None:
-        return Path(config.cache_dir).expanduser()
+        return user_path(config.cache_dir)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpt2hydra"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.utils.paths import user_path
 
 CHECKED_BYTES = 256 * 2**20
 """So much of each file is checked to be UTF-8 before a run begins; the rest when it is tokenized."""
@@ -22,7 +23,7 @@ BLOCK = 2**20
 
 def files(path: str) -> list[Path]:
     """The files that a path names, sorted: one, or those that a glob (``*``, ``?``, ``[]``, ``**``) matches."""
-    plain = Path(path).expanduser()
+    plain = user_path(path)
     if plain.exists() or not glob.has_magic(path):
         return [plain]
     return sorted(file for file in map(Path, glob.glob(str(plain), recursive=True)) if file.is_file())

@@ -13,10 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation, unreadable
+from gpt2hydra.config.errors import ConfigError, Violation, unreadable
 from gpt2hydra.config.run import TokenizerConfig
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.utils.formatting import reason_of, show
+from gpt2hydra.utils.paths import user_path
 from gpt2hydra.utils.quoting import Placeholder
 
 END_OF_TEXT = "<|endoftext|>"
@@ -108,7 +109,7 @@ def files(path: str) -> tuple[Path, ...]:
     Raises:
         ConfigError: they cannot be fetched.
     """
-    folder = Path(path).expanduser()
+    folder = user_path(path)
     if folder.is_dir():
         return in_folder(folder)
     fetched = _fetched_before(path)
@@ -154,7 +155,7 @@ def _connect_to_hub() -> None:
 
 def is_downloaded_by_run(config: TokenizerConfig) -> bool:
     """Whether the tokenizer is a name on the hub whose files are not on this machine yet."""
-    if config.path is None or Path(config.path).expanduser().is_dir():
+    if config.path is None or user_path(config.path).is_dir():
         return False
     return not _fetched_before(config.path)
 
@@ -180,12 +181,12 @@ def problems(config: TokenizerConfig, vocab_size: int) -> list[Violation]:
         return []
     try:
         return _path_problems(config.path, vocab_size)
-    except NO_PATH as error:
+    except OSError as error:
         return [unreadable("tokenizer.path", config.path, error)]
 
 
 def _path_problems(path: str, vocab_size: int) -> list[Violation]:
-    folder = Path(path).expanduser()
+    folder = user_path(path)
     if not folder.is_dir():
         return _hub_problems(path, folder)
     absent = [file.name for file in in_folder(folder) if not file.is_file()]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from gpt2hydra.config.errors import NO_PATH, ConfigError, Violation
+from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import GenerateConfig
 from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.paths import user_path
 
 LARGEST_FILE = 100_000_000
 """Bytes; far more prompts than anybody waits for."""
@@ -21,7 +20,7 @@ def prompts(config: GenerateConfig) -> list[str]:
     if config.prompt_file is None:
         return [config.prompt]
     try:
-        file = Path(config.prompt_file).expanduser()
+        file = user_path(config.prompt_file)
         if not file.is_file():
             raise _refused(config, "must be a file" if file.exists() else "there is no such file")
         if file.stat().st_size > LARGEST_FILE:
@@ -29,7 +28,7 @@ def prompts(config: GenerateConfig) -> list[str]:
         lines = file.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise _refused(config, f"must be UTF-8; byte {error.start:,} is not") from None
-    except NO_PATH as error:
+    except OSError as error:
         raise _refused(config, f"cannot be read: {reason_of(error)}") from None
     found = [line.removesuffix("\r") for line in lines if line.strip()]
     if not found:

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from gpt2hydra.config.errors import ABSENT, NO_PATH, UsageError, Violation, unreadable
+from gpt2hydra.config.errors import ABSENT, UsageError, Violation, unreadable
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.launch.handle_errors import tell
 from gpt2hydra.utils.interruption import ending_at_once
+from gpt2hydra.utils.paths import user_path
 from gpt2hydra.utils.verbosity import is_quiet
 
 EXTRAS = {
@@ -86,12 +87,12 @@ def checked_file(path: str, option: str = "--plot", formats: Sequence[str] = PIC
     """
     file, rule = Path(path), ""
     try:
-        file = file.expanduser()
+        file = user_path(file)
         if file.suffix.lower() not in formats:
             rule = f"must end in {'one of ' * (len(formats) > 1)}{', '.join(formats)}"
         elif file.is_dir() or not file.absolute().parent.is_dir():
             rule = "must be a file in a folder that exists"
-    except NO_PATH as error:
+    except OSError as error:
         raise UsageError([unreadable(option, path, error, "written")]) from None
     if rule:
         raise UsageError([Violation(option, path, rule)])

@@ -16,7 +16,7 @@ from gpt2hydra.data.text import similar
 from gpt2hydra.runs import record
 from gpt2hydra.runs.directory import has_checkpoints
 from gpt2hydra.utils.formatting import reason_of, show
-from gpt2hydra.utils.paths import relative_path
+from gpt2hydra.utils.paths import relative_path, user_path
 
 STEPS = "training.max_steps"
 """Decides the result, as the end of the schedule, and may change all the same: that is how a run is made longer."""
@@ -119,10 +119,10 @@ def open_run(path: str) -> record.RunRecord:
     """
     remedy: dict[str, object] = {}
     try:
-        folder = Path(path).expanduser().absolute()
+        folder = user_path(path).absolute()
         rule = _why_not(folder)
         remedy = _near(folder) if rule else {}
-    except (OSError, RuntimeError) as error:  # a name that is too long, no permission, a home that is not there
+    except OSError as error:  # a name that is too long, no permission
         rule = f"cannot be looked at: {reason_of(error)}"
     if rule:
         raise ConfigError([Violation("resume", path, rule, remedy=remedy)])

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+
+def user_path(text: str | Path) -> Path:
+    """The path that a user typed: ``~`` is the home directory. As in a shell, ``~name`` stays as it is where nobody has it."""
+    return Path(os.path.expanduser(text))
 
 
 def relative_path(path: Path) -> str:

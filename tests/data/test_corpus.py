@@ -209,8 +209,8 @@ def test_merges_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
     assert (key, said.startswith("merges.txt:3 must be two symbols of vocab.json")) == ("tokenizer.path", True)
 
 
-@pytest.mark.parametrize("path", ["a" * 300, "~nosuchuser/x.txt"])
-def test_a_path_that_the_system_refuses_is_a_problem(path: str) -> None:
+def test_a_path_that_the_system_refuses_is_a_problem() -> None:
+    path = "a" * 300
     ((key, said, _),) = problems(configured(path))
     assert key == "data.path" and said.startswith("cannot be looked at: ")
     ((key, said, _),) = problems(configured(None, "tokenizer=gpt2", f"tokenizer.path='{path}'", "model.vocab_size=50257"))
