@@ -107,7 +107,7 @@ def refused_whole(composer: Composer, overrides: Sequence[str], later: Later | N
         found = composer.compose(overrides)
         own = isinstance(error, ConfigError) and error.violations[0].key.startswith("hydra.")
         if isinstance(error, ConfigError) and (own or not found.violations):
-            found.violations += error.violations
+            found.violations += (each for each in error.violations if each not in found.violations)
         found.violations = found.violations or [as_it_came(error)]
         raise refusal(composer, overrides, found, later) from error
 

@@ -30,7 +30,7 @@ from gpt2hydra.composition.files import ConfigFiles, without_schema
 from gpt2hydra.composition.fold import Fold, Provenance, fold, split_key
 from gpt2hydra.composition.hydra_compat import ConfigLoader, open_repository, search_path_from, search_path_of
 from gpt2hydra.composition.hydra_errors import as_it_came, file_error
-from gpt2hydra.composition.hydra_section import refused_overrides
+from gpt2hydra.composition.hydra_section import refused_mode, refused_overrides
 from gpt2hydra.composition.hydra_state import as_job, hydra_overrides, hydra_state, parse
 from gpt2hydra.composition.layers import layers_of
 from gpt2hydra.composition.options import Options
@@ -191,6 +191,8 @@ class Composer:
         root, folded = files.root, files.folded.copy()
         overrides.violations = join_split_arguments(texts, overrides.violations, self.options, root)
         wrong_sections, needs_hydra = files.hydras
+        if self._sweep is None:
+            wrong_sections = [*wrong_sections, *refused_mode(files.sections, overrides)]
         several = self.options.unclear(overrides.choices, root)
         clear = {each.key_or_group for each in overrides.choices} - {each.key for each in several}
         unclear = {each.key for each in (*overrides.violations, *several, *folded.violations)} - clear

@@ -60,6 +60,12 @@ of its own of ``copied``.
 """
 
 
+MODE_BEFORE_COMPOSING = HYDRA >= (1, 4)
+"""Whether ``hydra.mode`` must be known before anything is composed, from the command line or the primary config: since
+Hydra 1.4, which refuses another one that comes of composing. Before, any file could ask for a sweep.
+"""
+
+
 # ------------------------------------------------------------------------------------ names that Hydra 1.4 has changed
 
 

@@ -11,6 +11,7 @@ from hydra.conf import HydraConf
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
+from gpt2hydra.composition.hydra_compat import MODE_BEFORE_COMPOSING
 from gpt2hydra.composition.layers import Layer
 from gpt2hydra.composition.overrides import Overrides
 from gpt2hydra.config.errors import Violation, command_line
@@ -34,6 +35,25 @@ def refused_section(section: Layer, *, is_primary: bool) -> list[Violation] | No
     except Exception:
         return [*_refused_keys(section)]
     return []
+
+
+def refused_mode(sections: Sequence[tuple[Layer, bool]], overrides: Overrides) -> Iterator[Violation]:
+    """The violation of a file that asks for another ``hydra.mode`` than the primary config, where Hydra reads it there alone.
+
+    ``sections`` are what files say of Hydra, and whether that is the primary config, in the order in which they are merged.
+    """
+    asked = [(section.value["mode"], primary) for section, primary in sections if _has_mode(section)]
+    typed = any(each.key_or_group == "hydra.mode" for each in overrides.hydra)
+    if not MODE_BEFORE_COMPOSING or typed or not asked:
+        return
+    mode, _ = asked[-1]
+    of_primary = [each.value for each, primary in asked if primary] or ["RUN"]
+    if mode.value != of_primary[-1]:
+        yield Violation("hydra.mode", mode.value, "must be set in the primary config, or on the command line", mode.source)
+
+
+def _has_mode(section: Layer) -> bool:
+    return isinstance(section.value, dict) and "mode" in section.value
 
 
 @functools.cache

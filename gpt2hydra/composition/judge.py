@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -143,9 +144,10 @@ class Schema:
 
     def _dotted(self, path: Path, layer: Layer) -> Violation:
         """The violation of a key with dots in a file, which Hydra takes for one name."""
-        head, _, rest = str(path[-1]).partition(".")
         key, value = dotted(path), _values(layer)
-        rule = f"must be nested in YAML: {head}: {{{rest}: {show(value)}}}"
+        head, *sections = str(path[-1]).split(".")
+        nested = functools.reduce(lambda inner, name: f"{{{name}: {inner}}}", reversed(sections), show(value))
+        rule = f"must be nested in YAML: {head}: {nested}"
         return Violation(key, value, rule, layer.source, {key: value})
 
 

@@ -46,6 +46,10 @@ class Options:
             self._options[group] = options_of(self.repository, group)
         return self._options[group]
 
+    def has(self, group: str, option: object) -> bool:
+        """Whether there is a config ``option`` below a group, in a folder of its own perhaps: ``large``, ``old/large``."""
+        return self.repository.config_exists(f"{group}/{option}")
+
     def usual(self) -> dict[str, str | None]:
         """Group → option, as the defaults list has it, with or without Hydra's own; nothing where it cannot be read."""
         if self._usual is None:

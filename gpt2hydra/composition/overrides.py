@@ -85,14 +85,14 @@ def _read_choice(options: Options, override: Override, found: Overrides, *, repl
     key, chosen, typed = key.lstrip("+~").strip(), override.value(), command_line(override.input_line)
     known = options.of(override.key_or_group)
     names = chosen if isinstance(chosen, list) else [] if chosen is None else [override.get_value_element_as_str().strip("'\"")]
-    wrong = [name for name in names if name not in known and "/" not in str(name)]
+    wrong = [name for name in names if name not in known and not options.has(override.key_or_group, name)]
     if wrong or (not names and not override.is_delete()):
         if not _of_this_config(options, override):
             found.values.append(override)  # a folder, but no group of this config
             return
         if replaced:  # by a later choice of the same group
             return
-        near = closest(str(chosen), known)
+        near = closest(str(chosen).rpartition("/")[2], known)
         rule, remedy = f"must be one of {', '.join(known)}", {key: near} if near else options.remedy(key)
         if chosen is None and not remedy:
             rule, remedy = f"{rule}, or left out", {key: ABSENT}

@@ -33,7 +33,8 @@ def candidate(violation: Violation, provenance: Provenance, root: type[Checked])
     """The violation with who set its key and the others, and, where it has no better remedy, a value that obeys."""
     field, found = field_at(root, violation.key), provenance.blame(violation)
     if field is not None and "computed" in field.metadata:
-        return dataclasses.replace(found, replaced=None)
+        inputs = [source for source in found.others.values() if source is not None and source.kind != "default"]
+        return dataclasses.replace(found, replaced=None, source=inputs[0] if inputs else found.source)
     if field is None or "rule" not in field.metadata:
         return found
     rule: Rule = field.metadata["rule"]

@@ -25,7 +25,7 @@ from gpt2hydra.config.keys import (
 from gpt2hydra.config.rules import Rule
 from gpt2hydra.config.unknown_keys import unknown_key
 from gpt2hydra.config.validators import Relation, failures
-from gpt2hydra.utils.formatting import closest, did_you_mean, kind_of, show
+from gpt2hydra.utils.formatting import closest, did_you_mean, kind_of, reason_of, show
 from gpt2hydra.utils.immutable import FrozenDict, freeze
 from gpt2hydra.utils.quoting import Placeholder
 
@@ -332,11 +332,15 @@ def _check_computed(
     inputs = each.metadata["inputs"]
     if any(name not in valid for name in inputs):
         return ABSENT, []  # what it follows from is already reported
-    right = each.metadata["computed"](*(valid[name] for name in inputs))
-    if value is ABSENT or (type(value) is type(right) and value == right):
-        return right, []
     place = key.removesuffix(each.name)
     sources = ", ".join(f"{place}{name} = {show(valid[name])}" for name in inputs)
+    try:
+        right = each.metadata["computed"](*(valid[name] for name in inputs))
+    except Exception as error:  # a formula of a user's class raises what it likes
+        rule = f"cannot be computed ({each.metadata['doc']}) for {sources}: {reason_of(error)}"
+        return ABSENT, [Violation(key, rule=rule, others={f"{place}{name}": None for name in inputs})]
+    if value is ABSENT or (type(value) is type(right) and value == right):
+        return right, []
     return ABSENT, [Violation(key, value, computed_rule(each, f": {show(right)} for {sources}"))]
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gpt2hydra.composition.compose import with_tried_remedies
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.checks import is_dry, refusal
 from gpt2hydra.launch.handle_errors import tell
@@ -55,9 +55,16 @@ class Preflight:
         for number, point in enumerate(with_counter(self.points, "checking point")):
             found = composer.compose(point, job=number)
             if found.violations:
-                self.invalid[number] = tuple(with_tried_remedies(composer, point, found.violations))
+                tried = with_tried_remedies(composer, point, found.violations)
+                self.invalid[number] = tuple(map(self._for_a_sweep, tried))
             else:
                 self.valid[number] = found.config
+
+    def _for_a_sweep(self, violation: Violation) -> Violation:
+        """The violation without a remedy that deletes what only some of the points have: no value of a sweep does that."""
+        deleted = [key for key, value in violation.remedy.items() if value is ABSENT]
+        swept = any(len({_value_of(key, point) for point in self.points}) > 1 for key in deleted)
+        return replace(violation, remedy={}) if swept else violation
 
     def look(self, composer: Composer, problems_of: Callable[[int, Checked], Sequence[Violation]]) -> None:
         """Look at what else each valid point needs, by its number; one that has problems is valid no more."""
@@ -102,6 +109,11 @@ def _numbers(numbers: Sequence[int]) -> str:
         else:
             runs.append([number])
     return ", ".join(f"#{run[0]}-#{run[-1]}" if len(run) > 1 else f"#{run[0]}" for run in runs)
+
+
+def _value_of(key: str, point: Point) -> str:
+    """What a point has for a key, as it was typed."""
+    return next((text for text in reversed(point) if text.partition("=")[0].lstrip("+") == key), "")
 
 
 MOST_VALUES = 8

@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
-from gpt2hydra.composition.hydra_section import refused_section
+from gpt2hydra.composition import hydra_section
+from gpt2hydra.composition.hydra_section import refused_mode, refused_section
+from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.layers import layer_of
+from gpt2hydra.composition.overrides import Overrides
 from gpt2hydra.config.errors import DEFAULT
 
 
@@ -26,6 +29,27 @@ from gpt2hydra.config.errors import DEFAULT
 def test_a_section_is_right_or_hydra_decides(section: Any, refused: list[str] | None) -> None:
     found = refused_section(layer_of(section, DEFAULT), is_primary=False)
     assert (None if found is None else [each.key for each in found]) == refused
+
+
+@pytest.mark.parametrize(
+    ("primary", "experiment", "typed", "refused"),
+    [
+        pytest.param({}, {"mode": "MULTIRUN"}, [], True, id="an experiment asks for a sweep"),
+        pytest.param({}, {"mode": "MULTIRUN"}, ["hydra.mode=RUN"], False, id="the command line has the last word"),
+        pytest.param({}, {"mode": "RUN"}, [], False, id="an experiment asks for a run"),
+        pytest.param({"mode": "MULTIRUN"}, {"mode": "MULTIRUN"}, [], False, id="both ask for a sweep"),
+        pytest.param({"mode": "MULTIRUN"}, {"mode": "RUN"}, [], True, id="an experiment takes a sweep back"),
+        pytest.param({"mode": "MULTIRUN"}, {}, [], False, id="the primary config asks for a sweep"),
+    ],
+)
+@pytest.mark.parametrize("before_composing", [True, False], ids=["since Hydra 1.4", "before"])
+def test_a_mode_that_comes_of_composing_is_refused_where_hydra_wants_it_before(
+    primary: Any, experiment: Any, typed: list[str], refused: bool, before_composing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hydra_section, "MODE_BEFORE_COMPOSING", before_composing)
+    sections = [(layer_of(primary, DEFAULT), True), (layer_of(experiment, DEFAULT), False)]
+    found = [*refused_mode(sections, Overrides(hydra=[*map(parse, typed)]))]
+    assert [each.key for each in found] == ["hydra.mode"] * (refused and before_composing)
 
 
 def test_the_primary_config_may_name_folders_to_search() -> None:

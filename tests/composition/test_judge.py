@@ -69,6 +69,7 @@ def test_what_was_meant_is_offered_or_nothing(override: str, remedy: str, tmp_pa
     ("content", "key", "rule", "line"),
     [
         pytest.param("x: 1\ninner.p: 3\n", "a.inner.p", "must be nested in YAML: inner: {p: 3}", 2, id="dotted"),
+        pytest.param("inner.q.r: 3\n", "a.inner.q.r", "must be nested in YAML: inner: {q: {r: 3}}", 1, id="dotted twice"),
         pytest.param("1.5: a\n", "a.1.5", "unknown key; known: x, f, s, inner", 1, id="a number for a key"),
         pytest.param("x: 3\nf: 5\ninner: {q: 1}\n", "a.inner.q", "unknown key; did you mean a.inner.p?", 3, id="unknown"),
         pytest.param("s: -0\n", "a.s", "is text, but YAML reads it as 0; in the file, put it in quotes: '-0'", 1, id="-0"),
@@ -80,6 +81,26 @@ def test_what_was_meant_is_offered_or_nothing(override: str, remedy: str, tmp_pa
 def test_what_a_file_cannot_say_has_its_line(content: str, key: str, rule: str, line: int, tmp_path: Path) -> None:
     found = violations(tmp_path, a__bad=content, t=PRIMARY.replace("a: small", "a: bad"))[key]
     assert (found.rule, found.source and found.source.line) == (rule, line)
+
+
+@pytest.mark.parametrize("in_a_file", [False, True])
+def test_a_formula_that_raises_is_reported_with_what_it_computes_from(in_a_file: bool, tmp_path: Path) -> None:
+    found = violations(tmp_path, t=f"{PRIMARY}n: 0\n") if in_a_file else violations(tmp_path, "n=0")
+    assert found["inverse"].rule == "cannot be computed (1 / n) for n = 0: division by zero"
+    assert "t.yaml:2" in found["inverse"].origin if in_a_file else found["inverse"].origin == "set by the command line: n=0"
+
+
+@pytest.mark.parametrize(
+    ("override", "remedy"),
+    [
+        pytest.param("+a=/a/x", "a=small", id="a path of nothing, with a plus"),
+        pytest.param("a=/a/small", "a=small", id="a path of an option"),
+        pytest.param("+a=old/small", "a=old/small", id="a folder of the group"),
+    ],
+)
+def test_an_option_with_a_slash_is_reported_once(override: str, remedy: str, tmp_path: Path) -> None:
+    (found,) = violations(tmp_path, override, a__old__small="x: 8\n").values()
+    assert found.suggestion == remedy
 
 
 def test_a_number_of_base_60_is_offered_in_base_10(tmp_path: Path) -> None:

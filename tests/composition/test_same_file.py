@@ -9,7 +9,7 @@ from hydra.core.config_store import ConfigStore
 
 import gpt2hydra
 from gpt2hydra import ConfigError
-from gpt2hydra.composition.hydra_compat import store_config
+from gpt2hydra.composition.hydra_compat import HYDRA, store_config
 from tests.command_line import CommandLine
 
 PRIMARY = """\
@@ -154,6 +154,24 @@ def test_a_wrong_section_of_hydras_own_stops_a_sweep_before_its_first_job(run: C
     outcome = run("-m", "experiment=b,a", config_path=run.folder / "conf", config_name="mine")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], ["conf"])
     assert "1 of 2 points is invalid" in outcome.err and "hydra.job.chdir = maybe" in outcome.err
+
+
+def test_a_wrong_section_of_hydras_own_is_reported_once(run: CommandLine) -> None:
+    write(run.folder / "conf", experiment__a=EXPERIMENT)
+    outcome = run("experiment=a", config_path=run.folder / "conf", config_name="mine")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], ["conf"])
+    assert outcome.err.startswith("1 problem ") and "    set by conf/experiment/a.yaml:" in outcome.err
+
+
+def test_a_file_cannot_ask_for_a_sweep_where_hydra_reads_that_in_the_primary_config_alone(run: CommandLine) -> None:
+    write(run.folder / "conf", experiment__a="# @package _global_\nhydra: {mode: MULTIRUN}\n")
+    paths: Any = {"config_path": run.folder / "conf", "config_name": "mine"}
+    outcome = run("experiment=a", "training.seed=1,2", **paths)
+    assert len(outcome.configs) == (2 if HYDRA < (1, 4) else 0)
+    if HYDRA >= (1, 4):
+        assert (outcome.code, run.left_behind()) == (1, ["conf"])
+        assert "  hydra.mode = MULTIRUN\n" in outcome.err and "set by conf/experiment/a.yaml:2\n" in outcome.err
+    assert len(run("-m", "experiment=a", "training.seed=1,2", **paths).configs) == 2
 
 
 # ------------------------------------------------------------------------------------------------------- hydra.searchpath

@@ -116,6 +116,13 @@ hydra:
     assert len(run("model.n_head=4,6", config_path=run.folder, config_name="mine").configs) == 2
 
 
+def test_what_no_value_of_a_sweep_does_is_not_offered_for_one_point(run: CommandLine) -> None:
+    outcome = run("-m", "experiment=null,shakespeare_char")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert "#0  experiment=null\n" in outcome.err and "try: " not in outcome.err
+    assert 'try: "~experiment"\n' in run("-m", "experiment=null", "training.seed=1,2").err
+
+
 def test_missing_files_are_found_before_the_first_job(run: CommandLine) -> None:
     outcome = run("-m", "data.path=null,nowhere.txt")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
