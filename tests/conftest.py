@@ -1,5 +1,6 @@
 """Fixtures that several test modules use."""
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from tests.command_line import CommandLine
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Threads of PyTorch, here and in the programs that tests start: the models are too small to share, and a thread that waits
 spins on a core that another worker needs."""
+
+gc.set_threshold(100_000, 50, 50)
+"""Compositions make many small objects that hold no circles: Python's default looks for circles in a tenth of the time."""
 
 QUICK = ("utils", "config", "data", "test_house.py", "test_public_names.py")
 """Folders and files of tests that take no more than seconds together, and do not import PyTorch."""
