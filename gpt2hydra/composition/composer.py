@@ -46,6 +46,7 @@ from gpt2hydra.composition.validate import config_class_of, examine, in_order, v
 from gpt2hydra.composition.watch import surroundings
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.keys import keys_of
 from gpt2hydra.config.validation import Checked, build
 
 _SCHEMAS = SearchPathQuery(provider="schema")
@@ -201,7 +202,8 @@ class Composer:
                 folded.override(override)
         beyond = needs_hydra or files.is_beyond or beyond_the_fold(overrides)
         found = [*overrides.violations, *wrong_sections, *several, *folded.violations]
-        values, broken = validate(folded, root, {each.key for each in found} - clear)
+        unsure = frozenset(keys_of(root)) if overrides.incomplete else frozenset()
+        values, broken = validate(folded, root, {each.key for each in found} - clear, unsure)
         result = Composition(root, folded, overrides, values, beyond=beyond)
         if found or broken:
             found = [self._as_choice(each) if each.value is ABSENT else each for each in (*found, *broken)]

@@ -1,7 +1,10 @@
-"""One YAML file of a conf tree, with the line of everything in it: its defaults list, and whether it can be read at all."""
+"""One YAML file of a conf tree: its defaults list, with the line of each entry, where its keys belong, and whether it can be
+read at all.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +22,10 @@ from gpt2hydra.utils.yaml_nodes import root_node
 UNKNOWN_SCHEMA = "no program is known that has this schema; name yours: --app module:function"
 
 
+_HEADER = 512
+"""Characters of a file in which Hydra looks for ``# @package``."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One line of a defaults list: ``override /model@encoder: xl`` is a group with its options, ``train_schema`` a config.
@@ -32,6 +39,10 @@ class Entry:
     path: str
     package: str
     options: tuple[str, ...] | None
+
+    def files(self) -> list[str]:
+        """The configs that it names, from the root of the search path: ``model/large``."""
+        return [self.path] if self.options is None else [f"{self.path}/{each}" for each in self.options]
 
 
 def read_yaml(file: Path) -> yaml.Node | None:
@@ -101,9 +112,14 @@ def wrong_entries(file: Path, group: str, options: Options) -> list[Violation]:
     except ConfigError as error:
         return [*error.violations]
     own = {entry.path for entry in entries if entry.word != "override"}
-    found = []
-    for entry in entries:
-        rule = _wrong(entry, options, own, is_primary=not group)
+    itself, found = f"{group}/{file.stem}".lstrip("/"), []
+    for number, entry in enumerate(entries):
+        if entry.text == "_self_" and entry.text in [each.text for each in entries[:number]]:
+            rule: str | None = "is there already; a defaults list has one"
+        elif itself in entry.files():
+            rule = "leads back to this file"
+        else:
+            rule = _wrong(entry, options, own, is_primary=not group)
         if rule:
             found.append(Violation(f"defaults: {show(entry.text)}", rule=rule, source=Source("file", name, entry.line)))
     return [each for each in found if each.rule == UNKNOWN_SCHEMA] or found  # its groups are not known either
@@ -132,3 +148,20 @@ def _wrong(entry: Entry, options: Options, own: set[str], *, is_primary: bool) -
     known = options.of(entry.path)
     wrong = [each for each in entry.options if each not in known and each != "???"]
     return f"must be one of {', '.join(known)}{did_you_mean(wrong[0], known)}" if wrong else None
+
+
+def package_of(file: Path, group: str) -> str:
+    """Where the keys of a group's file belong, by its ``# @package`` or its folder, as a dotted key; ``""`` is the root."""
+    said = None
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")[:_HEADER]
+    except OSError:
+        text = ""
+    for line in filter(None, map(str.strip, text.splitlines())):
+        if not re.match(r"#\s*@", line):
+            break
+        found = re.fullmatch(r"#\s*@package\s+(\S+)", line)
+        said = found[1] if found else said
+    own = group.replace("/", ".")
+    package = (said or "_group_").replace("_group_", own).replace("_name_", file.stem)
+    return package.removeprefix("_global_").removeprefix(".")

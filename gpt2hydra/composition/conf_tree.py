@@ -20,9 +20,6 @@ from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.keys import field_at
 from gpt2hydra.config.validation import Checked
 
-_HEADER = 512
-"""Characters of a file in which Hydra looks for ``# @package``."""
-
 
 @dataclass(frozen=True)
 class Primary:
@@ -159,20 +156,3 @@ def strings_in_defaults(file: Path) -> list[str]:
         return []
     entries = content.get("defaults") if isinstance(content, dict) else None
     return [each for each in entries if isinstance(each, str)] if isinstance(entries, list) else []
-
-
-def package_of(file: Path, group: str) -> str:
-    """Where the keys of a group's file belong, by its ``# @package`` or its folder, as a dotted key; ``""`` is the root."""
-    said = None
-    try:
-        text = file.read_text(encoding="utf-8", errors="replace")[:_HEADER]
-    except OSError:
-        text = ""
-    for line in filter(None, map(str.strip, text.splitlines())):
-        if not re.match(r"#\s*@", line):
-            break
-        found = re.fullmatch(r"#\s*@package\s+(\S+)", line)
-        said = found[1] if found else said
-    own = group.replace("/", ".")
-    package = (said or "_group_").replace("_group_", own).replace("_name_", file.stem)
-    return package.removeprefix("_global_").removeprefix(".")

@@ -106,12 +106,17 @@ def _is_hydras(default: ResultDefault) -> bool:
 def _odd_choices(options: Options, overrides: Overrides) -> Iterator[Violation]:
     """The choices of files that hold no option; they are left out."""
     for override in [*overrides.choices]:
-        file = file_of(options.repository, f"{override.key_or_group}/{override.get_value_element_as_str()}")
+        file = file_of(options.repository, name_of(override))
         rule = why_no_option(Path(file)) if file is not None else ""
         if rule:
             overrides.choices.remove(override)
             key, value = override.get_key_element(), override.get_value_element_as_str()
             yield Violation(key, value, rule, command_line(override.input_line))
+
+
+def name_of(choice: Override) -> str:
+    """The config that a choice names, from the root of the search path: ``model/large``."""
+    return f"{choice.key_or_group}/{choice.get_value_element_as_str()}"
 
 
 def _right_choices(options: Options, overrides: Overrides, error: Exception) -> list[Override]:
@@ -122,7 +127,10 @@ def _right_choices(options: Options, overrides: Overrides, error: Exception) -> 
             _chosen(options, [override])
         except Exception as each:
             if override.is_hydra_override() or override.package is not None or override.key_or_group in options.usual():
-                overrides.violations.append(_blame(override, each))
+                of_list = _of_its_defaults(options, override, each)
+                overrides.violations += of_list or [_blame(override, each)]
+                if of_list or isinstance(each, MissingConfigException):
+                    overrides.incomplete.append(override)
             elif "/" in override.key_or_group:
                 key, value = override.get_key_element(), override.get_value_element_as_str()
                 rule, remedy = "is a group that no defaults list has; a plus adds it", {f"+{key}": value}
@@ -136,11 +144,18 @@ def _right_choices(options: Options, overrides: Overrides, error: Exception) -> 
     return right
 
 
+def _of_its_defaults(options: Options, override: Override, error: Exception) -> list[Violation]:
+    """What is wrong with the lines of the defaults list of an option's file, where it is these that Hydra refuses."""
+    file = file_of(options.repository, name_of(override))
+    of_list = isinstance(error, (ConfigCompositionException, ValueError, RecursionError))  # 1.3 has a ValueError for no list
+    return wrong_entries(Path(file), override.key_or_group, options) if of_list and file is not None else []
+
+
 def _blame(override: Override, error: Exception) -> Violation:
     """The violation of a choice that does not load: of the file that is wrong, where it is not the choice itself."""
     key, value, typed = override.get_key_element(), override.get_value_element_as_str(), command_line(override.input_line)
-    violation = file_error(error, f"{override.key_or_group}/{value}")
-    itself = isinstance(error, MissingConfigException) and error.missing_cfg_file == f"{override.key_or_group}/{value}"
+    violation = file_error(error, name_of(override))
+    itself = isinstance(error, MissingConfigException) and error.missing_cfg_file == name_of(override)
     of_file = (MissingConfigException, yaml.YAMLError, GrammarParseError, UnsupportedValueType)
     if itself or not isinstance(error, of_file):
         return dataclasses.replace(violation, key=key, value=value, source=typed)
@@ -150,7 +165,7 @@ def _blame(override: Override, error: Exception) -> Violation:
 def _no_primary(options: Options, error: Exception) -> list[Violation]:
     """The violation of a primary config that is not there, or those of the lines in its defaults list that name nothing."""
     name, file = options.config_name, file_of(options.repository, options.config_name)
-    if not isinstance(error, (ConfigCompositionException, ValueError)):  # Hydra 1.3 raises this for what is no list
+    if not isinstance(error, (ConfigCompositionException, ValueError, RecursionError)):  # 1.3 has a ValueError for no list
         return []
     if getattr(error, "missing_cfg_file", None) != name:
         return wrong_entries(Path(file), "", options) if file is not None else []

@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from gpt2hydra.composition.conf_tree import ConfTree, Primary, package_of
+from gpt2hydra.composition.conf_file import package_of
+from gpt2hydra.composition.conf_tree import ConfTree, Primary
 from gpt2hydra.config.json_schema import DIALECT, REFERENCE, Schema, schema_of_class
 from gpt2hydra.config.validation import Checked
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from hydra.core.default_element import ResultDefault
+from hydra.core.override_parser.types import Override
 
-from gpt2hydra.composition.defaults_list import Chosen, choose, why_not_global
+from gpt2hydra.composition.conf_file import package_of
+from gpt2hydra.composition.defaults_list import Chosen, choose, name_of, why_not_global
 from gpt2hydra.composition.fold import Fold, split_key
 from gpt2hydra.composition.hydra_compat import file_of
 from gpt2hydra.composition.hydra_section import refused_section
@@ -96,7 +99,19 @@ class ConfigFiles:
             folded.violations += misplaced
             if not misplaced and root is not None:
                 folded.merge((), placed)
+        for override in overrides.incomplete if root is not None else ():
+            self._merge_incomplete(folded, override)
         return FoldedFiles(chosen, root, folded, sections)
+
+    def _merge_incomplete(self, folded: Fold, override: Override) -> None:
+        """Lay the file of an option over the others, without what its defaults list brings."""
+        file = file_of(self.options.repository, name_of(override))
+        if file is None:
+            return
+        package = split_key(override.package or package_of(Path(file), override.key_or_group))
+        with suppress(Exception):  # it is reported as a file that cannot be read
+            for layer in [*layers_of(self.options.repository, name_of(override))]:
+                folded.merge((), layer.below(package))
 
     def _layers_of(self, default: ResultDefault) -> list[Layer]:
         name = str(default.config_path)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpt2hydra.composition.compose import compose_and_check
-from gpt2hydra.composition.conf_file import defaults_of, read_yaml, wrong_entries
-from gpt2hydra.composition.conf_tree import ConfTree, Primary, package_of
+from gpt2hydra.composition.conf_file import defaults_of, package_of, read_yaml, wrong_entries
+from gpt2hydra.composition.conf_tree import ConfTree, Primary
 from gpt2hydra.composition.fold import Fold, split_key
 from gpt2hydra.composition.hydra_errors import as_it_came
 from gpt2hydra.composition.hydra_state import hydra_state

@@ -31,6 +31,8 @@ class Overrides:
     hydra: list[Override] = field(default_factory=list)
     """Of a key of Hydra's own: ``hydra.run.dir=x``."""
     violations: list[Violation] = field(default_factory=list)
+    incomplete: list[Override] = field(default_factory=list)
+    """Choices of which the file's own keys count, but not what its defaults list brings, for that is wrong."""
     meant: set[str] = field(default_factory=set)
     """The groups of which ``choices`` has the option that was meant, in place of a wrong one."""
 

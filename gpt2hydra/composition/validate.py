@@ -34,10 +34,15 @@ from gpt2hydra.utils.yaml_nodes import decimal, is_misread_number, misread_rule
 # ----------------------------------------------------------------------------------------------- once they are folded
 
 
-def validate(folded: Fold, root: type[Checked], known: Collection[str]) -> tuple[dict[str, Any], list[Violation]]:
-    """The values of a fold as ``root`` stores them, and what is wrong with them, beside the ``known`` keys that are."""
+def validate(
+    folded: Fold, root: type[Checked], known: Collection[str], unsure: frozenset[str] = frozenset()
+) -> tuple[dict[str, Any], list[Violation]]:
+    """The values of a fold as ``root`` stores them, and what is wrong with them, besides the ``known`` keys that are.
+
+    Values of ``unsure`` keys are checked one by one, for a file that was left out may have others.
+    """
     given, broken, left = resolve(folded, root)
-    known_wrong = frozenset(known) | broken.keys() | left
+    known_wrong = frozenset(known) | unsure | broken.keys() | left
     values, violations = check(root, _without_absent(given), known_wrong=known_wrong)
     found = {each.key: each for each in [*_computed_by_hand(folded, root), *violations, *broken.values()]}
     for misread in _misread(folded, root):

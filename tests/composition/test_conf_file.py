@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gpt2hydra.composition.conf_file import Entry, defaults_of, read_yaml
+from gpt2hydra.composition.conf_file import Entry, defaults_of, package_of, read_yaml
 from gpt2hydra.config.errors import ConfigError, Source
 
 
@@ -65,3 +65,20 @@ def test_what_cannot_be_read_has_its_line(tmp_path: Path, content: bytes, line: 
     (violation,) = refused.value.violations
     assert rule in violation.rule
     assert violation.source == Source("file", str(file), line if content else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "package"),
+    [
+        pytest.param("n_layer: 3", "a.b", id="its folder"),
+        pytest.param("# @package _global_\nx: 1", "", id="the root"),
+        pytest.param("\n# @package _global_.deep\nx: 1", "deep", id="below the root"),
+        pytest.param("#@package  other\n", "other", id="another section"),
+        pytest.param("# @package _group_._name_\n", "a.b.c", id="by its name"),
+        pytest.param("# a remark\n# @package _global_\n", "a.b", id="not in the first lines"),
+    ],
+)
+def test_where_the_keys_of_a_file_belong(tmp_path: Path, text: str, package: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    assert package_of(file, "a/b") == package

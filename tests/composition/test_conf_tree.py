@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gpt2hydra import GenerateConfig, TrainConfig
-from gpt2hydra.composition.conf_tree import ConfTree, package_of
+from gpt2hydra.composition.conf_tree import ConfTree
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 
@@ -17,23 +17,6 @@ def test_our_own_tree() -> None:
     assert {each.name: each.root for each in tree.primaries} == {"generate": GenerateConfig, "train": TrainConfig}
     listed = {group: [each.name for each in primaries] for group, primaries in tree.groups.items()}
     assert listed == {group: ["train"] for group in ("experiment", "hardware", "model", "tokenizer")}
-
-
-@pytest.mark.parametrize(
-    ("text", "package"),
-    [
-        pytest.param("n_layer: 3", "a.b", id="its folder"),
-        pytest.param("# @package _global_\nx: 1", "", id="the root"),
-        pytest.param("\n# @package _global_.deep\nx: 1", "deep", id="below the root"),
-        pytest.param("#@package  other\n", "other", id="another section"),
-        pytest.param("# @package _group_._name_\n", "a.b.c", id="by its name"),
-        pytest.param("# a remark\n# @package _global_\n", "a.b", id="not in the first lines"),
-    ],
-)
-def test_where_the_keys_of_a_file_belong(tmp_path: Path, text: str, package: str) -> None:
-    file = tmp_path / "c.yaml"
-    file.write_text(text)
-    assert package_of(file, "a/b") == package
 
 
 @pytest.mark.parametrize(

@@ -47,17 +47,45 @@ def violations(folder: Path, *overrides: str, name: str = "mine", **files: bytes
         pytest.param(
             GLOBAL + b"model: &m\n  n_layer: 3\n  x: *m\n", "contains itself: FILE has *m below &m", id="anchor of itself"
         ),
-        pytest.param(
-            GLOBAL + b"defaults: [/model: small]\n",
-            "chooses model a second time; write 'override /model: OPTION' in its defaults list",
-            id="no override",
-        ),
     ],
 )
 def test_an_odd_experiment(content: bytes, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     told = violations(tmp_path / "conf", "experiment=a", experiment__a=content)
     assert told == {"experiment": rule.replace("FILE", "conf/experiment/a.yaml")}
+
+
+@pytest.mark.parametrize(
+    ("entry", "rule"),
+    [
+        pytest.param("override /model: smll", "must be one of small; did you mean small?", id="option"),
+        pytest.param(
+            "override /modl: small", "overrides a group that is in no defaults list; did you mean /model?", id="group"
+        ),
+        pytest.param("more", "there is no such config", id="config"),
+        pytest.param("a", "leads back to this file", id="itself"),
+        pytest.param(
+            "/model: small", "chooses a group that mine has chosen already; write 'override /model'", id="without override"
+        ),
+    ],
+)
+def test_a_wrong_line_in_a_defaults_list_hides_no_other_mistake(entry: str, rule: str, tmp_path: Path) -> None:
+    lines = f"defaults:\n  - {entry}\nmodel: {{n_layer: 0, n_head: 7, n_hed: 3}}\n".encode()
+    found = violations(tmp_path, "experiment=a", "training.seed=-1", experiment__a=GLOBAL + lines)
+    assert found.pop(f"defaults: {entry}") == rule
+    assert [*found] == ["model.n_layer", "model.n_hed", "training.seed"]  # 7 heads may do for what the list would bring
+
+
+@pytest.mark.parametrize(
+    ("entries", "key", "rule"),
+    [
+        pytest.param("train_schema, _self_, {model: small}, _self_", "_self_", "is there already", id="_self_ twice"),
+        pytest.param("train_schema, {model: small}, mine, _self_", "mine", "leads back to this file", id="itself"),
+    ],
+)
+def test_a_line_that_a_primary_config_cannot_have(entries: str, key: str, rule: str, tmp_path: Path) -> None:
+    found = violations(tmp_path, mine=f"defaults: [{entries}]\n".encode())
+    assert [*found] == [f"defaults: {key}"] and found[f"defaults: {key}"].startswith(rule)
 
 
 def test_a_tab_in_the_indentation_is_told_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

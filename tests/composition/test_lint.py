@@ -209,8 +209,8 @@ def test_a_tree_without_a_schema_is_composed_and_noted(tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("defaults", "rule"),
     [
-        pytest.param("[train_schema, model, _self_]", "leads back to itself", id="lists itself"),
-        pytest.param("[train_schema, _self_, _self_]", "Duplicate _self_", id="_self_ twice"),
+        pytest.param("[train_schema, model, _self_]", "leads back to this file", id="lists itself"),
+        pytest.param("[train_schema, _self_, _self_]", "is there already", id="_self_ twice"),
     ],
 )
 def test_a_primary_whose_defaults_hydra_refuses_is_reported_whatever_its_name(tmp_path: Path, defaults: str, rule: str) -> None:
