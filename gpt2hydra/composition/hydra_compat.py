@@ -12,6 +12,7 @@ import contextlib
 import copy
 import importlib.resources
 import os
+import pickle
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
@@ -106,18 +107,31 @@ def search_path_from(sources: Iterable[tuple[str, str]]) -> ConfigSearchPath:
     return search_path
 
 
+_LOADED: dict[tuple[str, str], tuple[tuple[int, int], bytes]] = {}
+"""``(YAML file, option)``, and what Hydra made of it when it was last changed. A pickle: each composition gets its own copy."""
+
+
 class _CheckedFiles(ConfigRepository):
-    """Looks at the nodes of a file before Hydra makes values of them. ``ConfigRepository``, since 1.1. Public: none."""
+    """Looks at the nodes of a file before Hydra makes values of them, and has Hydra read it again only after a change.
+
+    ``ConfigRepository``, since 1.1. Public: none.
+    """
 
     def __deepcopy__(self, memo: Any) -> _CheckedFiles:
         """Hydra copies it for every composition, to change the list of sources: these themselves do not change."""
         return copy.copy(self)
 
     def load_config(self, config_path: str) -> Any:
-        file = file_of(self, config_path)
-        if file is not None:
+        file, of_user = _yaml_file(self, config_path)
+        if file is None:
+            return super().load_config(config_path)
+        if of_user:
             check_yaml(file)
-        return super().load_config(config_path)
+        status = os.stat(file)
+        changed = status.st_mtime_ns, status.st_size
+        if _LOADED.get((file, config_path), (None,))[0] != changed:
+            _LOADED[file, config_path] = changed, pickle.dumps(super().load_config(config_path))
+        return pickle.loads(_LOADED[file, config_path][1])  # noqa: S301  # made here
 
 
 class ConfigLoader(ConfigLoaderImpl):
@@ -139,14 +153,21 @@ class ConfigLoader(ConfigLoaderImpl):
 
 def file_of(repository: Repository, config_path: str) -> str | None:
     """The user's YAML file that Hydra takes for ``model/large``; None for what is not in a folder, or is Hydra's own."""
+    file, of_user = _yaml_file(repository, config_path)
+    return file if of_user else None
+
+
+def _yaml_file(repository: Repository, config_path: str) -> tuple[str | None, bool]:
+    """The YAML file that Hydra takes for ``model/large``, if it takes one, and whether it is not one of Hydra's own."""
     source = next((each for each in repository.get_sources() if each.is_config(config_path)), None)
-    if source is None or source.scheme() not in ("file", "pkg") or source.path == "hydra.conf":
-        return None
+    if source is None or source.scheme() not in ("file", "pkg"):
+        return None, False
+    of_user = source.path != "hydra.conf"
     name = config_path if config_path.endswith(".yaml") else f"{config_path}.yaml"
     if source.scheme() == "file":
-        return os.path.join(source.path, name)
+        return os.path.join(source.path, name), of_user
     path = str(importlib.resources.files(source.path).joinpath(name))
-    return path if os.path.isfile(path) else None  # of a package in a zip file
+    return path if os.path.isfile(path) else None, of_user  # None: of a package in a zip file
 
 
 def open_repository(loader: ConfigLoader, config_name: str | None, overrides: Sequence[Override] = ()) -> Repository:

@@ -102,3 +102,18 @@ def test_what_a_job_raised_is_told_without_a_word(capsys: pytest.CaptureFixture[
     assert internals.failure_of(JobReturn(_return_value=error, status=JobStatus.FAILED)) is error
     assert internals.failure_of(JobReturn(_return_value=3, status=JobStatus.COMPLETED)) is None
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_file_is_loaded_anew_once_it_has_changed_and_each_time_as_a_copy(tmp_path: Path) -> None:
+    repository, file = internals.ConfigLoader(internals.search_path_of(str(tmp_path))).repository, tmp_path / "a.yaml"
+
+    def load() -> Any:
+        loaded = repository.load_config("a")
+        assert loaded is not None
+        return loaded.config
+
+    file.write_text("b: {c: 1}")
+    load().b.c = 2
+    assert load() == {"b": {"c": 1}}
+    file.write_text("b: {c: 30}")
+    assert load() == {"b": {"c": 30}}
