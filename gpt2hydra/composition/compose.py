@@ -129,10 +129,10 @@ def compose_job(composer: Composer, overrides: Sequence[str], later: Later | Non
 
 def refusal(composer: Composer, overrides: Sequence[str], found: Composition, later: Later | None = None) -> ConfigError:
     """Everything that is wrong with ``overrides``, with the remedies that work, and what would be found wrong later."""
-    from gpt2hydra.composition.suggest import candidate, right_words  # not needed where nothing is refused
+    from gpt2hydra.composition.suggest import candidate, words_meant  # not needed where nothing is refused
 
-    rest = right_words(found.violations, overrides)
-    right = composer.compose(rest) if len(rest) < len(overrides) else found
+    rest = words_meant(found.violations, overrides, composer.searching(overrides).options)
+    right = composer.compose(rest) if rest != [*overrides] else found
     config = right.config if not right.violations and right.root is not None else None
     known = {each.key for each in found.violations}
     absent = [right.provenance.blame(each) for each in (composer.look(config) if config is not None else ())]
@@ -140,18 +140,23 @@ def refusal(composer: Composer, overrides: Sequence[str], found: Composition, la
     violations, root = found.violations, found.root
     if root is not None:
         violations = [candidate(each, found.provenance, root) for each in violations]
-    violations = with_tried_remedies(composer, overrides, violations)
     known = {each.key for each in violations}
-    return ConfigError([*violations, *(each for each in (later(rest, config) if later else ()) if each.key not in known)])
+    further = [each for each in (later(rest, config) if later else ()) if each.key not in known]
+    return ConfigError([*with_tried_remedies(composer, overrides, violations, further), *further])
 
 
-def with_tried_remedies(composer: Composer, overrides: Sequence[str], violations: Sequence[Violation]) -> list[Violation]:
-    """The violations of ``overrides`` with the remedies that work; those that do not are left out."""
+def with_tried_remedies(
+    composer: Composer, overrides: Sequence[str], violations: Sequence[Violation], further: Sequence[Violation] = ()
+) -> list[Violation]:
+    """The violations of ``overrides`` with the remedies that work; those that do not are left out.
+
+    ``further`` is what else is wrong, which no remedy brings.
+    """
     from gpt2hydra.composition.suggest import Trial
 
     def check(texts: Sequence[str]) -> Sequence[Violation]:
         found = composer.compose(texts)
         return found.violations or composer.look(found.config)
 
-    trial = Trial(overrides, violations, check, composer.searching(overrides).options)
+    trial = Trial(overrides, [*violations, *further], check, composer.searching(overrides).options)
     return [trial.tried(each) for each in violations]

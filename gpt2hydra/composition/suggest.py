@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +98,12 @@ Check = Callable[[Sequence[str]], Sequence[Violation]]
 
 
 class Trial:
-    """Tries the remedies of ``violations``, each as if all other mistakes of the command line were taken back."""
+    """Tries remedies, each as if all other mistakes of the command line were taken back."""
 
     def __init__(self, texts: Sequence[str], violations: Sequence[Violation], check: Check, options: Options) -> None:
         """Args:
         texts: the overrides that were refused.
-        violations: what is wrong with them.
+        violations: all that is wrong with them.
         check: all violations of other overrides.
         """
         self.texts, self.violations, self.check, self.options = texts, violations, check, options
@@ -136,25 +136,22 @@ class Trial:
     def _new(self, violation: Violation, remedy: Any) -> list[Violation]:
         """What is wrong once ``remedy`` stands in place of the violation, but for what was wrong before, elsewhere."""
         words = dataclasses.replace(violation, remedy=remedy).remedy_words
-        return self._beyond_known(violation, [*self._others(violation), *words])
+        return self._beyond_known(violation, [*self._others(violation), *words], {*remedy})
 
-    def _beyond_known(self, violation: Violation, texts: list[str]) -> list[Violation]:
+    def _beyond_known(self, violation: Violation, texts: list[str], keys: Collection[str]) -> list[Violation]:
+        """What is wrong with ``texts``, of which ``keys`` are those of a remedy, but for what was wrong before."""
         known = {(each.key, repr(each.value)) for each in self.violations if each is not violation}
-        return [each for each in self.check(texts) if (each.key, repr(each.value)) not in known]
+        elsewhere = {key for key, _ in known if key not in keys and key != violation.key}
+        found = self.check(texts)
+        return [each for each in found if each.key not in elsewhere and (each.key, repr(each.value)) not in known]
 
     def _others(self, violation: Violation) -> list[str]:
         """The overrides but those with a violation, with the options that were meant, and, to be quick, but Hydra's own."""
-        others, hydras_own = right_words(self.violations, self.texts), violation.key.startswith("hydra")
-        others += (
-            word for each in self.violations if each is not violation and self._is_slip(each) for word in each.remedy_words
-        )
-        return [text for text in others if hydras_own or not text.lstrip("+~").startswith("hydra")]
-
-    def _is_slip(self, violation: Violation) -> bool:
-        """Whether it is of a misspelt option, by which the others were judged as if it had been the one that is near."""
-        meant = violation.remedy.get(violation.key)
-        is_option = violation.is_typed and isinstance(meant, str) and self.options.is_group(violation.key)
-        return is_option and meant == closest(str(violation.value), self.options.of(violation.key))
+        hydras_own = violation.key.startswith("hydra")
+        rest = [each for each in self.violations if each is not violation]
+        others = words_meant(rest, self.texts, self.options, keep=words_of_others(violation, self.texts))
+        own = typed_words(violation, self.texts)
+        return [text for text in others if text not in own and (hydras_own or not text.lstrip("+~").startswith("hydra"))]
 
     def _tried_sweep(self, violation: Violation) -> Violation:
         """The whole command line as a sweep, if each of its points is valid and nothing else in it is wrong."""
@@ -165,7 +162,7 @@ class Trial:
             values = []
         others = self._others(violation)
         alone = not any(each.is_typed for each in self.violations if each is not violation)
-        works = alone and all(not self._beyond_known(violation, [*others, f"{key}={each}"]) for each in values)
+        works = alone and all(not self._beyond_known(violation, [*others, f"{key}={each}"], {key}) for each in values)
         if not values or len(values) > MOST_POINTS or not works:
             return dataclasses.replace(violation, remedy={}, multirun=False)
         wrong = typed_words(violation, self.texts)
@@ -173,10 +170,21 @@ class Trial:
         return dataclasses.replace(violation, remedy={**remedy, key: value})
 
 
-def right_words(violations: Sequence[Violation], texts: Sequence[str]) -> list[str]:
-    """The words of the command line without those that the violations are about."""
-    wrong = {text for each in violations for text in typed_words(each, texts)}
-    return [text for text in texts if text not in wrong]
+def words_meant(violations: Sequence[Violation], texts: Sequence[str], options: Options, keep: Sequence[str] = ()) -> list[str]:
+    """The words of the command line without those that violations are about, but for some to ``keep``.
+
+    In place of each misspelt option stands the one that was meant, by which all else was judged.
+    """
+    wrong = {text for each in violations for text in typed_words(each, texts) or words_of_others(each, texts)} - {*keep}
+    slips = [each for each in violations if _is_slip(each, options)]
+    return [*(text for text in texts if text not in wrong), *(word for each in slips for word in each.remedy_words)]
+
+
+def _is_slip(violation: Violation, options: Options) -> bool:
+    """Whether it is of a misspelt option."""
+    meant = violation.remedy.get(violation.key)
+    is_option = violation.is_typed and isinstance(meant, str) and options.is_group(violation.key)
+    return is_option and meant == closest(str(violation.value).rpartition("/")[2], options.of(violation.key))
 
 
 def typed_words(violation: Violation, texts: Sequence[str]) -> list[str]:
@@ -187,6 +195,12 @@ def typed_words(violation: Violation, texts: Sequence[str]) -> list[str]:
     if override in texts:
         return [override]
     return next((list(run) for run in _runs(texts) if " ".join(run) == override), [])
+
+
+def words_of_others(violation: Violation, texts: Sequence[str]) -> list[str]:
+    """The words of the command line that set the other keys of a rule."""
+    typed = {source.override for source in violation.others.values() if source is not None and source.kind == "command line"}
+    return [text for text in texts if text in typed]
 
 
 def _runs(texts: Sequence[str]) -> Iterator[Sequence[str]]:

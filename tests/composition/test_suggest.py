@@ -120,5 +120,14 @@ def test_the_command_line_tells_a_file_that_is_not_there_beside_a_broken_rule(ru
     assert f"\n  data.path = nowhere.txt\n    there is no such file in {run.folder}\n" in outcome.err
 
 
-def test_a_remedy_that_needs_a_file_which_is_not_there_is_none(run: CommandLine) -> None:
-    assert "try:" not in run("experiment=gpt2").err  # gpt2_124m, which needs the files of a tokenizer
+@pytest.mark.parametrize("more", [[], ["model.n_head=7"], ["model.n_embd=105"], ["training.log_interval=null"]])
+def test_what_a_misspelt_option_demands_is_reported_with_it(run: CommandLine, more: list[str]) -> None:
+    err = run("experiment=gpt2", *more).err  # gpt2_124m, for which the text that is built in is too short
+    assert "    try: experiment=gpt2_124m\n" in err and "  data.path = null\n    is too short" in err
+    assert err.count("training.seq_len=") == 1  # no remedy of another key has that of the text
+
+
+def test_a_remedy_is_tried_without_the_overrides_of_a_rule_over_two_keys(run: CommandLine) -> None:
+    err = run("model.n_embd=7", "+data.validation_path=;)").err
+    assert "    try: model.n_head=7\n" in err
+    assert "data.validation_path=';)'" not in err  # there is no such file
