@@ -83,7 +83,10 @@ def grammar(error: Exception) -> str:
     """What Hydra's parser, or Python, could not make of an override."""
     if isinstance(error, ValueError) and "digits" in str(error):
         return "has too many digits"
-    if sign := unquoted_sign(error):
+    sign = unquoted_sign(error)
+    if sign.isspace():
+        return "has a space next to its key"
+    if sign:
         return f"has a sign that Hydra needs in quotes: {sign}"
     return f"is not an override that Hydra can read ({grammar_reason(error)})"
 

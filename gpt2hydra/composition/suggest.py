@@ -82,7 +82,7 @@ def _without_commas(text: str, rule: Rule) -> int | float | None:
 
 def _as_before(violation: Violation, field: dataclasses.Field[Any], provenance: Provenance) -> dict[str, object]:
     """The newest value that obeys the rule, but for the violation's own: the schema's default at the last; or nothing."""
-    if field.metadata["rule"].kind is bool and isinstance(violation.value, str):  # the other one may be meant
+    if field.metadata["rule"].kind is bool and isinstance(violation.value, (str, int, float)):  # the other may be meant
         return {}
     settings = provenance.settings.get(violation.key, ())
     values = [each.value for each in reversed(settings) if each.source != violation.source]
@@ -164,7 +164,7 @@ class Trial:
         alone = not any(each.is_typed for each in self.violations if each is not violation)
         works = alone and all(not self._beyond_known(violation, [*others, f"{key}={each}"], {key}) for each in values)
         if not values or len(values) > MOST_POINTS or not works:
-            return dataclasses.replace(violation, remedy={}, multirun=False)
+            return dataclasses.replace(violation, remedy={})
         wrong = typed_words(violation, self.texts)
         remedy = dict(_facts(text) for text in self.texts if text not in wrong)
         return dataclasses.replace(violation, remedy={**remedy, key: value})

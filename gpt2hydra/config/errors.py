@@ -123,7 +123,7 @@ class Violation:
         rule: what the value must obey, in words.
         source: who set it; None in plain Python.
         remedy: keys to set instead, with their values; ``ABSENT`` deletes one (``~key``).
-        multirun: the remedy is a sweep, which takes ``-m``.
+        multirun: several values were given for one; the remedy is a sweep, which takes ``-m``.
         action: what the source did: it ``set`` the key, ``deleted`` it, ``chose`` the file that is wrong, or holds a
             ``word`` that is no override.
         replaced: the setting before that of ``source``, if it had another value.
@@ -171,7 +171,7 @@ class Violation:
     @property
     def suggestion(self) -> str:
         """The remedy to paste: ``model.n_head=8``; empty where there is none."""
-        return " ".join(map(for_bash, ["-m"] * self.multirun + self.remedy_words))
+        return " ".join(map(for_bash, ["-m"] * self.multirun + self.remedy_words)) if self.remedy else ""
 
     @property
     def remedy_words(self) -> list[str]:

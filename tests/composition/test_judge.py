@@ -57,6 +57,9 @@ def violations(folder: Path, *overrides: str, **files: str) -> dict[str, Violati
         pytest.param("a.f=y", "a.f=true", id="y for true"),
         pytest.param("a.f=n", "a.f=false", id="n for false"),
         pytest.param("a.f=perhaps", "", id="neither"),
+        pytest.param("a.f=5", "", id="a number that is neither"),
+        pytest.param("a.x=40 ,", "a.x=40", id="comma"),
+        pytest.param("a.x= 4,", "a.x=4", id="space and comma"),
         pytest.param("a/inner=i1", "", id="a group that fits nowhere"),
     ],
 )

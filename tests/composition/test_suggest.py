@@ -105,7 +105,7 @@ def test_an_override_does_not_cure_a_key_that_stands_in_a_file(tmp_path: Path) -
     (tmp_path / "model" / "small.yaml").write_text("n_layer: 2\n")
     with pytest.raises(ConfigError) as caught:
         gpt2hydra.compose("mine", config_dir=tmp_path)
-    assert {each.key: each.suggestion for each in caught.value.violations} == {"model.n_hed": "", "dry_run": "dry_run=false"}
+    assert {each.key: each.suggestion for each in caught.value.violations} == {"model.n_hed": "", "dry_run": ""}
 
 
 @pytest.mark.parametrize("lists", [pytest.param(12, id="few"), pytest.param(200, id="many", marks=pytest.mark.thorough)])
