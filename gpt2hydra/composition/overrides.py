@@ -41,9 +41,10 @@ def read(texts: Sequence[str], options: Options) -> Overrides:
     """Parse each override and put it where it belongs."""
     found = Overrides()
     last = {text.partition("=")[0]: number for number, text in enumerate(texts)}
+    deleted = {text[1:] for text in texts if text.startswith("~")}
     for number, text in enumerate(texts):
         key, equals, value = text.partition("=")
-        replaced = number < last[key]
+        replaced = number < last[key] or key in deleted
         key = key.lstrip("+~").strip()
         if not key or (not equals and not text.startswith("~")):
             found.violations.append(no_override(text))
@@ -92,7 +93,7 @@ def _read_choice(options: Options, override: Override, found: Overrides, *, repl
         if not _of_this_config(options, override):
             found.values.append(override)  # a folder, but no group of this config
             return
-        if replaced:  # by a later choice of the same group
+        if replaced:  # by a later choice of the same group, or deleted
             return
         near = closest(str(chosen).rpartition("/")[2], known)
         rule, remedy = f"must be one of {', '.join(known)}", {key: near} if near else options.remedy(key)

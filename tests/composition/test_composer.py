@@ -15,6 +15,7 @@ from gpt2hydra.composition.instantiate import instantiate
 from gpt2hydra.composition.schema import register_schemas
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.run import TrainConfig
 from tests.hydra_api import hydra_in
 
 OVERRIDES = st.one_of(
@@ -88,6 +89,11 @@ def test_composing_fast_agrees_with_hydra(composer: Composer, overrides: list[st
     except REFUSALS:
         ours = "refused"
     assert ours == ("refused" if UNCLEAR & set(overrides) else _by_hydra(overrides))
+
+
+@pytest.mark.parametrize("overrides", [["experiment=nonesuch", "~experiment"], ["~experiment", "experiment=nonesuch"]])
+def test_a_choice_that_is_deleted_may_be_a_wrong_one_as_for_hydra(composer: Composer, overrides: list[str]) -> None:
+    assert composer.instantiate(overrides) == _by_hydra(overrides) == TrainConfig()
 
 
 def test_values_are_taken_back_after_each_composition(composer: Composer) -> None:
