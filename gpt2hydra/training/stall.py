@@ -22,7 +22,7 @@ from gpt2hydra.utils.paths import relative_path
 LOG = "train.log"
 
 GRACE = 10.0
-"""Seconds within which all processes that wait have run into their timeout too."""
+"""Seconds, or as many as the timeout has, within which all processes that wait have run into their timeout too."""
 
 
 class StallDetector:
@@ -58,7 +58,7 @@ class StallDetector:
 
     def _silent_ranks(self) -> list[int]:
         """The processes that do not say, soon, that they wait too."""
-        store, deadline = rendezvous_store(), time.monotonic() + GRACE
+        store, deadline = rendezvous_store(), time.monotonic() + min(GRACE, self.timeout)
         store.set(f"waiting/{self.fabric.global_rank}", "")
         silent = []
         for rank in range(self.fabric.world_size):

@@ -1,5 +1,6 @@
 """The formulas against the real thing: transformers' GPT-2, PyTorch's FLOP counter."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,7 +36,9 @@ def test_parameters_are_those_of_the_model(config: GPT2Config) -> None:
     assert sizing.parameters(config).total == count("")
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config.n_layer}x{config.n_embd}")
+@pytest.mark.parametrize(
+    "config", [replace(each, n_layer=min(3, each.n_layer)) for each in CONFIGS], ids=lambda each: each.n_embd
+)
 def test_flops_are_those_that_pytorch_counts(config: GPT2Config) -> None:
     batch, seq_len = 2, config.n_positions
     with torch.device("meta"):  # counts shapes, computes nothing

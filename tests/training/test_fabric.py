@@ -3,10 +3,11 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,26 +16,21 @@ pytest.importorskip("torch")
 import torch
 
 from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.checkpoint import run_checkpoints
+from gpt2hydra.runs import record
 from gpt2hydra.training.fabric import seed_dropout
 from gpt2hydra.training.run import train
+from tests.processes import ranks, torchrun, wait_for_checkpoint
+from tests.training import shared
 from tests.training.tiny import WITHOUT_DROPOUT, table, tiny
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 LONGER = "training.max_steps=30"
 
 
-def torchrun(
-    folder: Path, how: str, *overrides: str, processes: int = 2, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return subprocess.run(
-        [*command, "-m", "tests.training.shared", str(folder), how, *overrides],
-        cwd=CONF_DIR.parent,
-        env=os.environ | {"OMP_NUM_THREADS": "1", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def run_shared(folder: Path, how: str, *overrides: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+    return torchrun(shared.main, folder, how, *overrides, **options).wait()
 
 
 def losses(folder: Path) -> list[float]:
@@ -63,7 +59,7 @@ def longer(alone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_processes_agree_with_one_and_their_checkpoint_goes_on_alone(
     strategy: str, alone: Path, longer: Path, tmp_path: Path
 ) -> None:
-    done = torchrun(tmp_path / "run", "new", f"training.strategy={strategy}")
+    done = run_shared(tmp_path / "run", "new", f"training.strategy={strategy}")
     assert done.returncode == 0, done.stderr
     assert losses(tmp_path / "run") == pytest.approx(losses(alone), abs=1e-5)
     assert done.stdout.count("Trained 20 steps") == 1
@@ -85,14 +81,14 @@ def test_a_checkpoint_goes_from_any_processes_to_any_others(
     if before == "alone":
         shutil.copytree(alone, tmp_path / "run")
     else:
-        assert torchrun(tmp_path / "run", "new", f"training.strategy={before}", processes=4).returncode == 0
-    done = torchrun(tmp_path / "run", "resume", LONGER, f"training.strategy={strategy}")
+        assert run_shared(tmp_path / "run", "new", f"training.strategy={before}", processes=4).returncode == 0
+    done = run_shared(tmp_path / "run", "resume", LONGER, f"training.strategy={strategy}")
     assert done.returncode == 0, done.stderr
     assert losses(tmp_path / "run") == pytest.approx(losses(longer), abs=1e-4)
 
 
 def test_processes_that_differ_stop_before_the_first_step(tmp_path: Path) -> None:
-    done = torchrun(tmp_path / "run", "different")
+    done = run_shared(tmp_path / "run", "different")
     assert done.returncode == 1
     assert "is 0 in process 0 and 1 in process 1; all must run one configuration" in done.stderr
     assert "training.seed = " in done.stderr
@@ -103,9 +99,26 @@ def test_processes_that_differ_stop_before_the_first_step(tmp_path: Path) -> Non
 def test_a_process_that_dies_ends_the_run(strategy: str, tmp_path: Path) -> None:
     began = time.monotonic()
     endless = ("training.max_steps=1000000", "training.eval_interval=1000000", f"training.strategy={strategy}")
-    done = torchrun(tmp_path / "run", "new", *endless, DYING_RANK="1")
+    done = run_shared(tmp_path / "run", "new", *endless, DYING_RANK="1")
     assert done.returncode == 1
     assert time.monotonic() - began < 60
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("evaluates", [False, True], ids=["in a step", "in a long evaluation"])
+def test_a_signal_that_reaches_another_rank_first_interrupts_all(evaluates: bool, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    long = ("training.eval_sequences=6000", "data.validation_fraction=0.5") if evaluates else ()
+    agent = torchrun(shared.main, run, "new", "training.max_steps=1000000", *long)
+    wait_for_checkpoint(run, agent)  # which is saved before its evaluation
+    os.kill(ranks(agent)[1], signal.SIGTERM)
+    err = agent.wait().stderr
+    told, newest = record.read(run), run_checkpoints.newest(run)
+    assert newest is not None and (told.state, told.step) == (record.INTERRUPTED, newest.step), err
+    assert f"Stopped after step {newest.step} of 1,000,000" in err.replace(f"{newest.step:,}", str(newest.step))
+    assert "gpt2hydra/training/" not in err  # no traceback of ours; torchrun has its own
+    if evaluates:
+        assert newest.step == 10 and newest.validation_loss is None
 
 
 def test_dropout_differs_from_step_to_step_and_from_process_to_process() -> None:

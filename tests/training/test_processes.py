@@ -19,7 +19,6 @@ from gpt2hydra.config.run import GenerateConfig
 from gpt2hydra.runs import record
 from gpt2hydra.training import processes
 from gpt2hydra.training.processes import Process, agree, check_equal_shares, check_world_size, rank_zero_output, this_process
-from tests.processes import children, wait_for_checkpoint
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "SLURM_STEP_NUM_TASKS": "2"}
 
@@ -247,24 +246,3 @@ def test_a_training_of_two_processes_that_slurm_stops_goes_on_in_two(tmp_path: P
     with (folder / "loss.csv").open(newline="") as table:
         rows = [int(row["step"]) for row in csv.DictReader(table)]
     assert rows == sorted(set(rows)) and rows[-1] == steps
-
-
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("evaluates", [False, True], ids=["in a step", "in a long evaluation"])
-def test_a_signal_that_reaches_another_rank_first_interrupts_all(evaluates: bool, tmp_path: Path) -> None:
-    pytest.importorskip("lightning_fabric")
-    run = tmp_path / "run"
-    long = ("training.eval_sequences=1000000", "data.validation_fraction=0.5") if evaluates else ()
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "tests.training.shared", str(run), "new", "training.max_steps=1000000", *long]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, cwd=CONF_DIR.parent, env=environment, stderr=subprocess.PIPE, text=True) as torchrun:
-        wait_for_checkpoint(run, torchrun)  # which is saved before its evaluation
-        os.kill(children(torchrun.pid)[1], signal.SIGTERM)
-        _, err = torchrun.communicate(timeout=120)
-    told, newest = record.read(run), run_checkpoints.newest(run)
-    assert newest is not None and (told.state, told.step) == (record.INTERRUPTED, newest.step), err
-    assert f"Stopped after step {newest.step} of 1,000,000" in err.replace(f"{newest.step:,}", str(newest.step))
-    assert err.count("Traceback") == 1  # torchrun's own, for processes that do not exit with 0
-    if evaluates:
-        assert newest.step == 10 and newest.validation_loss is None

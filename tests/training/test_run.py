@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -39,9 +40,16 @@ from gpt2hydra.training.summary import resuming_command, sampling_command
 from gpt2hydra.training.trainer import Trainer
 from tests.checkpoints import write_bpe
 from tests.command_line import CommandLine
+from tests.processes import Forked
 from tests.training.tiny import TINY, WITHOUT_DROPOUT, curve, outcome, table, tiny
 
 torch.set_num_threads(1)  # what is computed here is too small to share
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture takes as long as the run. That of :func:`result` is drawn."""
+    monkeypatch.setattr(loss_plot, "draw", lambda _, __, file: file.touch())
 
 
 @pytest.fixture(scope="module")
@@ -374,8 +382,15 @@ def told_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(Trainer, "_forward_and_backward", forward)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1], ids=lambda each: each.name)
-@pytest.mark.parametrize("step", [7, 10], ids=["between two rows", "at an evaluation"])
+@pytest.mark.parametrize(
+    ("step", "signum"),
+    [
+        pytest.param(7, signal.SIGINT, id="between two rows, SIGINT"),
+        pytest.param(7, signal.SIGHUP, id="between two rows, SIGHUP"),
+        pytest.param(10, signal.SIGTERM, id="at an evaluation, SIGTERM"),
+        pytest.param(10, signal.SIGUSR1, id="at an evaluation, SIGUSR1"),
+    ],
+)
 def test_a_run_that_is_told_to_stop_saves_and_goes_on_exactly(
     step: int, signum: signal.Signals, result: Result, told_at: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -422,20 +437,22 @@ def test_the_command_exits_as_a_shell_expects(run: CommandLine, told_at: Any, si
     assert outcome.err.endswith("continue: gpt2hydra-train resume=here\n") or "resume=here\n" in outcome.err
 
 
+def train_py(*arguments: str) -> None:
+    """``python train.py ...``."""
+    sys.argv = ["train.py", *arguments]
+    runpy.run_path(str(CONF_DIR.parent / "train.py"), run_name="__main__")
+
+
 def test_a_second_ctrl_c_ends_the_program_at_once(tmp_path: Path) -> None:
-    endless = ("training.max_steps=1000000", "training.eval_interval=1000000", "training.log_interval=1000000")
-    command = [sys.executable, "train.py", *TINY, *endless, f"hydra.run.dir={tmp_path}/run", "training.eval_sequences=1"]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=CONF_DIR.parent, **pipes, text=True) as process:
-        assert process.stderr is not None
-        assert any("(before training)" in line for line in iter(process.stderr.readline, ""))
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
-        code, err = process.wait(60), process.stderr.read()
-    assert code == 130
-    assert "Traceback" not in err
+    endless = ("training.gradient_accumulation_steps=100000", "training.eval_sequences=1", f"hydra.run.dir={tmp_path}/run")
+    process = Forked(train_py, *TINY, *endless)
+    for line in ("(before training)", "finishing the step, then saving; Ctrl-C again ends at once"):
+        while line not in process.stderr:
+            assert process.is_running(), process.stderr
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGINT)
+    done = process.wait()
+    assert (done.returncode, "Traceback" in done.stderr) == (130, False)
 
 
 # ------------------------------------------------------------------------------------------------------- when it goes wrong

@@ -3,8 +3,6 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,9 +10,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.runs import record
-from tests.processes import children, wait_for_checkpoint
+from tests.processes import ranks, torchrun, wait_for_checkpoint
+from tests.training import shared
 
 TIMEOUT = 5.0
 
@@ -23,17 +21,17 @@ TIMEOUT = 5.0
 def test_a_process_that_hangs_is_named_and_the_run_ends(tmp_path: Path) -> None:
     run = tmp_path / "run"
     endless = ("training.max_steps=1000000", f"training.stall_timeout={TIMEOUT}", "training.sample_tokens=0")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "tests.training.shared", str(run), "new", *endless]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, cwd=CONF_DIR.parent, env=environment, stderr=subprocess.PIPE, text=True) as torchrun:
-        wait_for_checkpoint(run, torchrun)
-        ranks = children(torchrun.pid)
-        os.kill(ranks[1], signal.SIGSTOP)
-        began = time.monotonic()
-        _, err = torchrun.communicate(timeout=180)
-    assert torchrun.returncode == 1
-    assert time.monotonic() - began > TIMEOUT
+    torchrun_of_two = torchrun(shared.main, run, "new", *endless)
+    wait_for_checkpoint(run, torchrun_of_two)
+    waits, hangs = ranks(torchrun_of_two)
+    os.kill(hangs, signal.SIGSTOP)
+    began = time.monotonic()
+    while Path(f"/proc/{waits}").exists():
+        time.sleep(0.05)
+    os.kill(hangs, signal.SIGKILL)  # torchrun would wait for half a minute
+    done = torchrun_of_two.wait()
+    assert (done.returncode, time.monotonic() - began > TIMEOUT) == (1, True)
+    err = done.stderr
     assert re.search(r"training\.stall_timeout = 5\.0\n  passed without a word from process 1 of 2 in the step after", err), err
     told = record.read(run)
     assert told.state == record.FAILED and "process 1 of 2" in told.content["reason"]

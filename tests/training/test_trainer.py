@@ -1,8 +1,6 @@
 """The loop: what it computes, and that nothing which stops it changes that."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,6 @@ from torch.nn.functional import cross_entropy
 
 from gpt2hydra import TrainConfig
 from gpt2hydra.checkpoint import run_checkpoints
-from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.data.batches import BatchSampler
 from gpt2hydra.data.tokenizer import bytes_tokenizer
@@ -27,7 +24,9 @@ from gpt2hydra.training.signals import Signals
 from gpt2hydra.training.tracker import SafeLogger
 from gpt2hydra.training.trainer import Data, Trainer
 from tests.models import TINY, tiny_model
+from tests.processes import Forked
 from tests.training.tiny import curve, outcome
+from tools import killed
 
 SETTINGS = TrainingConfig(
     seq_len=8,
@@ -91,15 +90,13 @@ def test_the_loop_does_what_a_plain_loop_does(tmp_path: Path) -> None:
 
 def trains_through(folder: Path, kills: int, seed: int) -> None:
     """A run that was left in peace, and runs that were killed so often all together, have one curve and one model."""
-    command = [sys.executable, "-m", "tools.killed", str(folder), str(kills), str(seed)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=CONF_DIR.parent, env=environment, capture_output=True, text=True, check=False)
+    done = Forked(killed.main, folder, kills, seed).wait(600)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n").count("killed") == kills, done.stdout
-    whole, *killed = sorted(folder.iterdir(), reverse=True)
-    assert whole.name == "whole" and killed
+    whole, *resumed = sorted(folder.iterdir(), reverse=True)
+    assert whole.name == "whole" and resumed
     assert [row["step"] for row in curve(whole)] == [str(step) for step in range(25)]
-    for run in killed:
+    for run in resumed:
         assert outcome(run, 24) == outcome(whole, 24)
         assert [path.name for path in (run / run_checkpoints.FOLDER).iterdir() if path.name.startswith(".")] == []
 
