@@ -74,7 +74,7 @@ def torchrun(function: Callable[..., object], *arguments: Any, processes: int = 
 def _agent(processes: int, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    rendezvous = {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0"}  # as `torchrun --standalone`
+    rendezvous: dict[str, Any] = {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0"}  # as `torchrun --standalone`
     elastic_launch(LaunchConfig(1, 1, processes, max_restarts=0, start_method="fork", **rendezvous), function)(*arguments)
 
 

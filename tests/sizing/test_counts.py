@@ -15,6 +15,7 @@ from gpt2hydra import GPT2Config, sizing  # noqa: E402
 from tests.sizing.models import build, shape  # noqa: E402
 
 CONFIGS = [*GPT2Config.presets().values(), *(shape(seed) for seed in range(30))]
+SHALLOW = [replace(config, n_layer=min(3, config.n_layer)) for config in CONFIGS]  # layers are alike
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config.n_layer}x{config.n_embd}")
@@ -36,9 +37,7 @@ def test_parameters_are_those_of_the_model(config: GPT2Config) -> None:
     assert sizing.parameters(config).total == count("")
 
 
-@pytest.mark.parametrize(
-    "config", [replace(each, n_layer=min(3, each.n_layer)) for each in CONFIGS], ids=lambda each: each.n_embd
-)
+@pytest.mark.parametrize("config", SHALLOW, ids=lambda config: f"{config.n_layer}x{config.n_embd}")
 def test_flops_are_those_that_pytorch_counts(config: GPT2Config) -> None:
     batch, seq_len = 2, config.n_positions
     with torch.device("meta"):  # counts shapes, computes nothing
