@@ -73,9 +73,10 @@ class ProgramConfig:
         """
         return compose_and_check(self.composer, self.overrides)
 
-    def trace(self) -> Provenance:
+    @property
+    def provenance(self) -> Provenance:
         """Who set each value."""
-        return self.composer.trace(self.overrides)
+        return self.composer.fold(self.overrides).provenance
 
     def options(self, group: str) -> Sequence[str]:
         """The names that ``group=`` takes."""

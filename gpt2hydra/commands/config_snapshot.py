@@ -117,7 +117,7 @@ def _of_overrides(text: str, words: list[str], app: str | None, config_dir: str 
     program = program_meant(app, words)
     root = program.config_class or TrainConfig
     chosen = ProgramConfig.of(program, words, config_dir)
-    config, provenance = chosen.checked(), chosen.trace()
+    config, provenance = chosen.checked(), chosen.provenance
     values = dict(_settable(root, config.to_dict()))
     set_by = {key: source for key in values if (source := provenance.source(key)) is not None}
     return ConfigSnapshot(text, f"overrides of {program.config_name}", root, values, set_by, fingerprints(config))

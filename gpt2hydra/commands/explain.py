@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.commands.common_options import ProgramConfig, add_config_dir
-from gpt2hydra.composition.compose import refused_whole
+from gpt2hydra.composition.compose import refusal
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Setting, Violation, command_line
@@ -51,21 +51,24 @@ def run(options: argparse.Namespace) -> None:
 class History:
     """One key: the settings of its value, the one in force first. ``str()`` is for people, :meth:`to_dict` for programs.
 
-    ``value`` is what an interpolation became, ``ABSENT`` where there is none, or it is not to be shown. ``exact`` is False
-    where Hydra composed another value than the settings tell.
+    ``value`` is what an interpolation became, ``ABSENT`` where there is none, or it is not to be shown.
     """
 
     key: str
     settings: Sequence[Setting]
     value: object = ABSENT
-    exact: bool = True
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is known who set the value."""
+        return self.settings[0].source.kind != "untraced"
 
     def __str__(self) -> str:
         last, *before = self.settings
         became = "" if self.value is ABSENT else f" = {show(self.value)}"
-        inexact = "" if self.exact else "   (could not be traced exactly)"
-        lines = [f"{last}{became}   {last.source}{inexact}"]
-        return "\n".join([*lines, *(f"    was {show(each.value)}   {each.source}" for each in before)])
+        return "\n".join(
+            [f"{last}{became}   {last.source}", *(f"    was {show(each.value)}   {each.source}" for each in before)]
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """``value`` is resolved, but for what came from the environment; ``set_by`` is as in ``run.json``."""
@@ -85,10 +88,12 @@ def histories(composer: Composer, overrides: Sequence[str], keys: Sequence[str] 
         ConfigError: the configuration does not compose, or has no such key.
     """
     with hydra_state():
-        with refused_whole(composer, overrides):
-            composed = composer.full(overrides)
-        provenance = composer.trace(overrides)
-        provenance.verify(composed)
+        composition = composer.fold(overrides)
+        composer.ask_hydra(composition)
+    composed, provenance = composition.composed, composition.provenance
+    if composed is None:
+        raise refusal(composer, composition)
+    provenance.verify(composed)
     found = []
     for key in keys or [""]:
         chains = {each: chain for each, chain in provenance.settings.items() if not key or f"{each}.".startswith(f"{key}.")}
@@ -97,7 +102,7 @@ def histories(composer: Composer, overrides: Sequence[str], keys: Sequence[str] 
             raise ConfigError([Violation(key, rule=rule, source=command_line(), action="word")])
         for each, chain in chains.items():
             value = _resolved(composed, each, chain[-1].value)
-            found.append(History(each, chain[::-1], value, each not in provenance.inexact))
+            found.append(History(each, chain[::-1], value))
     return found
 
 

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
         return
     chosen = ProgramConfig.of_train(options.overrides, options.config_dir)
     config: TrainConfig = chosen.checked()
-    plan = Plan(config, training_tokens(config), chosen.trace().changes(config))
+    plan = Plan(config, training_tokens(config), chosen.provenance.changes(config))
     print(json.dumps(plan.to_dict(), indent=2) if options.json else describe(plan))
 
 

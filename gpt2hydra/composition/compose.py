@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, overload
-
-from omegaconf import DictConfig
 
 from gpt2hydra.composition.composer import Composer, Composition
 from gpt2hydra.composition.hydra_errors import as_it_came
@@ -84,7 +81,7 @@ def compose_and_check(composer: Composer, overrides: Sequence[str]) -> Any:
     """Compose and validate, with the complete report where that fails."""
     found = composer.compose(overrides)
     if found.violations:
-        raise refusal(composer, overrides, found)
+        raise refusal(composer, found)
     return found.config
 
 
@@ -94,69 +91,66 @@ what is wrong stands in a file.
 """
 
 
-@contextmanager
-def refused_whole(composer: Composer, overrides: Sequence[str], later: Later | None = None) -> Iterator[None]:
-    """Within, whatever fails becomes a ConfigError with everything that is wrong with ``overrides``.
+def compose_by_hydra(composer: Composer, overrides: Sequence[str], later: Later | None = None) -> Composition:
+    """The composition of a run, and what Hydra composes for it; sweeps are left out of that, for a file may ask for one.
+
+    With ``resume=`` the configuration is that of the run: what the overrides make of the files may break rules.
+
+    Raises:
+        ConfigError: with everything that is wrong.
+    """
+    found = composer.fold(overrides)
+    if any(text.startswith("resume=") for text in overrides) or all(each.multirun for each in found.violations):
+        composer.ask_hydra(found, leave_sweeps_out=True)
+    else:
+        composer.complete(found)
+    if found.composed is None:
+        raise refusal(composer, found, later)
+    return found
+
+
+def refusal_of(composer: Composer, overrides: Sequence[str], error: Exception, later: Later | None = None) -> ConfigError:
+    """The report on overrides that Hydra refuses with ``error``."""
+    found = composer.compose(overrides)
+    if isinstance(error, ConfigError) and (error.violations[0].key.startswith("hydra.") or not found.violations):
+        found.violations += (each for each in error.violations if each not in found.violations)
+    found.violations = found.violations or [as_it_came(error)]
+    return refusal(composer, found, later)
+
+
+def refusal(composer: Composer, found: Composition, later: Later | None = None) -> ConfigError:
+    """Everything that is wrong, with the remedies that work.
 
     Args:
         later: what a program would find wrong later, to be reported at once as well.
     """
-    try:
-        yield
-    except Exception as error:
-        found = composer.compose(overrides)
-        own = isinstance(error, ConfigError) and error.violations[0].key.startswith("hydra.")
-        if isinstance(error, ConfigError) and (own or not found.violations):
-            found.violations += (each for each in error.violations if each not in found.violations)
-        found.violations = found.violations or [as_it_came(error)]
-        raise refusal(composer, overrides, found, later) from error
-
-
-def compose_job(composer: Composer, overrides: Sequence[str], later: Later | None = None) -> DictConfig:
-    """What Hydra composes for a run, once the fold finds nothing wrong; sweeps are left out, for a file may ask for one.
-
-    Raises:
-        ConfigError: with everything that is wrong, as :func:`refused_whole` has it.
-    """
-    with refused_whole(composer, overrides, later):
-        # With resume= the configuration is that of the run; what is wrong with Hydra's own keys, Hydra says.
-        if not any(text.lstrip("+~").startswith(("resume=", "hydra")) for text in overrides):
-            found = composer.compose(overrides, ask_hydra=False)
-            if any(not each.multirun for each in found.violations):
-                raise ConfigError(found.violations)
-        return composer.full(overrides, leave_sweeps_out=True)
-
-
-def refusal(composer: Composer, overrides: Sequence[str], found: Composition, later: Later | None = None) -> ConfigError:
-    """Everything that is wrong with ``overrides``, with the remedies that work, and what would be found wrong later."""
     from gpt2hydra.composition.suggest import candidate, words_meant  # not needed where nothing is refused
 
+    overrides = found.overrides.texts
     rest = words_meant(found.violations, overrides, composer.searching(overrides).options)
     right = composer.compose(rest) if rest != [*overrides] else found
     config = right.config if not right.violations and right.root is not None else None
     known = {each.key for each in found.violations}
     absent = [right.provenance.blame(each) for each in (composer.look(config) if config is not None else ())]
     found.violations += (each for each in absent if each.key not in known)
-    violations, root = found.violations, found.root
-    if root is not None:
-        violations = [candidate(each, found.provenance, root) for each in violations]
-    known = {each.key for each in violations}
+    if found.root is not None:
+        found.violations = [candidate(each, found.provenance, found.root) for each in found.violations]
+    known = {each.key for each in found.violations}
     further = [each for each in (later(rest, config) if later else ()) if each.key not in known]
-    return ConfigError([*with_tried_remedies(composer, overrides, violations, further), *further])
+    return ConfigError([*with_tried_remedies(composer, found, further), *further])
 
 
-def with_tried_remedies(
-    composer: Composer, overrides: Sequence[str], violations: Sequence[Violation], further: Sequence[Violation] = ()
-) -> list[Violation]:
-    """The violations of ``overrides`` with the remedies that work; those that do not are left out.
+def with_tried_remedies(composer: Composer, found: Composition, further: Sequence[Violation] = ()) -> list[Violation]:
+    """The violations of a composition with the remedies that work; those that do not are left out.
 
     ``further`` is what else is wrong, which no remedy brings.
     """
     from gpt2hydra.composition.suggest import Trial
 
     def check(texts: Sequence[str]) -> Sequence[Violation]:
-        found = composer.compose(texts)
-        return found.violations or composer.look(found.config)
+        tried = composer.compose(texts)
+        return tried.violations or composer.look(tried.config)
 
-    trial = Trial(overrides, [*violations, *further], check, composer.searching(overrides).options)
-    return [trial.tried(each) for each in violations]
+    texts = found.overrides.texts
+    trial = Trial(texts, [*found.violations, *further], check, composer.searching(texts).options)
+    return [trial.tried(each) for each in found.violations]

@@ -19,20 +19,16 @@ from typing import Any
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.composition.defaults_list import traced_list
 from gpt2hydra.composition.files import ConfigFiles, without_schema
-from gpt2hydra.composition.fold import Fold, Provenance, fold, split_key
-from gpt2hydra.composition.hydra_compat import ConfigLoader, open_repository, search_path_from, search_path_of
+from gpt2hydra.composition.fold import Fold, Provenance
+from gpt2hydra.composition.hydra_compat import ConfigLoader, search_path_from, search_path_of
 from gpt2hydra.composition.hydra_errors import as_it_came, file_error
 from gpt2hydra.composition.hydra_section import refused_mode, refused_overrides
 from gpt2hydra.composition.hydra_state import as_job, hydra_overrides, hydra_state, parse
-from gpt2hydra.composition.layers import layers_of
 from gpt2hydra.composition.options import Options
 from gpt2hydra.composition.overrides import Overrides, join_split_arguments, read
 from gpt2hydra.composition.resolve import is_stateful
@@ -66,6 +62,8 @@ class Composition:
     violations: list[Violation] = field(default_factory=list)
     beyond: bool = False
     """Whether only Hydra can tell the values."""
+    composed: DictConfig | None = None
+    """What Hydra composed, ``hydra`` node included, once it was asked."""
 
     @cached_property
     def provenance(self) -> Provenance:
@@ -159,19 +157,21 @@ class Composer:
 
     # ------------------------------------------------------------------------------------------------- by the fold
 
-    def compose(self, overrides: Sequence[str], job: int | None = None, *, ask_hydra: bool = True) -> Composition:
+    def compose(self, overrides: Sequence[str], job: int | None = None) -> Composition:
         """What ``overrides`` make of the config, for a job of a sweep by its number; what is wrong is in the result.
 
-        ``${hydra:...}`` is that of a job that runs here. Without ``ask_hydra``, what Hydra alone could tell is left open.
+        ``${hydra:...}`` is that of a job that runs here.
         """
         with hydra_state():
-            self._refresh()
-            composer = self.searching(overrides)
-            found = composer.fold(overrides)
-            if found.violations:
-                found.violations += refused_overrides(found.overrides, self.full)
-            elif ask_hydra and found.beyond:
-                composer._ask_hydra(found, overrides, job)
+            found = self.fold(overrides)
+            if not found.violations and found.beyond:
+                self.ask_hydra(found, job)
+                if found.composed is not None:
+                    if job is not None or not HydraConfig.initialized():
+                        HydraConfig.instance().set_config(found.composed)
+                    self.accept(found, found.composed)
+            elif found.violations:
+                self.complete(found)
             return found
 
     def instantiate(self, overrides: Sequence[str], job: int | None = None) -> Checked:
@@ -182,18 +182,26 @@ class Composer:
         """
         return self.compose(overrides, job).config
 
-    def fold(self, texts: Sequence[str]) -> Composition:
+    def fold(self, overrides: Sequence[str]) -> Composition:
         """Fold and validate, without Hydra's own composition."""
+        with hydra_state():
+            self._refresh()
+            return self.searching(overrides)._fold(overrides)
+
+    def _fold(self, texts: Sequence[str]) -> Composition:
         overrides = read(texts, self.options)
         files = self._files.fold(overrides)
-        if files is None or files.root is None:
-            wrong = [*overrides.violations, *(files.hydras[0] if files is not None else ())]
-            return Composition(overrides=overrides, violations=wrong, beyond=files is not None)
+        if files is None:
+            return Composition(overrides=overrides, violations=[*overrides.violations])
         root, folded = files.root, files.folded.copy()
-        overrides.violations = join_split_arguments(texts, overrides.violations, self.options, root)
         wrong_sections, needs_hydra = files.hydras
         if self._sweep is None:
             wrong_sections = [*wrong_sections, *refused_mode(files.sections, overrides)]
+        if root is None:  # without a schema, only Hydra can tell
+            for override in overrides.values:
+                folded.override(override)
+            return Composition(None, folded, overrides, {}, [*overrides.violations, *wrong_sections], beyond=True)
+        overrides.violations = join_split_arguments(texts, overrides.violations, self.options, root)
         several = self.options.unclear(overrides.choices, root)
         clear = {each.key_or_group for each in overrides.choices} - {each.key for each in several}
         unclear = {each.key for each in (*overrides.violations, *several, *folded.violations)} - clear
@@ -209,11 +217,6 @@ class Composer:
             found = [self._as_choice(each) if each.value is ABSENT else each for each in (*found, *broken)]
             result.violations = in_order(root, [result.provenance.blame(each) for each in found])
         return result
-
-    def trace(self, overrides: Sequence[str]) -> Provenance:
-        """Who set each value of this config with ``overrides``, be it right or wrong."""
-        with hydra_state():
-            return trace(self.loader, self.config_name, overrides)
 
     def _as_choice(self, violation: Violation) -> Violation:
         """The violation of a section that has no value since no option was chosen, in the words of a choice."""
@@ -251,17 +254,6 @@ class Composer:
             OmegaConf.copy_cache(self._sweep, config)
         return as_job(config, number)
 
-    def gate(self, config: DictConfig, overrides: Sequence[str]) -> Checked:
-        """What Hydra composed of ``overrides`` for a job, as an object of its class. Where the fold differs, Hydra's counts.
-
-        Raises:
-            ConfigError: with every violation.
-        """
-        found = self.searching(overrides).fold(overrides)
-        if not found.violations:
-            self._take(found, config)
-        return found.config
-
     def class_of(self, config: DictConfig) -> type[Checked]:
         """What a composed config becomes.
 
@@ -279,48 +271,30 @@ class Composer:
         with hydra_state():
             return str(self.point(overrides, number).hydra.runtime.output_dir)
 
-    def _ask_hydra(self, found: Composition, overrides: Sequence[str], job: int | None) -> None:
-        """Let Hydra tell the values, or what is wrong."""
+    def ask_hydra(self, found: Composition, job: int | None = None, *, leave_sweeps_out: bool = False) -> None:
+        """Let Hydra compose the same, or report why it cannot."""
+        texts = found.overrides.texts
         try:
-            config = self.full(overrides) if job is None else self.point(overrides, job)
+            found.composed = self.point(texts, job) if job is not None else self.full(texts, leave_sweeps_out=leave_sweeps_out)
         except Exception as error:
-            named = as_it_came(error) if found.root is not None else file_error(error, f"{self.config_name}.yaml")
-            found.violations += refused_overrides(found.overrides, self.full) or [named]
-            return
-        if job is not None or not HydraConfig.initialized():
-            HydraConfig.instance().set_config(config)
-        self._take(found, config)
+            self.complete(found)
+            if not found.violations:
+                named = as_it_came(error) if found.root is not None else file_error(error, f"{self.config_name}.yaml")
+                found.violations.append(named)
 
-    def _take(self, found: Composition, config: DictConfig) -> None:
-        """Take Hydra's values, which may be others than the fold's, and see that they are valid."""
+    def complete(self, found: Composition) -> None:
+        """Add what is wrong with the overrides of Hydra's own config, which the fold leaves aside."""
+        found.violations += refused_overrides(found.overrides, self.full)
+
+    def accept(self, found: Composition, config: DictConfig) -> None:
+        """Take what Hydra composed, which counts where the fold differs, unless something is wrong already."""
+        if found.violations or not (found.provenance.verify(config) or found.beyond):
+            return
         found.root = self.class_of(config)
         found.values, violations = examine(config, found.root)
-        if violations:
-            found.provenance.verify(config)
-            found.violations += map(found.provenance.blame, violations)
+        found.violations += map(found.provenance.blame, violations)
 
 
 def beyond_the_fold(overrides: Overrides) -> bool:
     """Whether only Hydra can tell what comes of these: its own keys are set, or a value depends on more than the files."""
     return bool(overrides.hydra) or any(not each.is_delete() and is_stateful(each.value()) for each in overrides.values)
-
-
-def trace(loader: ConfigLoader, config_name: str | None, overrides: Sequence[str | Override]) -> Provenance:
-    """Who set every key of ``config_name`` with ``overrides``, which need not be right.
-
-    Wrong types, unknown keys and missing choices do not matter as long as every file that the defaults list names can be read.
-
-    Raises:
-        HydraException: for a defaults list or an override that Hydra cannot make sense of.
-    """
-    parser = OverridesParser.create()
-    parsed = [parser.parse_override(each) if isinstance(each, str) else each for each in overrides]
-    repository = open_repository(loader, config_name, parsed)
-    found = traced_list(repository, config_name, parsed)
-    layers = (
-        layer.below(split_key(default.package) if default.package else [])
-        for default in found.defaults
-        if default.config_path is not None and str(default.package).split(".")[0] != "hydra"
-        for layer in layers_of(repository, default.config_path)
-    )
-    return fold(layers, found.config_overrides).provenance()

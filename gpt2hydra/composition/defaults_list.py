@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf.errors import GrammarParseError, UnsupportedValueType
 
 from gpt2hydra.composition.conf_file import wrong_entries
-from gpt2hydra.composition.hydra_compat import DefaultsList, Repository, defaults_list, file_of
+from gpt2hydra.composition.hydra_compat import defaults_list, file_of
 from gpt2hydra.composition.hydra_errors import file_error
 from gpt2hydra.composition.layers import displayed
 from gpt2hydra.composition.options import Options
@@ -83,17 +82,6 @@ def _chosen(options: Options, choices: Sequence[Override], *, skip_missing: bool
     files = [each for each in every if not _is_hydras(each)]
     groups = {group: option for group, option in found.overrides.known_choices.items() if not group.startswith("hydra/")}
     return Chosen(files, groups, len(files) < len(every))
-
-
-def traced_list(repository: Repository, config_name: str | None, overrides: list[Override]) -> DefaultsList:
-    """The defaults list with these overrides, which need not choose what must be chosen."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # composing gives the same ones
-        try:  # Hydra's own node would cost more than all the rest
-            ours = [each for each in overrides if not each.is_hydra_override()]
-            return defaults_list(repository, config_name, ours, prepend_hydra=False, skip_missing=True)
-        except Exception:  # a config with 'override hydra/launcher: ...' needs it
-            return defaults_list(repository, config_name, overrides, prepend_hydra=True, skip_missing=True)
 
 
 def _is_hydras(default: ResultDefault) -> bool:

@@ -97,7 +97,7 @@ class ConfigFiles:
                 sections.append((placed.value["hydra"], default.config_path == self.options.config_name))
             misplaced = [*self._misplaced(default, root, chosen, overrides)] if root is not None else []
             folded.violations += misplaced
-            if not misplaced and root is not None:
+            if not misplaced:
                 folded.merge((), placed)
         for override in overrides.incomplete if root is not None else ():
             self._merge_incomplete(folded, override)

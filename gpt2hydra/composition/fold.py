@@ -16,7 +16,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from gpt2hydra.composition.hydra_compat import SETS_THROUGH_REFERENCES
-from gpt2hydra.composition.layers import Layer, Path, agree, layer_of, layer_of_node, leaf_nodes
+from gpt2hydra.composition.layers import Layer, Path, agree, layer_of, layer_of_node, leaf_nodes, raw
 from gpt2hydra.config.errors import ABSENT, DEFAULT, DELETED, Setting, Source, Violation, command_line
 from gpt2hydra.config.keys import field_at, leaves
 from gpt2hydra.config.validation import Checked
@@ -27,13 +27,12 @@ class Provenance:
     """Every key that was set.
 
     ``settings`` maps each leaf (lists and empty mappings are leaves) to its settings, the last one in force;
-    ``sections`` maps each mapping to the last source that wrote into it; ``inexact`` is what :meth:`verify` found.
+    ``sections`` maps each mapping to the last source that wrote into it.
     ``demanded`` maps what a source asks for with ``???``, over a value that Hydra keeps, to that source.
     """
 
     settings: dict[str, tuple[Setting, ...]]
     sections: dict[str, Source]
-    inexact: frozenset[str] = field(default=frozenset())
     demanded: dict[str, Source] = field(default_factory=dict)
 
     def setting(self, key: str) -> Setting | None:
@@ -41,10 +40,7 @@ class Provenance:
         if key in self.sections and key not in self.settings:
             return Setting(key, ABSENT, self.sections[key])
         name = self._nearest(key)
-        if name is None:
-            return None
-        last = self.settings[name][-1]
-        return dataclasses.replace(last, source=Source("untraced")) if name in self.inexact else last
+        return None if name is None else self.settings[name][-1]
 
     def source(self, key: str) -> Source | None:
         """Who set ``key``, if it was set."""
@@ -82,12 +78,15 @@ class Provenance:
         return found
 
     def verify(self, cfg: DictConfig) -> frozenset[str]:
-        """The keys that Hydra composed otherwise, from the same overrides; :meth:`setting` admits it from now on."""
+        """The keys that Hydra composed otherwise, from the same overrides: Hydra's value is in force, and ``untraced``."""
         folded = {key: chain[-1].value for key, chain in self.settings.items() if chain[-1].value is not DELETED}
         composed = {dotted(path): node for path, node in leaf_nodes(cfg) if path[0] != "hydra"}
         agreed = {key for key in folded.keys() & composed.keys() if agree(composed[key], folded[key])}
-        self.inexact = frozenset((folded.keys() | composed.keys()) - agreed)
-        return self.inexact
+        differing = frozenset((folded.keys() | composed.keys()) - agreed)
+        for key in differing:
+            value = raw(composed[key]) if key in composed else DELETED
+            self.settings[key] = (*self.settings.get(key, ()), Setting(key, value, Source("untraced")))
+        return differing
 
     def _nearest(self, key: str) -> str | None:
         name = re.sub(r"\[(\w+)\]", r".\1", key)
@@ -242,17 +241,6 @@ class Fold:
         target = self._follow((*(path[: len(path) - len(up)] if up else ()), *split_key(key)), hops + 1)
         leaf = self.leaf(target)
         return self._target(target, leaf.value, hops + 1) or target if leaf else target
-
-
-def fold(layers: Iterable[Layer], overrides: Iterable[Override] = (), judge: Judge | None = None) -> Fold:
-    """``layers`` over each other, and ``overrides`` of values (not of groups) over them; Hydra's own are left out."""
-    folded = Fold(judge)
-    for layer in layers:
-        folded.merge((), layer)
-    for override in overrides:
-        if not override.is_hydra_override():
-            folded.override(override)
-    return folded
 
 
 _KINDS: dict[Any, Layer] = {}

@@ -99,7 +99,7 @@ def _look_at(config: DictConfig, config_class: type[Any] | None) -> tuple[type[C
 def _with_sources(config: DictConfig, violations: Sequence[Violation]) -> Sequence[Violation]:
     """``violations`` with who set each value, where ``config`` is a part of what Hydra composed for the job that runs here."""
     try:
-        provenance = Composer.of_running_job().trace(task_overrides(HydraConfig.get()))
+        provenance = Composer.of_running_job().fold(task_overrides(HydraConfig.get())).provenance
         provenance.verify(root_of(config))
     except Exception:  # the report is as right without
         return violations

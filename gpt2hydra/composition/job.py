@@ -10,17 +10,18 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 
 from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.fold import Provenance
 from gpt2hydra.composition.hydra_state import task_overrides
 from gpt2hydra.config.validation import Checked
 
-JOB: ContextVar[Checked | None] = ContextVar("gpt2hydra_job", default=None)
-"""The config that Hydra composed for the job that is running here."""
+JOB: ContextVar[tuple[Checked | None, Provenance | None]] = ContextVar("gpt2hydra_job", default=(None, None))
+"""The config that Hydra composed for the job that is running here, and who set its values where that is known already."""
 
 
 @contextmanager
-def job(config: Checked) -> Iterator[Checked]:
+def job(config: Checked, provenance: Provenance | None = None) -> Iterator[Checked]:
     """Within, ``config`` is known to be what Hydra composed for the running job."""
-    token = JOB.set(config)
+    token = JOB.set((config, provenance))
     try:
         yield config
     finally:
@@ -30,10 +31,10 @@ def job(config: Checked) -> Iterator[Checked]:
 def set_by(config: Checked) -> dict[str, Any] | None:
     """Each key of the running job's config with its settings, the one in force first; None for any other config.
 
-    Traced from what Hydra knows of the job, in whatever process a launcher runs it.
+    In a process of a launcher's it is composed again, by what Hydra knows of the job.
     """
-    if JOB.get() is not config or not HydraConfig.initialized():
+    running, provenance = JOB.get()
+    if running is not config or not HydraConfig.initialized():
         return None
-    composer = Composer.of_running_job()
-    provenance = composer.trace(task_overrides(HydraConfig.get()))
+    provenance = provenance or Composer.of_running_job().fold(task_overrides(HydraConfig.get())).provenance
     return {key: [each.to_dict() for each in reversed(chain)] for key, chain in provenance.settings.items()}

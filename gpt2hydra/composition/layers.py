@@ -94,7 +94,7 @@ def layer_of_node(node: Node | None, source: Source) -> Layer:
     kind, each = (kind if is_dataclass(kind) else None for kind in declared)
     if _is_mapping(node):
         return Layer({key: layer_of_node(node_at(node, key), source) for key in node}, source, None, kind, each)
-    return Layer(_raw(node), source, kind=kind)
+    return Layer(raw(node), source, kind=kind)
 
 
 def layer_of(value: object, source: Source) -> Layer:
@@ -106,12 +106,13 @@ def _is_mapping(node: Node | None) -> TypeGuard[DictConfig]:
     return is_mapping(node)
 
 
-def _raw(node: Any) -> Any:
+def raw(node: Any) -> Any:
+    """What a node holds, as a file would: interpolations as they were written, enums by name."""
     value = raw_value(node)
     if isinstance(value, (dict, list)):
         return OmegaConf.to_container(node, resolve=False, enum_to_str=True)
     if isinstance(value, Node):  # a union holds one
-        return _raw(value)
+        return raw(value)
     return value.name if isinstance(value, Enum) else value
 
 

@@ -24,6 +24,8 @@ from gpt2hydra.utils.quoting import RawOverride, quoted
 class Overrides:
     """Overrides by what they set, but for those with ``violations``."""
 
+    texts: Sequence[str] = ()
+    """As they were typed."""
     choices: list[Override] = field(default_factory=list)
     """Of an option of a group: ``model=large``."""
     values: list[Override] = field(default_factory=list)
@@ -39,7 +41,7 @@ class Overrides:
 
 def read(texts: Sequence[str], options: Options) -> Overrides:
     """Parse each override and put it where it belongs."""
-    found = Overrides()
+    found = Overrides(texts)
     last = {text.partition("=")[0]: number for number, text in enumerate(texts)}
     deleted = {text[1:] for text in texts if text.startswith("~")}
     for number, text in enumerate(texts):

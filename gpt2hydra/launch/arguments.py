@@ -16,7 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from gpt2hydra.composition.compose import compose_and_check, refused_whole
+from gpt2hydra.composition.compose import compose_and_check, refusal_of
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_compat import arguments_parser, help_text, hydra_of, look, set_version_base
 from gpt2hydra.composition.overrides import as_typed
@@ -128,8 +128,7 @@ class CommandLine:
         except BrokenPipeError:
             raise
         except Exception as error:
-            with refused_whole(composer, options.overrides):
-                raise error
+            raise refusal_of(composer, options.overrides, error) from error
         if options.cfg in ("job", "all"):
             sys.stdout.flush()
             compose_and_check(composer, options.overrides)  # what was shown may still break a rule
@@ -184,8 +183,8 @@ class CommandLine:
             overrides.append("hydra.verbose=true")
         launcher = RunLauncher(composer, overrides, self.application, self.process, verbose)
         with self._global_hydra(composer):
-            config = None if self.arguments.multirun else launcher.compose()
-            if config is None or config.hydra.mode == RunMode.MULTIRUN:
+            found = None if self.arguments.multirun else launcher.compose()
+            if found is None or found.composed is None or found.composed.hydra.mode == RunMode.MULTIRUN:
                 if self.process.count > 1:
                     rule = "starts one job after another, torchrun one job on several processes; give each point a torchrun"
                     raise UsageError([Violation("-m", rule=rule)])
@@ -193,7 +192,7 @@ class CommandLine:
 
                 sweep(composer, overrides, self.application.task, self.application.extra)
             else:
-                launcher.run(config)
+                launcher.run(found)
 
     @contextmanager
     def _global_hydra(self, composer: Composer) -> Iterator[Any]:

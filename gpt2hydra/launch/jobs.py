@@ -100,7 +100,10 @@ class SweepJob:
             if self.checked:
                 config = instantiate(composed, config_class)
             else:
-                config = Composer.of_running_job().gate(composed, overrides)
+                composer = Composer.of_running_job()
+                found = composer.fold(overrides)
+                composer.accept(found, composed)
+                config = found.config
             if is_dry(config):
                 print(f"job #{job.num} was not started: dry_run=true")
                 return None

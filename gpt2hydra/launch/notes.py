@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.hydra_state import parse
+from gpt2hydra.composition.fold import Provenance
+from gpt2hydra.composition.overrides import Overrides
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
 
 
-def note_overruled(composer: Composer, overrides: Sequence[str]) -> None:
+def note_overruled(overrides: Overrides, provenance: Provenance) -> None:
     """Print on standard error which choices of the command line come to nothing."""
-    if sum("=" in text and "." not in text.partition("=")[0] for text in overrides) > 1:
-        sys.stderr.write("".join(f"{note}\n" for note in _overruled(composer, overrides)))
+    sys.stderr.write("".join(f"{note}\n" for note in _overruled(overrides, provenance)))
 
 
-def _overruled(composer: Composer, overrides: Sequence[str]) -> Iterator[str]:
+def _overruled(overrides: Overrides, provenance: Provenance) -> Iterator[str]:
     """A note for each option chosen on the command line of which nothing is left: an experiment replaced it all."""
-    choices = [
-        each for each in map(parse, overrides) if composer.options.is_group(each.key_or_group) and isinstance(each.value(), str)
-    ]
-    chains = composer.trace(overrides).settings.values() if len(choices) > 1 else ()
+    choices = [each for each in overrides.choices if isinstance(each.value(), str)]
+    chains = provenance.settings.values() if len(choices) > 1 else ()
     for choice in choices:
         file = f"/{choice.key_or_group}/{choice.value()}.yaml"
         set_there = [chain for chain in chains if any(f"/{setting.source.file}".endswith(file) for setting in chain)]

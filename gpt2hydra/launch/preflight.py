@@ -55,8 +55,7 @@ class Preflight:
         for number, point in enumerate(with_counter(self.points, "checking point")):
             found = composer.compose(point, job=number)
             if found.violations:
-                tried = with_tried_remedies(composer, point, found.violations)
-                self.invalid[number] = tuple(map(self._for_a_sweep, tried))
+                self.invalid[number] = tuple(map(self._for_a_sweep, with_tried_remedies(composer, found)))
             else:
                 self.valid[number] = found.config
 
@@ -142,7 +141,7 @@ def summary(violation: Violation) -> str:
 
 
 def _with_origins(composer: Composer, point: Point, violations: Sequence[Violation]) -> tuple[Violation, ...]:
-    return tuple(map(composer.trace(point).blame, violations))
+    return tuple(map(composer.fold(point).provenance.blame, violations))
 
 
 # ---------------------------------------------------------------------------------------------------- what is printed

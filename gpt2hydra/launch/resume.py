@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from gpt2hydra.checkpoint import run_checkpoints
-from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.hydra_state import parse
+from gpt2hydra.composition.composer import Composer, Composition
 from gpt2hydra.composition.instantiate import instantiate
 from gpt2hydra.composition.schema import schema_of
 from gpt2hydra.composition.validate import config_class_of
@@ -41,7 +40,7 @@ def _class_of(composed: DictConfig) -> type[TrainConfig]:
     return config_class
 
 
-def configuration_of_the_run(composer: Composer, composed: DictConfig, overrides: Sequence[str]) -> TrainConfig:
+def configuration_of_the_run(composer: Composer, composed: DictConfig, found: Composition) -> TrainConfig:
     """The configuration of the run that ``composed.resume`` names, and what the command line sets beside it.
 
     Raises:
@@ -50,23 +49,23 @@ def configuration_of_the_run(composer: Composer, composed: DictConfig, overrides
     try:
         run = resume_state.open_run(composed.resume)
         own = run.config(_class_of(composed))
-        config = _with_overrides(composer, composed, overrides, own)
-        problems = [*resume_state.check_resumable(run, config), *_another_directory(overrides, run.folder)]
+        config = _with_overrides(composer, composed, found, own)
+        problems = [*resume_state.check_resumable(run, config), *_another_directory(found.overrides.texts, run.folder)]
     except ConfigError as error:
         problems = list(error.violations)
     if problems:
-        raise ConfigError(map(composer.trace(overrides).blame, problems))
+        raise ConfigError(map(found.provenance.blame, problems))
     return replace(config, resume=str(run.folder))
 
 
-def changes(composer: Composer, overrides: Sequence[str], config: Checked) -> list[Setting]:
+def changes(composer: Composer, found: Composition, config: Checked) -> list[Setting]:
     """Every value that differs from the schema's default, with who set it: the record, of a run that goes on."""
-    found = composer.trace(overrides).changes(config)
+    changed = found.provenance.changes(config)
     if not isinstance(config, TrainConfig) or config.resume in (None, AUTO):
-        return found
+        return changed
     own = Source("file", relative_path(Path(config.resume) / record.FILE))
-    typed = set(_set_on_the_command_line(composer, overrides, type(config)))
-    return [each if each.key in typed else replace(each, source=own) for each in found]
+    typed = set(_set_on_the_command_line(composer, found, type(config)))
+    return [each if each.key in typed else replace(each, source=own) for each in changed]
 
 
 def run_meant(violation: Violation, config_class: type[Checked]) -> Violation:
@@ -86,20 +85,20 @@ def _another_directory(overrides: Sequence[str], folder: Path) -> list[Violation
     return [Violation("hydra.run.dir", typed.partition("=")[2], rule, command_line(typed))]
 
 
-def _with_overrides(composer: Composer, composed: DictConfig, overrides: Sequence[str], own: C) -> C:
+def _with_overrides(composer: Composer, composed: DictConfig, found: Composition, own: C) -> C:
     """``own``, with the values of ``composed`` that the command line set."""
     merged = OmegaConf.merge(OmegaConf.structured(schema_of(type(own))), _settable(own))
     written: Any = OmegaConf.to_container(composed, resolve=False)
-    for key in _set_on_the_command_line(composer, overrides, type(own)):
+    for key in _set_on_the_command_line(composer, found, type(own)):
         OmegaConf.update(merged, key, _at(written, key))
     assert isinstance(merged, DictConfig)
     return instantiate(merged, type(own))
 
 
-def _set_on_the_command_line(composer: Composer, overrides: Sequence[str], config_class: type[TrainConfig]) -> Iterator[str]:
+def _set_on_the_command_line(composer: Composer, found: Composition, config_class: type[TrainConfig]) -> Iterator[str]:
     """The keys that an override sets, or an option that was chosen there."""
-    typed, usual = composer.trace(overrides).settings, composer.trace(()).settings
-    chosen = tuple(f"{each.key_or_group}." for each in map(parse, overrides) if composer.options.is_group(each.key_or_group))
+    typed, usual = found.provenance.settings, composer.fold(()).provenance.settings
+    chosen = tuple(f"{each.key_or_group}." for each in found.overrides.choices)
     for key in keys_of(config_class):
         if typed.get(key) != usual.get(key) or key.startswith(chosen):
             yield key

@@ -19,11 +19,12 @@ from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from gpt2hydra.composition.compose import compose_job, refused_whole
-from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.compose import compose_by_hydra
+from gpt2hydra.composition.compose import refusal as refusal_with_remedies
+from gpt2hydra.composition.composer import Composer, Composition
+from gpt2hydra.composition.fold import Provenance
 from gpt2hydra.composition.hydra_compat import failure_of, make_callbacks, report_as_hydra
 from gpt2hydra.composition.hydra_errors import making, resolving
-from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.job import job
 from gpt2hydra.composition.validate import config_class_of
 from gpt2hydra.config.errors import ConfigError, Setting, Violation, collect_violations
@@ -53,22 +54,26 @@ class RunLauncher:
     verbose: bool = False
     """List what is set, before the start."""
 
-    def compose(self) -> DictConfig:
-        """Hydra's one composition for this run. Sweeps are left out of it, for it may say ``hydra.mode: MULTIRUN``."""
-        return compose_job(self.composer, self.overrides, self._later)
+    def compose(self) -> Composition:
+        """The composition of this run, Hydra's included. That leaves sweeps out, for a file may ask for one."""
+        return compose_by_hydra(self.composer, self.overrides, self._later)
 
-    def run(self, composed: DictConfig) -> None:
+    def run(self, found: Composition) -> None:
         """Validate the configuration, ask all checks, and only then make a directory and call the function."""
-        config = self._pass_gate(composed)
+        composed = found.composed
+        assert composed is not None
+        config = self._pass_gate(found, composed)
         locations: list[Place] = []
-        self._refuse(problems(self._context(config, composed, lambda: locations.append(self._locate(composed, config)))))
-        note_overruled(self.composer, self.overrides)
+        violations = problems(self._context(config, composed, lambda: locations.append(self._locate(composed, config))))
+        if violations:
+            raise self._blaming(violations, found.provenance)
+        note_overruled(found.overrides, found.provenance)
         note_fine_tuning(config)
         if is_dry(config):
-            self._print_plan(composed, config)
+            self._print_plan(found, composed, config)
             return
         if self.verbose:
-            sys.stderr.write(f"{format_settings(changes(self.composer, self.overrides, config))}\n\n")
+            sys.stderr.write(f"{format_settings(changes(self.composer, found, config))}\n\n")
         (location,) = locations
         words = location.words(config)
         if location.loss is not None:
@@ -76,7 +81,7 @@ class RunLauncher:
             return
         if words and location.step is None:  # a run that is resumed prints this itself
             sys.stderr.write(f"{words}.\n")
-        self._begin(composed, location.of(config), location)
+        self._begin(composed, location.of(config), location, found.provenance)
 
     # ----------------------------------------------------------------------------------------------------- the checks
 
@@ -117,38 +122,33 @@ class RunLauncher:
             config, unread = readable(composed, config_class_of(composed))
         locate = partial(self._new_directory, composed, None if unread else config)
         found = problems(replace(self._context(config, composed, locate), unread=unread))
-        return self._blaming(found, rest).violations if found else ()
+        return self._blaming(found, self.composer.fold(rest).provenance).violations if found else ()
 
     def _new_directory(self, composed: DictConfig, config: Checked | None) -> None:
         """Look at the directory of a run that is refused for something else.
 
         Raises:
-            ConfigError: it cannot be written, or holds another run.
+            ConfigError: it cannot be resolved, cannot be written, or holds another run.
         """
-        try:
-            directory = Path(composed.hydra.run.dir)
-        except Exception:  # a reference that cannot be resolved is reported already
-            return
+        HydraConfig.instance().set_config(composed)  # the directory may refer to ${hydra:job.name}
+        directory = _run_directory(composed)
         check_directory(directory, "hydra.run.dir", files=files_of_job(composed))
         if isinstance(config, TrainConfig):
             check_space(config, directory, "hydra.run.dir")
 
-    def _refuse(self, violations: Sequence[Violation]) -> None:
-        if violations:
-            raise self._blaming(violations, self.overrides)
-
-    def _blaming(self, violations: Sequence[Violation], words: Sequence[str]) -> ConfigError:
-        """The report on violations of these overrides, with who set each."""
-        return refusal([*map(self.composer.trace(words).blame, violations)])
+    @staticmethod
+    def _blaming(violations: Sequence[Violation], provenance: Provenance) -> ConfigError:
+        """The report on violations with who set each."""
+        return refusal([*map(provenance.blame, violations)])
 
     # ------------------------------------------------------------------------------------------------------ the start
 
-    def _print_plan(self, composed: DictConfig, config: Checked) -> None:
+    def _print_plan(self, found: Composition, composed: DictConfig, config: Checked) -> None:
         if isinstance(config, TrainConfig) and config.resume is not None:
             sys.stderr.write(f"{self._free_location(composed, config).words(config)}.\n\n")
-        print_plan(self.composer, self.overrides, config)
+        print_plan(changes(self.composer, found, config), config)
 
-    def _begin(self, composed: DictConfig, config: Checked, place: Place) -> None:
+    def _begin(self, composed: DictConfig, config: Checked, place: Place, provenance: Provenance) -> None:
         """Hydra's job, which makes the directory, and in it the function."""
         place.redirect(composed, silent=not self.process.first)
         warn_of_memory(config)
@@ -160,7 +160,7 @@ class RunLauncher:
         try:
             result = run_job(
                 hydra_context=HydraContext(config_loader=self.composer.loader, callbacks=callbacks),
-                task_function=lambda job_config: self._run(config, job_config),
+                task_function=lambda job_config: self._run(config, job_config, provenance),
                 config=composed,
                 job_dir_key="hydra.run.dir",
                 job_subdir_key=None,
@@ -178,35 +178,45 @@ class RunLauncher:
             raise failure
         report_as_hydra(lambda: result.return_value)
 
-    def _run(self, config: Checked, composed: DictConfig) -> Any:
-        with job(config):
+    def _run(self, config: Checked, composed: DictConfig, provenance: Provenance) -> Any:
+        with job(config, provenance):
             return self.application.task(config, composed)
 
-    def _pass_gate(self, composed: DictConfig) -> Checked:
+    def _pass_gate(self, found: Composition, composed: DictConfig) -> Checked:
         """The valid config, or a ConfigError. ``${hydra:...}`` resolves, the output directory included."""
-        written: Any = OmegaConf.to_container(composed.hydra, resolve=False)
         if composed.hydra.mode is None:
             composed.hydra.mode = RunMode.RUN
-        with refused_whole(self.composer, self.overrides, partial(self._later, composed=composed)):
-            if any(parse(text).is_sweep_override() for text in self.overrides):
-                raise ValueError("a sweep without -m")
-            HydraConfig.instance().set_config(composed)  # the directory may refer to ${hydra:job.name}
-            with resolving("hydra.run.dir", written["run"]["dir"]):
-                directory = os.path.abspath(composed.hydra.run.dir)
+        HydraConfig.instance().set_config(composed)
+        violations: list[Violation] = []
+        with collect_violations(violations):
+            directory = os.path.abspath(_run_directory(composed))
             with read_write(composed.hydra.runtime), open_dict(composed.hydra.runtime):
                 composed.hydra.runtime.output_dir = directory
             HydraConfig.instance().set_config(composed)
-            if resumed_run(composed) is None:
-                return self.composer.gate(composed, self.overrides)
-        found: list[Violation] = []
-        with collect_violations(found):
-            return configuration_of_the_run(self.composer, composed, self.overrides)
-        raise ConfigError([*found, *problems(Context(composed=composed))])
+        if resumed_run(composed) is None or violations:
+            self.composer.accept(found, composed)
+            found.violations += violations
+            if not found.violations:
+                return found.config
+            raise refusal_with_remedies(self.composer, found, partial(self._later, composed=composed))
+        with collect_violations(violations):
+            return configuration_of_the_run(self.composer, composed, found)
+        raise ConfigError([*violations, *problems(Context(composed=composed))])
 
 
-def print_plan(composer: Composer, overrides: Sequence[str], config: Checked) -> None:
+def _run_directory(composed: DictConfig) -> Path:
+    """The directory of a run, which may refer to ``${hydra:job.name}``.
+
+    Raises:
+        ConfigError: it cannot be resolved.
+    """
+    written: Any = OmegaConf.to_container(composed.hydra.run, resolve=False)
+    with resolving("hydra.run.dir", written["dir"]):
+        return Path(composed.hydra.run.dir)
+
+
+def print_plan(changed: Sequence[Setting], config: Checked) -> None:
     """What would run, on standard output: ``dry_run=true``."""
-    changed = changes(composer, overrides, config)
     if isinstance(config, TrainConfig):
         from gpt2hydra.data.corpus import training_tokens
         from gpt2hydra.data.tokenizer_files import is_downloaded_by_run

@@ -23,7 +23,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
-from gpt2hydra.composition.compose import compose_and_check, refused_whole
+from gpt2hydra.composition.compose import compose_and_check, refusal_of
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_compat import make_callbacks
 from gpt2hydra.composition.hydra_errors import making
@@ -53,7 +53,9 @@ def sweep(composer: Composer, overrides: Sequence[str], task: Callable[[Checked,
     check_chosen(composed)
     composer = composer.of_sweep(composed)
     found = _look(composer, composed, overrides, extra)
-    note_overruled(composer, found.points[0] if found.points else [])
+    if found.points:
+        first = composer.fold(found.points[0])
+        note_overruled(first.overrides, first.provenance)
     report(found)
     if found.dry:
         print_points(found, found.dry)
@@ -175,8 +177,10 @@ def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
         context = Context(config, unread, composed, Process(), sweep=True, locate=partial(_look_at_directory, composed))
         yield from problems(context)
 
-    with refused_whole(composer, fixed, later):
+    try:
         return composer.full(overrides, RunMode.MULTIRUN)
+    except Exception as error:  # Hydra, OmegaConf and PyYAML raise what they like
+        raise refusal_of(composer, fixed, error, later) from error
 
 
 def _look_at_directory(composed: DictConfig) -> None:

@@ -26,13 +26,12 @@ def test_a_history_in_words() -> None:
 
 
 def test_a_history_that_could_not_be_traced_says_so() -> None:
-    settings = [Setting("a", DELETED, command_line("~a")), Setting("a", 1, DEFAULT)]
-    history = History("a", settings, exact=False)
-    assert str(history) == "a = (deleted)   the command line: ~a   (could not be traced exactly)\n    was 1   the default"
+    history = History("a", [Setting("a", DELETED, Source("untraced")), Setting("a", 1, DEFAULT)])
+    assert str(history) == "a = (deleted)   could not be traced exactly\n    was 1   the default"
     assert history.to_dict() == {
         "deleted": True,
         "set_by": [
-            {"deleted": True, "source": {"kind": "command line", "override": "~a"}},
+            {"deleted": True, "source": {"kind": "untraced"}},
             {"value": 1, "source": {"kind": "default"}},
         ],
         "exact": False,

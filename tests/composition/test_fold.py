@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import random
 import re
@@ -14,17 +13,14 @@ from typing import Any, Optional
 
 import pytest
 from hydra import version
-from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobRuntime
-from hydra.errors import HydraException
-from hydra.types import RunMode
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, OmegaConf
 
-from gpt2hydra.composition.composer import trace
+from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.fold import Provenance
-from gpt2hydra.composition.hydra_compat import ConfigLoader, search_path_of, set_version_base
+from gpt2hydra.composition.hydra_compat import search_path_of, set_version_base
 from gpt2hydra.config.errors import DELETED
 
 DEFAULT = "the default"
@@ -186,22 +182,16 @@ def write(tree: dict[str, str], root: Path) -> None:
         (root / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def loader(conf: str = "conf", config_dir: str | None = None) -> ConfigLoader:
-    search_path = search_path_of(conf if "://" in conf else str(Path(conf).absolute()))
-    if config_dir is not None:
-        search_path.prepend("command-line", f"file://{Path(config_dir).absolute()}", SearchPathQuery(provider="schema"))
-    return ConfigLoader(search_path)
-
-
-def compose(overrides: list[str], conf: str = "conf", config_dir: str | None = None) -> DictConfig:
-    return loader(conf, config_dir).load_configuration("main", overrides, RunMode.RUN)
+def a_composer(conf: str = "conf", config_dir: str | None = None) -> Composer:
+    return Composer("main", search_path_of(conf if "://" in conf else str(Path(conf).absolute())), config_dir, once=True)
 
 
 def traced(here: Path, tree: dict[str, str], *overrides: str, conf: str = "conf", config_dir: str | None = None) -> Provenance:
-    """Provenance of a config that composes, verified."""
+    """Provenance of a config that composes, the same by the fold as by Hydra."""
     write(tree, here)
-    provenance = trace(loader(conf, config_dir), "main", overrides)
-    assert provenance.verify(compose(list(overrides), conf, config_dir)) == frozenset()
+    composer = a_composer(conf, config_dir)
+    provenance = composer.fold(overrides).provenance
+    assert provenance.verify(composer.full(overrides)) == frozenset()
     return provenance
 
 
@@ -262,16 +252,14 @@ def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def agreed(seed: int) -> bool:
     """Compose with random overrides; whether Hydra took them. Fails where the trace is wrong about one value."""
-    overrides, config_dir = random_overrides(seed), "more" if seed % 3 == 0 else None
+    overrides, composer = random_overrides(seed), a_composer(config_dir="more" if seed % 3 == 0 else None)
+    provenance = composer.fold(overrides).provenance
     try:
-        composed = compose(overrides, config_dir=config_dir)
-    except Exception:  # refused, and OmegaConf has no common class for it; a trace may fail only as Hydra does
-        with contextlib.suppress(HydraException, ValueError):
-            trace(loader(config_dir=config_dir), "main", overrides)
+        config = composer.full(overrides)
+    except Exception:  # refused, and OmegaConf has no common class for it
         return False
-    provenance = trace(loader(config_dir=config_dir), "main", overrides)
-    assert provenance.verify(composed) == frozenset(), overrides
-    raw: Any = OmegaConf.to_container(composed, resolve=False)
+    assert provenance.verify(config) == frozenset(), overrides
+    raw: Any = OmegaConf.to_container(config, resolve=False)
     del raw["hydra"]
     chains = {key: chain for key, chain in provenance.settings.items() if chain[-1].value is not DELETED}
     assert chains.keys() == dict(leaves(raw)).keys(), overrides

@@ -23,5 +23,5 @@ def test_any_other_config_has_nobody(run: CommandLine) -> None:
 def test_a_job_is_known_within_alone() -> None:
     config = TrainConfig()
     with job(config) as known:
-        assert known is JOB.get() is config
-    assert JOB.get() is None
+        assert known is config is JOB.get()[0]
+    assert JOB.get() == (None, None)

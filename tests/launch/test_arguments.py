@@ -125,6 +125,9 @@ def test_verbose_lists_what_is_set(run: CommandLine) -> None:
     assert (outcome.code, len(outcome.configs)) == (0, 1)
     assert "model.n_layer = 5   (set by the command line: model.n_layer=5)\n" in outcome.err
     assert run("-v", "-q").code == 2
+
+
+def test_a_sweep_may_be_verbose(run: CommandLine) -> None:
     assert len(run("-v", "-m", "model.n_layer=5,6").configs) == 2
 
 
