@@ -143,9 +143,14 @@ class ConfTree:
 
 def _has_defaults(file: Path) -> bool:
     try:
-        return file.is_file() and re.search(rb"^defaults\s*:", file.read_bytes(), re.MULTILINE) is not None
+        text = file.read_bytes() if file.is_file() else b""
     except OSError:
         return False
+    try:
+        content = yaml.safe_load(text)
+    except Exception:  # it is no YAML yet; PyYAML raises what it likes
+        return re.search(rb"^defaults\s*:", text, re.MULTILINE) is not None
+    return isinstance(content, dict) and "defaults" in content
 
 
 def strings_in_defaults(file: Path) -> list[str]:

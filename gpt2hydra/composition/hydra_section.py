@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from gpt2hydra.composition.hydra_compat import MODE_BEFORE_COMPOSING
 from gpt2hydra.composition.layers import Layer
 from gpt2hydra.composition.overrides import Overrides
-from gpt2hydra.config.errors import Violation, command_line
+from gpt2hydra.config.errors import ABSENT, Violation, command_line
 from gpt2hydra.utils.formatting import closest, reason_of
 from gpt2hydra.utils.quoting import RawOverride
 
@@ -116,7 +116,11 @@ def _violation(override: Override, error: Exception, known: Any) -> Violation:
     *sections, last = key.lstrip("+~").split(".")[1:] or [""]
     for section in sections:
         known = known.get(section) if isinstance(known, DictConfig) and section in known else {}
-    if not isinstance(known, DictConfig) or last in known:
+    exists = isinstance(known, DictConfig) and last in known.keys()  # noqa: SIM118  what is ??? is a key, too
+    if override.is_delete():
+        rule = "cannot be deleted: Hydra needs it" if exists else "cannot be deleted: there is no such key"
+        return Violation(key.lstrip("~"), ABSENT, rule, typed, action="deleted")
+    if not isinstance(known, DictConfig) or exists:
         return Violation(key, value, f"is refused by Hydra: {reason_of(error.__cause__ or error).rstrip('.')}", typed)
     if OmegaConf.get_type(known) is dict and override.type is OverrideType.CHANGE:  # it may hold any key
         return Violation(key, value, "is new there and needs a plus", typed, {f"+{key}": RawOverride(value)})

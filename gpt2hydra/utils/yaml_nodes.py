@@ -115,13 +115,13 @@ def root_node(path: str) -> Any:
 
 @dataclass
 class _File:
-    loader: Any
     root: Any
 
     @functools.cached_property
     def written(self) -> Written:
-        value = self.loader.construct_document(self.root) if self.root is not None else None
-        return _written(self.loader, self.root, value, 1)
+        loader = yaml_loader()("")  # a new one, for a construction that failed would leave half of its values in it
+        value = loader.construct_document(self.root) if self.root is not None else None
+        return _written(loader, self.root, value, 1)
 
 
 def _written(loader: Any, node: Any, value: Any, line: int) -> Written:
@@ -162,7 +162,7 @@ def _check_yaml(path: str, modified: int, size: int) -> _File:
     for node in _nodes(root):
         _refuse_keys(node)
         _refuse_no_value(loader, node)
-    return _File(loader, root)
+    return _File(root)
 
 
 def _no_text(path: str) -> Exception:

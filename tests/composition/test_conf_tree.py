@@ -40,6 +40,12 @@ def test_a_folder_that_is_no_conf_tree_is_refused(tmp_path: Path, files: dict[st
     assert refused.value.violations[0].key == str(folder) and rule in refused.value.violations[0].rule
 
 
+@pytest.mark.parametrize("text", ["'defaults': []\n", "{seed: 3, defaults: []}\n", "defaults: [\n"])
+def test_a_defaults_list_may_be_written_in_any_of_yamls_forms(tmp_path: Path, text: str) -> None:
+    (tmp_path / "train.yaml").write_text(text)
+    assert ConfTree(tmp_path).primary_names == ["train"]
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
 def test_only_files_that_hydra_reads_are_listed(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()

@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
+import gpt2hydra
 from gpt2hydra.composition import hydra_section
 from gpt2hydra.composition.hydra_section import refused_mode, refused_section
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.layers import layer_of
 from gpt2hydra.composition.overrides import Overrides
-from gpt2hydra.config.errors import DEFAULT
+from gpt2hydra.config.errors import DEFAULT, ConfigError, command_line
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,18 @@ def test_a_mode_that_comes_of_composing_is_refused_where_hydra_wants_it_before(
 
 def test_the_primary_config_may_name_folders_to_search() -> None:
     assert refused_section(layer_of({"searchpath": ["x"]}, DEFAULT), is_primary=True) == []
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "rule"),
+    [
+        pytest.param("~hydra.sweep.dir", "hydra.sweep.dir", "cannot be deleted: Hydra needs it", id="deleted"),
+        pytest.param("~hydra.nope", "hydra.nope", "cannot be deleted: there is no such key", id="deleted nothing"),
+        pytest.param("hydra.job.num=x", "hydra.job.num", "is refused by Hydra: Value 'x'", id="a key without a value yet"),
+    ],
+)
+def test_what_hydra_refuses_of_the_command_line_has_its_reason(override: str, key: str, rule: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        gpt2hydra.compose("train", [override])
+    (found,) = caught.value.violations
+    assert found.key == key and found.rule.startswith(rule) and found.source == command_line(override)

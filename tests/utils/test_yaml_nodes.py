@@ -50,6 +50,13 @@ BOMB = "x: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\n" + "".join(
 )
 
 
+def test_a_file_that_cannot_be_read_raises_the_same_each_time(tmp_path: Path) -> None:
+    file = a_file(tmp_path, "defaults: [{first: <<}]\nhydra: {job: {name: mine}}\n")
+    for _ in range(2):
+        with pytest.raises(yaml.MarkedYAMLError, match="could not determine a constructor"):
+            read_yaml(file)
+
+
 @pytest.mark.parametrize(
     ("text", "line", "problem"),
     [
