@@ -85,9 +85,9 @@ def compose_and_check(composer: Composer, overrides: Sequence[str]) -> Any:
     return found.config
 
 
-Later = Callable[[Sequence[str], Checked | None], Iterable[Violation]]
-"""What a program would find wrong later: of the words of a command line that are right, and of their configuration, None where
-what is wrong stands in a file.
+Later = Callable[[Composition], Iterable[Violation]]
+"""What a program would find wrong later: of the words of a command line that are right, which are not valid where what is
+wrong stands in a file.
 """
 
 
@@ -129,14 +129,13 @@ def refusal(composer: Composer, found: Composition, later: Later | None = None) 
     overrides = found.overrides.texts
     rest = words_meant(found.violations, overrides, composer.searching(overrides).options)
     right = composer.compose(rest) if rest != [*overrides] else found
-    config = right.config if not right.violations and right.root is not None else None
     known = {each.key for each in found.violations}
-    absent = [right.provenance.blame(each) for each in (composer.look(config) if config is not None else ())]
+    absent = [right.provenance.blame(each) for each in (composer.look(right.config) if right.is_valid else ())]
     found.violations += (each for each in absent if each.key not in known)
     if found.root is not None:
         found.violations = [candidate(each, found.provenance, found.root) for each in found.violations]
     known = {each.key for each in found.violations}
-    further = [each for each in (later(rest, config) if later else ()) if each.key not in known]
+    further = [each for each in (later(right) if later else ()) if each.key not in known]
     return ConfigError([*with_tried_remedies(composer, found, further), *further])
 
 

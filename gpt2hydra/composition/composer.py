@@ -23,11 +23,11 @@ from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.composition.files import ConfigFiles, without_schema
+from gpt2hydra.composition.files import ConfigFiles, FoldedFiles, without_schema
 from gpt2hydra.composition.fold import Fold, Provenance
 from gpt2hydra.composition.hydra_compat import ConfigLoader, search_path_from, search_path_of
 from gpt2hydra.composition.hydra_errors import as_it_came, file_error
-from gpt2hydra.composition.hydra_section import refused_mode, refused_overrides
+from gpt2hydra.composition.hydra_section import refused_mode, refused_overrides, usual_section
 from gpt2hydra.composition.hydra_state import as_job, hydra_overrides, hydra_state, parse
 from gpt2hydra.composition.options import Options
 from gpt2hydra.composition.overrides import Overrides, join_split_arguments, read
@@ -58,6 +58,7 @@ class Composition:
     root: type[Checked] | None = None
     folded: Fold = field(default_factory=Fold)
     overrides: Overrides = field(default_factory=Overrides)
+    files: FoldedFiles | None = None
     values: dict[str, Any] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
     beyond: bool = False
@@ -70,6 +71,11 @@ class Composition:
         """Who set each key."""
         return self.folded.provenance()
 
+    @property
+    def is_valid(self) -> bool:
+        """Whether there is a configuration, and nothing is wrong with it."""
+        return not self.violations and self.root is not None
+
     @cached_property
     def config(self) -> Checked:
         """The configuration.
@@ -77,7 +83,7 @@ class Composition:
         Raises:
             ConfigError: something is wrong.
         """
-        if self.violations or self.root is None:
+        if self.root is None or not self.is_valid:
             raise ConfigError(self.violations)
         return build(self.root, self.values)
 
@@ -164,14 +170,14 @@ class Composer:
         """
         with hydra_state():
             found = self.fold(overrides)
-            if not found.violations and found.beyond:
+            if found.violations or not found.beyond:
+                self.complete(found)
+            else:
                 self.ask_hydra(found, job)
                 if found.composed is not None:
                     if job is not None or not HydraConfig.initialized():
                         HydraConfig.instance().set_config(found.composed)
                     self.accept(found, found.composed)
-            elif found.violations:
-                self.complete(found)
             return found
 
     def instantiate(self, overrides: Sequence[str], job: int | None = None) -> Checked:
@@ -194,13 +200,11 @@ class Composer:
         if files is None:
             return Composition(overrides=overrides, violations=[*overrides.violations])
         root, folded = files.root, files.folded.copy()
-        wrong_sections, needs_hydra = files.hydras
-        if self._sweep is None:
-            wrong_sections = [*wrong_sections, *refused_mode(files.sections, overrides)]
+        wrong_mode = [*refused_mode(files.sections, overrides)] if self._sweep is None else []
         if root is None:  # without a schema, only Hydra can tell
             for override in overrides.values:
                 folded.override(override)
-            return Composition(None, folded, overrides, {}, [*overrides.violations, *wrong_sections], beyond=True)
+            return Composition(None, folded, overrides, files, {}, [*overrides.violations, *wrong_mode], beyond=True)
         overrides.violations = join_split_arguments(texts, overrides.violations, self.options, root)
         several = self.options.unclear(overrides.choices, root)
         clear = {each.key_or_group for each in overrides.choices} - {each.key for each in several}
@@ -208,11 +212,11 @@ class Composer:
         for override in overrides.values:
             if override.key_or_group.partition(".")[0] not in unclear:
                 folded.override(override)
-        beyond = needs_hydra or files.is_beyond or beyond_the_fold(overrides)
-        found = [*overrides.violations, *wrong_sections, *several, *folded.violations]
+        beyond = files.is_beyond or beyond_the_fold(overrides)
+        found = [*overrides.violations, *wrong_mode, *several, *folded.violations]
         unsure = frozenset(keys_of(root)) if overrides.incomplete else frozenset()
         values, broken = validate(folded, root, {each.key for each in found} - clear, unsure)
-        result = Composition(root, folded, overrides, values, beyond=beyond)
+        result = Composition(root, folded, overrides, files, values, beyond=beyond)
         if found or broken:
             found = [self._as_choice(each) if each.value is ABSENT else each for each in (*found, *broken)]
             result.violations = in_order(root, [result.provenance.blame(each) for each in found])
@@ -228,7 +232,7 @@ class Composer:
 
     def _refresh(self) -> None:
         """Forget what was read when something changed that it depends on."""
-        if self.once and self._surroundings is not None:
+        if self.once:
             return
         folders = [source.path for source in self.options.repository.get_sources() if source.scheme() == "file"]
         now = surroundings(folders)
@@ -283,8 +287,17 @@ class Composer:
                 found.violations.append(named)
 
     def complete(self, found: Composition) -> None:
-        """Add what is wrong with the overrides of Hydra's own config, which the fold leaves aside."""
+        """Add what is wrong with Hydra's own config, on the command line and in files, which the fold leaves aside."""
         found.violations += refused_overrides(found.overrides, self.full)
+        if found.files is not None and found.files.wrong_sections:
+            found.violations += found.files.wrong_sections
+            found.violations = in_order(found.root, found.violations) if found.root is not None else found.violations
+
+    def hydra_section(self, found: Composition) -> DictConfig | None:
+        """A config with Hydra's own section: as it was composed, or as files tell; None where Hydra must compose it."""
+        if found.files is None or found.beyond or found.files.wrong_sections:
+            return found.composed
+        return usual_section(self.options.repository, [section for section, _ in found.files.sections])
 
     def accept(self, found: Composition, config: DictConfig) -> None:
         """Take what Hydra composed, which counts where the fold differs, unless something is wrong already."""

@@ -16,7 +16,7 @@ from gpt2hydra.composition.conf_file import package_of
 from gpt2hydra.composition.defaults_list import Chosen, choose, name_of, why_not_global
 from gpt2hydra.composition.fold import Fold, split_key
 from gpt2hydra.composition.hydra_compat import file_of
-from gpt2hydra.composition.hydra_section import refused_section
+from gpt2hydra.composition.hydra_section import depends_on_plugins, refused_section
 from gpt2hydra.composition.judge import Schema, is_modelled
 from gpt2hydra.composition.layers import Layer, displayed, layers_of
 from gpt2hydra.composition.options import Options
@@ -42,14 +42,16 @@ class FoldedFiles:
     """What files say of Hydra itself, and whether that is the primary config."""
 
     @cached_property
-    def hydras(self) -> tuple[list[Violation], bool]:
-        """What is wrong in the ``hydra:`` sections, and whether only Hydra can tell."""
-        found = [refused_section(section, is_primary=primary) for section, primary in self.sections]
-        return [each for violations in found for each in violations or ()], None in found or self.chosen.hydras
+    def wrong_sections(self) -> list[Violation]:
+        """What is wrong in the ``hydra:`` sections, but for what depends on plugins."""
+        sections = [(section, primary) for section, primary in self.sections if not depends_on_plugins(section)]
+        return [each for section, primary in sections for each in refused_section(section, is_primary=primary)]
 
     @cached_property
     def is_beyond(self) -> bool:
         """Whether only Hydra can tell what the values are."""
+        if self.chosen.hydras or any(depends_on_plugins(section) for section, _ in self.sections):
+            return True
         stateful = any(is_stateful(chain[-1].value) for chain in self.folded.chains.values())
         return stateful or self.root is None or not is_modelled(self.root)
 

@@ -7,11 +7,12 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from hydra.conf import HydraConf
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.utils import JobRuntime
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.composition.hydra_compat import MODE_BEFORE_COMPOSING
+from gpt2hydra.composition.hydra_compat import MODE_BEFORE_COMPOSING, Repository, file_of
 from gpt2hydra.composition.layers import Layer
 from gpt2hydra.composition.overrides import Overrides
 from gpt2hydra.config.errors import ABSENT, Violation, command_line
@@ -21,12 +22,15 @@ from gpt2hydra.utils.quoting import RawOverride
 Compose = Callable[..., DictConfig]
 
 
-def refused_section(section: Layer, *, is_primary: bool) -> list[Violation] | None:
-    """What a file sets below ``hydra`` that Hydra does not know; None where that depends on plugins, so that Hydra must say."""
+def depends_on_plugins(section: Layer) -> bool:
+    """Whether Hydra alone can tell if what a file sets below ``hydra`` is right."""
+    return isinstance(section.value, dict) and not {"launcher", "sweeper"}.isdisjoint(section.value)
+
+
+def refused_section(section: Layer, *, is_primary: bool) -> list[Violation]:
+    """What a file sets below ``hydra`` that Hydra does not know."""
     if not isinstance(section.value, dict):
         return [Violation("hydra", section.value, "is Hydra's own section; set its keys", section.source)]
-    if {"launcher", "sweeper"} & section.value.keys():
-        return None
     search = section.value.get("searchpath")
     if search is not None and not is_primary:
         return [Violation("hydra.searchpath", search.value, "is read in the primary config alone", search.source)]
@@ -60,9 +64,32 @@ def _has_mode(section: Layer) -> bool:
 def _schema() -> DictConfig:
     """What the section is merged into, to be copied before it is changed: Hydra's classes, and what its files say of logs."""
     mappings: dict[str, Any] = {"formatters": {}, "handlers": {}, "loggers": {}, "root": {}}
-    schema: DictConfig = OmegaConf.structured(HydraConf)
+    schema: DictConfig = ConfigStore.instance().load("hydra/config.yaml").node
     schema.job_logging = schema.hydra_logging = mappings
     return schema
+
+
+_FREE = {"job", "job_logging", "hydra_logging", "help", "hydra_help", "output_subdir"}
+
+
+def usual_section(repository: Repository, sections: Sequence[Layer]) -> DictConfig | None:
+    """A config that has Hydra's own section as it is unless somebody chooses otherwise, with what files say of its job and log.
+
+    It knows what a run would write, and where, without Hydra's composition; None where that is not certain.
+    """
+    usual = ("hydra/output/default", "hydra/job_logging/default")
+    free = all(isinstance(each.value, dict) and each.value.keys() <= _FREE for each in sections)
+    if not free or any(file_of(repository, name) is not None for name in usual):
+        return None
+    output, log = (repository.load_config(name) for name in usual)
+    if output is None or log is None:
+        return None
+    node: Any = copy.deepcopy(_schema())
+    node.job_logging = log.config
+    node.merge_with(output.config, *map(_plain, sections))
+    if OmegaConf.is_missing(node.job, "name"):
+        node.job.name = JobRuntime.instance().get("name")
+    return OmegaConf.create({"hydra": node})
 
 
 def _plain(layer: Layer) -> Any:

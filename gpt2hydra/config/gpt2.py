@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,12 @@ MODEL_DIR = CONF_DIR / "model"
 def inner_width(n_embd: int) -> int:
     """Hidden channels of the MLP, ``4 * n_embd`` (OpenAI, gpt-2/src/model.py, ``mlp(..., nx*4)``)."""
     return 4 * n_embd
+
+
+@functools.lru_cache(maxsize=64)
+def _divisors(width: int) -> list[int]:
+    """The divisors of ``width`` up to 10,000, from 1."""
+    return [each for each in range(1, min(width, 10_000) + 1) if width % each == 0]
 
 
 def _around(value: int, candidates: list[int]) -> list[int]:
@@ -67,7 +74,7 @@ class GPT2Config(Checked):
             if (size.get("n_embd"), size.get("n_head"), size.get("n_layer")) == (self.n_embd, self.n_layer, self.n_head):
                 swapped = f"n_layer and n_head look swapped: {name} has {self.n_head} layers, {self.n_layer} heads"
                 return Failure(f"must divide {{n_embd}}; {swapped}", {"n_head": self.n_layer, "n_layer": self.n_head})
-        heads = _around(self.n_head, [each for each in range(1, min(self.n_embd, 10_000) + 1) if self.n_embd % each == 0])
+        heads = _around(self.n_head, _divisors(self.n_embd))
         below = self.n_embd // self.n_head * self.n_head
         widths = [width for width in (below, below + self.n_head) if width > 0]
         rule = f"must divide {{n_embd}} (nearest: {_list(heads)}; or n_embd for {self.n_head} heads: {_list(widths)})"

@@ -110,11 +110,13 @@ class RunLauncher:
             check_space(config, Path(location.directory), "hydra.run.dir")
         return location
 
-    def _later(self, rest: Sequence[str], config: Checked | None, composed: DictConfig | None = None) -> Sequence[Violation]:
+    def _later(self, right: Composition, composed: DictConfig | None = None) -> Sequence[Violation]:
         """What the checks find beside a refusal: of the overrides that are right, and of the values that can be read."""
-        complete = composed is not None
+        config, complete = right.config if right.is_valid else None, composed is not None
+        if composed is None and config is not None:  # the values are known: Hydra's section is all that the checks need
+            composed = self.composer.hydra_section(right)
         if composed is None:
-            composed, complete = compose_beside_refusal(self.composer, rest, RunMode.RUN)
+            composed, complete = compose_beside_refusal(self.composer, right.overrides.texts, RunMode.RUN)
         if composed is None:
             return ()
         unread: frozenset[str] = frozenset()
@@ -122,7 +124,7 @@ class RunLauncher:
             config, unread = readable(composed, config_class_of(composed))
         locate = partial(self._new_directory, composed, None if unread else config)
         found = problems(replace(self._context(config, composed, locate), unread=unread))
-        return self._blaming(found, self.composer.fold(rest).provenance).violations if found else ()
+        return self._blaming(found, right.provenance).violations if found else ()
 
     def _new_directory(self, composed: DictConfig, config: Checked | None) -> None:
         """Look at the directory of a run that is refused for something else.

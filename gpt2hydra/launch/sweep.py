@@ -24,7 +24,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
 from gpt2hydra.composition.compose import compose_and_check, refusal_of
-from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.composer import Composer, Composition
 from gpt2hydra.composition.hydra_compat import make_callbacks
 from gpt2hydra.composition.hydra_errors import making
 from gpt2hydra.composition.hydra_state import parse, task_overrides
@@ -165,8 +165,9 @@ def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
     sweeping = [text for text in overrides if _sweeps(text)]
     fixed = [text for text in overrides if text not in sweeping]
 
-    def later(rest: Sequence[str], config: Checked | None) -> Iterator[Violation]:
+    def later(right: Composition) -> Iterator[Violation]:
         """What is wrong with the values to sweep over, each tried by itself, and with what starts the sweep."""
+        rest, config = right.overrides.texts, right.config if right.is_valid else None
         yield from _swept_problems(composer, rest, sweeping)
         composed, complete = compose_beside_refusal(composer, rest, RunMode.MULTIRUN)
         if composed is None:

@@ -41,7 +41,7 @@ def test_the_files_of_a_choice_are_folded_once(options: Options) -> None:
 
 def test_what_a_file_says_of_hydra_is_no_part_of_the_fold(options: Options) -> None:
     files = ConfigFiles(options, TrainConfig).fold(Overrides())
-    assert files is not None and files.hydras == ([], False) and not files.is_beyond
+    assert files is not None and files.wrong_sections == [] and not files.is_beyond
     assert not any(path[0] == "hydra" for path in files.folded.chains)
 
 

@@ -3,14 +3,17 @@
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 import gpt2hydra
 from gpt2hydra.composition import hydra_section
-from gpt2hydra.composition.hydra_section import refused_mode, refused_section
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.hydra_section import depends_on_plugins, refused_mode, refused_section
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.layers import layer_of
 from gpt2hydra.composition.overrides import Overrides
 from gpt2hydra.config.errors import DEFAULT, ConfigError, command_line
+from gpt2hydra.config.gpt2 import CONF_DIR
 
 
 @pytest.mark.parametrize(
@@ -22,7 +25,6 @@ from gpt2hydra.config.errors import DEFAULT, ConfigError, command_line
         pytest.param({"job_logging": {"root": {"handlers": ["file"]}}}, [], id="keys of a log"),
         pytest.param({"job_logging": {"handlers": ["file"]}}, ["hydra.job_logging.handlers"], id="a list for a mapping"),
         pytest.param({"jbo": {}, "run": {"dri": 1}}, ["hydra.jbo", "hydra.run.dri"], id="unknown keys"),
-        pytest.param({"sweeper": {"n_trials": 3}}, None, id="a plugin's key"),
         pytest.param({"searchpath": ["x"]}, ["hydra.searchpath"], id="what the primary config alone may say"),
         pytest.param("text", ["hydra"], id="no section"),
     ],
@@ -70,3 +72,25 @@ def test_what_hydra_refuses_of_the_command_line_has_its_reason(override: str, ke
         gpt2hydra.compose("train", [override])
     (found,) = caught.value.violations
     assert found.key == key and found.rule.startswith(rule) and found.source == command_line(override)
+
+
+def test_a_plugin_knows_its_own_keys() -> None:
+    assert depends_on_plugins(layer_of({"sweeper": {"n_trials": 3}}, DEFAULT))
+    assert not depends_on_plugins(layer_of({"job": {}}, DEFAULT))
+
+
+def test_hydras_section_is_known_without_composing_it() -> None:
+    composer = Composer("train", CONF_DIR, once=True)
+    found = composer.fold(["model=large"])
+    section, hydras = composer.hydra_section(found), composer.full(["model=large"])
+    assert section is not None
+    for key in ("job_logging", "callbacks", "verbose", "output_subdir", "run"):
+        ours, theirs = (OmegaConf.masked_copy(each.hydra, key) for each in (section, hydras))
+        assert OmegaConf.to_container(ours, resolve=False) == OmegaConf.to_container(theirs, resolve=False)
+    assert section.hydra.job.name == "train"
+
+
+@pytest.mark.parametrize("overrides", [["hydra.run.dir=x"], ["hydra/job_logging=none"], ["data.path=${hydra:job.name}"]])
+def test_what_is_chosen_of_hydras_section_it_composes_itself(overrides: list[str]) -> None:
+    composer = Composer("train", CONF_DIR, once=True)
+    assert composer.hydra_section(composer.fold(overrides)) is None
