@@ -11,11 +11,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.composition.composer import Composer, Composition
+from gpt2hydra.composition.fold import Provenance
 from gpt2hydra.composition.instantiate import instantiate
 from gpt2hydra.composition.schema import schema_of
 from gpt2hydra.composition.validate import config_class_of
-from gpt2hydra.config.errors import ConfigError, Setting, Source, Violation, command_line
-from gpt2hydra.config.keys import keys_of
+from gpt2hydra.config.errors import ConfigError, Setting, Source, Violation, collect_violations, command_line
+from gpt2hydra.config.keys import keys_of, leaves
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.runs import record, resume_state
@@ -41,31 +42,32 @@ def _class_of(composed: DictConfig) -> type[TrainConfig]:
 
 
 def configuration_of_the_run(composer: Composer, composed: DictConfig, found: Composition) -> TrainConfig:
-    """The configuration of the run that ``composed.resume`` names, and what the command line sets beside it.
+    """The configuration of the run that ``composed.resume`` names, and what the command line sets with it.
+
+    From now on ``found.provenance`` is that of the run: what the command line does not set is set by its ``run.json``.
 
     Raises:
-        ConfigError: there is no such run, it cannot go on, or not with these overrides.
+        ConfigError: there is no such run, it cannot continue, or not with these overrides.
     """
-    try:
+    problems: list[Violation] = []
+    with collect_violations(problems):
         run = resume_state.open_run(composed.resume)
         own = run.config(_class_of(composed))
-        config = _with_overrides(composer, composed, found, own)
-        problems = [*resume_state.check_resumable(run, config), *_another_directory(found.overrides.texts, run.folder)]
-    except ConfigError as error:
-        problems = list(error.violations)
-    if problems:
-        raise ConfigError(map(found.provenance.blame, problems))
-    return replace(config, resume=str(run.folder))
+        typed = [*_set_on_the_command_line(composer, found, type(own))]
+        found.provenance = _provenance_of_the_run(found.provenance, own, run.folder, typed)
+        config = _with_overrides(composed, typed, own)
+        problems += [*resume_state.check_resumable(run, config), *_another_directory(found.overrides.texts, run.folder)]
+        if not problems:
+            return replace(config, resume=str(run.folder))
+    raise ConfigError(map(found.provenance.blame, problems))
 
 
-def changes(composer: Composer, found: Composition, config: Checked) -> list[Setting]:
-    """Every value that differs from the schema's default, with who set it: the record, of a run that goes on."""
-    changed = found.provenance.changes(config)
-    if not isinstance(config, TrainConfig) or config.resume in (None, AUTO):
-        return changed
-    own = Source("file", relative_path(Path(config.resume) / record.FILE))
-    typed = set(_set_on_the_command_line(composer, found, type(config)))
-    return [each if each.key in typed else replace(each, source=own) for each in changed]
+def _provenance_of_the_run(provenance: Provenance, own: TrainConfig, folder: Path, typed: Sequence[str]) -> Provenance:
+    """Who set each value of a run that continues: its record, and for the ``typed`` keys the command line after it."""
+    record_file = Source("file", relative_path(folder / record.FILE))
+    settings = {key: (Setting(key, value, record_file),) for key, value in leaves(own) if key != "resume"}
+    later = {key: (*settings.get(key, ()), provenance.settings[key][-1]) for key in typed if key in provenance.settings}
+    return replace(provenance, settings={**provenance.settings, **settings, **later})
 
 
 def run_meant(violation: Violation, config_class: type[Checked]) -> Violation:
@@ -85,14 +87,24 @@ def _another_directory(overrides: Sequence[str], folder: Path) -> list[Violation
     return [Violation("hydra.run.dir", typed.partition("=")[2], rule, command_line(typed))]
 
 
-def _with_overrides(composer: Composer, composed: DictConfig, found: Composition, own: C) -> C:
-    """``own``, with the values of ``composed`` that the command line set."""
+def _with_overrides(composed: DictConfig, typed: Sequence[str], own: C) -> C:
+    """``own``, with the values of ``composed`` under the ``typed`` keys.
+
+    Raises:
+        ConfigError: they do not go together; the remedy of a typed key is the value that the run has.
+    """
     merged = OmegaConf.merge(OmegaConf.structured(schema_of(type(own))), _settable(own))
     written: Any = OmegaConf.to_container(composed, resolve=False)
-    for key in _set_on_the_command_line(composer, found, type(own)):
+    for key in typed:
         OmegaConf.update(merged, key, _at(written, key))
     assert isinstance(merged, DictConfig)
-    return instantiate(merged, type(own))
+    try:
+        return instantiate(merged, type(own))
+    except ConfigError as error:
+        values = dict(leaves(own))
+        remedies = ({each.key: values[each.key]} if each.key in typed else {} for each in error.violations)
+        pairs = zip(error.violations, remedies, strict=True)
+        raise ConfigError(replace(each, source=None, remedy=remedy) for each, remedy in pairs) from None
 
 
 def _set_on_the_command_line(composer: Composer, found: Composition, config_class: type[TrainConfig]) -> Iterator[str]:

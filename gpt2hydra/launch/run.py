@@ -34,7 +34,7 @@ from gpt2hydra.launch.application import Application
 from gpt2hydra.launch.checks import Context, is_dry, problems, readable, refusal
 from gpt2hydra.launch.hydra_components import compose_beside_refusal, files_of_job, log_rule
 from gpt2hydra.launch.notes import note_fine_tuning, note_other_machine, note_overruled, warn_of_memory
-from gpt2hydra.launch.resume import Place, changes, configuration_of_the_run, place_of, resumed_run
+from gpt2hydra.launch.resume import Place, configuration_of_the_run, place_of, resumed_run
 from gpt2hydra.runs import record
 from gpt2hydra.runs.directory import check_directory, check_space, remove_new, unwritable
 from gpt2hydra.runs.resume_state import alike
@@ -73,7 +73,7 @@ class RunLauncher:
             self._print_plan(found, composed, config)
             return
         if self.verbose:
-            sys.stderr.write(f"{format_settings(changes(self.composer, found, config))}\n\n")
+            sys.stderr.write(f"{format_settings(found.provenance.changes(config))}\n\n")
         (location,) = locations
         words = location.words(config)
         if location.loss is not None:
@@ -148,7 +148,7 @@ class RunLauncher:
     def _print_plan(self, found: Composition, composed: DictConfig, config: Checked) -> None:
         if isinstance(config, TrainConfig) and config.resume is not None:
             sys.stderr.write(f"{self._free_location(composed, config).words(config)}.\n\n")
-        print_plan(changes(self.composer, found, config), config)
+        print_plan(found.provenance.changes(config), config)
 
     def _begin(self, composed: DictConfig, config: Checked, place: Place, provenance: Provenance) -> None:
         """Hydra's job, which makes the directory, and in it the function."""
@@ -168,6 +168,7 @@ class RunLauncher:
                 job_subdir_key=None,
             )
         except OSError as error:
+            remove_new(directory, existing)
             raise ConfigError([unwritable(directory, reason_of(error), "hydra.run.dir")]) from error
         except Exception as error:  # not the function's: those are in the result
             remove_new(directory, existing)

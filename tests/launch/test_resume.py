@@ -56,6 +56,31 @@ def test_what_does_not_decide_the_result_may_change_and_steps_may(run: CommandLi
     assert (outcome.code, outcome.configs) == (0, [own(f"resume={cut}", override)])
 
 
+@pytest.mark.parametrize(
+    ("override", "origin", "remedy"),
+    [
+        pytest.param("training.seed=1", "(was 1337, outputs/day/time/run.json)", "training.seed=1337", id="typed"),
+        pytest.param("training.warmup_steps=99", "(was 5, outputs/day/time/run.json)", "training.warmup_steps=5", id="a rule"),
+        pytest.param(
+            "training.max_steps=4", "set by outputs/day/time/run.json; training.max_steps is set by", "", id="the run's"
+        ),
+    ],
+)
+def test_a_value_of_the_run_is_set_by_its_record(run: CommandLine, cut: Path, override: str, origin: str, remedy: str) -> None:
+    outcome = run(f"resume={cut}", override)
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert outcome.err.startswith("1 problem ") and origin in outcome.err
+    assert outcome.err.partition("try: ")[2].strip() == remedy
+
+
+def test_a_text_of_the_run_that_is_gone_is_set_by_its_record(run: CommandLine) -> None:
+    (run.folder / "a.txt").write_text("A text that is there.\n" * 3000)
+    make_run(run.folder / "r", own("data.path=a.txt"), step=20)
+    (run.folder / "a.txt").unlink()
+    assert "  data.path = a.txt\n    there is no such file" in (err := run("resume=r").err)
+    assert "    set by r/run.json\n" in err
+
+
 def test_a_reference_means_the_runs_own_value(run: CommandLine, cut: Path) -> None:
     outcome = run(f"resume={cut}", "training.eval_interval=${training.batch_size}")
     assert outcome.configs == [own(f"resume={cut}", "training.eval_interval=8")]

@@ -1,5 +1,6 @@
 """One run: what is looked at before it starts, where it writes, and how it ends."""
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -223,3 +224,13 @@ def test_a_directory_that_another_run_writes_to_is_refused_by_its_own_key(run: C
         and "is in use: another run writes there (process " in outcome.err
     )
     assert "resume" not in outcome.err
+
+
+def test_a_disk_that_is_full_before_the_function_leaves_nothing(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("hydra.core.utils._save_config", no_space)
+    outcome = run("hydra.run.dir=new/run")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
+    assert "must be a folder that can be written (No space left on device)" in outcome.err
