@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from gpt2hydra.commands.common_options import add_app, add_config_dir, conf_tree
-from gpt2hydra.composition.lint import Problem, Report, check_tree
+from gpt2hydra.composition.lint import check_tree
+from gpt2hydra.composition.report import Problem, Report
 from gpt2hydra.config.errors import ABSENT, ConfigError
 from gpt2hydra.utils.formatting import counted, show
 from gpt2hydra.utils.paths import relative_path
@@ -95,7 +96,7 @@ def _remedy(problem: Problem) -> str:
 
 def _in_yaml(value: object) -> str:
     """A value as YAML reads it back: text that looks like something else is quoted."""
-    if not isinstance(value, str):
+    if not isinstance(value, (str, list, dict)):
         return show(value)
     return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=1000).partition("\n")[0]
 

@@ -204,7 +204,8 @@ class Composer:
         if root is None:  # without a schema, only Hydra can tell
             for override in overrides.values:
                 folded.override(override)
-            return Composition(None, folded, overrides, files, {}, [*overrides.violations, *wrong_mode], beyond=True)
+            wrong = [*overrides.violations, *wrong_mode, *folded.violations]
+            return Composition(None, folded, overrides, files, {}, wrong, beyond=True)
         overrides.violations = join_split_arguments(texts, overrides.violations, self.options, root)
         several = self.options.unclear(overrides.choices, root)
         clear = {each.key_or_group for each in overrides.choices} - {each.key for each in several}

@@ -4,6 +4,7 @@ read at all.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +13,12 @@ from pathlib import Path
 import yaml
 
 from gpt2hydra.composition.hydra_errors import file_error
-from gpt2hydra.composition.layers import displayed
+from gpt2hydra.composition.layers import Layer, displayed, layer_of_yaml
 from gpt2hydra.composition.options import Options
 from gpt2hydra.config.errors import ConfigError, Source, Violation
 from gpt2hydra.utils.formatting import closest, did_you_mean, kind_of, reason_of, show
 from gpt2hydra.utils.yaml_nodes import read_yaml as read_values
-from gpt2hydra.utils.yaml_nodes import root_node
+from gpt2hydra.utils.yaml_nodes import root_node, without_repeated_keys
 
 UNKNOWN_SCHEMA = "no program is known that has this schema; name yours: --app module:function"
 
@@ -66,13 +67,47 @@ def read_yaml(file: Path) -> yaml.Node | None:
     raise ConfigError([Violation(name, rule=rule, source=Source("file", name, line))])
 
 
+def is_readable(file: Path) -> bool:
+    """Whether a file is YAML that Hydra takes."""
+    try:
+        read_yaml(file)
+    except ConfigError:
+        return False
+    return True
+
+
+def repeated_keys(file: Path) -> list[Violation]:
+    """A violation for each key that stands twice, where that is all that is wrong with a file."""
+    name = displayed(str(file))
+    try:
+        _, _, repeated = without_repeated_keys(str(file))
+    except (OSError, ValueError, yaml.YAMLError):
+        return []
+    return [Violation(name, rule=f"has the key {key} twice", source=Source("file", name, line)) for key, line in repeated]
+
+
+def layer_despite_repeated_keys(file: Path) -> Layer | None:
+    """What a file says, the last of a key that stands twice; None where something else is wrong with it."""
+    try:
+        _, written, _ = without_repeated_keys(str(file))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    layer = layer_of_yaml(written, displayed(str(file)))
+    if not isinstance(layer.value, dict):
+        return None
+    return dataclasses.replace(
+        layer, value={key: each for key, each in layer.value.items() if key not in ("defaults", "hydra")}
+    )
+
+
 def defaults_of(file: Path, group: str) -> list[Entry]:
     """The entries of a file's defaults list; ``group`` is the folder that holds the file, from the root.
 
     Raises:
         ConfigError: the file cannot be read, or has a defaults list that is none.
     """
-    root, name = read_yaml(file), displayed(str(file))
+    name = displayed(str(file))
+    root = without_repeated_keys(str(file))[0] if repeated_keys(file) else read_yaml(file)
     found: list[Entry] = []
     for key, value in root.value if isinstance(root, yaml.MappingNode) else ():  # the word null is a file, too
         if key.value != "defaults":

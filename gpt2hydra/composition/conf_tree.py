@@ -11,10 +11,11 @@ from functools import cached_property
 from pathlib import Path
 
 import yaml
+from hydra.errors import MissingConfigException
 
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_compat import defaults_list, options_of
-from gpt2hydra.composition.hydra_state import hydra_state
+from gpt2hydra.composition.hydra_state import hydra_state, parse
 from gpt2hydra.composition.schema import ROOTS
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.keys import field_at
@@ -32,13 +33,33 @@ class Primary:
     @cached_property
     def groups(self) -> Mapping[str, str | None]:
         """Group → its usual option, of every group in the defaults list but Hydra's own. A key may be ``model@encoder``."""
+        return self._choices[0]
+
+    @property
+    def without_plugins(self) -> list[str]:
+        """An override for each option of Hydra's own groups that the defaults list names and no installed plugin brings."""
+        return self._choices[1]
+
+    @cached_property
+    def _choices(self) -> tuple[Mapping[str, str | None], list[str]]:
+        repository, instead = self.composer.options.repository, list[str]()
         with hydra_state():
-            try:
-                found = defaults_list(self.composer.options.repository, self.name, [], prepend_hydra=True, skip_missing=True)
-            except Exception:  # it cannot be read; who composes it is told
-                return {}
-        usual = found.overrides.known_choices
-        return {key: option for key, option in usual.items() if not key.startswith("hydra/")}
+            while True:
+                try:
+                    choices = [*map(parse, instead)]
+                    found = defaults_list(repository, self.name, choices, prepend_hydra=True, skip_missing=True)
+                except MissingConfigException as error:
+                    group, _, option = str(error.missing_cfg_file).rpartition("/")
+                    usual = next((each for each in ("default", "basic") if each in options_of(repository, group)), option)
+                    if not group.startswith("hydra/") or usual == option:
+                        return {}, []
+                    instead.append(f"{group}={usual}")
+                except Exception:  # it cannot be read; composing says why
+                    return {}, []
+                else:
+                    break
+        usual_options = found.overrides.known_choices
+        return {key: option for key, option in usual_options.items() if not key.startswith("hydra/")}, instead
 
     def options(self, group: str) -> list[str]:
         """The options of a group, whatever folder of the search path they are in."""

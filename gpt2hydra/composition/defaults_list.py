@@ -33,8 +33,8 @@ class Chosen:
 
     files: list[ResultDefault]
     groups: dict[str, str | None]
-    hydras: bool
-    """Whether an option of Hydra's own groups was chosen."""
+    hydras: tuple[str, ...]
+    """The options of Hydra's own groups, where any was chosen."""
 
 
 def choose(options: Options, overrides: Overrides) -> Chosen | None:
@@ -67,7 +67,7 @@ def _chosen_of_what_is_left(options: Options) -> Chosen | None:
 def _chosen(options: Options, choices: Sequence[Override], *, skip_missing: bool = False) -> Chosen:
     hydras = any(each.is_hydra_override() for each in choices)
     for prepend_hydra in (False, True):  # Hydra's own groups are slow, and 'override hydra/launcher: ...' needs them
-        if hydras and not prepend_hydra:
+        if not prepend_hydra and (hydras or options.needs_hydras_own()):
             continue
         try:
             found = defaults_list(
@@ -81,11 +81,11 @@ def _chosen(options: Options, choices: Sequence[Override], *, skip_missing: bool
     every = [each for each in found.defaults if each.config_path is not None]
     files = [each for each in every if not _is_hydras(each)]
     groups = {group: option for group, option in found.overrides.known_choices.items() if not group.startswith("hydra/")}
-    return Chosen(files, groups, len(files) < len(every))
+    return Chosen(files, groups, tuple(str(each.config_path) for each in every if _is_hydras(each)))
 
 
 def _is_hydras(default: ResultDefault) -> bool:
-    return str(default.config_path).startswith("hydra/") or str(default.package).split(".")[0] == "hydra"
+    return str(default.config_path).startswith("hydra/")
 
 
 # ------------------------------------------------------------------------------------------------------ wrong choices

@@ -17,7 +17,7 @@ from gpt2hydra.composition.defaults_list import Chosen, choose, name_of, why_not
 from gpt2hydra.composition.fold import Fold, split_key
 from gpt2hydra.composition.hydra_compat import file_of
 from gpt2hydra.composition.hydra_section import depends_on_plugins, refused_section
-from gpt2hydra.composition.judge import Schema, is_modelled
+from gpt2hydra.composition.judge import Schema, is_modelled, unmergeable
 from gpt2hydra.composition.layers import Layer, displayed, layers_of
 from gpt2hydra.composition.options import Options
 from gpt2hydra.composition.overrides import Overrides
@@ -40,6 +40,8 @@ class FoldedFiles:
     folded: Fold
     sections: list[tuple[Layer, bool]]
     """What files say of Hydra itself, and whether that is the primary config."""
+    stored: bool = False
+    """Whether a config that Python stored is among them."""
 
     @cached_property
     def wrong_sections(self) -> list[Violation]:
@@ -88,7 +90,7 @@ class ConfigFiles:
     def _fold(self, chosen: Chosen, overrides: Overrides) -> FoldedFiles:
         layers = [(default, layer) for default in chosen.files for layer in self._layers_of(default)]
         root = self._root(layer for default, layer in layers if not default.package)
-        folded = Fold(Schema(root, chosen.groups)) if root is not None else Fold()
+        folded = Fold(Schema(root, chosen.groups) if root is not None else unmergeable)
         sections = []
         if root is not None:
             folded.violations += self._before_schema(chosen.files, root)
@@ -103,7 +105,8 @@ class ConfigFiles:
                 folded.merge((), placed)
         for override in overrides.incomplete if root is not None else ():
             self._merge_incomplete(folded, override)
-        return FoldedFiles(chosen, root, folded, sections)
+        stored = any(layer.source.kind != "file" for _, layer in layers)
+        return FoldedFiles(chosen, root, folded, sections, stored)
 
     def _merge_incomplete(self, folded: Fold, override: Override) -> None:
         """Lay the file of an option over the others, without what its defaults list brings."""

@@ -174,6 +174,17 @@ class Fold:
         chain = self.chains.get(path)
         return chain[-1] if chain and chain[-1].value is not DELETED else None
 
+    def kind_at(self, path: Path) -> type | None:
+        """``dict`` where there is a section, ``list`` where there is a list, also by a reference; None for all else."""
+        leaf = self.leaf(path)
+        for each in (path, self._target(path, leaf.value) if leaf else None):
+            if each in self.sections:
+                return dict
+            found = self.leaf(each) if each is not None else None
+            if found is not None and isinstance(found.value, list):
+                return list
+        return None
+
     def _refused(self, path: Path, layer: Layer, override: Override | None) -> bool:
         found = self.judge(self, path, layer, override) if self.judge is not None and path else ()
         self.violations += found

@@ -27,6 +27,7 @@ def depends_on_plugins(section: Layer) -> bool:
     return isinstance(section.value, dict) and not {"launcher", "sweeper"}.isdisjoint(section.value)
 
 
+@functools.lru_cache(maxsize=256)
 def refused_section(section: Layer, *, is_primary: bool) -> list[Violation]:
     """What a file sets below ``hydra`` that Hydra does not know."""
     if not isinstance(section.value, dict):

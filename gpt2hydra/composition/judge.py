@@ -28,6 +28,19 @@ MOST_EXPLAINED = 50
 """Of more unknown keys than this, a report does not say which were meant."""
 
 
+def unmergeable(folded: Fold, path: Path, layer: Layer, override: Override | None) -> Sequence[Violation]:
+    """The violation of a list over a section, or the reverse, which OmegaConf does not merge: the judge of untyped files."""
+    kind, there = type(layer.value), folded.kind_at(path) if override is None else None
+    if there is None or kind not in (dict, list) or kind is there:
+        return ()
+    this, other = ("a list", "a section") if kind is list else ("a section", "a list")
+    before = folded.leaf(path)
+    source = folded.sections.get(path) or (before.source if before is not None else None)
+    where = f" ({source})" if source is not None and source.kind == "file" else ""
+    rule = f"is {this} over {other}{where}, which Hydra does not merge"
+    return [Violation(dotted(path), layer.value if kind is list else ABSENT, rule, layer.source)]
+
+
 @dataclass
 class Schema:
     """What a configuration class can hold, for a fold: its judge. ``groups`` are those of the defaults list."""

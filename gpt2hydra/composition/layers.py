@@ -27,13 +27,13 @@ Path = tuple[Any, ...]
 """The keys from the root of a config to a node."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layer:
-    """What one source says about one key: a leaf, or more layers by key."""
+    """What one source says about one key: a leaf, or more layers by key. It equals itself alone, so that it can be a key."""
 
     value: Any
     source: Source
-    written: str | None = None
+    written: Any = None  # as :attr:`Setting.written`
     kind: Any = None  # the dataclass of this mapping, in a structured config
     each: Any = None  # the dataclass of every value of this mapping
     schema: Any = None  # the configuration class of which this is the schema
@@ -72,7 +72,7 @@ def _read(source: ConfigSource, config_path: str) -> Layer:
 
 
 def _read_yaml(path: str) -> Layer:
-    return _layer_of_yaml(read_yaml(path), displayed(path))
+    return layer_of_yaml(read_yaml(path), displayed(path))
 
 
 def displayed(path: str) -> str:
@@ -81,11 +81,12 @@ def displayed(path: str) -> str:
     return path[len(here) :] if path.startswith(here) else path
 
 
-def _layer_of_yaml(written: Written, file: str) -> Layer:
-    source = Source("file", file, written.line, items=written.items)
+def layer_of_yaml(written: Written, file: str) -> Layer:
+    """The layer of a file, or of a part of one."""
+    source = Source("file", file, written.line, items=tuple(each.line for each in written.items))
     if isinstance(written.value, dict) and all(isinstance(each, Written) for each in written.value.values()):
-        return Layer({key: _layer_of_yaml(each, file) for key, each in written.value.items()}, source)
-    return Layer({} if written.value is None and written.text is None else written.value, source, written.text)
+        return Layer({key: layer_of_yaml(each, file) for key, each in written.value.items()}, source)
+    return Layer({} if written.value is None and written.text is None else written.value, source, written.texts)
 
 
 def layer_of_node(node: Node | None, source: Source) -> Layer:

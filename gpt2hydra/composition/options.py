@@ -21,6 +21,7 @@ class Options:
         self.loader, self.config_name, self.searchpath = loader, config_name, tuple(searchpath)
         self._repository: Repository | None = None
         self._usual: dict[str, str | None] | None = None
+        self._needs_hydras_own = False
         self._groups: dict[str, bool] = {}
         self._options: dict[str, list[str]] = {}
 
@@ -57,9 +58,13 @@ class Options:
             for prepend_hydra in (False, True):  # 'override hydra/launcher: joblib' needs Hydra's own, which are slow
                 with suppress(Exception):
                     found = defaults_list(self.repository, self.config_name, [], prepend_hydra=prepend_hydra)
-                    self._usual = found.overrides.known_choices
+                    self._usual, self._needs_hydras_own = found.overrides.known_choices, prepend_hydra
                     break
         return self._usual
+
+    def needs_hydras_own(self) -> bool:
+        """Whether the defaults list overrides one of Hydra's own groups, so that it cannot be had without them."""
+        return bool(self.usual()) and self._needs_hydras_own
 
     def groups(self) -> list[str]:
         """The groups of the defaults list, but for Hydra's own."""

@@ -57,7 +57,7 @@ def read(texts: Sequence[str], options: Options) -> Overrides:
         except Exception as error:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
             found.violations.append(Violation(key, value, grammar(error), command_line(text)))
             continue
-        if key == "hydra":
+        if key == "hydra" and "hydra" not in options.usual():
             rule = "is Hydra's own section; set its keys, for example hydra.run.dir"
             found.violations.append(Violation(key, value if equals else ABSENT, rule, command_line(text)))
         elif override.is_sweep_override():

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -17,6 +18,7 @@ from gpt2hydra.composition.hydra_compat import is_mapping
 from gpt2hydra.composition.judge import CANNOT_BE_DELETED
 from gpt2hydra.composition.resolve import resolve, resolved
 from gpt2hydra.composition.schema import class_of_schema, known_classes
+from gpt2hydra.composition.untyped import below, scalars
 from gpt2hydra.config.declaration import TARGET_KEYS
 from gpt2hydra.config.errors import ABSENT, DELETED, Violation
 from gpt2hydra.config.keys import (
@@ -25,7 +27,8 @@ from gpt2hydra.config.keys import (
     place,
     rule_at,
 )
-from gpt2hydra.config.rules import Rule
+from gpt2hydra.config.rules import Anything, Items, MappingOf, Rule
+from gpt2hydra.config.sections import Section
 from gpt2hydra.config.validation import Checked, check, computed_rule
 from gpt2hydra.utils.formatting import show
 from gpt2hydra.utils.quoting import RawOverride
@@ -71,18 +74,45 @@ def _misread(folded: Fold, root: type[Checked]) -> Iterator[Violation]:
     for path, source in folded.demanded.items():
         if source.kind not in ("command line", "default") and field_at(root, dotted(path)) is not None:
             yield Violation(dotted(path), "???", "must be given: the file leaves it to the command line", source)
-    for path, chain in folded.chains.items():
-        written = chain[-1].written
-        rule = rule_at(root, dotted(path)) if written is not None else None
-        if written is None or rule is None:
+    for last in (chain[-1] for chain in folded.chains.values()):
+        rule = rule_at(root, last.key) if last.written is not None else None
+        if rule is None:
             continue
-        problem = _pitfall(written, chain[-1].value, rule)
-        if problem:
-            if rule.kind is str:
-                meant = "" if rule.problem(written) else written
-            else:
-                meant = RawOverride(decimal(written) or chain[-1].value)
-            yield Violation(chain[-1].key, written, problem, remedy={chain[-1].key: meant} if meant else {})
+        for within, written, value in scalars(last.written, last.value):
+            each = functools.reduce(_rule_below, within, rule)
+            problem = _pitfall(written, value, each)
+            if problem:
+                meant = _meant(written, value, each, alone=not within)
+                remedy = {last.key: _with(last.value, within, meant)} if meant != "" else {}
+                by = last.source.of_item(within[0]) if within else None
+                yield Violation(f"{last.key}{below(within)}", written, problem, by, remedy)
+
+
+def _rule_below(rule: Rule, part: Any) -> Rule:
+    """The rule of an element of a list, or of a key of a section in one."""
+    if isinstance(rule, Section):
+        return rule_at(rule.config_class, str(part)) or Anything()
+    return rule.element if isinstance(rule, (Items, MappingOf)) else Anything()
+
+
+def _meant(written: str, value: object, rule: Rule, *, alone: bool) -> object:
+    """What to set instead; empty where that is not certain. The rule about a number names it, where it stands alone."""
+    if rule.kind is str:
+        return "" if rule.problem(written) else written
+    number = int(decimal(written)) if decimal(written) else value
+    return RawOverride(number) if alone else number
+
+
+def _with(values: Any, within: tuple[Any, ...], meant: object) -> object:
+    """``values`` with what is meant in one place."""
+    if not within:
+        return meant
+    changed = {part: _with(each, within[1:], meant) if part == within[0] else each for part, each in _parts(values)}
+    return [*changed.values()] if isinstance(values, list) else changed
+
+
+def _parts(values: Any) -> Iterable[tuple[Any, Any]]:
+    return enumerate(values) if isinstance(values, list) else values.items()
 
 
 def _pitfall(written: str, value: object, rule: Rule) -> str | None:

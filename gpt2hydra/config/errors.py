@@ -93,13 +93,13 @@ class Setting:
 
     ``value`` is raw: not converted to the schema's type, interpolations not resolved; ``DELETED`` where the source deleted
     the key. ``written`` is the text of a plain YAML scalar, which YAML may read as something else: ``012`` is 10, ``1:30``
-    is 90, ``yes`` is true.
+    is 90, ``yes`` is true. Of a list it is a tuple of those of its elements; None of what was not written in YAML.
     """
 
     key: str
     value: object
     source: Source
-    written: str | None = None
+    written: Any = None
 
     def __str__(self) -> str:
         return f"{self.key} = {show(self.value)}"

@@ -98,7 +98,10 @@ def fields_by_key(config_class: type[Any]) -> Mapping[str, dataclasses.Field[Any
 def rule_at(config_class: type[Any], key: str) -> Rule | None:
     """What the value under a dotted key must obey; None where there is no such key, a section, or a computed value."""
     field = field_at(config_class, key)
-    return field.metadata.get("rule") if field is not None else None
+    if field is not None:
+        return field.metadata.get("rule")
+    around = rule_at(config_class, key.rpartition(".")[0]) if "." in key else None
+    return around.element if isinstance(around, MappingOf) else None
 
 
 def may_stand(config_class: type[Any], key: str) -> bool:

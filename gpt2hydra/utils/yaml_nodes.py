@@ -75,13 +75,20 @@ def misread_rule(written: str, value: object) -> str:
 class Written:
     """A value of a file, as YAML reads it: of a mapping, key → :class:`Written`.
 
-    ``text`` is how a plain scalar was written, ``items`` the line of each element of a list.
+    ``text`` is how a plain scalar was written, ``items`` has the elements of a list.
     """
 
     value: Any
     line: int
     text: str | None = None
-    items: tuple[int, ...] = ()
+    items: tuple[Written, ...] = ()
+
+    @property
+    def texts(self) -> Any:
+        """``text``; of a list a tuple, of a mapping a dictionary of those of what is in it."""
+        if isinstance(self.value, dict):
+            return {key: each.texts for key, each in self.value.items() if isinstance(each, Written)}
+        return tuple(each.texts for each in self.items) if self.items else self.text
 
 
 def plain(written: Written) -> Any:
@@ -108,6 +115,29 @@ def read_yaml(path: str) -> Written:
     return _file(path).written
 
 
+def without_repeated_keys(path: str) -> tuple[Any, Written, list[tuple[str, int]]]:
+    """Root node and values of a file in which the last of a key that stands twice counts, and ``(key, line)`` of each such.
+
+    Raises:
+        yaml.MarkedYAMLError, OSError: something else is wrong with it.
+    """
+    with open(path, encoding="utf-8") as file:
+        loader = yaml_loader()(file)
+        root = loader.get_single_node()
+    repeated = []
+    for node in _nodes(root):
+        if node.id == "mapping":
+            last: dict[Any, Any] = {}
+            for key, value in node.value:
+                name = (key.tag, key.value) if key.id == "scalar" and not key.tag.endswith(":merge") else id(key)
+                if name in last:
+                    repeated.append((key.value, key.start_mark.line + 1))
+                last[name] = (key, value)
+            node.value = [*last.values()]
+    checked = _checked(loader, root)
+    return checked.root, checked.written, repeated
+
+
 def root_node(path: str) -> Any:
     """The root of a file's YAML nodes, None of an empty one; raises as :func:`check_yaml`."""
     return _file(path).root
@@ -132,8 +162,9 @@ def _written(loader: Any, node: Any, value: Any, line: int) -> Written:
             values[key] = _written(loader, value_node, value[key], key_node.start_mark.line + 1)
         return Written(values, line)
     plain = node is not None and node.id == "scalar" and not (node.style and node.tag.endswith(":str"))  # !!int '12' is
-    elements = node.value if node is not None and node.id == "sequence" else ()
-    return Written(value, line, node.value if plain else None, tuple(each.start_mark.line + 1 for each in elements))
+    elements = zip(node.value, value, strict=True) if node is not None and node.id == "sequence" else ()
+    items = tuple(_written(loader, each, element, each.start_mark.line + 1) for each, element in elements)
+    return Written(value, line, node.value if plain else None, items)
 
 
 def _file(path: str) -> _File:
@@ -157,6 +188,10 @@ def _check_yaml(path: str, modified: int, size: int) -> _File:
         if isinstance(error, RecursionError) or "nesting depth" in str(error.problem):
             raise _too_deep(getattr(error, "problem_mark", None) or Mark(path, 0, 0, 0, None, 0)) from error
         raise
+    return _checked(loader, root)
+
+
+def _checked(loader: Any, root: Any) -> _File:
     if root is not None:
         _refuse_unfolding(root)
     for node in _nodes(root):

@@ -116,8 +116,8 @@ def test_a_wrong_file_is_not(name: str, text: str, where: str) -> None:
 
 def test_a_class_of_ones_own_has_schemas_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
-    conf = write_application(tmp_path, "schema_app") / "conf"
-    programs = [application_at(f"schema_app.{name}:main") for name in ("finetune", "probe")]
+    conf = write_application(tmp_path, "editor_app") / "conf"
+    programs = [application_at(f"editor_app.{name}:main") for name in ("finetune", "probe")]
     schemas = editor_schemas(ConfTree(conf, {each.config_name: each.config_class for each in programs if each.config_class}))
     assert {"finetune", "probe", "lora", "model", "experiment"} <= set(schemas)
 

@@ -1,0 +1,264 @@
+"""One primary config of a tree, with each option of each of its groups, composed as a run would compose it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gpt2hydra.composition.compose import refusal
+from gpt2hydra.composition.composer import Composition
+from gpt2hydra.composition.conf_file import (
+    defaults_of,
+    is_readable,
+    layer_despite_repeated_keys,
+    package_of,
+    wrong_entries,
+)
+from gpt2hydra.composition.conf_tree import ConfTree, Primary
+from gpt2hydra.composition.files import FoldedFiles
+from gpt2hydra.composition.fold import Fold, split_key
+from gpt2hydra.composition.hydra_errors import as_it_came
+from gpt2hydra.composition.hydra_state import hydra_state
+from gpt2hydra.composition.judge import Schema
+from gpt2hydra.composition.layers import Path as KeyPath
+from gpt2hydra.composition.layers import displayed
+from gpt2hydra.composition.report import Report
+from gpt2hydra.composition.untyped import Keys, Reference, misread_numbers
+from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation
+from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.keys import field_at, rule_at
+from gpt2hydra.config.validation import Checked
+from gpt2hydra.utils.quoting import override
+
+
+@dataclass
+class PrimaryCheck:
+    """Checks one primary config, and adds what is wrong to ``report``, the files that it can reach to ``reached``."""
+
+    tree: ConfTree
+    primary: Primary
+    report: Report
+    reached: set[Path]
+    always: set[tuple[str, Source | None]] = field(default_factory=set)
+    """What is wrong whatever is chosen."""
+    composed: list[Any] = field(default_factory=list)
+    """What files set of Hydra itself, where Hydra composed it without an error."""
+    missing: list[_Missing] = field(default_factory=list)
+    provided: dict[str, list[Keys]] = field(default_factory=dict)
+    """The keys that there are with each option of a group that the defaults list leaves open."""
+
+    @property
+    def file(self) -> Path:
+        """Where the primary config stands."""
+        return self.tree.folder / f"{self.primary.name}.yaml"
+
+    def run(self) -> None:
+        """Check the config as it is, and then each option."""
+        self._reach(self.file, "")
+        if not is_readable(self.file):
+            self._report_values_alone()
+            return
+        found = self._violations([])
+        self.always = {(each.key, each.source) for each in found}
+        if self.primary.root is None and not self.always:
+            self.report.notes.append(f"{displayed(str(self.file))} lists no schema, so that its values are not checked")
+        self._add(found, self.file, "", [])
+        if self.primary.without_plugins:
+            self._add_wrong_entries(self.file, "")
+        for group in self.primary.groups:
+            for option in self.primary.options(group):
+                if not self._is_ours(group, option):
+                    self.option(group, option)
+
+    def finish(self) -> None:
+        """Add the references to keys that no option of an open group brings either."""
+        seen = set()
+        for each in self.missing:
+            setting = each.reference.setting
+            open_groups = (self.provided.get(group, ()) for group in each.open_groups)
+            brought = any(keys.has(each.reference.target) for found in open_groups for keys in found)
+            if (setting.key, setting.source) in seen:
+                continue
+            seen.add((setting.key, setting.source))  # where it is right with the usual options, another choice is not asked
+            if not brought:
+                self.report.add_violation(each.reference.violation(each.known), each.file, each.found_with)
+
+    def _is_ours(self, group: str, option: str) -> bool:
+        """Whether an option of somebody else's program is one that this package ships, or Hydra, which needs no check."""
+        file = self.primary.file(group.partition("@")[0], option)
+        ours = group.startswith("gpt2/") if file is None else file.is_relative_to(CONF_DIR)
+        return group.partition("/")[0] == "hydra" or (ours and self.tree.folder.resolve() != CONF_DIR)
+
+    def option(self, group: str, option: str, plus: str = "") -> bool:
+        """Check one option of a group; whether nothing is wrong with it."""
+        folder = group.partition("@")[0]
+        file, choice = self.primary.file(folder, option), [f"{plus}{override(group, option)}"]
+        if file is None:  # a config that Python stored
+            return self._add(self._violations(choice), self.file, "", choice)
+        within = f"{folder}/{option}".rpartition("/")[0]
+        self._reach(file, within)
+        if not is_readable(file):
+            self._add_values_alone(file, within)
+            return False
+        return self._add(self._violations(choice, file), file, within, choice)
+
+    def is_right(self, group: str, option: str) -> bool:
+        """Whether ``+group=option`` adds an option without a mistake; nothing is reported."""
+        return PrimaryCheck(self.tree, self.primary, Report([]), set(), composed=self.composed).option(group, option, "+")
+
+    def _add(self, violations: list[Violation], file: Path, group: str, choice: list[str]) -> bool:
+        """Report what is wrong with a choice; whether nothing is."""
+        if choice:
+            violations = [each for each in violations if (each.key, each.source) not in self.always]
+        placed = [each for each in violations if each.source is not None and each.source.kind == "file"]
+        if len(placed) < len(violations):  # the defaults list of this file, or of one that it takes in, is refused
+            malformed = any(not is_readable(one) for one, _ in self._taken_in(file, group))
+            if self._add_wrong_entries(file, group) or malformed:
+                violations = placed
+                self._add_values_alone(file, group)
+        for each in violations:
+            self.report.add_violation(each, file, " ".join(choice))
+        return not violations
+
+    def _add_wrong_entries(self, file: Path, group: str) -> bool:
+        found = [
+            each
+            for one, within in self._taken_in(file, group)
+            if is_readable(one)
+            for each in wrong_entries(one, within, self.primary.composer.options)
+        ]
+        for each in found:
+            self.report.add_violation(each, file)
+        return bool(found)
+
+    def _open_choices(self, choice: list[str]) -> list[str]:
+        """An option of each group that is to be chosen on the command line (``model: ???``)."""
+        chosen = {each.partition("=")[0] for each in choice}
+        return [
+            override(group, self.primary.options(group)[0])
+            for group, option in self.primary.groups.items()
+            if option == "???" and group not in chosen and self.primary.options(group)
+        ]
+
+    # ------------------------------------------------------------------------------------------------- one choice
+
+    def _violations(self, choice: list[str], file: Path | None = None) -> list[Violation]:
+        composer, root = self.primary.composer, self.primary.root
+        overrides = [*self.primary.without_plugins, *self._open_choices(choice), *choice]
+        try:
+            found = composer.compose(overrides) if root is not None else composer.fold(overrides)
+            if found.files is not None and not found.violations:
+                found.violations += found.files.wrong_sections
+            if found.violations:
+                wrong = refusal(composer, found).violations
+                return [each for each in wrong if not _is_left_open(each, root)]
+            if found.files is None or self._is_new_to_hydra(found.files):
+                with hydra_state():
+                    composer.full(overrides)
+        except ConfigError as error:
+            return [each for each in error.violations if not _is_left_open(each, root)]
+        except Exception as error:  # what Hydra alone refuses
+            return [as_it_came(error)]
+        return self._of_untyped(found, choice, file or self.file) if found.files is not None else []
+
+    def _is_new_to_hydra(self, files: FoldedFiles) -> bool:
+        """Whether Hydra has to say what it makes of the files: of what they set of Hydra itself, or of stored configs."""
+        of_hydra = (files.chosen.hydras, files.sections)
+        if of_hydra in self.composed and not files.stored:
+            return False
+        self.composed.append(of_hydra)
+        return True
+
+    def _of_untyped(self, found: Composition, choice: list[str], file: Path) -> list[Violation]:
+        """What is wrong with values that no class describes; references are judged when all options are known."""
+        root, files = self.primary.root, found.files
+        if files is None or (root is not None and root.HAS_SCHEMA):
+            return []
+        keys = Keys(files.folded)
+        groups = files.chosen.groups
+        open_groups = {group for group, option in self.primary.groups.items() if groups.get(group, option) is None}
+        for group in (group for group, option in self.primary.groups.items() if option is None and groups.get(group)):
+            self.provided.setdefault(group, []).append(keys)
+        sections = (each for section, _ in files.sections for each in keys.missing_in_hydra(section))
+        known = [*keys.values, *keys.sections]
+        for reference in (*keys.missing(), *sections):
+            if not any(_is_below(reference, group) for group in open_groups):
+                self.missing.append(_Missing(reference, open_groups, known, file, " ".join(choice)))
+        return [*misread_numbers(files.folded)]
+
+    # -------------------------------------------------------------------------------------------- files taken in
+
+    def _reach(self, file: Path, group: str) -> None:
+        self.reached.update(one.resolve() for one, _ in self._taken_in(file, group, every_option=True))
+
+    def _taken_in(
+        self, file: Path, group: str, seen: frozenset[Path] = frozenset(), *, every_option: bool = False
+    ) -> Iterator[tuple[Path, str]]:
+        """A file and those that its defaults list takes in, or could take in, with the groups that they are in."""
+        if file in seen:
+            return
+        yield file, group
+        try:
+            entries = defaults_of(file, group)
+        except ConfigError:
+            return
+        for entry in entries:
+            if entry.options is None:
+                within, _, name = entry.path.rpartition("/")
+                names = [name]
+            else:
+                opens = every_option and entry.word != "override"
+                within, names = entry.path, self.primary.options(entry.path) if opens else [*entry.options]
+            for name in names:
+                taken = self.primary.file(within, name.removesuffix(".yaml"))
+                if taken is not None:
+                    inside = f"{within}/{name}".rpartition("/")[0]
+                    yield from self._taken_in(taken, inside, seen | {file}, every_option=every_option)
+
+    # ------------------------------------------------------------------------- files that cannot be composed
+
+    def _report_values_alone(self) -> None:
+        """Check the values of each option by themselves, where the primary config cannot be read."""
+        for file, group in self._taken_in(self.file, "", every_option=True):
+            if not file.is_relative_to(CONF_DIR) or self.tree.folder.resolve() == CONF_DIR:
+                self._add_values_alone(file, group)
+
+    def _add_values_alone(self, file: Path, group: str) -> None:
+        """Report values of a file that is not composed, which no composition could make right."""
+        root, layer = self.primary.root, layer_despite_repeated_keys(file)
+        if root is None or layer is None:
+            return
+        folded = Fold(Schema(root, [*self.primary.groups]))
+        folded.merge((), layer.below(split_key(package_of(file, group) if group else "")))
+        for each in folded.violations:
+            self.report.add_violation(each, file)
+        for last in (chain[-1] for chain in folded.chains.values()):
+            rule = rule_at(root, last.key)
+            is_open = isinstance(last.value, str) and ("${" in last.value or last.value == "???")
+            problem = rule.problem(last.value) if rule is not None and not is_open else None
+            if problem:
+                self.report.add_violation(Violation(last.key, last.value, problem, source=last.source), file)
+
+
+@dataclass(frozen=True)
+class _Missing:
+    """A reference that finds nothing with one choice, unless an option of an open group brings the key."""
+
+    reference: Reference
+    open_groups: set[str]
+    known: list[KeyPath]
+    file: Path
+    found_with: str
+
+
+def _is_below(reference: Reference, group: str) -> bool:
+    """Whether a reference names a key of a group's section."""
+    package = tuple((group.partition("@")[2] or group.replace("/", ".")).split("."))
+    return reference.target[: len(package)] == package
+
+
+def _is_left_open(violation: Violation, root: type[Checked] | None) -> bool:
+    """Whether nothing is wrong but that a value is still to be given."""
+    return root is not None and violation.value in (ABSENT, "???") and field_at(root, violation.key) is not None

@@ -1,0 +1,129 @@
+"""What is wrong with values that no class describes: references to keys that no file has, numbers that YAML misreads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import MISSING
+
+from gpt2hydra.composition.fold import Fold, dotted, split_key
+from gpt2hydra.composition.layers import Layer, Path
+from gpt2hydra.config.errors import Setting, Violation
+from gpt2hydra.utils.formatting import did_you_mean, show
+from gpt2hydra.utils.yaml_nodes import is_misread_number, misread_rule
+
+_REFERENCE = re.compile(r"(?<!\\)\$\{(\.*)([^${}:,'\"\s\\]+)\}")
+"""``${a.b}`` and ``${.b}``, also within other text or a resolver; no key that is itself composed (``${a.${b}}``)."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference to ``target``, which no file has, in the value that ``setting`` set."""
+
+    setting: Setting
+    target: Path
+
+    def violation(self, known: Collection[Path]) -> Violation:
+        """What to report; ``known`` are paths that could be meant."""
+        key, last = dotted(self.target), self.target[-1]
+        if key.startswith("hydra."):
+            meant = f"; write ${{hydra:{key.removeprefix('hydra.')}}}"
+        else:
+            meant = did_you_mean(last, [path[-1] for path in known if path and path[:-1] == self.target[:-1]])
+        rule = f"refers to a key that does not exist: {key}{meant}"
+        return Violation(self.setting.key, self.setting.value, rule, self.setting.source)
+
+
+class Keys:
+    """The keys of a fold, as references name them."""
+
+    def __init__(self, folded: Fold) -> None:
+        self.sections = {tuple(map(str, path)) for path in folded.sections}
+        self.values = {tuple(map(str, path)): chain[-1] for path, chain in folded.chains.items() if folded.leaf(path)}
+
+    def has(self, path: Path, hops: int = 0) -> bool:
+        """Whether a reference to ``path`` finds something, or may: behind ``???``, null, a resolver."""
+        for depth in range(1, len(path) + 1):
+            here, rest = path[:depth], path[depth:]
+            if here in self.sections:
+                continue
+            if here not in self.values:
+                return False
+            return not rest or self._has_below(here, self.values[here].value, rest, hops)
+        return True
+
+    def _has_below(self, path: Path, value: Any, rest: Path, hops: int) -> bool:
+        if isinstance(value, (list, dict)):
+            try:
+                below = value[int(rest[0])] if isinstance(value, list) else value[rest[0]]
+            except (LookupError, ValueError):
+                return False
+            return len(rest) == 1 or self._has_below((*path, rest[0]), below, rest[1:], hops)
+        if not isinstance(value, str) or value == MISSING or "${" not in value:
+            return value is None or value == MISSING
+        target = _REFERENCE.fullmatch(value)
+        return target is None or hops > 16 or self.has((*_target(path, *target.groups()), *rest), hops + 1)
+
+    def missing(self) -> Iterator[Reference]:
+        """Each reference to a key that is not there."""
+        for path, setting in self.values.items():
+            for target in _targets(path, setting.value):
+                if not self.has(target):
+                    yield Reference(setting, target)
+
+    def missing_in_hydra(self, section: Layer) -> Iterator[Reference]:
+        """Those of Hydra's own section, to keys of the config."""
+        for path, layer in _leaves(section, ("hydra",)):
+            for target in _targets(path, layer.value):
+                if target[:1] != ("hydra",) and not self.has(target):
+                    yield Reference(Setting(dotted(path), layer.value, layer.source), target)
+
+
+def _leaves(layer: Layer, path: Path) -> Iterator[tuple[Path, Layer]]:
+    if isinstance(layer.value, dict):
+        for key, below in layer.value.items():
+            yield from _leaves(below, (*path, str(key)))
+    else:
+        yield path, layer
+
+
+def _targets(path: Path, value: Any) -> Iterator[Path]:
+    """What the references in a value name."""
+    if isinstance(value, str) and "${" in value:
+        yield from (_target(path, *found.groups()) for found in _REFERENCE.finditer(value))
+    elif isinstance(value, (list, dict)):
+        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _targets((*path, str(key)), each)
+
+
+def _target(path: Path, up: str, key: str) -> Path:
+    return (*(path[: max(0, len(path) - len(up))] if up else ()), *split_key(key))
+
+
+def misread_numbers(folded: Fold) -> Iterator[Violation]:
+    """A violation for each number in force that YAML takes for one of base 8 or 60."""
+    for last in (chain[-1] for chain in folded.chains.values()):
+        for place, written, value in scalars(last.written, last.value):
+            if is_misread_number(written) and show(value) != written:
+                source = last.source.of_item(place[0]) if place else last.source
+                yield Violation(f"{last.key}{below(place)}", written, misread_rule(written, value), source)
+
+
+def scalars(written: Any, value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str, Any]]:
+    """``(place, written, value)`` of a value that was written in YAML; of a list, of each value within, with its indices."""
+    if isinstance(written, str):
+        yield place, written, value
+    elif isinstance(written, tuple) and isinstance(value, list):
+        for index, (text, element) in enumerate(zip(written, value, strict=True)):
+            yield from scalars(text, element, (*place, index))
+    elif isinstance(written, dict) and isinstance(value, dict):
+        for key, text in written.items():
+            yield from scalars(text, value[key], (*place, key))
+
+
+def below(place: tuple[Any, ...]) -> str:
+    """``[0].window`` of an index and a key."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
