@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
+import dataclasses
 import importlib.resources
 import os
 import pickle
@@ -291,12 +292,22 @@ def failure_of(result: JobReturn) -> object:
     return result._return_value if result.status is JobStatus.FAILED else None
 
 
+def with_value(override: Override, value: int, text: str) -> Override:
+    """The override with another value, as it was typed. ``Override._value``, since 1.0. Public: none."""
+    return dataclasses.replace(override, _value=value, input_line=text)
+
+
 # ------------------------------------------------------------------------------- what errors say in words alone
 
 
 def grammar_reason(error: Exception) -> str:
     """What Hydra's parser could not read, without the list of what it expected."""
     return reason_of(error).partition(" expecting ")[0]
+
+
+def has_too_many_digits(error: Exception) -> bool:
+    """Whether a number is longer than Python reads."""
+    return isinstance(error, ValueError) and "digits" in str(error)
 
 
 def unquoted_sign(error: Exception) -> str:

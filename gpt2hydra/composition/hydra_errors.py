@@ -11,7 +11,7 @@ from omegaconf.errors import GrammarParseError, UnsupportedValueType
 from yaml import MarkedYAMLError
 from yaml.constructor import ConstructorError
 
-from gpt2hydra.composition.hydra_compat import chosen_twice, grammar_reason, unquoted_sign, wrong_header
+from gpt2hydra.composition.hydra_compat import chosen_twice, grammar_reason, has_too_many_digits, unquoted_sign, wrong_header
 from gpt2hydra.composition.layers import displayed
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.utils.formatting import closest, reason_of
@@ -81,7 +81,7 @@ _PLAINER = {
 
 def grammar(error: Exception) -> str:
     """What Hydra's parser, or Python, could not make of an override."""
-    if isinstance(error, ValueError) and "digits" in str(error):
+    if has_too_many_digits(error):
         return "has too many digits"
     sign = unquoted_sign(error)
     if sign.isspace():

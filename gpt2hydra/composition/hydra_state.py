@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,30 +17,47 @@ from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobRuntime
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from gpt2hydra.composition.hydra_compat import set_version_base
+from gpt2hydra.composition.hydra_compat import set_version_base, with_value
 
 _LOCK = threading.RLock()  # Hydra's version base, job name and HydraConfig belong to the process
 
+JOB_NAME = "gpt2hydra"
+"""Of Hydra's job while we compose, where no file names it."""
+
 
 @contextmanager
-def hydra_state(job_name: str = "gpt2hydra") -> Iterator[None]:
-    """Set Hydra's process-wide state for one composition and give the caller's back, whatever happens."""
+def hydra_state() -> Iterator[None]:
+    """Set Hydra's process-wide state for compositions and give the caller's back, whatever happens. They may be nested."""
+    base, runtime, config = version.VersionBase.instance(), JobRuntime.instance(), HydraConfig.instance()
     with _LOCK:
-        base, runtime, config = version.VersionBase.instance(), JobRuntime.instance(), HydraConfig.instance()
-        before = base.version_base, runtime.get("name"), config.cfg
+        before = base.version_base, config.cfg
+        name = runtime.get("name")
+        if name != JOB_NAME:  # Hydra logs it
+            runtime.set("name", JOB_NAME)
         set_version_base()
-        runtime.set("name", job_name)
         try:
             yield
         finally:
-            base.version_base, config.cfg = before[0], before[2]
-            runtime.set("name", before[1])
+            base.version_base, config.cfg = before
+            if name != JOB_NAME:
+                runtime.set("name", name)
 
 
 @lru_cache(maxsize=4096)
 def parse(override: str) -> Override:
     """Hydra's own parser, remembering what it parsed; the result must not be changed."""
+    key, _, value = override.partition("=")
+    if _INTEGER.fullmatch(value) and _KEY.fullmatch(key):  # a sweep has thousands, and the parser is slow
+        return with_value(_zero(key), int(value), override)
     return OverridesParser.create().parse_override(override)
+
+
+_INTEGER, _KEY = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII), re.compile(r"[a-z_]\w*(\.[a-z_]\w*)+", re.ASCII)
+
+
+@lru_cache(maxsize=64)
+def _zero(key: str) -> Override:
+    return OverridesParser.create().parse_override(f"{key}=0")
 
 
 def task_overrides(hydra: Any) -> list[str]:

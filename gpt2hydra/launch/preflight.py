@@ -9,6 +9,7 @@ from typing import Any
 
 from gpt2hydra.composition.compose import with_tried_remedies
 from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.checks import is_dry, refusal
@@ -52,12 +53,13 @@ class Preflight:
 
     def compose(self, composer: Composer) -> None:
         """Compose and validate each point."""
-        for number, point in enumerate(with_counter(self.points, "checking point")):
-            found = composer.compose(point, job=number)
-            if found.violations:
-                self.invalid[number] = tuple(map(self._for_a_sweep, with_tried_remedies(composer, found)))
-            else:
-                self.valid[number] = found.config
+        with hydra_state():
+            for number, point in enumerate(with_counter(self.points, "checking point")):
+                found = composer.compose(point, job=number)
+                if found.violations:
+                    self.invalid[number] = tuple(map(self._for_a_sweep, with_tried_remedies(composer, found)))
+                else:
+                    self.valid[number] = found.config
 
     def _for_a_sweep(self, violation: Violation) -> Violation:
         """The violation without a remedy that deletes what only some of the points have: no value of a sweep does that."""

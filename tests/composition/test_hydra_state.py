@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobRuntime
+from hydra.errors import OverrideParseException
 
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_state import as_job, hydra_overrides, hydra_state, parse, start_folder, task_overrides
@@ -14,8 +16,8 @@ from gpt2hydra.config.gpt2 import CONF_DIR
 
 def test_what_the_caller_had_comes_back_after_an_error_too() -> None:
     before = JobRuntime.instance().get("name"), HydraConfig.instance().cfg
-    with pytest.raises(RuntimeError), hydra_state("mine"):
-        assert JobRuntime.instance().get("name") == "mine"
+    with pytest.raises(RuntimeError), hydra_state():
+        assert JobRuntime.instance().get("name") == "gpt2hydra"
         HydraConfig.instance().set_config(Composer("train", CONF_DIR, once=True).full([]))
         raise RuntimeError
     assert (JobRuntime.instance().get("name"), HydraConfig.instance().cfg) == before
@@ -50,3 +52,25 @@ def test_a_job_that_changed_its_directory_knows_where_it_was_started(tmp_path: P
         assert start_folder() == start
         monkeypatch.chdir(tmp_path)
         assert start_folder() == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "value", ["0", "7", "-7", "123456789012345678", "07", "-0", "1_0", "1e3", "+1", "", "1,2", "1234567890123456789"]
+)
+@pytest.mark.parametrize("key", ["a.b", "~a.b", "+a.b", "a", "a@b.c", "a.0"])
+def test_integers_are_parsed_as_by_hydra(key: str, value: str) -> None:
+    text = f"{key}={value}"
+    try:
+        expected = OverridesParser.create().parse_override(text)
+    except OverrideParseException:
+        with pytest.raises(OverrideParseException):
+            parse(text)
+    else:
+        assert parse(text) == expected and type(parse(text).value()) is type(expected.value())
+
+
+def test_state_within_state_is_left_as_it_is() -> None:
+    with hydra_state():
+        with hydra_state():
+            HydraConfig.instance().set_config(Composer("train", CONF_DIR, once=True).full([]))
+        assert (JobRuntime.instance().get("name"), HydraConfig.instance().cfg) == ("gpt2hydra", None)
