@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from gpt2hydra.sizing import device
+from gpt2hydra.sizing import device, timing
 from tests.command_line import CommandLine
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -59,6 +59,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.quick)
         if item.get_closest_marker("thorough") and not config.getoption("--thorough"):
             item.add_marker(pytest.mark.skip(reason="takes minutes: python -m pytest --thorough"))
+
+
+@pytest.fixture(autouse=True)
+def no_timing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan does not time a step of this machine, which takes a second."""
+    if request.path.name != "test_timing.py":
+        monkeypatch.setattr(timing, "step_seconds", lambda *_: 1.0)
 
 
 @pytest.fixture

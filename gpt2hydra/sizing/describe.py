@@ -1,4 +1,4 @@
-"""The words of a plan, and the table of several: what ``dry_run=true`` and ``gpt2hydra size`` print. Standard library only."""
+"""The words of a plan, and the table of several: what ``dry_run=true`` and ``gpt2hydra size`` print."""
 
 from __future__ import annotations
 
@@ -136,21 +136,18 @@ def _work(plan: Plan) -> Iterator[Row]:
 
 def _time(plan: Plan) -> Row:
     device = plan.device
-    if plan.seconds is None or device.flops is None:
+    if plan.seconds is None:
         if device.is_measured:
-            return Row("time", "unknown", "numpy, to measure it, is not installed")
-        if device.kind == "cpu" and device.is_here:
-            return Row("time", "unknown", f"only fp32 is measured here, not {device.precision}")
-        key = "fp32_tflops" if device.precision == "fp32" else "bf16_tflops"
+            return Row("time", "unknown", "PyTorch, to measure it, is not installed")
+        key = "fp32_tflops" if plan.config.training.precision == "fp32" else "bf16_tflops"
         return Row("time", "unknown", f"{device.name} has no hardware.{key}; try a device, as hardware=a100_80gb")
+    if device.published is None:
+        return Row(
+            "time", duration(plan.seconds), f"{plan.step_seconds:.3g} s a step, the best passes measured now", exact=False
+        )
     several = f"{device.count:,} x " * (device.count > 1)
-    source = "measured now" if device.is_measured else "published"
-    return Row(
-        "time",
-        duration(plan.seconds),
-        f"{device.utilization:.0%} of {several}{device.flops / 1e12:.3g} TFLOP/s, {source}",
-        exact=False,
-    )
+    note = f"{device.utilization:.0%} of {several}{device.published / 1e12:.3g} TFLOP/s, published"
+    return Row("time", duration(plan.seconds), note, exact=False)
 
 
 def _files(plan: Plan) -> Iterator[Row]:

@@ -1,7 +1,4 @@
-"""What the plan reckons with: a device, its memory and speed, and how many of them share a step. Standard library only.
-
-The speed of this machine's processor is measured with numpy, where that is installed.
-"""
+"""What the plan reckons with: a device, its memory and speed, and how many of them share a step. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -46,7 +42,6 @@ class Device:
     """It is this machine, not one that the configuration describes."""
     processes_here: int = 1
     """Processes of the run that share this machine's processor and memory."""
-    precision: str = "fp32"
 
     @property
     def usable(self) -> int | None:
@@ -55,16 +50,8 @@ class Device:
 
     @property
     def is_measured(self) -> bool:
-        """Its speed is that of a product measured now, not a published one."""
-        return self.published is None and self.is_here and self.kind == "cpu" and self.precision == "fp32"
-
-    @property
-    def flops(self) -> float | None:
-        """Operations a second at most, in the run's precision; None where it is not known."""
-        if not self.is_measured:
-            return self.published
-        measured = measured_flops()
-        return None if measured is None else measured / self.processes_here
+        """Its speed is not a published one: this machine's processor is timed (:mod:`.timing`)."""
+        return self.published is None and self.is_here and self.kind == "cpu"
 
     @classmethod
     def of(cls, hardware: HardwareConfig, training: TrainingConfig) -> Device:
@@ -84,7 +71,6 @@ class Device:
         return cls(
             name=f"{hardware.name}'s GPU" if gpu is not None else hardware.name,
             kind=kind,
-            precision=training.precision,
             memory=memory,
             reserve=_reserve(hardware, kind, memory or 0),
             published=None if tflops is None else tflops * 1e12,
@@ -166,27 +152,3 @@ def computes_bf16() -> bool | None:
     if not features:
         return None
     return not {"avx512_bf16", "amx_bf16", "bf16", "sve"}.isdisjoint(features[0].split())
-
-
-PRODUCT = """
-import time
-import numpy as np
-size, seconds = 1024, []
-left, right, result = (np.ones((size, size), np.float32) for _ in range(3))
-for _ in range(6):
-    start = time.perf_counter()
-    np.matmul(left, right, out=result)
-    seconds.append(time.perf_counter() - start)
-print(2 * size**3 / min(seconds))
-"""
-"""The best of six products, of which the first starts the threads."""
-
-
-@cache
-def measured_flops() -> float | None:
-    """FLOP/s of this machine's processor in fp32; None without numpy. In a process of its own, so that nothing of it stays."""
-    command = [sys.executable, "-c", PRODUCT]
-    try:
-        return float(subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout)  # noqa: S603 - no user input
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return None

@@ -1,4 +1,4 @@
-"""The plan: what a run costs, before it starts. Standard library only; :mod:`.describe` has its words.
+"""The plan: what a run costs, before it starts. Imports PyTorch to time a step, if at all; :mod:`.describe` has its words.
 
 GB are 10^9 bytes, as vendors count memory.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from gpt2hydra.config.errors import Setting
 from gpt2hydra.config.fingerprint import fingerprints
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.sizing import counts
+from gpt2hydra.sizing import counts, timing
 from gpt2hydra.sizing.device import Device
 from gpt2hydra.sizing.fit import Share, largest_batch, step_memory
 from gpt2hydra.sizing.memory import PARTS, TrainingMemory
@@ -66,9 +66,21 @@ class Plan:
 
     @cached_property
     def seconds(self) -> float | None:
-        """Of training at the stated utilisation on all devices; None where their speed is not known."""
-        rate = self.device.flops
+        """Of all steps, as measured or at the stated utilisation of all devices; None where their speed is not known."""
+        if self.device.is_measured:
+            return self.step_seconds and self.step_seconds * self.config.training.max_steps
+        rate = self.device.published
         return None if rate is None else self.flops / (rate * self.device.utilization * self.device.count)
+
+    @cached_property
+    def step_seconds(self) -> float | None:
+        """Of one step, measured on this machine's processor; None for another device, and without PyTorch."""
+        if not self.device.is_measured:
+            return None
+        share = self.share
+        return timing.step_seconds(
+            self.config.model, self.config.training, share.sequences, share.batch, self.device.processes_here
+        )
 
     @property
     def checkpoint_dtype(self) -> str:
@@ -101,8 +113,7 @@ class Plan:
                 "memory_bytes": device.memory,
                 "reserve_bytes": dict(device.reserve),
                 "usable_bytes": device.usable,
-                "flops_per_second": device.flops,
-                "flops_measured": device.is_measured,
+                "flops_per_second": device.published,
             },
             "devices": device.count,
             "strategy": self.memory.step.strategy if device.count > 1 else None,
@@ -119,6 +130,7 @@ class Plan:
             "tokens": self.tokens,
             "text_tokens": self.text and self.text[0],
             "training_flops": self.flops,
+            "measured_step_seconds": self.step_seconds,
             "predicted_seconds": self.seconds,
             "utilization": device.utilization,
             "checkpoint_bytes": self.checkpoint,

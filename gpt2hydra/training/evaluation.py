@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,8 +24,6 @@ class Evaluator:
     def __init__(self, fabric: Fabric, model: Any, validation: Tokens, config: TrainingConfig, progress: Progress) -> None:
         """Args: model: a :class:`gpt2hydra.training.model.WithLoss` that Fabric has set up."""
         self.fabric, self.model, self.validation, self.config, self.progress = fabric, model, validation, config, progress
-        self.fastest_pass: float | None = None
-        """Seconds of the fastest pass so far. Known on the CPU alone: elsewhere a pass ends before the device is done."""
 
     @property
     def sequences(self) -> int:
@@ -38,13 +35,6 @@ class Evaluator:
         given, present = self.config.final_eval_sequences, len(self.validation) // self.config.seq_len
         wanted = steps * self.config.sequences_per_step if given is None else given
         return wanted if wanted < present else None
-
-    def training_seconds(self, steps: int) -> float | None:
-        """How long so many steps take, by the fastest pass of an evaluation: a backward pass takes twice as long again."""
-        if self.fastest_pass is None:
-            return None
-        passes = self.config.sequences_per_step / (self.config.batch_size * self.fabric.world_size)
-        return steps * passes * self.fastest_pass * (4 if self.config.gradient_checkpointing else 3)
 
     def evaluate(self, passed: Callable[[], None]) -> float:
         """On ``eval_sequences`` of the validation text, the same each time. ``passed`` is called after each pass."""
@@ -71,16 +61,9 @@ class Evaluator:
     def _mean(self, batches: Iterator[Batch], sequences: int, what: str, passed: Callable[[], None]) -> float:
         waiting = self.progress.waiting(what, math.ceil(sequences / (self.config.batch_size * self.fabric.world_size)))
 
-        last = time.perf_counter()
-
         def after_each() -> None:
-            nonlocal last
-            now = time.perf_counter()
-            if self.fabric.device.type == "cpu":
-                self.fastest_pass = min(now - last, self.fastest_pass or math.inf)
             waiting.passed()
             passed()
-            last = time.perf_counter()
 
         return mean_loss(self.fabric, self.model, batches, self.config.batch_size, self.config.seq_len, after_each)
 

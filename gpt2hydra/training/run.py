@@ -92,7 +92,8 @@ def _train(
     began: float,
 ) -> Result:
     """Text and model, then the files of the run, then the training."""
-    set_malloc_options(config.training)
+    step_seconds = summary.expected_step_seconds(config) if fabric.is_global_zero else None
+    set_malloc_options(config.training)  # from here on, freed memory may be kept
     meter = ResourceMeter(fabric.device)
     checkpoint = _newest_undamaged(folder, fabric) if resumes else None
     parent = None if config.fork_from is None else fork_from.parent(config.fork_from)
@@ -111,7 +112,7 @@ def _train(
             parent=parent,
             began=began,
         )
-        _print_start(trainer, recorder)
+        _print_start(trainer, recorder, step_seconds)
         signals.defer()
         try:
             with _stop_reported(trainer):
@@ -219,13 +220,16 @@ def _tracker(
 # -------------------------------------------------------------------------------------------------------------- reporting
 
 
-def _print_start(trainer: Trainer, recorder: record.Recorder | None) -> None:
+def _print_start(trainer: Trainer, recorder: record.Recorder | None, step_seconds: float | None) -> None:
     if recorder is None:
         return
     config, fabric, data = trainer.config, trainer.fabric, trainer.data
     tokens = len(data.training), len(data.validation)
     print_line(summary.opening(config, trainer.gpt2.num_parameters(), fabric.device.type, fabric.world_size, tokens))
     _note_rising_rate(trainer, recorder)
+    seconds = (step_seconds or 0.0) * (config.training.max_steps - trainer.step)
+    if seconds > summary.LONG_RUN:
+        print_line(summary.long_run(config, seconds, fabric.device.type))
     compiled = compiles(trainer.settings, fabric.device)
     print_line(summary.start_banner(config, trainer.step, trainer.folder, trainer.evaluator.sequences, compiled))
 

@@ -1,4 +1,4 @@
-"""What a run prints at its start and its end: what is about to happen, the result, how to continue. Standard library only."""
+"""What a run prints at its start and its end: what is about to happen, the result, how to continue."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import Violation
+from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.sizing.fit import on_this_machine
+from gpt2hydra.sizing.plan import Plan
 from gpt2hydra.utils.formatting import counted, duration
 from gpt2hydra.utils.invocation import our_program
 from gpt2hydra.utils.paths import relative_path
@@ -49,10 +52,25 @@ def start_banner(config: TrainConfig, step: int, folder: Path, sequences: int, c
     )
 
 
-def long_run(seconds: float, device: str) -> str:
-    """What is printed before a run of so many ``seconds``, by estimate; on a CPU, with the command for a small one."""
+LONG_RUN = 3600.0
+"""Seconds. What is expected to take longer is announced before the first step."""
+
+WORTH_MEASURING = 1e14
+"""FLOPs of all steps. Fewer take less than an hour on any processor."""
+
+
+def expected_step_seconds(config: TrainConfig) -> float | None:
+    """Of a step on this machine, by the plan; None for a short run, and where the speed of the device is not known."""
+    plan = Plan(on_this_machine(config))
+    if plan.flops < WORTH_MEASURING or plan.seconds is None:
+        return None
+    return plan.seconds / config.training.max_steps
+
+
+def long_run(config: TrainConfig, seconds: float, device: str) -> str:
+    """What is printed before a run of so many ``seconds``, by estimate; with the command for a small one if this is a large one."""
     line = f"note: by estimate, training takes {duration(seconds)} on this device"
-    if device == "cpu":
+    if device == "cpu" and config.model in GPT2Config.presets().values():  # which are meant for a GPU
         line += f"; a small run takes minutes: {our_program('train').command()} experiment=quickstart"
     return f"{line}\n"
 

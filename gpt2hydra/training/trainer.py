@@ -35,11 +35,7 @@ from gpt2hydra.training.progress import Progress
 from gpt2hydra.training.sample import format_sample, sample
 from gpt2hydra.training.signals import TIME_LIMIT, Signals, StopRequested
 from gpt2hydra.training.stall import StallDetector
-from gpt2hydra.training.summary import long_run
 from gpt2hydra.training.tracker import SafeLogger
-
-LONG_RUN = 3600.0
-"""Seconds. What is expected to take longer is announced before the first step."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +120,6 @@ class Trainer:
             self._start_row()
         else:  # the model before training, or an evaluation that was interrupted
             self._measure_and_save()
-        self._print_estimate()
         self.stopped_early = self._is_out_of_patience()
         while self.step < self.settings.max_steps and not self.stopped_early:
             self._stop_flag.ask()
@@ -209,12 +204,6 @@ class Trainer:
                 self.progress.draw()
                 self._print_sample_if_due()
                 self.stopped_early = self._is_out_of_patience()
-
-    def _print_estimate(self) -> None:
-        """Before a long run, by the evaluation that was just made."""
-        seconds = self.evaluator.training_seconds(self.settings.max_steps - self.step)
-        if seconds is not None and seconds > LONG_RUN:
-            self.progress.print(long_run(seconds, self.fabric.device.type))
 
     def _start_row(self) -> None:
         self.losses.clear()

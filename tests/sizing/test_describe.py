@@ -6,6 +6,7 @@ import gpt2hydra
 from gpt2hydra import TrainConfig
 from gpt2hydra.config.errors import Setting, Source
 from gpt2hydra.sizing import device as this_machine
+from gpt2hydra.sizing import timing
 from gpt2hydra.sizing.describe import compare, describe
 from gpt2hydra.sizing.plan import Plan
 
@@ -58,11 +59,18 @@ def test_a_plan_fits_eighty_columns() -> None:
         assert [line for line in rest if len(line) > 80 and not line.startswith(("warning: ", "    training."))] == []
 
 
+def test_the_time_on_this_processor_is_that_of_measured_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(this_machine, "gpu_memory", lambda: None)
+    monkeypatch.setattr(timing, "step_seconds", lambda *_: 0.0637)
+    for precision in ("fp32", "bf16"):
+        told = lines("experiment=quickstart", f"training.precision={precision}", "training.max_steps=1000")
+        assert "time ≈ 1 min 04 s 0.0637 s a step, the best passes measured now" in told
+
+
 def test_a_time_that_is_not_known_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(this_machine, "gpu_memory", lambda: None)
-    assert "time unknown only fp32 is measured here, not bf16" in lines("training.precision=bf16")
-    monkeypatch.setattr(this_machine, "measured_flops", lambda: None)
-    assert "time unknown numpy, to measure it, is not installed" in lines()
+    monkeypatch.setattr(timing, "step_seconds", lambda *_: None)
+    assert "time unknown PyTorch, to measure it, is not installed" in lines()
     monkeypatch.setattr(this_machine, "machine_memory", lambda: None)
     assert "memory of the device unknown this machine" in lines()
 
@@ -76,7 +84,6 @@ def test_a_text_that_is_repeated_many_times_has_a_note_and_fewer_steps(tokens: i
 
 def test_the_memory_of_a_step_on_a_cpu_has_the_allocators_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(this_machine, "gpu_memory", lambda: None)
-    monkeypatch.setattr(this_machine, "measured_flops", lambda: None)
     assert any(line.startswith("allocator overhead ≈ ") for line in lines())
     assert not any("allocator" in line for line in lines("hardware=l4"))
 

@@ -77,23 +77,20 @@ def test_the_processor_is_asked_for_bf16(cpuinfo: str, has_bf16: bool | None, mo
     this_machine.computes_bf16.cache_clear()
 
 
-def test_this_processors_speed_is_measured_in_fp32_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("numpy")
+def test_this_processors_speed_is_measured_unless_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(this_machine, "gpu_memory", lambda: None)
-    fp32, bf16 = (compose(f"training.precision={precision}") for precision in ("fp32", "bf16"))
-    here = Device.of(fp32.hardware, fp32.training)
-    assert here.is_measured and here.flops and here.flops > 1e6
-    assert Device.of(bf16.hardware, bf16.training).flops is None
-    assert Device.of(HardwareConfig(fp32_tflops=2), fp32.training).flops == 2e12
+    config = compose()
+    assert Device.of(config.hardware, config.training).is_measured
+    given = Device.of(HardwareConfig(fp32_tflops=2), config.training)
+    assert (given.is_measured, given.published) == (False, 2e12)
 
 
-def test_processes_that_share_a_processor_share_its_memory_and_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_share_a_processor_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(this_machine, "gpu_memory", lambda: None)
     monkeypatch.setattr(this_machine, "machine_memory", lambda: 8 * 10**9)
-    monkeypatch.setattr(this_machine, "measured_flops", lambda: 4e11)
     config = compose("hardware.devices=4")
     device = Device.of(config.hardware, config.training)
-    assert (device.count, device.memory, device.flops) == (4, 2 * 10**9, 1e11)
+    assert (device.count, device.memory, device.processes_here) == (4, 2 * 10**9, 4)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     assert Device.of(config.hardware, config.training).memory == 4 * 10**9
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import gpt2hydra
-from gpt2hydra.training.summary import resuming_command, sampling_command
+from gpt2hydra.sizing import device, timing
+from gpt2hydra.training.summary import expected_step_seconds, long_run, resuming_command, sampling_command
 
 NAMES = ["run", "my runs/1", "it's (a) run", "a=b", "100%", "tab\there"]
 
@@ -40,3 +41,24 @@ def test_a_run_of_several_processes_continues_in_as_many(tmp_path: Path, monkeyp
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "1"}.items():
         monkeypatch.setenv(name, value)
     assert resuming_command(Path("outputs/x")) == "torchrun --nproc-per-node 2 train.py resume=outputs/x"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "small"), [((), True), (("experiment=quickstart",), False)], ids=["meant for a GPU", "small on purpose"]
+)
+def test_a_long_run_is_announced_with_the_command_for_a_small_one(
+    overrides: tuple[str, ...], small: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "gpu_memory", lambda: None)
+    monkeypatch.setattr(timing, "step_seconds", lambda *_: 2.5)
+    config = gpt2hydra.compose("train", [*overrides, "training.max_steps=1000000"])
+    assert expected_step_seconds(config) == 2.5
+    line = long_run(config, 7200, "cpu")
+    assert line.startswith("note: by estimate, training takes 2 h 00 min on this device")
+    assert line.endswith(" experiment=quickstart\n") == small
+
+
+def test_a_short_run_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "gpu_memory", lambda: None)
+    monkeypatch.setattr(timing, "step_seconds", pytest.fail)
+    assert expected_step_seconds(gpt2hydra.compose("train", ["experiment=quickstart"])) is None

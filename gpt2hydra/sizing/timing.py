@@ -1,0 +1,145 @@
+"""How long a training step takes on this machine, by the best of several short passes of this model.
+
+One block, and embedding with output layer, are computed as PyTorch computes those of transformers' GPT-2; the other blocks are
+alike. Imports PyTorch when it measures, and not transformers, which takes seconds more.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+from gpt2hydra.config.gpt2 import GPT2Config
+from gpt2hydra.config.run import TrainingConfig
+
+BUDGET = 0.25
+"""Seconds in which each of four parts is computed again and again. Once, if that takes longer."""
+
+TOKENS = 2048
+"""Of a pass at most, unless one sequence has more. A larger batch takes as many times longer."""
+
+BLOCK_OVERHEAD = 0.35e-3
+"""Seconds that transformers and Lightning take in Python for each block of a pass, forward and backward; measured."""
+
+
+class Parts(NamedTuple):
+    """Of a step, each as a function that computes it once."""
+
+    block: Callable[[], None]
+    """Forward and backward of one block, with its second forward pass under gradient checkpointing."""
+    ends: Callable[[], None]
+    """Forward and backward of the embedding, the last layer norm, the output layer and the loss."""
+    update_block: Callable[[], None]
+    """Clipping and AdamW."""
+    update_ends: Callable[[], None]
+
+
+class Seconds(NamedTuple):
+    """Of the :class:`Parts`."""
+
+    block: float
+    ends: float
+    update_block: float
+    update_ends: float
+
+
+@cache
+def step_seconds(model: GPT2Config, training: TrainingConfig, sequences: int, batch: int, processes: int = 1) -> float | None:
+    """Seconds of one optimizer step on this machine's processor; None where PyTorch is not installed.
+
+    Args:
+        sequences: that one process computes of a step, in passes of ``batch``.
+        processes: that do so at once.
+    """
+    try:
+        import torch
+    except (ImportError, OSError):  # OSError: one of its libraries does not load
+        return None
+    measured = min(batch, max(1, TOKENS // training.seq_len))
+    seconds = Seconds(*map(fastest, parts(model, training, measured)))
+    waiting = max(1.0, processes * torch.get_num_threads() / (os.cpu_count() or 1))  # for processors that others use
+    return waiting * extrapolate(seconds, model.n_layer, sequences / measured, -(-sequences // batch))
+
+
+def extrapolate(measured: Seconds, layers: int, times: float, passes: int) -> float:
+    """Seconds of a step, in which blocks and ends are computed ``times`` as often as they were measured, in so many passes."""
+    blocks = layers * (times * measured.block + passes * BLOCK_OVERHEAD)
+    return blocks + times * measured.ends + layers * measured.update_block + measured.update_ends
+
+
+def fastest(part: Callable[[], None], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds of the fastest of the calls that fit into :data:`BUDGET`."""
+    began = start = clock()
+    best = float("inf")
+    while start - began < BUDGET:
+        part()
+        best, start = min(best, (now := clock()) - start), now
+    return best
+
+
+def parts(model: GPT2Config, training: TrainingConfig, batch: int) -> Parts:
+    """The parts of a step of ``batch`` sequences."""
+    import torch
+    from torch.nn import functional as F
+
+    width, inner, heads, epsilon = model.n_embd, model.n_inner, model.n_head, model.layer_norm_epsilon
+    shape = (batch, training.seq_len, width)
+    dtype = torch.bfloat16 if training.precision == "bf16_pure" else torch.float32
+
+    def parameters(*shapes: tuple[int, ...]) -> list[torch.Tensor]:
+        return [torch.full(each, 0.01, dtype=dtype, requires_grad=True) for each in shapes]
+
+    of_block = parameters(
+        *((width,), (width,), (3 * width, width), (3 * width,), (width, width), (width,)),
+        *((width,), (width,), (inner, width), (inner,), (width, inner), (width,)),
+    )
+    of_ends = parameters((model.vocab_size, width), (model.n_positions, width), (width,), (width,))
+    tokens = torch.zeros(shape[:2], dtype=torch.long)
+    hidden = torch.randn(shape, dtype=dtype, requires_grad=True)
+
+    def autocast() -> Any:
+        return torch.autocast("cpu", torch.bfloat16, enabled=training.precision == "bf16")
+
+    def forward_block() -> torch.Tensor:
+        norm1, bias1, qkv, qkv_bias, out, out_bias, norm2, bias2, up, up_bias, down, down_bias = of_block
+        with autocast():
+            mixed = F.linear(F.layer_norm(hidden, (width,), norm1, bias1, epsilon), qkv, qkv_bias)
+            query, key, value = (each.view(*shape[:2], heads, -1).transpose(1, 2) for each in mixed.split(width, dim=2))
+            attended = F.scaled_dot_product_attention(query, key, value, dropout_p=model.attn_pdrop, is_causal=True)
+            attended = F.linear(attended.transpose(1, 2).reshape(shape), out, out_bias)
+            residual = hidden + F.dropout(attended, model.resid_pdrop)
+            activated = F.gelu(
+                F.linear(F.layer_norm(residual, (width,), norm2, bias2, epsilon), up, up_bias), approximate="tanh"
+            )
+            return residual + F.dropout(F.linear(activated, down, down_bias), model.resid_pdrop)
+
+    def block() -> None:
+        if training.gradient_checkpointing:
+            with torch.no_grad():
+                forward_block()
+        result = forward_block()
+        result.backward(torch.ones_like(result))
+
+    def ends() -> None:
+        embedding, positions, norm, bias = of_ends
+        with autocast():
+            embedded = F.dropout(F.embedding(tokens, embedding) + positions[: training.seq_len], model.embd_pdrop)
+            logits = F.linear(F.layer_norm(embedded, (width,), norm, bias, epsilon), embedding)
+        F.cross_entropy(logits.flatten(0, 1).float(), tokens.flatten()).backward()
+
+    def updates(trained: list[torch.Tensor]) -> Callable[[], None]:
+        for each in trained:
+            each.grad = torch.zeros_like(each)
+        adamw = torch.optim.AdamW(trained, fused=True)
+
+        def update() -> None:
+            if training.max_grad_norm:
+                torch.nn.utils.clip_grad_norm_(trained, training.max_grad_norm)
+            adamw.step()
+
+        return update
+
+    return Parts(block, ends, updates(of_block), updates(of_ends))
