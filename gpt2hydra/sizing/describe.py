@@ -142,9 +142,8 @@ def _time(plan: Plan) -> Row:
         key = "fp32_tflops" if plan.config.training.precision == "fp32" else "bf16_tflops"
         return Row("time", "unknown", f"{device.name} has no hardware.{key}; try a device, as hardware=a100_80gb")
     if device.published is None:
-        return Row(
-            "time", duration(plan.seconds), f"{plan.step_seconds:.3g} s a step, the best passes measured now", exact=False
-        )
+        note = f"{plan.step_seconds:.3g} s a step, by passes measured now"
+        return Row("time", duration(plan.seconds), note, exact=False)
     several = f"{device.count:,} x " * (device.count > 1)
     note = f"{device.utilization:.0%} of {several}{device.published / 1e12:.3g} TFLOP/s, published"
     return Row("time", duration(plan.seconds), note, exact=False)

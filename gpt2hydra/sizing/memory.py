@@ -134,7 +134,7 @@ class TrainingMemory:
     def allocator_overhead(self) -> int:
         """Bytes that the process holds beyond the tensors: on a CPU, freed blocks that the C library keeps.
 
-        Without checkpointing they are kept for the next step (:func:`gpt2hydra.inference.device.set_malloc_options`), and few
+        Without checkpointing they are kept for the next step (:func:`gpt2hydra.sizing.malloc.set_malloc_options`), and few
         are reused exactly: some lie between the tensors of each block, and gradients find no place among them. Fitted to
         the resident memory of real runs, of which ``benchmarks/memory.py`` prints prediction and measurement.
         """

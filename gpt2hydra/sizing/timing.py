@@ -14,15 +14,22 @@ from typing import Any, NamedTuple
 
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import TrainingConfig
+from gpt2hydra.sizing.malloc import set_malloc_options
 
-BUDGET = 0.25
-"""Seconds in which each of four parts is computed again and again. Once, if that takes longer."""
+BUDGET = 1.0
+"""Seconds in which all parts are computed in turn, in rounds. One round is completed even if that takes longer."""
+
+SHARE = 0.05
+"""Seconds of a round in which one part is computed again and again. Once, if that takes longer."""
 
 TOKENS = 2048
 """Of a pass at most, unless one sequence has more. A larger batch takes as many times longer."""
 
 BLOCK_OVERHEAD = 0.35e-3
 """Seconds that transformers and Lightning take in Python for each block of a pass, forward and backward; measured."""
+
+
+Clock = Callable[[], float]
 
 
 class Parts(NamedTuple):
@@ -58,8 +65,9 @@ def step_seconds(model: GPT2Config, training: TrainingConfig, sequences: int, ba
         import torch
     except (ImportError, OSError):  # OSError: one of its libraries does not load
         return None
+    set_malloc_options(training)  # as a run does; without, a small model takes several times as long
     measured = min(batch, max(1, TOKENS // training.seq_len))
-    seconds = Seconds(*map(fastest, parts(model, training, measured)))
+    seconds = fastest(parts(model, training, measured))
     waiting = max(1.0, processes * torch.get_num_threads() / (os.cpu_count() or 1))  # for processors that others use
     return waiting * extrapolate(seconds, model.n_layer, sequences / measured, -(-sequences // batch))
 
@@ -70,14 +78,16 @@ def extrapolate(measured: Seconds, layers: int, times: float, passes: int) -> fl
     return blocks + times * measured.ends + layers * measured.update_block + measured.update_ends
 
 
-def fastest(part: Callable[[], None], clock: Callable[[], float] = time.perf_counter) -> float:
-    """Seconds of the fastest of the calls that fit into :data:`BUDGET`."""
-    began = start = clock()
-    best = float("inf")
-    while start - began < BUDGET:
-        part()
-        best, start = min(best, (now := clock()) - start), now
-    return best
+def fastest(parts: Parts, clock: Clock = time.perf_counter) -> Seconds:
+    """Seconds of the fastest call of each part. They take turns, for what disturbs a processor often lasts a while."""
+    began, best = clock(), [float("inf")] * len(parts)
+    while clock() - began < BUDGET:
+        for number, part in enumerate(parts):
+            first = start = clock()
+            while start - first < SHARE:
+                part()
+                best[number], start = min(best[number], (now := clock()) - start), now
+    return Seconds(*best)
 
 
 def parts(model: GPT2Config, training: TrainingConfig, batch: int) -> Parts:
@@ -107,13 +117,12 @@ def parts(model: GPT2Config, training: TrainingConfig, batch: int) -> Parts:
         norm1, bias1, qkv, qkv_bias, out, out_bias, norm2, bias2, up, up_bias, down, down_bias = of_block
         with autocast():
             mixed = F.linear(F.layer_norm(hidden, (width,), norm1, bias1, epsilon), qkv, qkv_bias)
-            query, key, value = (each.view(*shape[:2], heads, -1).transpose(1, 2) for each in mixed.split(width, dim=2))
+            query, key, value = (each.view(*shape[:2], heads, -1).transpose(1, 2) for each in mixed.chunk(3, dim=2))
             attended = F.scaled_dot_product_attention(query, key, value, dropout_p=model.attn_pdrop, is_causal=True)
             attended = F.linear(attended.transpose(1, 2).reshape(shape), out, out_bias)
             residual = hidden + F.dropout(attended, model.resid_pdrop)
-            activated = F.gelu(
-                F.linear(F.layer_norm(residual, (width,), norm2, bias2, epsilon), up, up_bias), approximate="tanh"
-            )
+            inside = F.linear(F.layer_norm(residual, (width,), norm2, bias2, epsilon), up, up_bias)
+            activated = F.gelu(inside, approximate="tanh")
             return residual + F.dropout(F.linear(activated, down, down_bias), model.resid_pdrop)
 
     def block() -> None:
@@ -121,14 +130,14 @@ def parts(model: GPT2Config, training: TrainingConfig, batch: int) -> Parts:
             with torch.no_grad():
                 forward_block()
         result = forward_block()
-        result.backward(torch.ones_like(result))
+        torch.autograd.backward(result, torch.ones_like(result))
 
     def ends() -> None:
         embedding, positions, norm, bias = of_ends
         with autocast():
             embedded = F.dropout(F.embedding(tokens, embedding) + positions[: training.seq_len], model.embd_pdrop)
             logits = F.linear(F.layer_norm(embedded, (width,), norm, bias, epsilon), embedding)
-        F.cross_entropy(logits.flatten(0, 1).float(), tokens.flatten()).backward()
+        torch.autograd.backward(F.cross_entropy(logits.flatten(0, 1).float(), tokens.flatten()))
 
     def updates(trained: list[torch.Tensor]) -> Callable[[], None]:
         for each in trained:

@@ -21,11 +21,12 @@ from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data import corpus, tokenizer
 from gpt2hydra.data.shards import Unreadable
-from gpt2hydra.inference.device import for_training, set_malloc_options
+from gpt2hydra.inference.device import for_training
 from gpt2hydra.runs import record
 from gpt2hydra.runs.directory import check_directory, check_space, new_directory
 from gpt2hydra.runs.loss_plot import LossPlot
 from gpt2hydra.runs.metrics_csv import FILE, LossTable, read_rows
+from gpt2hydra.sizing.malloc import set_malloc_options
 from gpt2hydra.training import summary, tracker
 from gpt2hydra.training.fabric import assert_same_config, process_group_cleanup, setup_fabric
 from gpt2hydra.training.model import build_model, compiles
@@ -92,8 +93,8 @@ def _train(
     began: float,
 ) -> Result:
     """Text and model, then the files of the run, then the training."""
+    set_malloc_options(config.training)
     step_seconds = summary.expected_step_seconds(config) if fabric.is_global_zero else None
-    set_malloc_options(config.training)  # from here on, freed memory may be kept
     meter = ResourceMeter(fabric.device)
     checkpoint = _newest_undamaged(folder, fabric) if resumes else None
     parent = None if config.fork_from is None else fork_from.parent(config.fork_from)

@@ -1,6 +1,9 @@
 """How long a step takes, by measured passes."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import cycle
 
 import pytest
 
@@ -8,30 +11,27 @@ torch = pytest.importorskip("torch")
 
 from gpt2hydra.config.run import TrainingConfig  # noqa: E402
 from gpt2hydra.sizing import timing  # noqa: E402
-from gpt2hydra.sizing.timing import BLOCK_OVERHEAD, BUDGET, Seconds, extrapolate, fastest, parts, step_seconds  # noqa: E402
+from gpt2hydra.sizing.timing import BLOCK_OVERHEAD, Parts, Seconds, extrapolate, fastest, parts, step_seconds  # noqa: E402
 from tests.models import TINY  # noqa: E402
 
 TRAINING = TrainingConfig(seq_len=8, batch_size=2)
 
 
-def test_the_fastest_of_the_calls_that_fit_counts() -> None:
-    now, durations = [0.0], iter([BUDGET / 2, BUDGET / 10, BUDGET / 5, BUDGET / 2])
+@pytest.mark.parametrize(
+    ("durations", "best"),
+    [
+        pytest.param([(0.4, 0.01, 0.06), (0.002,), (0.1,), (0.2, 0.15)], (0.01, 0.002, 0.1, 0.15), id="in several rounds"),
+        pytest.param([(100, 1), (50, 1), (0.06,), (7, 1)], (100, 50, 0.06, 7), id="once where that takes longer"),
+    ],
+)
+def test_the_fastest_call_of_each_part_counts(durations: list[tuple[float, ...]], best: tuple[float, ...]) -> None:
+    now = [0.0]
 
-    def part() -> None:
-        now[0] += next(durations)
+    def part(seconds: Iterator[float]) -> None:
+        now[0] += next(seconds)
 
-    assert fastest(part, lambda: now[0]) == pytest.approx(BUDGET / 10)
-    assert next(durations, None) is None
-
-
-def test_a_part_that_takes_longer_is_measured_once() -> None:
-    now, calls = [0.0], []
-
-    def part() -> None:
-        calls.append(1)
-        now[0] += 100
-
-    assert (fastest(part, lambda: now[0]), len(calls)) == (100, 1)
+    taking_turns = Parts(*(partial(part, cycle(each)) for each in durations))
+    assert fastest(taking_turns, lambda: now[0]) == pytest.approx(best)
 
 
 def test_a_step_is_its_blocks_its_ends_and_their_updates() -> None:
@@ -51,7 +51,7 @@ def test_the_parts_are_those_of_the_model(precision: str, checkpointing: bool) -
 
 
 def test_the_more_sequences_the_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timing, "fastest", lambda part: 1.0)
+    monkeypatch.setattr(timing, "fastest", lambda _: Seconds(1, 1, 1, 1))
     monkeypatch.setattr("os.cpu_count", torch.get_num_threads)
     times = [step_seconds(TINY, TRAINING, *share) for share in ((2, 2), (8, 2), (8, 2, 3))]
     layers = TINY.n_layer
