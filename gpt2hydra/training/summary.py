@@ -68,7 +68,7 @@ def expected_step_seconds(config: TrainConfig) -> float | None:
 
 
 def long_run(config: TrainConfig, seconds: float, device: str) -> str:
-    """The line before a run of so many ``seconds``, by estimate. For a large model on a CPU it has the command for a small one."""
+    """The line before a run of so many ``seconds``; for a large model on a CPU, with the command for a small one."""
     line = f"note: by estimate, training takes {duration(seconds)} on this device"
     if device == "cpu" and config.model in GPT2Config.presets().values():  # which are meant for a GPU
         line += f"; a small run takes minutes: {our_program('train').command()} experiment=quickstart"
