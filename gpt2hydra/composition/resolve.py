@@ -19,7 +19,7 @@ from gpt2hydra.composition.fold import Fold, dotted, split_key
 from gpt2hydra.composition.hydra_compat import names_no_variable, refers_to_itself
 from gpt2hydra.composition.layers import Path
 from gpt2hydra.config.errors import ABSENT, DELETED, Violation
-from gpt2hydra.config.keys import field_at
+from gpt2hydra.config.keys import field_at, is_checked
 from gpt2hydra.config.rules import Rule
 from gpt2hydra.config.validation import Checked, missing
 from gpt2hydra.utils.formatting import reason_of
@@ -64,7 +64,7 @@ def resolve(folded: Fold, root: type[Checked]) -> tuple[dict[str, Any], dict[str
             continue
         if isinstance(value, str) and "${" in value:
             references[path] = value
-        elif isinstance(value, str) and value == MISSING:
+        elif isinstance(value, str) and value == MISSING and is_checked(root, chain[-1].key):
             broken[chain[-1].key] = _missing(root, chain[-1].key)
         else:
             rule = field.metadata.get("rule") if field is not None else None
@@ -138,17 +138,27 @@ def resolved(config: Any, key: Any, path: str, root: type[Checked], broken: dict
     try:
         node = config[key]
     except Exception as error:  # resolvers raise what they like
-        broken[path] = _unresolvable(config, key, path, root, error)
-        return ABSENT
+        return _broken(config, key, path, root, broken, error)
     if isinstance(node, DictConfig):
         return {str(name): resolved(node, name, f"{path}.{name!s}", root, broken) for name in node}
     if isinstance(node, ListConfig):
         try:
             return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
         except Exception as error:
-            broken[path] = _unresolvable(config, key, path, root, error)
-            return ABSENT
+            return _broken(config, key, path, root, broken, error)
     return node
+
+
+def _broken(config: Any, key: Any, path: str, root: type[Checked], broken: dict[str, Violation], error: Exception) -> Any:
+    """ABSENT, and the violation; of what no class checks, the value as it was written."""
+    if not is_checked(root, path):
+        return _written(config, key)
+    broken[path] = _unresolvable(config, key, path, root, error)
+    return ABSENT
+
+
+def _written(config: Any, key: Any) -> Any:
+    return OmegaConf.to_container(config, resolve=False)[key]  # type: ignore[index]
 
 
 def _missing(root: type[Checked], key: str) -> Violation:
@@ -158,7 +168,7 @@ def _missing(root: type[Checked], key: str) -> Violation:
 
 def _unresolvable(config: DictConfig, key: Any, path: str, root: type[Checked], error: Exception) -> Violation:
     field = field_at(root, path)
-    raw = OmegaConf.to_container(config, resolve=False)[key]  # type: ignore[index]
+    raw = _written(config, key)
     if isinstance(error, MissingMandatoryValue):
         return _missing(root, path)
     if isinstance(error, InterpolationValidationError) and field is not None and "rule" in field.metadata:

@@ -117,6 +117,15 @@ def may_stand(config_class: type[Any], key: str) -> bool:
     return bool(rest) and any(may_stand(nested, rest) for nested in sections_of(field))
 
 
+def is_checked(config_class: type[Any], key: str) -> bool:
+    """Whether a dotted key is of a section that has a class, and not of what stands around such sections."""
+    if getattr(config_class, "HAS_SCHEMA", True):
+        return True
+    name, _, rest = key.partition(".")
+    field = next((each for each in fields_of(config_class) if each.name == name), None)
+    return field is not None and (not rest or any(is_checked(nested, rest) for nested in sections_of(field)))
+
+
 def keys_of(config_class: type[Any], prefix: str = "") -> Iterator[str]:
     """Every dotted key that can be set, in the order of the schema."""
     for field in fields_of(config_class):
