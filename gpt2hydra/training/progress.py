@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +25,10 @@ LONG = 10.0
 """Seconds. What is expected to take longer is announced."""
 
 SILENCE = 60.0
-"""Seconds after which a line is printed where there is no terminal to draw a bar on."""
+"""Seconds without a line, after which one is printed where there is no terminal to draw a bar on."""
+
+LOOK = 1.0
+"""Seconds between two looks whether it is time for such a line."""
 
 
 class Progress:
@@ -50,6 +54,13 @@ class Progress:
         self._clock = self.started
         self._row_before = first_step
         self._printed = self.started
+        self._step, self._pass = first_step, (0, 1)
+        self._waiting: Waiting | None = None
+        self._closed = threading.Event()
+        self._talker: threading.Thread | None = None
+        if table is not None and self.bar.disable:
+            self._talker = threading.Thread(target=self._print_each_minute, name="progress", daemon=True)
+            self._talker.start()
         self._drawer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="loss.png")
         self._drawing: Future[str | None] | None = None
 
@@ -65,10 +76,13 @@ class Progress:
             self._clock += time.perf_counter() - began
 
     def step_done(self, step: int) -> None:
-        """Move the bar; without one, print a line if there was none for a minute."""
+        """Move the bar."""
         self.bar.update()
-        if self.table is not None and self.bar.disable and time.perf_counter() - self._printed > SILENCE:
-            self.print(f"{self._head(step)}   {duration(self._seconds_left(step))} left")
+        self._step, self._pass = step, (0, 1)
+
+    def pass_done(self, number: int, passes: int) -> None:
+        """The forward and backward pass ``number`` of a step is done."""
+        self._pass = number, passes
 
     def add(
         self,
@@ -133,11 +147,27 @@ class Progress:
 
     def waiting(self, what: str, passes: int) -> Waiting:
         """Something that takes ``passes`` passes. How long it takes is printed where that is long."""
-        return Waiting(self, what, passes)
+        self._waiting = Waiting(self, what, passes)
+        return self._waiting
 
-    def silent_for(self) -> float:
-        """Seconds since the last line; 0 where a bar shows that the run is alive."""
-        return time.perf_counter() - self._printed if self.bar.disable else 0.0
+    def _print_each_minute(self) -> None:
+        """In a thread of its own, for one pass of a large model may take longer."""
+        while not self._closed.wait(LOOK):
+            self.print_if_silent()
+
+    def print_if_silent(self) -> None:
+        """A line that says how far the run is, if there was none for a minute."""
+        if time.perf_counter() - self._printed >= SILENCE:
+            waiting = self._waiting
+            self.print(self._status() if waiting is None or waiting.is_over else str(waiting))
+
+    def _status(self) -> str:
+        done, passes = self._pass
+        line = self._head(self._step) + (f", pass {done:,} of {passes:,} of the next" if done < passes and passes > 1 else "")
+        steps = self._step - self.first_step + done / passes
+        if not steps:
+            return f"{line}   {duration(self.seconds)} since the start"
+        return f"{line}   {duration(self.seconds / steps * (self.config.max_steps - self.first_step - steps))} left"
 
     def _head(self, step: int) -> str:
         width = len(f"{self.config.max_steps:,}")
@@ -157,13 +187,16 @@ class Progress:
 
     def close(self) -> None:
         """End the bar, and draw the last picture."""
+        self._closed.set()
+        if self._talker is not None:
+            self._talker.join()
         self.bar.close()
         self.draw(last=True)
         self._drawer.shutdown()
 
 
 class Waiting:
-    """Counts passes. Prints once how long the rest takes, if that is long, and without a terminal again each minute."""
+    """Counts passes. Prints once how long the rest takes, if that is long."""
 
     def __init__(self, progress: Progress, what: str, passes: int) -> None:
         self.progress, self.what, self.passes = progress, what, passes
@@ -175,10 +208,20 @@ class Waiting:
         elapsed = time.perf_counter() - self.began
         if self.done == 1 or elapsed < 1:
             return
-        left = elapsed / self.done * (self.passes - self.done)
-        if (not self.announced and left > LONG) or self.progress.silent_for() > SILENCE:
-            self.progress.print(f"{self.what}: about {duration(left)} more")
+        if not self.announced and self._seconds_left() > LONG:
+            self.progress.print(str(self))
         self.announced = True
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all passes are done."""
+        return self.done >= self.passes
+
+    def _seconds_left(self) -> float:
+        return (time.perf_counter() - self.began) / self.done * (self.passes - self.done)
+
+    def __str__(self) -> str:
+        return f"{self.what}: " + (f"about {duration(self._seconds_left())} more" if self.done else "the first pass")
 
 
 def print_line(line: str, *, always: bool = False) -> None:

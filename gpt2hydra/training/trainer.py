@@ -161,6 +161,7 @@ class Trainer:
                 loss = self.model(inputs, targets) * (len(inputs) / mine)
                 fabric.backward(loss)
             total += loss.detach()
+            self.progress.pass_done(number, micro_batches)
         return total
 
     def _is_spike(self) -> bool:

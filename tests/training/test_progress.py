@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ pytest.importorskip("tqdm")
 
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.runs.metrics_csv import LossTable, Row
+from gpt2hydra.training import progress as progress_module
 from gpt2hydra.training.progress import Progress, print_line
 from gpt2hydra.utils.verbosity import quiet
 
@@ -20,6 +22,7 @@ CONFIG = TrainingConfig(seq_len=8, batch_size=2, gradient_accumulation_steps=3, 
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    monkeypatch.setattr(Progress, "_print_each_minute", lambda _: None)
     return now
 
 
@@ -92,23 +95,50 @@ def test_a_process_that_does_not_speak_says_nothing(capsys: pytest.CaptureFixtur
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        pytest.param(
-            4, [f"evaluating: about {left} more" for left in ("3 min 12 s", "2 min 08 s", "1 min 04 s", "0 s")], id="long"
-        ),
-        pytest.param(0.1, [], id="short"),
-    ],
-)
-def test_what_takes_long_is_said_to_take_long(
-    seconds: float, said: list[str], tmp_path: Path, clock: list[float], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("seconds", "lines"), [(4, ["evaluating: about 3 min 12 s more"]), (0.1, [])], ids=["long", "short"])
+def test_what_takes_long_is_announced(
+    seconds: float, lines: list[str], tmp_path: Path, clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     waiting = Progress(CONFIG, LossTable(tmp_path)).waiting("evaluating", 50)
     for _ in range(50):
         clock[0] += seconds
         waiting.passed()
-    assert capsys.readouterr().err.splitlines() == said
+    assert capsys.readouterr().err.splitlines() == lines
+
+
+def test_after_a_minute_without_a_line_there_is_one(
+    tmp_path: Path, clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress = Progress(CONFIG, LossTable(tmp_path))
+
+    def line_after(seconds: float) -> str:
+        clock[0] += seconds
+        progress.print_if_silent()
+        return capsys.readouterr().err.strip()
+
+    assert [line_after(59), line_after(1)] == ["", "step     0 of 1,000   1 min 00 s since the start"]
+    progress.pass_done(1, 3)
+    assert line_after(60) == "step     0 of 1,000, pass 1 of 3 of the next   4 days 03 h left"
+    progress.step_done(32)
+    assert [line_after(40), line_after(20)] == ["", "step    32 of 1,000   1 h 30 min left"]
+    waiting = progress.waiting("evaluating", 10)
+    assert line_after(60) == "evaluating: the first pass"
+    for _ in range(5):
+        waiting.passed()
+    capsys.readouterr()
+    assert line_after(60) == "evaluating: about 2 min 00 s more"
+
+
+def test_a_thread_looks_for_silence_until_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress_module, "SILENCE", 0)
+    monkeypatch.setattr(progress_module, "LOOK", 0.001)
+    progress, err = Progress(CONFIG, LossTable(tmp_path)), ""
+    while "since the start" not in err:  # in the middle of a pass, while nothing calls it
+        err += capsys.readouterr().err
+    progress.close()
+    assert "progress" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_a_row_that_cannot_be_written_is_noted(
