@@ -117,6 +117,18 @@ def test_hydras_private_names_are_in_one_room() -> None:
     assert {module: names for module, names in found.items() if names} == {}
 
 
+def test_hydra_is_imported_where_it_composes_and_launches_alone() -> None:
+    """Every other folder works on what has been composed."""
+    trees = {module: ast.parse(file.read_text(encoding="utf-8")) for module, file in MODULES.items()}
+    names = {
+        module: {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        | {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        for module, tree in trees.items()
+    }
+    found = {module for module, each in names.items() if any(re.match(r"(hydra|omegaconf)\b", name or "") for name in each)}
+    assert {module for module in found if module.split(".")[1] not in ("composition", "launch")} == set()
+
+
 def test_each_room_has_a_mirror_in_the_tests() -> None:
     tests = Path(__file__).resolve().parent
     rooms = [file for file in PACKAGE.glob("*/*.py") if file.name != "__init__.py"]

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hydra.core.override_parser.types import Override
-
 from gpt2hydra.checkpoint import folder as checkpoint
 from gpt2hydra.checkpoint.huggingface import from_hf
 from gpt2hydra.composition.hydra_state import parse
@@ -38,11 +36,11 @@ def with_folder(overrides: Sequence[str]) -> list[str]:
         given = [parse(text) for text in overrides]
     except Exception:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
         return [*overrides]
-    return [*_shape_and_tokenizer(given), *overrides]
-
-
-def _shape_and_tokenizer(given: Sequence[Override]) -> list[str]:
     path = next((each.value() for each in given if each.key_or_group == KEY and not each.is_sweep_override()), None)
+    return [*_shape_and_tokenizer(path, {each.key_or_group for each in given}), *overrides]
+
+
+def _shape_and_tokenizer(path: object, set_already: set[str]) -> list[str]:
     if not isinstance(path, str):
         return []
     folder = checkpoint.locate(path)
@@ -51,7 +49,6 @@ def _shape_and_tokenizer(given: Sequence[Override]) -> list[str]:
         tokenizer = _tokenizer(folder)
     except (ConfigError, OSError):
         return []
-    set_already = {each.key_or_group for each in given}
     found = {} if "model" in set_already else {f"model.{name}": getattr(shape, name) for name in _shape()}
     if not any(key.partition(".")[0] == "tokenizer" for key in set_already):
         found |= tokenizer

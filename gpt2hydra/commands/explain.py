@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from gpt2hydra.commands.common_options import ProgramConfig, add_config_dir
 from gpt2hydra.composition.compose import refusal
-from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.composer import Composer, Composition
 from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Setting, Violation, command_line
 from gpt2hydra.launch.application import program_meant
@@ -90,10 +88,10 @@ def histories(composer: Composer, overrides: Sequence[str], keys: Sequence[str] 
     with hydra_state():
         composition = composer.fold(overrides)
         composer.ask_hydra(composition)
-    composed, provenance = composition.composed, composition.provenance
-    if composed is None:
+    if composition.composed is None:
         raise refusal(composer, composition)
-    provenance.verify(composed)
+    provenance = composition.provenance
+    provenance.verify(composition.composed)
     found = []
     for key in keys or [""]:
         chains = {each: chain for each, chain in provenance.settings.items() if not key or f"{each}.".startswith(f"{key}.")}
@@ -101,16 +99,12 @@ def histories(composer: Composer, overrides: Sequence[str], keys: Sequence[str] 
             rule = f"unknown key{did_you_mean(key, [*provenance.settings, *provenance.sections])}"
             raise ConfigError([Violation(key, rule=rule, source=command_line(), action="word")])
         for each, chain in chains.items():
-            value = _resolved(composed, each, chain[-1].value)
+            value = _resolved(composition, each, chain[-1].value)
             found.append(History(each, chain[::-1], value))
     return found
 
 
-def _resolved(composed: DictConfig, key: str, value: object) -> object:
+def _resolved(composition: Composition, key: str, value: object) -> object:
     """What an interpolation became, but for what came from the environment."""
-    if not isinstance(value, str) or "${" not in value or "oc.env" in value:
-        return ABSENT
-    try:
-        return OmegaConf.select(composed, key)
-    except Exception:  # resolvers raise what they like; the gate names it
-        return ABSENT
+    plain_value = not isinstance(value, str) or "${" not in value or "oc.env" in value
+    return ABSENT if plain_value else composition.resolved(key)

@@ -23,7 +23,7 @@ from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.composition.files import ConfigFiles, FoldedFiles, without_schema
+from gpt2hydra.composition.files import ConfigFiles, FoldedFiles, surroundings, without_schema
 from gpt2hydra.composition.fold import Fold, Provenance
 from gpt2hydra.composition.hydra_compat import ConfigLoader, search_path_from, search_path_of
 from gpt2hydra.composition.hydra_errors import as_it_came, file_error
@@ -39,7 +39,6 @@ from gpt2hydra.composition.schema import (
     register_schemas,
 )
 from gpt2hydra.composition.validate import config_class_of, examine, in_order, validate
-from gpt2hydra.composition.watch import surroundings
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.keys import keys_of
@@ -75,6 +74,14 @@ class Composition:
     def is_valid(self) -> bool:
         """Whether there is a configuration, and nothing is wrong with it."""
         return not self.violations and self.root is not None
+
+    def resolved(self, key: str) -> object:
+        """The value that Hydra composed under ``key``; ABSENT where it cannot be had, which validating says better."""
+        assert self.composed is not None
+        try:
+            return OmegaConf.select(self.composed, key)
+        except Exception:  # resolvers raise what they like
+            return ABSENT
 
     @cached_property
     def config(self) -> Checked:
@@ -179,14 +186,6 @@ class Composer:
                         HydraConfig.instance().set_config(found.composed)
                     self.accept(found, found.composed)
             return found
-
-    def instantiate(self, overrides: Sequence[str], job: int | None = None) -> Checked:
-        """The configuration.
-
-        Raises:
-            ConfigError: with every violation; remedies are not tried.
-        """
-        return self.compose(overrides, job).config
 
     def fold(self, overrides: Sequence[str]) -> Composition:
         """Fold and validate, without Hydra's own composition."""
