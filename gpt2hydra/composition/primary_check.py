@@ -261,4 +261,5 @@ def _is_below(reference: Reference, group: str) -> bool:
 
 def _is_left_open(violation: Violation, root: type[Checked] | None) -> bool:
     """Whether nothing is wrong but that a value is still to be given."""
-    return root is not None and violation.value in (ABSENT, "???") and field_at(root, violation.key) is not None
+    open_value = violation.value in (ABSENT, "???") and violation.action == "set"  # where it chose one, the file is wrong
+    return root is not None and open_value and field_at(root, violation.key) is not None

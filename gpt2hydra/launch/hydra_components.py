@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import configure_log
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
-from omegaconf.errors import InterpolationToMissingValueError
+from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.config.errors import ConfigError, Violation, command_line
@@ -39,6 +40,10 @@ def compose_beside_refusal(composer: Composer, words: Sequence[str], run_mode: R
 
 def problems_of_job(composed: DictConfig) -> Iterator[Violation]:
     """What of ``hydra.callbacks``, ``hydra.verbose`` and ``hydra.job_logging`` cannot be made."""
+    broken = [*unresolved(composed, *READ_BY_A_JOB)]
+    if broken:
+        yield from broken
+        return
     for name, callback in composed.hydra.callbacks.items():
         yield from _absent(f"hydra.callbacks.{name}", callback)
     verbose = composed.hydra.verbose
@@ -48,8 +53,46 @@ def problems_of_job(composed: DictConfig) -> Iterator[Violation]:
     yield from _file_problems(composed)
 
 
+READ_BY_A_SWEEP = ("mode", "launcher", "sweeper")
+READ_BY_A_JOB = ("job", "verbose", "output_subdir", "callbacks")
+"""Parts of Hydra's section that it reads for each job, besides its directory and its logs."""
+
+
+def check_references(composed: DictConfig, *parts: str) -> None:
+    """Refuse references in parts of Hydra's section that cannot be resolved.
+
+    Raises:
+        ConfigError: with each of them.
+    """
+    found = [*unresolved(composed, *parts)]
+    if found:
+        raise ConfigError(found)
+
+
+def unresolved(composed: DictConfig, *parts: str) -> Iterator[Violation]:
+    """The references in parts of Hydra's section that cannot be resolved; what only a job knows is left out."""
+    HydraConfig.instance().set_config(copy.deepcopy(composed))  # for ${hydra:job.name}; what is set there is read-only
+    for part in parts:
+        yield from _unresolved(composed.hydra, part, f"hydra.{part}")
+
+
+def _unresolved(parent: DictConfig, name: Any, key: str) -> Iterator[Violation]:
+    try:
+        node = parent[name]
+    except (MissingMandatoryValue, InterpolationToMissingValueError):
+        return
+    except Exception as error:  # resolvers raise what they like
+        written: Any = OmegaConf.to_container(parent, resolve=False)
+        yield Violation(key, written[name], f"cannot be resolved: {reason_of(error)}")
+    else:
+        for each in node if isinstance(node, DictConfig) else ():
+            yield from _unresolved(node, each, f"{key}.{each!s}")
+
+
 def files_of_job(composed: DictConfig) -> list[str]:
     """What Hydra writes into a job's directory, by relative path: its copy of the config, and the logs."""
+    if any(unresolved(composed, *READ_BY_A_JOB)):
+        return []
     subdir = composed.hydra.output_subdir
     copies = [] if subdir is None else [f"{subdir}/{name}.yaml" for name in ("config", "hydra", "overrides")]
     return [*copies, *_logs(composed)]
@@ -96,6 +139,10 @@ def check_chosen(composed: DictConfig) -> None:
 def problems_of_sweep(composed: DictConfig) -> Iterator[Violation]:
     """The same of a sweep, with ``hydra.launcher``, ``hydra.sweeper`` and ``hydra.hydra_logging``."""
     yield from problems_of_job(composed)
+    broken = [*unresolved(composed, *READ_BY_A_SWEEP)]
+    if broken:
+        yield from broken
+        return
     for part in ("launcher", "sweeper"):
         yield from _absent(f"hydra.{part}", composed.hydra[part])
     for name, otherwise in AT_LEAST_ONE.items():
@@ -116,9 +163,12 @@ def typed_by(violation: Violation, overrides: Sequence[str]) -> Violation:
         return dataclasses.replace(violation, rule=rule, remedy={})
     if violation.source is not None:
         return violation
-    typed = {text.partition("=")[0].lstrip("+"): command_line(text) for text in overrides}
-    source = next((typed[name] for name in typed if f"{name}.".startswith(f"{violation.key}.")), None)
-    return dataclasses.replace(violation, source=source)
+    typed = {text.partition("=")[0].lstrip("+~"): command_line(text) for text in overrides}
+    above = [typed[name] for name in typed if f"{violation.key}.".startswith(f"{name}.")]
+    below = [typed[name] for name in typed if name.startswith(f"{violation.key}.")]
+    if len(below) > 1 and not above:  # of several, nobody can tell which is to blame
+        below = [command_line()]
+    return dataclasses.replace(violation, source=next(iter([*above[-1:], *below]), None))
 
 
 def _absent(key: str, part: Any) -> Iterator[Violation]:

@@ -32,7 +32,7 @@ from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import Application
 from gpt2hydra.launch.checks import Context, is_dry, problems, readable, refusal
-from gpt2hydra.launch.hydra_components import compose_beside_refusal, files_of_job, log_rule
+from gpt2hydra.launch.hydra_components import check_references, compose_beside_refusal, files_of_job, log_rule
 from gpt2hydra.launch.notes import note_fine_tuning, note_other_machine, note_overruled, warn_of_memory
 from gpt2hydra.launch.resume import Place, configuration_of_the_run, place_of, resumed_run
 from gpt2hydra.runs import record
@@ -56,7 +56,10 @@ class RunLauncher:
 
     def compose(self) -> Composition:
         """The composition of this run, Hydra's included. That leaves sweeps out, for a file may ask for one."""
-        return compose_by_hydra(self.composer, self.overrides, self._later)
+        found = compose_by_hydra(self.composer, self.overrides, self._later)
+        assert found.composed is not None
+        check_references(found.composed, "mode")
+        return found
 
     def run(self, found: Composition) -> None:
         """Validate the configuration, ask all checks, and only then make a directory and call the function."""

@@ -33,7 +33,14 @@ from gpt2hydra.config.errors import ConfigError, Violation, collect_violations, 
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.checks import Context, problems, readable
 from gpt2hydra.launch.extras import absent_modules
-from gpt2hydra.launch.hydra_components import check_chosen, compose_beside_refusal, typed_by
+from gpt2hydra.launch.hydra_components import (
+    READ_BY_A_JOB,
+    READ_BY_A_SWEEP,
+    check_chosen,
+    check_references,
+    compose_beside_refusal,
+    typed_by,
+)
 from gpt2hydra.launch.jobs import PointSweeper, SweepJob
 from gpt2hydra.launch.notes import note_overruled
 from gpt2hydra.launch.points import Point, expand, is_basic
@@ -50,6 +57,7 @@ from gpt2hydra.utils.formatting import reason_of
 def sweep(composer: Composer, overrides: Sequence[str], task: Callable[[Checked, DictConfig], Any], extra: str | None) -> None:
     """Check every point, and what starts them; then let Hydra's sweeper and launcher run them."""
     composed = _compose(composer, [*overrides, "hydra.mode=MULTIRUN"])
+    check_references(composed, *READ_BY_A_SWEEP, *READ_BY_A_JOB)
     check_chosen(composed)
     composer = composer.of_sweep(composed)
     found = _look(composer, composed, overrides, extra)

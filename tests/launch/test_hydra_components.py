@@ -116,3 +116,45 @@ def test_files_that_hydra_could_not_write_are_reported_with_what_else_is_wrong(
     outcome = run(override, "model.n_head=7")
     assert (outcome.code, run.left_behind()) == (1, [])
     assert outcome.err.startswith("2 problems") and said in outcome.err and f"try: {remedy}\n" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["hydra.job.name", "hydra.job.chdir", "hydra.verbose", "hydra.output_subdir", "hydra.callbacks", "+hydra.callbacks.x"],
+)
+@pytest.mark.parametrize("multirun", [[], ["-m", "training.seed=1,2"]], ids=["run", "sweep"])
+def test_a_reference_of_hydras_own_that_leads_nowhere_is_refused(run: CommandLine, key: str, multirun: list[str]) -> None:
+    outcome = run(*multirun, f"{key}=${{nope}}")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
+    assert outcome.err.startswith("1 problem ") and f"  {key.lstrip('+')} = ${{nope}}\n    cannot be resolved" in outcome.err
+    assert f"    set by the command line: {key}=${{nope}}\n" in outcome.err
+
+
+@pytest.mark.parametrize("key", ["hydra.launcher", "hydra.sweeper.max_batch_size", "hydra.sweeper.params"])
+def test_a_reference_of_a_sweep_that_leads_nowhere_is_refused(run: CommandLine, key: str) -> None:
+    outcome = run("-m", "training.seed=1,2", f"{key}=${{nope}}")
+    assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
+    assert f"  {key} = ${{nope}}\n    cannot be resolved" in outcome.err
+
+
+def test_a_reference_leads_nowhere_next_to_another_mistake(run: CommandLine) -> None:
+    outcome = run("hydra.job.name=${nope}", "model.n_head=7")
+    assert (outcome.code, run.left_behind()) == (1, [])
+    assert outcome.err.startswith("2 problems ") and "  hydra.job.name = ${nope}\n" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "blamed"),
+    [
+        pytest.param(["hydra.job.name=x", "hydra.verbose=5"], ": hydra.verbose=5", id="its key"),
+        pytest.param(
+            ["+hydra.callbacks={x: {_target_: nosuch.T}}"], ": +hydra.callbacks={x: {_target_: nosuch.T}}", id="above"
+        ),
+        pytest.param(["hydra.job.name=x", "~hydra.job_logging.root"], ": ~hydra.job_logging.root", id="below"),
+        pytest.param(
+            ["hydra.job_logging.root.level=INFO", "hydra.job_logging.version=7"], "", id="one of two, nobody knows which"
+        ),
+    ],
+)
+def test_only_what_can_be_to_blame_is_blamed(run: CommandLine, overrides: list[str], blamed: str) -> None:
+    assert f"    set by the command line{blamed}\n" in run(*overrides).err
