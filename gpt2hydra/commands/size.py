@@ -30,6 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.png",
         help="draw the memory of every size in conf/model/, or of model=SIZE alone, into this file",
     )
+    form.add_argument("--plot-schedule", metavar="FILE.png", help="draw the learning rate over the steps into this file")
     add_config_dir(parser)
 
 
@@ -40,6 +41,9 @@ def run(options: argparse.Namespace) -> None:
         return
     chosen = ProgramConfig.of_train(options.overrides, options.config_dir)
     config: TrainConfig = chosen.checked()
+    if options.plot_schedule is not None:
+        print(f"wrote {plot_rates(config, options.plot_schedule)}")
+        return
     plan = Plan(config, training_tokens(config), chosen.provenance.changes(config))
     print(json.dumps(plan.to_dict(), indent=2) if options.json else describe(plan))
 
@@ -60,6 +64,20 @@ def plot(overrides: Sequence[str], path: str, config_dir: str | None = None) -> 
     from gpt2hydra.sizing.plot import plot_sizes
 
     plot_sizes(plans, file)
+    return file
+
+
+def plot_rates(config: TrainConfig, path: str) -> Path:
+    """Draw the learning rate over the steps.
+
+    Raises:
+        ConfigError: the file is refused, or matplotlib is not installed.
+    """
+    file = checked_file(path)
+    require_extra_of("--plot-schedule", path, "plot")
+    from gpt2hydra.sizing.plot import plot_schedule
+
+    plot_schedule(config.training, file)
     return file
 
 

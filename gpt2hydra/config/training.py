@@ -165,6 +165,11 @@ class TrainingConfig(Checked):
         """Tokens of those sequences."""
         return self.sequences_per_step * self.seq_len
 
+    @property
+    def wsd_decay_steps(self) -> int:
+        """Steps of the decay of the schedule ``wsd``: ``decay_steps``, or a fifth of the run."""
+        return self.max_steps // 5 if self.decay_steps is None else self.decay_steps
+
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of a step, counted from 0: a linear rise to the peak, then the schedule.
 
@@ -176,8 +181,7 @@ class TrainingConfig(Checked):
         if self.schedule == "constant":
             return peak
         if self.schedule == "wsd":
-            decay = self.max_steps // 5 if self.decay_steps is None else self.decay_steps
-            left = min(1.0, (self.max_steps - 1 - step) / max(1, decay))
+            left = min(1.0, (self.max_steps - 1 - step) / max(1, self.wsd_decay_steps))
         else:
             done = min(1.0, (step - self.warmup_steps) / max(1, self.max_steps - 1 - self.warmup_steps))
             left = 1 - done if self.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from gpt2hydra.checkpoint import run_checkpoints
+from gpt2hydra.checkpoint import fork_from, run_checkpoints
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainConfig, TrainingConfig
 from gpt2hydra.runs.lock import holder
@@ -113,7 +115,9 @@ def remove_new(directory: Path, existing: Path) -> None:
 
 def check_space(config: TrainConfig, directory: Path, key: str) -> None:
     """Refuse an output directory without room for the checkpoints that the run will have there at once."""
-    count = max(1, checkpoints_at_once(config.training) - len(run_checkpoints.checkpoints(directory)))
+    parent = None if config.fork_from is None else fork_from.parent(config.fork_from)
+    first_step, present = parent.step if parent else 0, len(run_checkpoints.checkpoints(directory))
+    count = max(1, checkpoints_at_once(config.training, first_step) - present)
     needed = count * checkpoint_bytes(config.model, Plan(config).checkpoint_dtype, optimizer=True)
     try:
         free = shutil.disk_usage(nearest_existing(directory)).free
@@ -122,18 +126,40 @@ def check_space(config: TrainConfig, directory: Path, key: str) -> None:
     if free < needed:
         what = "a checkpoint takes" if count == 1 else f"{count:,} checkpoints take"
         rule = f"has {gigabytes(free)} free; {what} {gigabytes(needed)} with the optimizer's state"
-        raise ConfigError(
-            [Violation(key, relative_path(directory), rule, remedy=_fewer_checkpoints(config, free // (needed // count)))]
-        )
+        remedy = _fewer_checkpoints(config, free // (needed // count) + present, first_step)
+        raise ConfigError([Violation(key, relative_path(directory), rule, remedy=remedy)])
 
 
-def checkpoints_at_once(settings: TrainingConfig) -> int:
-    """The last ``keep_checkpoints``, the best, and the one that is being written; a short run saves fewer in all."""
-    saved = -(-settings.max_steps // settings.eval_interval)
-    return min(settings.keep_checkpoints + 2, saved)
+def checkpoints_at_once(settings: TrainingConfig, first_step: int = 0) -> int:
+    """Those of a run in its directory at most, of the steps after ``first_step``.
+
+    They are the last ``keep_checkpoints``, the best, the one that is being written, and the milestones of ``keep_every``; a
+    short run saves fewer in all, unless ``save_minutes`` asks for any number.
+    """
+    there = settings.keep_checkpoints + 2 + _multiples(settings.keep_every, first_step, settings.max_steps)
+    return there if settings.save_minutes else min(there, _saved(settings, first_step))
 
 
-def _fewer_checkpoints(config: TrainConfig, count: int) -> dict[str, object]:
-    """The remedy where ``count`` checkpoints find room."""
-    keep = count - 2
-    return {"training.keep_checkpoints": keep} if 1 <= keep < config.training.keep_checkpoints else {}
+def _saved(settings: TrainingConfig, first_step: int) -> int:
+    """Steps whose checkpoint is saved: see :meth:`TrainingConfig.saves_at`."""
+    interval, every, last = settings.save_interval or settings.eval_interval, settings.keep_every, settings.max_steps
+    multiples = sum(_multiples(each, first_step, last) for each in (interval, every))
+    both = _multiples(math.lcm(interval, every), first_step, last)
+    is_multiple = last % interval == 0 or (every > 0 and last % every == 0)
+    return multiples - both + (not is_multiple)
+
+
+def _multiples(of: int, above: int, up_to: int) -> int:
+    """How many multiples of a number are in a range; none of 0."""
+    return max(0, up_to // of - above // of) if of else 0
+
+
+def _fewer_checkpoints(config: TrainConfig, count: int, first_step: int) -> dict[str, object]:
+    """The remedy where no more than ``count`` checkpoints find room."""
+    settings = config.training
+    milestones = _multiples(settings.keep_every, first_step, settings.max_steps)
+    keep = count - 2 - milestones
+    if 1 <= keep < settings.keep_checkpoints:
+        return {"training.keep_checkpoints": keep}
+    without = replace(settings, keep_every=0)
+    return {"training.keep_every": 0} if milestones and checkpoints_at_once(without, first_step) <= count else {}

@@ -1,4 +1,4 @@
-"""A picture of what the sizes cost: ``gpt2hydra size --plot FILE.png``. Imports matplotlib, the extra ``plot``."""
+"""Pictures of a plan: what the sizes cost, and the learning rate. Imports matplotlib, the extra ``plot``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.sizing.counts import parameters
 from gpt2hydra.sizing.fit import gigabytes
 from gpt2hydra.sizing.memory import PARTS
@@ -15,6 +16,7 @@ from gpt2hydra.utils.formatting import reason_of, short_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 OVERHEAD = "allocator overhead"
 SHADES = ("#1f4e79", "#2e75b6", "#9dc3e6", "#f4b183", "#c55a11", "#a5a5a5", "#d9d9d9", "#eeeeee")
@@ -59,10 +61,61 @@ def plot_sizes(plans: Mapping[str, Plan], file: Path) -> None:
     handles = [bars[label] for label in order]
     style = {"columnspacing": 1.2, "handlelength": 1.2, "handletextpad": 0.5, "frameon": False}
     figure.legend(handles, order, loc="outside lower center", ncols=len(order), **style)
+    _save(figure, file, "--plot")
+
+
+POINTS = 2000
+"""Of a curve: a picture shows no more."""
+
+
+def plot_schedule(training: TrainingConfig, file: Path) -> None:
+    """Draw the learning rate of each step.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+    last = training.max_steps - 1
+    steps = sorted({*(round(last * point / POINTS) for point in range(POINTS + 1)), *(step for step, _ in _corners(training))})
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(steps, [training.learning_rate_at(step) for step in steps], color="#2e75b6", linewidth=1.8, zorder=3)
+    for step, text in _corners(training):
+        axes.axvline(step, color="#bbbbbb", linewidth=0.8)
+        axes.annotate(text, (step, 1), (5, -3), xycoords=("data", "axes fraction"), textcoords="offset points", **SMALL)
+    title = f"{training.schedule}: peak {training.learning_rate:.3g}, end {training.learning_rate_at(last):.3g}"
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.set_xlabel("step")
+    axes.set_ylabel("learning rate")
+    axes.set_xlim(0, 1.01 * training.max_steps)
+    axes.set_ylim(0, 1.18 * training.learning_rate)
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, steps=[1, 2, 5, 10], integer=True))
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3), useMathText=True)
+    axes.spines[["top", "right"]].set_visible(False)
+    _save(figure, file, "--plot-schedule")
+
+
+SMALL: Any = {"fontsize": 9, "color": "#666666", "va": "top"}
+
+
+def _corners(training: TrainingConfig) -> Iterator[tuple[int, str]]:
+    """The steps after which the schedule does something else, and what."""
+    if training.warmup_steps and training.warmup_steps < training.max_steps:
+        yield training.warmup_steps, f"warm-up ends after {training.warmup_steps:,} steps"
+    if training.schedule == "wsd":
+        decay = training.wsd_decay_steps
+        if decay:
+            yield max(training.warmup_steps, training.max_steps - 1 - decay), f"decay: {decay:,} steps"
+
+
+def _save(figure: Figure, file: Path, option: str) -> None:
     try:
         figure.savefig(file, dpi=150)
     except OSError as error:
-        raise ConfigError([Violation("--plot", str(file), f"cannot be written: {reason_of(error)}")]) from None
+        raise ConfigError([Violation(option, str(file), f"cannot be written: {reason_of(error)}")]) from None
 
 
 def _in_common(plans: Iterable[Plan]) -> Iterator[str]:

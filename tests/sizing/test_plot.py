@@ -9,7 +9,7 @@ figures = pytest.importorskip("matplotlib.figure")
 
 import gpt2hydra  # noqa: E402
 from gpt2hydra import ConfigError  # noqa: E402
-from gpt2hydra.commands.size import plot  # noqa: E402
+from gpt2hydra.commands.size import plot, plot_rates  # noqa: E402
 from gpt2hydra.sizing.memory import PARTS  # noqa: E402
 from gpt2hydra.sizing.plan import Plan  # noqa: E402
 from gpt2hydra.sizing.plot import plot_sizes  # noqa: E402
@@ -79,3 +79,16 @@ def test_a_picture_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(figures.Figure, "savefig", full)
     with pytest.raises(ConfigError, match="cannot be written: No space left on device"):
         plot([], str(tmp_path / "sizes.png"))
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine", "wsd"])
+def test_a_schedule_is_drawn_as_it_is_trained(schedule: str, drawn: list[Any], tmp_path: Path) -> None:
+    settings = (f"training.schedule={schedule}", "training.max_steps=5000", "training.warmup_steps=200")
+    config = gpt2hydra.compose("train", [*settings, *["training.decay_steps=1000"] * (schedule == "wsd")])
+    plot_rates(config, str(tmp_path / "schedule.png"))
+    axes = drawn[0].axes[0]
+    steps, rates = axes.lines[0].get_data()
+    assert [steps[0], steps[-1]] == [0, 4999] and {200, 3999 if schedule == "wsd" else 200} <= set(steps)
+    assert list(rates) == [config.training.learning_rate_at(step) for step in steps]
+    corners = ["warm-up ends after 200 steps", "decay: 1,000 steps"]
+    assert [text.get_text() for text in axes.texts] == corners[: 2 if schedule == "wsd" else 1]
