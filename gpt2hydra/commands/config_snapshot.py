@@ -11,6 +11,7 @@ from typing import Any
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.checkpoint.huggingface import from_hf
 from gpt2hydra.commands.common_options import ProgramConfig
+from gpt2hydra.composition.resolve import is_stateful
 from gpt2hydra.config.errors import ConfigError, Source, Violation
 from gpt2hydra.config.fingerprint import fingerprints
 from gpt2hydra.config.gpt2 import GPT2Config
@@ -119,7 +120,9 @@ def _of_overrides(text: str, words: list[str], app: str | None, config_dir: str 
     chosen = ProgramConfig.of(program, words, config_dir)
     config, provenance = chosen.checked(), chosen.provenance
     values = dict(_settable(root, config.to_dict()))
-    set_by = {key: source for key in values if (source := provenance.source(key)) is not None}
+    settings = {key: setting for key in values if (setting := provenance.setting(key)) is not None}
+    set_by = {key: setting.source for key, setting in settings.items()}
+    values |= {key: each.value for key, each in settings.items() if is_stateful(each.value)}  # the time is no difference
     return ConfigSnapshot(text, f"overrides of {program.config_name}", root, values, set_by, fingerprints(config))
 
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from gpt2hydra.commands.common_options import ProgramConfig, add_config_dir
+from gpt2hydra.config.errors import ConfigError, UsageError, Violation
 from gpt2hydra.config.gpt2 import GPT2Config
+from gpt2hydra.config.keys import attribute_of, fields_of, sections_of
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data.corpus import training_tokens
+from gpt2hydra.launch.application import application_at
 from gpt2hydra.launch.extras import checked_file, require_extra_of
-from gpt2hydra.sizing.counts import parameters
+from gpt2hydra.sizing.counts import checkpoint_bytes, flops_per_token, kv_cache_bytes, parameters
 from gpt2hydra.sizing.describe import describe
+from gpt2hydra.sizing.fit import gigabytes
 from gpt2hydra.sizing.plan import Plan
+from gpt2hydra.utils.formatting import short_count
 
 SUMMARY = "what a configuration costs"
 DESCRIPTION = "Print parameters, memory, FLOPs and time."
@@ -32,20 +38,71 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     form.add_argument("--plot-schedule", metavar="FILE.png", help="draw the learning rate over the steps into this file")
     add_config_dir(parser)
+    parser.add_argument("--app", metavar="MODULE:FUNCTION", help="a program of yours under @gpt2hydra.main, in place of train")
 
 
 def run(options: argparse.Namespace) -> None:
     """Print the plan, or draw it."""
+    if options.app is not None and options.plot is not None:
+        raise UsageError([Violation("--plot", options.plot, "draws the sizes of train.py; it does not go with --app")])
     if options.plot is not None:
         print(f"wrote {plot(options.overrides, options.plot, options.config_dir)}")
         return
-    chosen = ProgramConfig.of_train(options.overrides, options.config_dir)
-    config: TrainConfig = chosen.checked()
+    if options.app is None:
+        chosen = ProgramConfig.of_train(options.overrides, options.config_dir)
+    else:
+        chosen = ProgramConfig.of(application_at(options.app), options.overrides, options.config_dir)
+    config = chosen.checked()
+    if not isinstance(config, TrainConfig):
+        if options.plot_schedule is not None:
+            raise UsageError([Violation("--plot-schedule", options.plot_schedule, f"{options.app} has no schedule")])
+        models = dict(_models(config))
+        print(json.dumps(models, indent=2) if options.json else _table(models, options.app))
+        return
     if options.plot_schedule is not None:
         print(f"wrote {plot_rates(config, options.plot_schedule)}")
         return
     plan = Plan(config, training_tokens(config), chosen.provenance.changes(config))
     print(json.dumps(plan.to_dict(), indent=2) if options.json else describe(plan))
+
+
+def _models(config: Any, prefix: str = "") -> Iterator[tuple[str, dict[str, int]]]:
+    """Key → what a GPT-2 costs by itself, of each in a configuration that says nothing of training."""
+    for field in fields_of(type(config)):
+        value = getattr(config, attribute_of(field))
+        key = f"{prefix}{field.name}"
+        if isinstance(value, GPT2Config):
+            yield (
+                key,
+                {
+                    "parameters": parameters(value).total,
+                    "training_flops_per_token": flops_per_token(value, value.n_positions),
+                    "kv_cache_bytes": kv_cache_bytes(value, 1, value.n_positions),
+                    "checkpoint_bytes": checkpoint_bytes(value),
+                },
+            )
+        elif sections_of(field) and value is not None:
+            yield from _models(value, f"{key}.")
+
+
+def _table(models: Mapping[str, Mapping[str, int]], app: str) -> str:
+    """A paragraph for each model.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if not models:
+        raise ConfigError(
+            [Violation("--app", app, "has no section whose class derives from GPT2Config, of which size could tell")]
+        )
+    return "\n".join(
+        f"{key}\n"
+        f"  {'parameters':<22}{short_count(each['parameters'])}\n"
+        f"  {'FLOPs of training':<22}{short_count(each['training_flops_per_token'])} a token\n"
+        f"  {'key-value cache':<22}{gigabytes(each['kv_cache_bytes'])} a sequence in bfloat16\n"
+        f"  {'checkpoint':<22}{gigabytes(each['checkpoint_bytes'])} in float32"
+        for key, each in models.items()
+    )
 
 
 def plot(overrides: Sequence[str], path: str, config_dir: str | None = None) -> Path:

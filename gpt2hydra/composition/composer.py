@@ -28,7 +28,7 @@ from gpt2hydra.composition.fold import Fold, Provenance
 from gpt2hydra.composition.hydra_compat import ConfigLoader, search_path_from, search_path_of
 from gpt2hydra.composition.hydra_errors import as_it_came, file_error
 from gpt2hydra.composition.hydra_section import refused_mode, refused_overrides, usual_section
-from gpt2hydra.composition.hydra_state import as_job, hydra_overrides, hydra_state, parse
+from gpt2hydra.composition.hydra_state import as_job, as_run, hydra_overrides, hydra_state, parse
 from gpt2hydra.composition.options import Options
 from gpt2hydra.composition.overrides import Overrides, join_split_arguments, read
 from gpt2hydra.composition.resolve import is_stateful
@@ -182,8 +182,10 @@ class Composer:
             else:
                 self.ask_hydra(found, job)
                 if found.composed is not None:
-                    if job is not None or not HydraConfig.initialized():
+                    if job is not None:
                         HydraConfig.instance().set_config(found.composed)
+                    elif not HydraConfig.initialized():
+                        as_run(found.composed)
                     self.accept(found, found.composed)
             return found
 

@@ -103,7 +103,7 @@ class ConfigFiles:
             placed = layer.below(split_key(default.package) if default.package else [])
             if isinstance(placed.value, dict) and "hydra" in placed.value:
                 sections.append((placed.value["hydra"], default.config_path == self.options.config_name))
-            misplaced = [*self._misplaced(default, root, chosen, overrides)] if root is not None else []
+            misplaced = [*self._misplaced(default, layer, root, chosen, overrides)] if root is not None else []
             folded.violations += misplaced
             if not misplaced:
                 folded.merge((), placed)
@@ -155,7 +155,7 @@ class ConfigFiles:
         yield Violation(self.options.config_name if file is None else displayed(file), rule=rule)
 
     def _misplaced(
-        self, default: ResultDefault, root: type[Checked], chosen: Chosen, overrides: Overrides
+        self, default: ResultDefault, layer: Layer, root: type[Checked], chosen: Chosen, overrides: Overrides
     ) -> Iterator[Violation]:
         """The violation of a file of a group without a section (``experiment``) that does not say where it belongs."""
         group = str(default.package or "").partition(".")[0]
@@ -165,6 +165,10 @@ class ConfigFiles:
         option = typed.partition("=")[2] if typed else chosen.groups[group]
         file = file_of(self.options.repository, str(default.config_path))
         rule = why_not_global(Path(file)) if file is not None else "must begin with the line # @package _global_"
+        keys = [str(key) for key in layer.value] if isinstance(layer.value, dict) else []
+        if keys and not any(field_at(root, key) for key in keys):  # then it is not certain that they belong to the top
+            where = displayed(file) if file is not None else str(default.config_path)
+            rule = f"names {where}, whose keys belong to a section {group}, and {root.__name__} has no such section"
         yield Violation(group, option or ABSENT, rule, command_line(typed) if typed else None)
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -79,6 +79,15 @@ def as_job(config: DictConfig, number: int) -> DictConfig:
     HydraConfig.instance().set_config(config)
     with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
         config.hydra.runtime.output_dir = os.path.abspath(os.path.join(config.hydra.sweep.dir, config.hydra.sweep.subdir))
+    return config
+
+
+def as_run(config: DictConfig) -> DictConfig:
+    """``config`` with what Hydra adds for a run, so that ``${hydra:runtime.output_dir}`` is what it will be."""
+    HydraConfig.instance().set_config(config)
+    with suppress(Exception), read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+        config.hydra.runtime.output_dir = os.path.abspath(config.hydra.run.dir)  # what it refers to may not be there
+    HydraConfig.instance().set_config(config)  # which holds a copy
     return config
 
 

@@ -78,14 +78,17 @@ def _misread(folded: Fold, root: type[Checked]) -> Iterator[Violation]:
         rule = rule_at(root, last.key) if last.written is not None else None
         if rule is None:
             continue
-        for within, written, value in scalars(last.written, last.value):
-            each = functools.reduce(_rule_below, within, rule)
-            problem = _pitfall(written, value, each)
-            if problem:
-                meant = _meant(written, value, each, alone=not within)
-                remedy = {last.key: _with(last.value, within, meant)} if meant != "" else {}
-                by = last.source.of_item(within[0]) if within else None
-                yield Violation(f"{last.key}{below(within)}", written, problem, by, remedy)
+        found = [
+            (within, written, problem, _meant(written, value, each, alone=not within))
+            for within, written, value in scalars(last.written, last.value)
+            for each in (functools.reduce(_rule_below, within, rule),)
+            if (problem := _pitfall(written, value, each))
+        ]
+        right = functools.reduce(lambda values, each: _with(values, each[0], each[3]), found, last.value)
+        remedy = {last.key: right} if all(meant != "" for *_, meant in found) else {}
+        for within, written, problem, _ in found:
+            by = last.source.of_item(within[0]) if within else None
+            yield Violation(f"{last.key}{below(within)}", written, problem, by, remedy)
 
 
 def _rule_below(rule: Rule, part: Any) -> Rule:

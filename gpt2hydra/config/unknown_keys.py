@@ -13,7 +13,7 @@ from gpt2hydra.utils.formatting import closest, show
 
 def unknown_key(config_class: type[Any], key: object, value: object = ABSENT, prefix: str = "") -> Violation:
     """The violation of a key that ``config_class`` does not know, with the key that was probably meant."""
-    near = closest(str(key), (field.name for field in fields_of(config_class)))
+    near = _meant(str(key), closest(str(key), (field.name for field in fields_of(config_class))))
     remedy = _instead(config_class, str(key), near, value, prefix) if near else {}
     rule = "unknown key" + (f"; did you mean {prefix}{near}?" if near else f"; known: {_known(config_class)}")
     return Violation(f"{prefix}{show(str(key))}", value, rule, remedy=remedy)
@@ -25,19 +25,22 @@ def unknown_below(root: type[Any], key: str, value: object, groups: Sequence[str
     above = field_at(root, parent)
     if above is not None and not sections_of(above):
         return Violation(key, value, f"unknown key: {parent} is a single value, it has no keys below it")
-    near = key_meant(root, key, groups)
+    near = _meant(key, key_meant(root, key, groups))
     if near is not None:
         return Violation(key, value, f"unknown key; did you mean {near}?", remedy=_instead(root, key, near, value))
     section = sections_of(above)[0] if above is not None else root
     return dataclasses.replace(unknown_key(section, last if above is not None else key), key=key, value=value)
 
 
+def _meant(key: str, near: str | None) -> str | None:
+    """``near``, unless it is another thing: ``pad_vocab_size_multiple`` than ``vocab_size``."""
+    words, known = (set(each.rpartition(".")[2].split("_")) for each in (key, near or ""))
+    return None if known < words and len(words - known) > 1 else near
+
+
 def _instead(config_class: type[Any], key: str, near: str, value: object, prefix: str = "") -> dict[str, object]:
     """The key that was meant, with the value if that obeys, or what the value was to be; nothing where neither is certain."""
     field = field_at(config_class, near)
-    words, known = (set(each.rpartition(".")[2].split("_")) for each in (key, near))
-    if known < words and len(words - known) > 1:  # pad_vocab_size_multiple is another thing than vocab_size
-        return {}
     if value is ABSENT or isinstance(value, Mapping) or (field is not None and "computed" in field.metadata):
         return {}
     if field is not None and sections_of(field):  # modle=large

@@ -3,6 +3,7 @@
 import pytest
 
 from gpt2hydra import GPT2Config, TrainConfig
+from gpt2hydra.config.keys import keys_of
 from gpt2hydra.config.unknown_keys import unknown_below, unknown_key
 
 
@@ -16,7 +17,7 @@ from gpt2hydra.config.unknown_keys import unknown_below, unknown_key
         ("modle", "large", "unknown key; did you mean model?", "model=large"),
         ("experimnt", "quickstart", "unknown key; did you mean experiment?", "experiment=quickstart"),
         ("model.n_hed", "many", "unknown key; did you mean model.n_head?", ""),
-        ("model.pad_vocab_size_multiple", 16, "unknown key; did you mean model.vocab_size?", ""),
+        ("model.pad_vocab_size_multiple", 16, f"unknown key; known: {', '.join(keys_of(GPT2Config))}", ""),
         ("model.n_iner", 3, "unknown key; did you mean model.n_inner?", ""),
         ("dry_run.x", 3, "unknown key: dry_run is a single value, it has no keys below it", ""),
     ],

@@ -1,6 +1,8 @@
 """One section at a time: the gate before programs that exist, over small trees in the shapes of public ones."""
 
+import contextlib
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,12 +11,16 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 import gpt2hydra
 from gpt2hydra import ConfigError, GPT2Config
 from gpt2hydra.commands import main as commands
+from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.fields import Checked, anything, choice, either, integer, items, mapping, number, section, union
+from gpt2hydra.launch.application import ATTRIBUTE
+from gpt2hydra.sizing.counts import parameters
 from tests.command_line import CommandLine
 
 TEMPLATE = """
@@ -341,3 +347,136 @@ def test_a_size_of_ours_may_be_chosen_for_a_class_that_derives_from_gpt2config(t
     assert (config.encoder.n_embd, config.encoder.n_layer, config.encoder.n_inner) == (1024, 2, 4096)
     with pytest.raises(ConfigError, match=r"encoder\.n_head = 7\n    must divide encoder\.n_embd = 1024"):
         gpt2hydra.compose("train", ["encoder.n_head=7"], config_dir=tmp_path, config_class=AlteredProgram)
+
+
+# ------------------------------------------------------------------------------------------- commands with --app
+
+LOOKED_AT = """
+from dataclasses import dataclass
+from omegaconf import DictConfig
+import gpt2hydra
+from gpt2hydra.fields import Checked, items, number, section, text
+
+class Net(gpt2hydra.GPT2Config): ...
+
+@dataclass(frozen=True)
+class Config(Checked):
+    model: Net = section(Net, "the network", target=True)
+    output: str = text("x", "where to write")
+    betas: tuple[float, ...] = items(number(), "betas", default=())
+    names: tuple[str, ...] = items(text(), "names", default=())
+
+@gpt2hydra.main(config_name="complete", config_path="conf")
+def complete(config: Config) -> None: ...
+
+@gpt2hydra.main(config_name="by_section", config_path="conf")
+def by_section(cfg: DictConfig, model: Net) -> None: ...
+"""
+
+CONF = {
+    "complete.yaml": "defaults: [complete_schema, model: tiny, _self_, note: null]\noutput: ${hydra:runtime.output_dir}\n",
+    "by_section.yaml": "defaults: [model: tiny, _self_]\noutput: ${hydra:runtime.output_dir}\n",
+    "model/tiny.yaml": "n_embd: 64\nn_head: 4\nn_layer: 2\n",
+}
+
+
+@pytest.fixture
+def looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "looked_at.py").write_text(LOOKED_AT)
+    for name, content in CONF.items():
+        (tmp_path / "conf" / name).write_text(content)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "looked_at", raising=False)
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # that of a program which another test ran
+    return tmp_path / "conf"
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What a command prints that finds nothing wrong, or a difference."""
+    with contextlib.suppress(SystemExit):
+        commands.main([*words])
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+@pytest.mark.parametrize("program", ["complete", "by_section"])
+def test_a_reference_to_the_output_directory_is_right_for_every_command(
+    program: str, looked_at: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = ("--app", f"looked_at:{program}")
+    both = ("--app", "looked_at:complete", "--app", "looked_at:by_section")
+    assert printed(capsys, "check", *both).endswith("nothing is wrong\n")
+    assert "output = ${hydra:runtime.output_dir}" in printed(capsys, "explain", *app, "output")
+    assert "  model.n_head  A  4  conf/model/tiny.yaml:2\n" in printed(capsys, "diff", *app, "", "model.n_head=8")
+    assert printed(capsys, "size", *app, "model.n_embd=128").startswith("model\n  parameters            6.96M\n")
+    assert json.loads(printed(capsys, "size", *app, "--json"))["model"]["parameters"] == SIZE
+    schemas = json.loads(printed(capsys, "schema", *app, "--json"))
+    assert program in schemas and "n_embd" in json.dumps(schemas["model"])
+
+
+def test_what_yaml_misreads_within_a_list_has_its_line(looked_at: Path) -> None:
+    (looked_at / "complete.yaml").write_text(
+        "defaults: [complete_schema, model: tiny, _self_]\nbetas:\n  - 0.9\n  - 012\nnames: [yes, '010', 010]\n"
+    )
+    program = importlib.import_module("looked_at")
+    with pytest.raises(ConfigError) as caught:
+        gpt2hydra.compose("complete", config_dir=looked_at, config_class=program.Config)
+    assert [(each.head, each.rule, str(each.source), each.suggestion) for each in caught.value.violations] == [
+        ("betas[1] = 012", "YAML reads it as 10; in the file, write 12", "conf/complete.yaml:4", '"betas=[0.9,12]"'),
+        ("names[0] = yes", TEXT.format("true", "yes"), "conf/complete.yaml:5", "\"names=[yes,'010','010']\""),
+        ("names[2] = 010", TEXT.format("8", "010"), "conf/complete.yaml:5", "\"names=[yes,'010','010']\""),
+    ]
+
+
+SIZE = parameters(GPT2Config(n_embd=64, n_head=4, n_layer=2)).total
+TEXT = "is text, but YAML reads it as {}; in the file, put it in quotes: '{}'"
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        pytest.param("output: here\n", "whose first line must be: # @package _global_", id="keys of the top"),
+        pytest.param("author: me\n", "whose keys belong to a section note, and Config has no such section", id="other keys"),
+    ],
+)
+def test_a_file_of_a_group_without_a_section_is_told_where_its_keys_belong(looked_at: Path, text: str, rule: str) -> None:
+    (looked_at / "note").mkdir()
+    (looked_at / "note/mine.yaml").write_text(text)
+    program = importlib.import_module("looked_at")
+    with pytest.raises(ConfigError, match=rule):
+        gpt2hydra.compose("complete", ["note=mine"], config_dir=looked_at, config_class=program.Config)
+
+
+def test_a_foreign_key_is_not_taken_for_another(looked_at: Path) -> None:
+    program = importlib.import_module("looked_at")
+    with pytest.raises(ConfigError) as caught:
+        gpt2hydra.compose("complete", ["+model.pad_vocab_size_multiple=16"], config_dir=looked_at, config_class=program.Config)
+    (problem,) = caught.value.violations
+    assert "did you mean" not in problem.rule and problem.remedy == {}
+
+
+def test_a_size_gives_its_keys_by_reference(tmp_path: Path) -> None:
+    """The pattern of the docs: a model with keys of its own, which ``shape`` feeds."""
+
+    @dataclass(frozen=True)
+    class Own(Checked, extra="allow"):
+        n_embd: int = integer(doc="width")
+        n_layer: int = integer(doc="depth")
+
+    @gpt2hydra.main(config_name="train", config_path=tmp_path)
+    def program(cfg: DictConfig, model: Own) -> Any:
+        return cfg.model._target_, model.n_embd, model.n_layer
+
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/own.yaml").write_text(
+        "# @package _global_\ndefaults: [/gpt2/model@_global_.shape: small]\n"
+        "model:\n  _target_: src.Own\n  n_embd: ${shape.n_embd}\n  n_layer: ${shape.n_layer}\n"
+    )
+    (tmp_path / "train.yaml").write_text("defaults: [model: own, _self_]\n")
+    composer = getattr(program, ATTRIBUTE).composer()
+    with hydra_state():
+        assert program(composer.full([])) == ("src.Own", 768, 12)
+        assert program(composer.full(["gpt2/model@shape=large"])) == ("src.Own", 1280, 36)
