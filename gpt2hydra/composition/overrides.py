@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from gpt2hydra.composition.hydra_errors import grammar
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.options import Options
-from gpt2hydra.config.errors import ABSENT, Violation, command_line
+from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation, command_line
 from gpt2hydra.config.keys import field_at, rule_at
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.utils.formatting import closest, show
@@ -187,6 +188,25 @@ def as_typed(overrides: Iterable[str], config_class: type[Checked], *, sweep: bo
     are left to Hydra, and so is everything in a sweep.
     """
     return [_as_typed(text, config_class, sweep) for text in overrides]
+
+
+@contextmanager
+def reporting_as_typed(typed: Sequence[str], meant: Sequence[str]) -> Iterator[None]:
+    """Within, a refusal of what :func:`as_typed` made of overrides shows each as it was typed."""
+    changed = {after: before for before, after in zip(typed, meant, strict=True) if before != after}
+
+    def of(source: Source | None) -> Source | None:
+        text = changed.get(source.override or "") if source is not None else None
+        return source if source is None or text is None else dataclasses.replace(source, override=text)
+
+    try:
+        yield
+    except ConfigError as error:
+        if changed:
+            others = [{key: of(source) for key, source in each.others.items()} for each in error.violations]
+            pairs = zip(error.violations, others, strict=True)
+            error.violations = tuple(dataclasses.replace(each, source=of(each.source), others=more) for each, more in pairs)
+        raise
 
 
 def _as_typed(text: str, config_class: type[Checked], sweep: bool) -> str:

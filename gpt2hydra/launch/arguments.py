@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from gpt2hydra.composition.compose import compose_and_check, refusal_of
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_compat import arguments_parser, help_text, hydra_of, look, set_version_base
-from gpt2hydra.composition.overrides import as_typed
+from gpt2hydra.composition.overrides import as_typed, reporting_as_typed
 from gpt2hydra.config.errors import ConfigError, UsageError, Violation, command_line
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
@@ -42,8 +42,9 @@ class CommandLine:
         self.arguments: Namespace = self._parse()
         self.config_name = (self.arguments.config_name or application.config_name).removesuffix(".yaml")
         self.config_dir = Path(self.arguments.config_path or application.config_dir).resolve()
-        self.arguments.overrides = as_typed(
-            self.arguments.overrides,
+        self.typed = self.arguments.overrides
+        self.meant = self.arguments.overrides = as_typed(
+            self.typed,
             self.config_class or TrainConfig,
             sweep=bool(self.arguments.multirun or self.arguments.shell_completion),
         )
@@ -74,7 +75,8 @@ class CommandLine:
     def run(self) -> None:
         """Do what the command line asks for; a refusal is printed and exits with 1."""
         set_version_base()
-        with handle_errors(), quiet() if self.arguments.quiet else nullcontext(), self._with_origins():
+        as_typed_in_reports = reporting_as_typed(self.typed, self.meant)
+        with handle_errors(), quiet() if self.arguments.quiet else nullcontext(), self._with_origins(), as_typed_in_reports:
             self._check_encoding()
             if self.arguments.shell_completion and any(each.startswith("query=") for each in self.arguments.overrides):
                 self._complete()

@@ -1,15 +1,18 @@
 """What a refusal says: all problems at once, who set each, what to type instead."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 import gpt2hydra
+from gpt2hydra.commands import main
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.keys import fields_of
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.config.validation import Checked
+from tests.command_line import CommandLine
 
 
 @pytest.fixture(autouse=True)
@@ -365,6 +368,21 @@ def test_a_value_from_the_environment_stays_secret(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("GPT2HYDRA_SECRET", "hunter2")
     for key in ("training.device", "model.n_layer", "dry_run", "training.learning_rate", "tokenizer.name"):
         assert "hunter2" not in report(f"{key}=${{oc.env:GPT2HYDRA_SECRET}}")
+
+
+@pytest.mark.parametrize("override", ["data.path=~nobody/x", "data.path=007", "data.path=true", "training.precision=16"])
+def test_an_override_is_shown_as_it_was_typed(override: str, run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPT2HYDRA_ERRORS", "json")
+    outcome = run(override, "model.n_head=7")
+    found = {each["key"]: each["source"]["override"] for each in json.loads(outcome.err)["violations"]}
+    assert found == {"model.n_head": "model.n_head=7", override.partition("=")[0]: override}
+
+
+def test_python_and_commands_show_an_override_as_it_was_typed(run: CommandLine) -> None:
+    assert "  set by the command line: training.precision=16   (was fp32" in report("training.precision=16")
+    with pytest.raises(SystemExit):
+        main.main(["size", "training.precision=16"])
+    assert "  set by the command line: training.precision=16   (was fp32" in run.capfd.readouterr().err
 
 
 def test_what_only_repeats_a_mistake_is_not_another_one() -> None:
