@@ -52,6 +52,18 @@ def attribute_of(field: dataclasses.Field[Any]) -> str:
     return attribute
 
 
+@once_a_class
+def attributes(config_class: type[Any]) -> Mapping[str, str]:
+    """Key → Python's name of each field of a class."""
+    return {each.name: attribute_of(each) for each in fields_of(config_class)}
+
+
+@once_a_class
+def settable_attributes(config_class: type[Any]) -> Mapping[str, str]:
+    """Those that are not computed."""
+    return {each.name: attribute_of(each) for each in fields_of(config_class) if each.init}
+
+
 def sections_of(field: dataclasses.Field[Any]) -> tuple[type[Any], ...]:
     """The classes that a section may become: one, or those of a union; none where the field holds a value."""
     if "section" in field.metadata:
@@ -157,13 +169,17 @@ def defaults_of(config_class: type[Any], prefix: str = "") -> Iterator[tuple[str
 
 def values_of(config: Any) -> dict[str, Any]:
     """Key → value of a section's own fields, and of the other keys that an open one holds."""
-    values = {field.name: getattr(config, attribute_of(field)) for field in fields_of(type(config))}
+    values = {key: getattr(config, attribute) for key, attribute in attributes(type(config)).items()}
     return {**values, **(config.extra if is_open(type(config)) else {})}
 
 
 def is_section(value: Any) -> bool:
     """Whether a value is a section: the values of one, or what became of them."""
-    kind = type(value)
+    return _is_section(type(value))
+
+
+@once_a_class
+def _is_section(kind: type[Any]) -> bool:
     return kind is dict or dataclasses.is_dataclass(kind) or is_model(kind)
 
 

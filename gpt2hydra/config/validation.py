@@ -13,6 +13,7 @@ from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.fingerprint import fingerprint
 from gpt2hydra.config.keys import (
     attribute_of,
+    attributes,
     default_of,
     fields_of,
     is_open,
@@ -20,6 +21,7 @@ from gpt2hydra.config.keys import (
     once_a_class,
     place,
     sections_of,
+    settable_attributes,
     values_of,
 )
 from gpt2hydra.config.rules import Rule
@@ -66,7 +68,7 @@ class Checked:
 
     def __post_init__(self) -> None:
         check_declaration(type(self))
-        given = {each.name: getattr(self, attribute_of(each)) for each in fields_of(type(self)) if each.init}
+        given = {key: getattr(self, attribute) for key, attribute in settable_attributes(type(self)).items()}
         if is_open(type(self)):
             given |= self.extra
         found = examine(type(self), {key: value for key, value in given.items() if value is not ABSENT})
@@ -149,9 +151,9 @@ def build(config_class: type[C], values: Mapping[str, Any]) -> C:
 
 def _arguments(config_class: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """``values`` by the names of Python."""
-    fields = own_fields(config_class)
-    own = {attribute_of(each): values[key] for key, each in fields.items() if key in values}
-    return {**own, "extra": freeze({key: values[key] for key in values if key not in fields})} if is_open(config_class) else own
+    names = attributes(config_class)
+    own = {attribute: values[key] for key, attribute in names.items() if key in values}
+    return {**own, "extra": freeze({key: values[key] for key in values if key not in names})} if is_open(config_class) else own
 
 
 # ------------------------------------------------------------------------------------------------------------ the check
@@ -196,16 +198,18 @@ def examine(
     found = Examined(given=given)
     fields = own_fields(config_class)
     for name, each in fields.items():
+        metadata = each.metadata
         if name in known_wrong and name not in given:
             continue
-        if sections_of(each):
+        if "rule" not in metadata and sections_of(each):
             _examine_section(found, each, given.get(name, ABSENT), prefix, _below(known_wrong, name))
             continue
-        if "computed" in each.metadata:
+        if "computed" in metadata:
             value, problems = _check_computed(each, given.get(name, ABSENT), f"{prefix}{name}", found.valid)
         else:
             value, problems = _check_value(each, given.get(name, default_of(each)), f"{prefix}{name}")
-        found.violations += problems
+        if problems:
+            found.violations += problems
         if value is not ABSENT:
             found.values[name] = value
             if name not in known_wrong:
