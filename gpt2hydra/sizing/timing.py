@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -67,9 +68,21 @@ def step_seconds(model: GPT2Config, training: TrainingConfig, sequences: int, ba
         return None
     set_malloc_options(training)  # as a run does; without, a small model takes several times as long
     measured = min(batch, max(1, TOKENS // training.seq_len))
-    seconds = fastest(parts(model, training, measured))
+    seconds = _measured(model, training, measured)
     waiting = max(1.0, processes * torch.get_num_threads() / (os.cpu_count() or 1))  # for processors that others use
     return waiting * extrapolate(seconds, model.n_layer, sequences / measured, -(-sequences // batch))
+
+
+_MEASURED: dict[tuple[Any, ...], Seconds] = {}
+
+
+def _measured(model: GPT2Config, training: TrainingConfig, batch: int) -> Seconds:
+    """The fastest calls of the parts. Points of a sweep that differ in depth, seed or rate alone share one measurement."""
+    settings = (training.seq_len, training.precision, training.gradient_checkpointing, training.max_grad_norm)
+    key = (replace(model, n_layer=1), *settings, batch)
+    if key not in _MEASURED:
+        _MEASURED[key] = fastest(parts(model, training, batch))
+    return _MEASURED[key]
 
 
 def extrapolate(measured: Seconds, layers: int, times: float, passes: int) -> float:

@@ -17,6 +17,28 @@ from tests.models import TINY  # noqa: E402
 TRAINING = TrainingConfig(seq_len=8, batch_size=2)
 
 
+@pytest.fixture(autouse=True)
+def nothing_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "_MEASURED", {})
+    step_seconds.cache_clear()
+
+
+def test_points_of_a_sweep_that_differ_in_depth_or_seed_share_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Parts] = []
+
+    def count(each: Parts) -> Seconds:
+        calls.append(each)
+        return Seconds(1, 1, 1, 1)
+
+    monkeypatch.setattr(timing, "fastest", count)
+    times = [
+        step_seconds(replace(TINY, n_layer=layers), replace(TRAINING, seed=seed), 2, 2) for layers in (1, 2) for seed in (1, 2)
+    ]
+    assert len(calls) == 1 and times[0] == times[1] and times[2] == times[3] != times[0]
+    step_seconds(TINY, replace(TRAINING, precision="bf16"), 2, 2)
+    assert len(calls) == 2
+
+
 @pytest.mark.parametrize(
     ("durations", "best"),
     [
