@@ -80,7 +80,7 @@ def _format(problem: Problem) -> Iterator[str]:
 
 
 def _remedy(problem: Problem) -> str:
-    """What to write in the file: keys of the section that the wrong one is in, or whole ones."""
+    """What to write in the file: keys of the section that the wrong one is in, or dotted ones."""
     section = problem.violation.key.rpartition(".")[0]
     lines = []
     for key, value in problem.violation.remedy.items():

@@ -172,7 +172,7 @@ def _wrong(entry: Entry, options: Options, own: set[str], *, is_primary: bool) -
             return UNKNOWN_SCHEMA
         return f"there is no such config{did_you_mean(last, known)}"
     group = f"{entry.path}@{entry.package}" if entry.package else entry.path
-    groups = options.usual()  # none where the whole list cannot be read
+    groups = options.usual()  # none where the list cannot be read
     if groups and entry.word == "override" and group not in groups and entry.path not in own:
         near = closest(group, groups)
         return "overrides a group that is in no defaults list" + (f"; did you mean /{near}?" if near else "")
@@ -182,12 +182,16 @@ def _wrong(entry: Entry, options: Options, own: set[str], *, is_primary: bool) -
         return f"chooses a group that {options.config_name} has chosen already; write 'override /{group}'"
     known = options.of(entry.path)
     wrong = [each for each in entry.options if each not in known and each != "???"]
-    return f"must be one of {', '.join(known)}{did_you_mean(wrong[0], known)}" if wrong else None
+    if not wrong:
+        return None
+    meant = did_you_mean(wrong[0], known)
+    plugin = "" if meant or not entry.path.startswith("hydra/") else f"; is the plugin installed that brings {wrong[0]}?"
+    return f"must be one of {', '.join(known)}{meant}{plugin}"
 
 
 def package_of(file: Path, group: str) -> str:
     """Where the keys of a group's file belong, by its ``# @package`` or its folder, as a dotted key; ``""`` is the root."""
-    said = None
+    written = None
     try:
         text = file.read_text(encoding="utf-8", errors="replace")[:_HEADER]
     except OSError:
@@ -196,7 +200,7 @@ def package_of(file: Path, group: str) -> str:
         if not re.match(r"#\s*@", line):
             break
         found = re.fullmatch(r"#\s*@package\s+(\S+)", line)
-        said = found[1] if found else said
+        written = found[1] if found else written
     own = group.replace("/", ".")
-    package = (said or "_group_").replace("_group_", own).replace("_name_", file.stem)
+    package = (written or "_group_").replace("_group_", own).replace("_name_", file.stem)
     return package.removeprefix("_global_").removeprefix(".")

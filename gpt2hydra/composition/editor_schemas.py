@@ -32,32 +32,37 @@ def editor_schemas(tree: ConfTree) -> dict[str, Schema]:
 def _places(group: str, primary: Primary) -> list[tuple[str, type[Checked]]]:
     """Where the files of a group put their keys, and the class that they find there."""
     elsewhere = [key.partition("@")[2] for key in primary.groups if key.startswith(f"{group}@")]
-    said = [package_of(file, group) for option in primary.options(group) if (file := primary.file(group, option))]
+    written = [package_of(file, group) for option in primary.options(group) if (file := primary.file(group, option))]
     found = [
-        (package, primary.class_at(package)) for package in dict.fromkeys([*elsewhere, *(said or [group.replace("/", ".")])])
+        (package, primary.class_at(package)) for package in dict.fromkeys([*elsewhere, *(written or [group.replace("/", ".")])])
     ]
     return [(package, config_class) for package, config_class in found if config_class is not None]
 
 
 def _file_schema(places: Sequence[tuple[str, type[Checked]]], group: str, primaries: Sequence[Primary]) -> Schema:
     definitions: dict[str, Schema] = {}
-    wholes: list[Schema] = []
+    schemas: list[Schema] = []
     for at_root, config_class in dict.fromkeys((package == "", config_class) for package, config_class in places):
-        whole = schema_of_class(config_class, definitions)
+        complete = schema_of_class(config_class, definitions)
         own = {"defaults": {"$ref": "#/$defs/defaults"}}
         if at_root:
             own["hydra"] = {"type": "object", "description": "Hydra's own settings: run.dir, sweep.dir, job, ..."}
-        wholes.append(
+        schemas.append(
             {
-                "description": whole["description"],
+                "description": complete["description"],
                 "type": ["object", "null"],
-                "properties": {**whole["properties"], **own},
-                "additionalProperties": whole["additionalProperties"],
+                "properties": {**complete["properties"], **own},
+                "additionalProperties": complete["additionalProperties"],
             }
         )
     title = f"{group}/*.yaml" if group else f"{primaries[0].name}.yaml"
     definitions |= _defaults(group, primaries)
-    return {"$schema": DIALECT, "title": title, **(wholes[0] if len(wholes) == 1 else {"anyOf": wholes}), "$defs": definitions}
+    return {
+        "$schema": DIALECT,
+        "title": title,
+        **(schemas[0] if len(schemas) == 1 else {"anyOf": schemas}),
+        "$defs": definitions,
+    }
 
 
 def _defaults(group: str, primaries: Sequence[Primary]) -> dict[str, Schema]:

@@ -55,7 +55,7 @@ def instantiate(config: DictConfig, *others: Any, config_class: type[Any] | None
             ``hydra.utils.instantiate`` reads (``_target_``) where the class has no field for it.
         others: more of them, as the sections of one application: ``model, teacher = instantiate(cfg.model, cfg.teacher)``.
         config_class: what to make, of each that has no class behind it: a ``Checked``, a dataclass, or a pydantic model. By
-            default told by the schema that a config was composed into, or by its keys.
+            default named by the schema that a config was composed into, or by its keys.
 
     Raises:
         ConfigError: with every violation, of each; within a job of Hydra's, with who set each value.

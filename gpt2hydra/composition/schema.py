@@ -50,7 +50,7 @@ def schema_of(config_class: type[Any]) -> type:
     name = config_class.__name__.removesuffix("Config") + "Schema"
     schema: Any = dataclasses.make_dataclass(name, specs, bases=(_Schema,), repr=False, eq=False)  # quicker to make
     schema.__doc__, schema.config_class = config_class.__doc__, config_class
-    if config_class.__module__ == "__main__":  # launchers pickle it whole, as they do the class
+    if config_class.__module__ == "__main__":  # launchers pickle all of it, as they do the class
         schema.__module__ = "__main__"
     else:  # launchers pickle it by name, and __getattr__ makes it again
         schema.__module__, schema.__qualname__ = __name__, name_of(config_class).replace(".", "/")

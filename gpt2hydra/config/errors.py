@@ -1,4 +1,4 @@
-"""What is said of a configuration that is refused: :class:`Violation`, one broken rule, and :class:`ConfigError`, all of them.
+"""The report on a configuration that is refused: :class:`Violation`, one broken rule, and :class:`ConfigError`, all of them.
 
 Who set a value (:class:`Source`, :class:`Setting`) and what to type instead are kept as data; they become words here, when
 a report is printed. Standard library only.
@@ -45,7 +45,7 @@ class Source:
         kind: ``default``: the schema. ``file``: a YAML file. ``ConfigStore``: a config that Python stored there.
             ``command line``: an override, also one that was given to ``compose``. ``untraced``: nobody can tell.
         file: the file's path, relative to the current directory where it lies below; the name of a node of the ConfigStore.
-        line: of the file, from 1; None where the whole file is meant.
+        line: of the file, from 1; None where no line is meant.
         override: as it was typed; None where it is an option or a word that is no override.
         items: the line of each element, where the value is a list in a file.
     """
@@ -248,7 +248,7 @@ class UsageError(ConfigError):
 
 @contextmanager
 def collect_violations(violations: list[Violation]) -> Iterator[None]:
-    """Within, a refusal ends the block, and adds to ``violations`` what is to be told with others."""
+    """Within, a refusal ends the block, and adds to ``violations`` what is to be reported with others."""
     try:
         yield
     except ConfigError as error:

@@ -19,7 +19,7 @@ G = TypeVar("G", bound="GPT2Config")
 
 _BESIDE = Path(__file__).resolve().parent.parent
 CONF_DIR = _BESIDE / "conf" if (_BESIDE / "conf").is_dir() else _BESIDE.parent / "conf"
-"""The YAML files: inside the package when installed, beside it in a checkout."""
+"""The YAML files: inside the package when installed, next to it in a checkout."""
 
 MODEL_DIR = CONF_DIR / "model"
 

@@ -108,7 +108,7 @@ class Scalar(Rule):
         )
 
     def remedy(self, value: object) -> object:
-        """What was meant by text or by a whole number with a decimal point; the choice that is misspelt."""
+        """What was meant by text or by an integer with a decimal point; the choice that is misspelt."""
         if self.kind is bool:
             text = str(value).strip().lower()
             misspelt = closest(text, [each for each in FLAGS if len(each) > 1], cutoff=0.75)

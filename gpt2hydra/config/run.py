@@ -131,7 +131,7 @@ class TrainConfig(Checked):
     )
     resume: Optional[str] = text(
         None,
-        "directory of a run, which goes on; auto: the newest unfinished run of the same fingerprint, else a new one",
+        "directory of a run, which continues; auto: the newest unfinished run of the same fingerprint, else a new one",
         optional=True,
         affects_result=False,
     )

@@ -47,7 +47,7 @@ def main(
     Args:
         config_name: the primary config, ``train``, ``generate``, or one of your own.
         config_path: the folder that holds it, relative to the decorated function's file; by default our own ``conf/``.
-        extra: an extra of this package that the function needs; said after validation where it is not installed.
+        extra: an extra of this package that the function needs; reported after validation where it is not installed.
         sections: key → class of each section that the function takes, for keys such as ``model.config``.
 
     The decorated function can also be called with a ready dataclass, or with a composed ``DictConfig``. Without arguments in a
