@@ -76,7 +76,7 @@ class Outcome:
 
     code: int
     violations: list[dict[str, Any]]
-    said: str
+    err: str
 
     @property
     def facts(self) -> Facts:
@@ -121,8 +121,8 @@ def pasted(words: Sequence[str], violation: dict[str, Any]) -> str:
 def read_by_bash(commands: Sequence[str]) -> list[list[str]]:
     """The words that bash makes of each command line."""
     script = "".join(f"printf '%s\\0' {command}; printf '\\n\\0'\n" for command in commands)
-    said = subprocess.run(["bash"], input=script, capture_output=True, text=True, check=True).stdout
-    return [part.split("\0")[:-1] for part in said.split("\n\0")[:-1]]
+    printed = subprocess.run(["bash"], input=script, capture_output=True, text=True, check=True).stdout
+    return [part.split("\0")[:-1] for part in printed.split("\n\0")[:-1]]
 
 
 def failures(lists: int, seed: int) -> Iterator[str]:
@@ -133,7 +133,7 @@ def failures(lists: int, seed: int) -> Iterator[str]:
         words = random_command(rng)
         before = dry_run(words)
         if before.code == 1 and not before.violations:
-            yield f"{shlex.join(words)}\n  is refused without a violation: {before.said[:300]}"
+            yield f"{shlex.join(words)}\n  is refused without a violation: {before.err[:300]}"
         remedies = [each for each in before.violations if each.get("suggestion") and "=..." not in each["suggestion"]]
         tried += [(words, before, each, pasted(words, each)) for each in remedies if "=FOLDER" not in each["suggestion"]]
     answers = read_by_bash([command for *_, command in tried])

@@ -23,7 +23,7 @@ Compose = Callable[..., DictConfig]
 
 
 def depends_on_plugins(section: Layer) -> bool:
-    """Whether Hydra alone can tell if what a file sets below ``hydra`` is right."""
+    """Whether only Hydra knows if what a file sets below ``hydra`` is right."""
     return isinstance(section.value, dict) and not {"launcher", "sweeper"}.isdisjoint(section.value)
 
 

@@ -52,7 +52,7 @@ class Task:
 class Application:
     """A function that takes a configuration, what kind of one, and where that is to be found.
 
-    ``config_class`` is None where nothing is annotated and the name is not known: the schema in the defaults list will tell.
+    ``config_class`` is None where nothing is annotated and the name is not known: the schema in the defaults list decides.
     ``task`` calls the function as it wants to be called.
     """
 

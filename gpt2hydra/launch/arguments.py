@@ -208,7 +208,7 @@ class CommandLine:
 
 
 def _problems_of_start(config: Checked) -> Sequence[Violation]:
-    """What could stop a start with this configuration, as far as that tells."""
+    """What could stop a start with this configuration, as far as it shows that."""
     from gpt2hydra.launch.checks import Context, problems  # with all of runs/, which help and completion do without
 
     return problems(Context(config))

@@ -70,7 +70,7 @@ def check_init_from(context: Context) -> Iterable[Violation]:
 
 
 def check_data(context: Context) -> Iterable[Violation]:
-    """Text and tokenizer are there, can be read, and are long enough; as much of it as the readable keys tell."""
+    """Text and tokenizer are there, can be read, and are long enough; as much of it as the readable keys show."""
     from gpt2hydra.data import corpus, tokenizer_files
 
     config, files, symbols = context.config, ("data.path", "data.validation_path"), ("tokenizer", "model.vocab_size")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gpt2hydra.config.errors import ABSENT, UsageError, Violation, unreadable
 from gpt2hydra.config.gpt2 import CONF_DIR
-from gpt2hydra.launch.handle_errors import tell
+from gpt2hydra.launch.handle_errors import report_line
 from gpt2hydra.utils.interruption import ending_at_once
 from gpt2hydra.utils.paths import user_path
 from gpt2hydra.utils.verbosity import is_quiet
@@ -63,7 +63,7 @@ def importing_pytorch() -> Iterator[None]:
     """Around the import of PyTorch, which takes seconds: it is announced, and a signal ends the process at once."""
     if "torch" not in sys.modules and not is_quiet():
         announcement = "importing PyTorch ..."
-        tell(f"{announcement}\n", {"note": announcement})
+        report_line(f"{announcement}\n", {"note": announcement})
     with ending_at_once():
         yield
 

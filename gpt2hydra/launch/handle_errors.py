@@ -69,11 +69,11 @@ def refuse(error: ConfigError) -> NoReturn:
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         raise error
     words = error.format("nothing was started") if type(error) is ConfigError else str(error)
-    tell(f"{words}\n", error.to_dict())
+    report_line(f"{words}\n", error.to_dict())
     sys.exit(1)
 
 
-def tell(words: str, facts: Mapping[str, Any]) -> None:
+def report_line(words: str, facts: Mapping[str, Any]) -> None:
     """Write ``words`` on standard error, or ``facts`` as a line of JSON with ``GPT2HYDRA_ERRORS=json``."""
     as_json = os.environ.get("GPT2HYDRA_ERRORS") == "json"
     sys.stderr.write(f"{json.dumps(facts)}\n" if as_json else words)

@@ -32,7 +32,7 @@ Often set, as key=value:
 
 {more}"""
 
-WHOLE = """\
+COMPLETE = """\
 {header}
 {groups}
 Values, as key=value; ${{other.key}} refers to another:
@@ -58,7 +58,7 @@ def use_our_help(config: DictConfig, root: type[Checked], folder: str, words: Se
     Args:
         root: what the config becomes.
         folder: the name of the folder that holds its files.
-        words: what to tell: ``all``, or sections and keys; by default what is often set.
+        words: what to print: ``all``, or sections and keys; by default what is often set.
 
     Raises:
         ConfigError: there is no such section or key.
@@ -91,18 +91,18 @@ def _template(root: type[Checked], folder: str, words: Sequence[str], *, _root_:
         fields = "\n".join(line for word in words for line in _lines(root, _root_, word))
         return fields.strip("\n").replace("$", "$$") + "\n"
     groups = _groups(_root_, folder)
-    whole = bool(words) or not root.HELP_SUMMARY
+    complete = bool(words) or not root.HELP_SUMMARY
     fields = "\n".join(
-        _section(root, _root_, "") if whole else (_of_key(root, _root_, key, brief=True) for key in often_set(root))
+        _section(root, _root_, "") if complete else (_of_key(root, _root_, key, brief=True) for key in often_set(root))
     )
     dry_run = "; dry_run=true shows the plan and starts nothing" if has_dry_run(root) else ""
     header, more = _root_.hydra.help.header, _more(root)
-    text = (WHOLE if whole else SHORT).format(header=header, groups=groups, fields=fields, more=more, dry_run=dry_run)
+    text = (COMPLETE if complete else SHORT).format(header=header, groups=groups, fields=fields, more=more, dry_run=dry_run)
     return text.replace("$", "$$")
 
 
 def _groups(config: DictConfig, folder: str) -> str:
-    """The groups of the defaults list with their options; what another program could list is not told."""
+    """The groups of the defaults list with their options; what another program could list is left out."""
     loader: Any = GlobalHydra.instance().config_loader()
     groups = sorted(group for group in config.hydra.runtime.choices if not group.startswith("hydra/"))
     lines = (f"{group}: {', '.join(options_of(loader.repository, group.partition('@')[0]))}" for group in groups)

@@ -27,7 +27,7 @@ AT_LEAST_ONE = {"max_batch_size": ", or null for all at once", "n_trials": "", "
 DIRECTIONS = ("minimize", "maximize")
 
 
-def compose_beside_refusal(composer: Composer, words: Sequence[str], run_mode: RunMode) -> tuple[DictConfig | None, bool]:
+def compose_right_words(composer: Composer, words: Sequence[str], run_mode: RunMode) -> tuple[DictConfig | None, bool]:
     """A composition of the overrides that are right, and whether it has them all.
 
     Where what they choose is broken, it has those of Hydra's own section alone; it is None where they are broken too.
@@ -166,7 +166,7 @@ def typed_by(violation: Violation, overrides: Sequence[str]) -> Violation:
     typed = {text.partition("=")[0].lstrip("+~"): command_line(text) for text in overrides}
     above = [typed[name] for name in typed if f"{violation.key}.".startswith(f"{name}.")]
     below = [typed[name] for name in typed if name.startswith(f"{violation.key}.")]
-    if len(below) > 1 and not above:  # of several, nobody can tell which is to blame
+    if len(below) > 1 and not above:  # of several, nobody knows which is to blame
         below = [command_line()]
     return dataclasses.replace(violation, source=next(iter([*above[-1:], *below]), None))
 

@@ -73,7 +73,7 @@ class PointSweeper(Sweeper):
 
 
 class SweepJob:
-    """What a launcher runs, in this process or another: the gate, then the function. A failure is told when it happens."""
+    """What a launcher runs, in this process or another: the gate, then the function. A failure is printed when it happens."""
 
     def __init__(
         self, task: Callable[[Checked, DictConfig], Any], config_class: type[Checked] | None, *, checked: bool, numbers: bool
@@ -84,7 +84,7 @@ class SweepJob:
         """
         self.task, self.config_class, self.checked, self.numbers = task, config_class, checked, numbers
         self.failures: list[Exception] = []
-        """Of jobs in this process; each has been told."""
+        """Of jobs in this process; each has been printed."""
 
     def __call__(self, composed: DictConfig) -> Any:
         """Run one point, in the process and the directory that the launcher chose."""

@@ -13,7 +13,7 @@ from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.checks import is_dry, refusal
-from gpt2hydra.launch.handle_errors import tell
+from gpt2hydra.launch.handle_errors import report_line
 from gpt2hydra.launch.points import Point
 from gpt2hydra.launch.resume import Place
 from gpt2hydra.utils.table import table, wrapped
@@ -155,7 +155,7 @@ def report(found: Preflight) -> None:
     ``GPT2HYDRA_ERRORS=json`` makes it lines of JSON: the notes, then :meth:`Preflight.to_dict`.
     """
     for note in found.notes:
-        tell(f"preflight: {note}\n", {"note": note})
+        report_line(f"preflight: {note}\n", {"note": note})
     if not found.invalid:
         if found.own:
             raise refusal(found.own)
@@ -167,7 +167,7 @@ def report(found: Preflight) -> None:
     words += f"{bad} of {total} points {'is' if bad == 1 else 'are'} invalid; {outcome}.\n\n{found.format()}\n\n"
     if not skip and found.valid and found.can_skip:
         words += f"Correct them, or run the other {len(found.valid)} with preflight=skip_invalid.\n"
-    tell(words, {**found.to_dict(), "skipped": skip})
+    report_line(words, {**found.to_dict(), "skipped": skip})
     if not skip:
         sys.exit(1)
     found.invalid.clear()

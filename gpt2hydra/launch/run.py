@@ -32,7 +32,7 @@ from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import Application
 from gpt2hydra.launch.checks import Context, is_dry, problems, readable, refusal
-from gpt2hydra.launch.hydra_components import check_references, compose_beside_refusal, files_of_job, log_rule
+from gpt2hydra.launch.hydra_components import check_references, compose_right_words, files_of_job, log_rule
 from gpt2hydra.launch.notes import note_fine_tuning, note_other_machine, note_overruled, warn_of_memory
 from gpt2hydra.launch.resume import Place, configuration_of_the_run, place_of, resumed_run
 from gpt2hydra.runs import record
@@ -114,12 +114,12 @@ class RunLauncher:
         return location
 
     def _later(self, right: Composition, composed: DictConfig | None = None) -> Sequence[Violation]:
-        """What the checks find beside a refusal: of the overrides that are right, and of the values that can be read."""
+        """What the checks find besides a refusal: of the overrides that are right, and of the values that can be read."""
         config, complete = right.config if right.is_valid else None, composed is not None
         if composed is None and config is not None:  # the values are known: Hydra's section is all that the checks need
             composed = self.composer.hydra_section(right)
         if composed is None:
-            composed, complete = compose_beside_refusal(self.composer, right.overrides.texts, RunMode.RUN)
+            composed, complete = compose_right_words(self.composer, right.overrides.texts, RunMode.RUN)
         if composed is None:
             return ()
         unread: frozenset[str] = frozenset()

@@ -38,7 +38,7 @@ from gpt2hydra.launch.hydra_components import (
     READ_BY_A_SWEEP,
     check_chosen,
     check_references,
-    compose_beside_refusal,
+    compose_right_words,
     typed_by,
 )
 from gpt2hydra.launch.jobs import PointSweeper, SweepJob
@@ -138,7 +138,7 @@ def _run(composer: Composer, composed: DictConfig, points: Mapping[int, Point], 
         context = HydraContext(config_loader=composer.loader, callbacks=callbacks)
         sweeper = _sweeper(composed, context, job, points)
     callbacks.on_multirun_start(config=composed, config_name=composer.config_name)
-    with _told_how_it_ended(sweeper, job):
+    with _printing_how_it_ended(sweeper, job):
         returns = sweeper.sweep(arguments=task_overrides(composed.hydra))
     callbacks.on_multirun_end(config=composed, config_name=composer.config_name)
     _print_table(composed)
@@ -146,8 +146,8 @@ def _run(composer: Composer, composed: DictConfig, points: Mapping[int, Point], 
 
 
 @contextmanager
-def _told_how_it_ended(sweeper: Sweeper, job: SweepJob) -> Iterator[None]:
-    """Within, an error of a sweeper or launcher is told in a line, unless it is a job's, which has been told."""
+def _printing_how_it_ended(sweeper: Sweeper, job: SweepJob) -> Iterator[None]:
+    """Within, an error of a sweeper or launcher is printed in a line, unless it is a job's, which has been printed."""
     try:
         yield
     except (ConfigError, BrokenPipeError):
@@ -177,7 +177,7 @@ def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
         """What is wrong with the values to sweep over, each tried by itself, and with what starts the sweep."""
         rest, config = right.overrides.texts, right.config if right.is_valid else None
         yield from _swept_problems(composer, rest, sweeping)
-        composed, complete = compose_beside_refusal(composer, rest, RunMode.MULTIRUN)
+        composed, complete = compose_right_words(composer, rest, RunMode.MULTIRUN)
         if composed is None:
             return
         unread: frozenset[str] = frozenset()
