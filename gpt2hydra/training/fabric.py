@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -91,12 +92,12 @@ def assert_same_config(fabric: Fabric, config: TrainConfig) -> None:
 def process_group_cleanup(fabric: Fabric) -> Iterator[None]:
     """Within, a run of several processes. Once all have come to its end together, their group is closed.
 
-    A process that ended with the group still open was aborted now and then, by threads that nobody had joined. After an
-    error the others may be anywhere, so the group is left to die with the process.
+    A thread of gloo that frees a tensor while the interpreter ends aborts the process. So the groups go first, with all that
+    refers to them, which joins their threads. After an error the others may be anywhere, and the groups are left as they are.
     """
     try:
         yield
-    except StopRequested:  # all of them stop after the same step
+    except StopRequested:  # all of them stop after the same step; the error's traceback still refers to the groups
         _close(fabric)
         raise
     _close(fabric)
@@ -106,6 +107,7 @@ def _close(fabric: Fabric) -> None:
     if fabric.world_size > 1:
         fabric.barrier()
         torch.distributed.destroy_process_group()
+        gc.collect()
 
 
 def accumulating(fabric: Fabric, model: Any, more: bool) -> AbstractContextManager[None]:

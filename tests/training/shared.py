@@ -2,6 +2,9 @@
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gpt2hydra.launch.handle_errors import handle_errors
@@ -11,11 +14,21 @@ from tests.training.tiny import WITHOUT_DROPOUT, tiny
 tiny()  # a process that is forked later finds Hydra ready
 
 
+@contextmanager
+def gloo_threads() -> Iterator[None]:
+    """Afterwards, print how many threads of gloo are alive, where /proc tells."""
+    try:
+        yield
+    finally:
+        names = [file.read_text() for file in Path("/proc/self/task").glob("*/comm")]
+        sys.stderr.write(f"threads of gloo: {sum('gloo' in name for name in names)}\n")
+
+
 def main(folder: Path, how: str, *overrides: str) -> None:
     """Args: how: ``new``, ``resume``, or ``different``: each process has a seed of its own."""
     if os.environ.get("RANK") == os.environ.get("DYING_RANK", "none"):
         signal.setitimer(signal.ITIMER_REAL, 0.5)  # SIGALRM, which nobody handles
     seed = [f"training.seed={os.environ['RANK']}"] if how == "different" else []
-    with handle_errors():
+    with handle_errors(), gloo_threads():
         config = tiny(*WITHOUT_DROPOUT, *overrides, *seed)
         train(config, folder, resume_from=folder if how == "resume" else None)
