@@ -71,6 +71,9 @@ def check_references(composed: DictConfig, *parts: str) -> None:
 
 def unresolved(composed: DictConfig, *parts: str) -> Iterator[Violation]:
     """The references in parts of Hydra's section that cannot be resolved; what only a job knows is left out."""
+    written: Any = OmegaConf.to_container(composed.hydra, resolve=False)
+    if not any("${" in str(written[part]) for part in parts):
+        return
     HydraConfig.instance().set_config(copy.deepcopy(composed))  # for ${hydra:job.name}; what is set there is read-only
     for part in parts:
         yield from _unresolved(composed.hydra, part, f"hydra.{part}")
