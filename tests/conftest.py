@@ -70,9 +70,13 @@ def no_timing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[CommandLine]:
-    """The command line, in an empty folder, on a machine that everything fits. Hydra's changes to logging end with the test."""
+    """The command line, in an empty folder, on a machine that everything fits and that takes a second for any step.
+
+    Hydra's changes to logging end with the test.
+    """
     monkeypatch.setattr(device, "gpu_memory", lambda: None)
     monkeypatch.setattr(device, "machine_memory", lambda: 10**15)
+    monkeypatch.setattr(timing, "step_seconds", lambda *_: 1.0)
     monkeypatch.setenv("COLUMNS", "120")
     root, before = logging.getLogger(), list(logging.getLogger().handlers)
     yield CommandLine(monkeypatch, capfd, tmp_path)

@@ -138,7 +138,7 @@ def _time(plan: Plan) -> Row:
     device = plan.device
     if plan.seconds is None:
         if device.is_measured:
-            return Row("time", "unknown", "PyTorch, to measure it, is not installed")
+            return Row("time", "unknown", "PyTorch, to measure it, is not installed" if plan.fits else "it does not fit")
         key = "fp32_tflops" if plan.config.training.precision == "fp32" else "bf16_tflops"
         return Row("time", "unknown", f"{device.name} has no hardware.{key}; try a device, as hardware=a100_80gb")
     if device.published is None:

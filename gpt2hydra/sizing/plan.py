@@ -74,8 +74,8 @@ class Plan:
 
     @cached_property
     def step_seconds(self) -> float | None:
-        """Of one step, measured on this machine's processor; None for another device, and without PyTorch."""
-        if not self.device.is_measured:
+        """Of one step, measured on this machine's processor; None where it does not fit or PyTorch is absent."""
+        if not self.device.is_measured or self.fits is False:
             return None
         share = self.share
         return timing.step_seconds(

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import TrainingConfig
+from gpt2hydra.sizing.counts import flops_per_token
 from gpt2hydra.sizing.malloc import set_malloc_options
 
 BUDGET = 1.0
@@ -22,6 +23,9 @@ BUDGET = 1.0
 
 SHARE = 0.05
 """Seconds of a round in which one part is computed again and again. Once, if that takes longer."""
+
+PATIENCE = 10.0
+"""Seconds that a process measures in all, for a sweep may have many shapes. The others take the FLOP/s of the last measured."""
 
 TOKENS = 2048
 """Of a pass at most, unless one sequence has more. A larger batch takes as many times longer."""
@@ -68,21 +72,40 @@ def step_seconds(model: GPT2Config, training: TrainingConfig, sequences: int, ba
         return None
     set_malloc_options(training)  # as a run does; without, a small model takes several times as long
     measured = min(batch, max(1, TOKENS // training.seq_len))
-    seconds = _measured(model, training, measured)
     waiting = max(1.0, processes * torch.get_num_threads() / (os.cpu_count() or 1))  # for processors that others use
-    return waiting * extrapolate(seconds, model.n_layer, sequences / measured, -(-sequences // batch))
+    flops = sequences * training.seq_len * flops_per_token(model, training.seq_len)
+    seconds = _measurements.of(model, training, measured)
+    if seconds is None:
+        return flops / _measurements.rate
+    found = waiting * extrapolate(seconds, model.n_layer, sequences / measured, -(-sequences // batch))
+    _measurements.rate = flops / found
+    return found
 
 
-_MEASURED: dict[tuple[Any, ...], Seconds] = {}
+class _Measurements:
+    """What this process has measured."""
+
+    def __init__(self, clock: Clock = time.perf_counter) -> None:
+        self.clock, self.spent, self.rate = clock, 0.0, 0.0
+        self._found: dict[tuple[Any, ...], Seconds] = {}
+
+    def of(self, model: GPT2Config, training: TrainingConfig, batch: int) -> Seconds | None:
+        """The fastest calls of the parts; None of a new shape after ``PATIENCE``.
+
+        Points of a sweep that differ in depth, seed or rate alone share one measurement.
+        """
+        settings = (training.seq_len, training.precision, training.gradient_checkpointing, training.max_grad_norm)
+        key = (replace(model, n_layer=1), *settings, batch)
+        if key not in self._found:
+            if self.spent > PATIENCE:
+                return None
+            start = self.clock()
+            self._found[key] = fastest(parts(model, training, batch))
+            self.spent += self.clock() - start
+        return self._found[key]
 
 
-def _measured(model: GPT2Config, training: TrainingConfig, batch: int) -> Seconds:
-    """The fastest calls of the parts. Points of a sweep that differ in depth, seed or rate alone share one measurement."""
-    settings = (training.seq_len, training.precision, training.gradient_checkpointing, training.max_grad_norm)
-    key = (replace(model, n_layer=1), *settings, batch)
-    if key not in _MEASURED:
-        _MEASURED[key] = fastest(parts(model, training, batch))
-    return _MEASURED[key]
+_measurements = _Measurements()
 
 
 def extrapolate(measured: Seconds, layers: int, times: float, passes: int) -> float:

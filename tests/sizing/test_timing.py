@@ -19,7 +19,7 @@ TRAINING = TrainingConfig(seq_len=8, batch_size=2)
 
 @pytest.fixture(autouse=True)
 def nothing_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timing, "_MEASURED", {})
+    monkeypatch.setattr(timing, "_measurements", timing._Measurements())
     step_seconds.cache_clear()
 
 
@@ -37,6 +37,19 @@ def test_points_of_a_sweep_that_differ_in_depth_or_seed_share_a_measurement(monk
     assert len(calls) == 1 and times[0] == times[1] and times[2] == times[3] != times[0]
     step_seconds(TINY, replace(TRAINING, precision="bf16"), 2, 2)
     assert len(calls) == 2
+
+
+def test_after_some_seconds_of_measuring_other_shapes_take_the_speed_of_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+
+    def measure(_: Parts) -> Seconds:
+        now[0] += 6
+        return Seconds(1, 1, 1, 1)
+
+    monkeypatch.setattr(timing, "fastest", measure)
+    monkeypatch.setattr(timing, "_measurements", timing._Measurements(clock=lambda: now[0]))
+    _, second, third = (step_seconds(replace(TINY, n_positions=each), TRAINING, 2, 2) for each in (8, 16, 32))
+    assert (now[0], third) == (12, second)
 
 
 @pytest.mark.parametrize(
