@@ -41,7 +41,7 @@ def violations(folder: Path, *overrides: str, name: str = "mine", **files: bytes
             "has the line '# @package_global_'; Hydra reads '# @package NAME', such as '# @package _global_'",
             id="header without a space",
         ),
-        pytest.param(b"seed: 3\n", "names FILE, whose first line must be: # @package _global_", id="no header"),
+        pytest.param(b"training: {seed: 3}\n", "names FILE, whose first line must be: # @package _global_", id="no header"),
         pytest.param(GLOBAL + b"- a\n- b\n", "is a list; FILE must have lines of key: value", id="list"),
         pytest.param(GLOBAL + b"hello\n", "is one text; FILE must have lines of key: value", id="text"),
         pytest.param(
