@@ -50,7 +50,7 @@ def _add_what_nothing_chooses(tree: ConfTree, report: Report, reached: set[Path]
         option_of = [(each, around) for each in checks for around in _groups_around(each.primary, within.parent)]
         if option_of:  # experiment=sub/a
             for each, around in option_of:
-                each.option(around, within.relative_to(around).with_suffix("").as_posix())
+                each.option(around, within.relative_to(around.partition("@")[0]).with_suffix("").as_posix())
         elif all(is_readable(each.file) and not each.is_right(group, file.stem) for each in checks):  # by +group=option
             rule = f"nothing can choose it: no defaults list names the group {group}"
             report.add_violation(Violation(displayed(str(file)), rule=rule), file)

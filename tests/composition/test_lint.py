@@ -226,3 +226,11 @@ def test_an_option_file_with_the_word_null_is_none_to_look_into(tmp_path: Path) 
     (tmp_path / "model/none.yaml").write_text("null\n")
     (tmp_path / "train.yaml").write_text("defaults: [train_schema, {model: none}, _self_]\n")
     assert check_tree(ConfTree(tmp_path, {"train": TrainConfig})).files != []
+
+
+def test_a_folder_within_a_group_that_two_sections_choose_from_is_looked_into(tmp_path: Path) -> None:
+    write = {"probe.yaml": "defaults: [{a: x}, {a@b: x}, _self_]\n", "a/x.yaml": "n: 1\n", "a/more/y.yaml": "n: 2\n"}
+    for name, text in write.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert check_tree(ConfTree(tmp_path)).problems == []
