@@ -84,15 +84,15 @@ class Outcome:
 def run(command: Sequence[str], folder: Path, **environment: str) -> tuple[float, int, str]:
     """Seconds, bytes resident at most, and what was printed."""
     start = time.perf_counter()
-    with (folder / "said.txt").open("w+") as said:
+    with (folder / "output.txt").open("w+") as output:
         process = subprocess.Popen(
-            command, cwd=folder, stdout=said, stderr=subprocess.STDOUT, env={**os.environ, **environment}
+            command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment}
         )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        text = said.read()
+        output.seek(0)
+        text = output.read()
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}\n{text[-3000:]}\nended with {process.returncode}")
     return seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024), text
@@ -178,8 +178,10 @@ def compare(title: str, theirs: Callable[[], Outcome], ours: Callable[[], Outcom
         print(f"  {label:<24} {statistics.median(them):>12,.1f} {statistics.median(us):>12,.1f} {middle:>12.2f}   {each}")
     if pairs[0][0].loss is not None:
         losses = [[pair[side].loss or 0.0 for pair in pairs] for side in (0, 1)]
-        told = [statistics.median(each) for each in losses]
-        print(f"  {'validation loss, whole':<24} {told[0]:>12.4f} {told[1]:>12.4f} {told[1] - told[0]:>+12.4f}   difference")
+        theirs_loss, ours_loss = (statistics.median(each) for each in losses)
+        print(
+            f"  {'validation loss':<24} {theirs_loss:>12.4f} {ours_loss:>12.4f} {ours_loss - theirs_loss:>+12.4f}   difference"
+        )
 
 
 def steps(arguments: argparse.Namespace, count: int) -> dict[str, float]:

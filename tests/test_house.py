@@ -111,7 +111,7 @@ def private_names(module: str) -> Iterator[str]:
         )
 
 
-def test_hydras_private_names_are_in_one_room() -> None:
+def test_hydras_private_names_are_in_one_module() -> None:
     """A new version of Hydra is made to fit there. No other room has private names of anybody else's."""
     found = {module: [*private_names(module)] for module in MODULES if module != "gpt2hydra.composition.hydra_compat"}
     assert {module: names for module, names in found.items() if names} == {}
@@ -129,7 +129,7 @@ def test_hydra_is_imported_where_it_composes_and_launches_alone() -> None:
     assert {module for module in found if module.split(".")[1] not in ("composition", "launch")} == set()
 
 
-def test_each_room_has_a_mirror_in_the_tests() -> None:
+def test_each_module_has_a_mirror_in_the_tests() -> None:
     tests = Path(__file__).resolve().parent
     rooms = [file for file in PACKAGE.glob("*/*.py") if file.name != "__init__.py"]
     absent = [str(room.relative_to(PACKAGE)) for room in rooms if not (tests / room.parent.name / f"test_{room.name}").exists()]

@@ -27,13 +27,13 @@ def start(folder: Path) -> int:
     if child:
         return child
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    told = os.dup(2)
+    reported = os.dup(2)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     try:
         train(CONFIG, folder, resume_from=folder if (folder / "run.json").exists() else None)
     except BaseException as error:
-        os.write(told, f"{type(error).__name__}: {error}\n".encode())
+        os.write(reported, f"{type(error).__name__}: {error}\n".encode())
         os._exit(1)
     os._exit(0)
 

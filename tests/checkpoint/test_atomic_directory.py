@@ -99,7 +99,7 @@ def test_leftovers_are_put_right(left: dict[str, Callable[[Path], object]], then
 # ------------------------------------------------------------------------------------------------------------ seeing it
 
 
-def test_what_was_written_is_whole(tmp_path: Path) -> None:
+def test_what_was_written_is_complete(tmp_path: Path) -> None:
     folder = write(tmp_path / "step", "new")
     assert (atomic_directory.is_complete(folder), atomic_directory.damage(folder)) == (True, None)
 
@@ -121,7 +121,7 @@ def garble(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "seen_at_once", "said"),
+    ("harm", "seen_at_once", "message"),
     [
         pytest.param(lose("resume/state.json"), True, "lacks resume/state.json", id="lost"),
         pytest.param(lengthen, True, "has 4 bytes of config.json; 3 were written", id="another size"),
@@ -130,7 +130,7 @@ def garble(folder: Path) -> None:
         pytest.param(garble, True, "has a manifest.json that cannot be read", id="another manifest"),
     ],
 )
-def test_damage_is_said(harm: Callable[[Path], object], seen_at_once: bool, said: str, tmp_path: Path) -> None:
+def test_damage_is_reported(harm: Callable[[Path], object], seen_at_once: bool, message: str, tmp_path: Path) -> None:
     folder = write(tmp_path / "step", "new")
     harm(folder)
-    assert (atomic_directory.damage(folder), atomic_directory.is_complete(folder)) == (said, not seen_at_once)
+    assert (atomic_directory.damage(folder), atomic_directory.is_complete(folder)) == (message, not seen_at_once)

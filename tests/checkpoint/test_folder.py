@@ -32,7 +32,7 @@ def run_with_checkpoint(run: Path, step: int, loss: float | None = None) -> Path
 # ------------------------------------------------------------------------------------------------------------- refusals
 
 
-def test_a_whole_checkpoint_and_the_run_around_it_have_no_problem(tmp_path: Path) -> None:
+def test_a_complete_checkpoint_and_the_run_around_it_have_no_problem(tmp_path: Path) -> None:
     checkpoint_folder = run_with_checkpoint(tmp_path / "run", 10)
     assert problems(checkpoint_folder) == problems(tmp_path / "run") == []
 
@@ -45,7 +45,7 @@ def test_a_checkpoint_that_is_not_there_suggests_the_newest_run(tmp_path: Path, 
     assert violation.suggestion == "checkpoint=outputs/2026-01-31/12-00-00"
 
 
-def test_a_misspelt_folder_suggests_the_one_beside_it_that_has_a_checkpoint(tmp_path: Path) -> None:
+def test_a_misspelt_folder_suggests_the_one_next_to_it_that_has_a_checkpoint(tmp_path: Path) -> None:
     run_with_checkpoint(tmp_path / "outputs/2026-01-31/12-00-00", 10)
     run_with_checkpoint(tmp_path / "runs/first", 10)
     (tmp_path / "runs/firs").mkdir()
@@ -58,8 +58,8 @@ def test_of_a_run_the_best_checkpoint_is_taken_and_named(tmp_path: Path) -> None
         run_with_checkpoint(tmp_path / "run", step, loss)
     best = tmp_path / "run/checkpoints/step-000020"
     assert checkpoint.locate(str(tmp_path / "run")) == best
-    said = f"the checkpoint of step 20, validation loss 2.2500, is the best of 3 in {tmp_path}/run"
-    assert (checkpoint.choice(str(tmp_path / "run")), checkpoint.choice(str(best))) == (said, "")
+    message = f"the checkpoint of step 20, validation loss 2.2500, is the best of 3 in {tmp_path}/run"
+    assert (checkpoint.choice(str(tmp_path / "run")), checkpoint.choice(str(best))) == (message, "")
     assert problems(tmp_path / "run") == []
 
 
@@ -72,7 +72,7 @@ def write(name: str, content: str | bytes) -> Callable[[Path], object]:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         pytest.param(remove("config.json"), "holds no checkpoint; there is no config.json", id="no config"),
         pytest.param(write("config.json", "{"), "cannot be used: {folder}/config.json is not JSON", id="no JSON"),
@@ -87,10 +87,10 @@ def write(name: str, content: str | bytes) -> Callable[[Path], object]:
         ),
     ],
 )
-def test_what_is_missing_or_damaged(damage: Callable[[Path], object], said: str, tmp_path: Path) -> None:
+def test_what_is_missing_or_damaged(damage: Callable[[Path], object], message: str, tmp_path: Path) -> None:
     damage(write_checkpoint(tmp_path))
     (only,) = problems(tmp_path)
-    assert only.startswith(said.format(folder=tmp_path))
+    assert only.startswith(message.format(folder=tmp_path))
 
 
 def test_a_config_that_is_no_gpt2(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_run_that_saved_nothing_says_so(tmp_path: Path) -> None:
     assert problems(tmp_path) == ["holds no checkpoint; the run saved none: it does so at each evaluation"]
 
 
-def test_pickles_beside_the_weights_are_passed_over(tmp_path: Path) -> None:
+def test_pickles_with_the_weights_are_passed_over(tmp_path: Path) -> None:
     write_checkpoint(tmp_path)
     for name in ("pytorch_model.bin", "optimizer.pt", "training_args.bin", "rng_state.pth"):
         (tmp_path / name).write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")

@@ -93,7 +93,7 @@ def test_a_field_under_another_name_is_read(alias: str, key: str) -> None:
     assert getattr(from_hf(given | {alias: 24}), key) == 24
 
 
-def test_n_inner_may_be_said_where_it_agrees() -> None:
+def test_n_inner_may_be_given_where_it_agrees() -> None:
     assert from_hf(SMALL | {"n_inner": 3072}) == GPT2Config()
 
 
@@ -101,7 +101,7 @@ def test_n_inner_may_be_said_where_it_agrees() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"n_inner": 1024}, "n_inner: must be null or 4 * n_embd = 3072"),
         ({"n_inner": 3072.0}, "n_inner: must be null or 4 * n_embd = 3072"),
@@ -124,16 +124,16 @@ def test_n_inner_may_be_said_where_it_agrees() -> None:
         ({"vocab_size": True}, "vocab_size: must be an integer ≥ 1"),
     ],
 )
-def test_what_our_config_cannot_express_is_refused_by_name(change: dict[str, Any], said: str) -> None:
+def test_what_our_config_cannot_express_is_refused_by_name(change: dict[str, Any], message: str) -> None:
     (only,) = refusal(SMALL | change)
-    assert only.startswith(said)
+    assert only.startswith(message)
 
 
 def test_a_config_without_a_model_type_is_refused() -> None:
     assert refusal({"n_embd": 768}) == ["model_type: must be gpt2"]
 
 
-def test_everything_is_said_at_once() -> None:
+def test_everything_is_reported_at_once() -> None:
     assert len(refusal(SMALL | {"n_embd": 0, "activation_function": "relu", "tie_word_embeddings": False})) == 3
 
 
@@ -152,7 +152,7 @@ def test_a_refusal_names_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "is not JSON"),
         (b"[]", "must be a JSON object"),
@@ -165,10 +165,10 @@ def test_a_refusal_names_the_file(tmp_path: Path) -> None:
         (b" " * (LARGEST_CONFIG + 1), "is larger than 1,000,000 bytes"),
     ],
 )
-def test_json_that_is_odd_is_refused(content: bytes, said: str, tmp_path: Path) -> None:
+def test_json_that_is_odd_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes(content)
     (only,) = refusal(tmp_path)
-    assert only.startswith(f"{tmp_path}/config.json: {said}")
+    assert only.startswith(f"{tmp_path}/config.json: {message}")
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

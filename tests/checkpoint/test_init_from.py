@@ -91,14 +91,14 @@ def test_another_shape_is_refused_with_both_values(folder: Path) -> None:
     ]
 
 
-def test_a_folder_that_will_not_do_is_refused(folder: Path) -> None:
+def test_a_folder_that_cannot_be_used_is_refused(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     ((key, rule),) = [(each.key, each.rule) for each in init_from.check_init_from(configured(folder))]
     assert (key, rule) == ("init_from", "must hold model.safetensors; there are no weights")
     assert [each.rule for each in init_from.check_init_from(configured("/nowhere"))] == ["there is no such folder"]
 
 
-def test_it_is_said_aloud(folder: Path) -> None:
+def test_it_is_noted(folder: Path) -> None:
     assert init_from.note(configured(folder)) == f"note: weights, shape and tokenizer are those of {folder}"
     other = replace(configured(folder, replace(TINY, vocab_size=50257)), tokenizer=TokenizerConfig("gpt2", "elsewhere"))
     assert init_from.note(other) == f"note: weights and shape are those of {folder}; the tokenizer is another"

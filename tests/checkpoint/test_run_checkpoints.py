@@ -59,13 +59,13 @@ def test_the_last_and_the_best_stay(keep_last: int, left: list[int], tmp_path: P
     assert [each.step for each in run_checkpoints.checkpoints(tmp_path)] == left
 
 
-def test_a_damaged_one_is_told_and_the_one_before_is_taken(tmp_path: Path) -> None:
+def test_a_damaged_one_is_reported_and_the_one_before_is_taken(tmp_path: Path) -> None:
     first, second, third = (keep(tmp_path, step, 1 / step) for step in (1, 2, 3))
     content = (third.folder / run_checkpoints.RUN).read_text()
     (third.folder / run_checkpoints.RUN).write_text(content.replace("3", "4"))  # the size stays
     (second.folder / atomic_directory.MANIFEST).unlink()
-    found, told = run_checkpoints.undamaged(tmp_path)
-    assert (found, told) == (
+    found, reported = run_checkpoints.undamaged(tmp_path)
+    assert (found, reported) == (
         first,
         [
             f"{third.folder} has a gpt2hydra.json that is not what was written: its SHA-256 differs",

@@ -44,7 +44,7 @@ def save(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer)
     return folder
 
 
-def test_training_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+def test_training_continues_as_if_nothing_had_happened(tmp_path: Path) -> None:
     model, optimizer = trained(3)
     folder = save(tmp_path / "step", model, optimizer)
     another = tiny_model()

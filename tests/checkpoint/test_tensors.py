@@ -49,24 +49,24 @@ def test_shards_fit_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../elsewhere.safetensors", "/etc/model.safetensors", "model.bin", 7])
-def test_an_index_names_nothing_but_files_beside_it(name: object, tmp_path: Path) -> None:
+def test_an_index_names_nothing_but_files_next_to_it(name: object, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"wte.weight": name}}))
     with pytest.raises(ConfigError, match=r"must map weights to \.safetensors files beside it"):
         weights.files(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"transformer.h.1.ln_2.bias": None}, "lacks 1 of the 28 weights of its own config.json; h.1.ln_2.bias is the first"),
         ({"transformer.h.2.ln_2.bias": (8,)}, "has weights that its own config.json does not know; h.2.ln_2.bias is the first"),
         ({"transformer.wpe.weight": (8, 8)}, "has wpe.weight of shape (8, 8); by its own config.json it must be (16, 8)"),
     ],
 )
-def test_weights_of_another_model(change: dict[str, tuple[int, ...] | None], said: str, tmp_path: Path) -> None:
+def test_weights_of_another_model(change: dict[str, tuple[int, ...] | None], message: str, tmp_path: Path) -> None:
     shapes = {name: shape for name, shape in (tiny_shapes() | change).items() if shape is not None}
     (tmp_path / "model.safetensors").write_bytes(safetensors(shapes))
-    assert problems(tmp_path) == [said]
+    assert problems(tmp_path) == [message]
 
 
 def test_weights_that_are_no_floating_point_numbers(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_weights_that_are_no_floating_point_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "is damaged: it is no safetensors file, or cut short"),
         (b"\xff" * 100, "is damaged: it is no safetensors file, or cut short"),
@@ -85,10 +85,10 @@ def test_weights_that_are_no_floating_point_numbers(tmp_path: Path) -> None:
         (safetensors({"wte.weight": (2, 2)})[:-1], "is damaged: it has 131 bytes, and its header says 132"),
     ],
 )
-def test_damaged_weights(content: bytes, said: str, tmp_path: Path) -> None:
+def test_damaged_weights(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(content)
     (only,) = problems(tmp_path)
-    assert only == f"model.safetensors {said}"
+    assert only == f"model.safetensors {message}"
 
 
 def test_no_weights(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_an_output_layer_of_another_shape_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         pytest.param(
             "model.fp16.safetensors",
@@ -153,9 +153,9 @@ def test_an_output_layer_of_another_shape_is_refused(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_weights_under_another_name_are_told(name: str, said: str, tmp_path: Path) -> None:
+def test_weights_under_another_name_are_reported(name: str, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(safetensors(tiny_shapes()))
-    assert problems(tmp_path) == [said]
+    assert problems(tmp_path) == [message]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

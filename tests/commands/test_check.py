@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpt2hydra.config.gpt2 import CONF_DIR
-from tests.commands.test_main import said
+from tests.commands.test_main import run_command
 
 
 @pytest.fixture
@@ -21,26 +21,26 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_tree_without_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = said(capsys, "check")
+    code, out, err = run_command(capsys, "check")
     assert (code, err) == (0, "") and out.endswith("conf, nothing is wrong\n")
 
 
 def test_the_same_for_a_program(conf: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    code, out, err = said(capsys, "check", "conf", "--json")
-    told = json.loads(out)
-    assert (code, err, len(told["files"]), told["notes"]) == (1, "", 21, [])
-    assert [(each["file"], each["line"], each["key"]) for each in told["problems"]] == [
+    code, out, err = run_command(capsys, "check", "conf", "--json")
+    reported = json.loads(out)
+    assert (code, err, len(reported["files"]), reported["notes"]) == (1, "", 21, [])
+    assert [(each["file"], each["line"], each["key"]) for each in reported["problems"]] == [
         ("conf/experiment/mine.yaml", 3, "model.n_hed"),
         ("conf/experiment/mine.yaml", 4, "model.lr"),
         ("conf/experiment/mine.yaml", 5, "training.seed"),
         ("conf/hardware/mine.yaml", 2, "hardware.name"),
     ]
-    assert said(capsys, "check", "--json")[0] == 0
+    assert run_command(capsys, "check", "--json")[0] == 0
     monkeypatch.setenv("GPT2HYDRA_ERRORS", "json")
-    assert json.loads(said(capsys, "check", "conf")[2]) == told
+    assert json.loads(run_command(capsys, "check", "conf")[2]) == reported
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "conf/model", "conf/train.yaml"])
-def test_what_is_no_tree_is_told(conf: Path, capsys: pytest.CaptureFixture[str], folder: str) -> None:
-    code, out, err = said(capsys, "check", folder)
+def test_what_is_no_tree_is_reported(conf: Path, capsys: pytest.CaptureFixture[str], folder: str) -> None:
+    code, out, err = run_command(capsys, "check", folder)
     assert (code, out) == (1, "") and folder in err and "Traceback" not in err

@@ -7,7 +7,7 @@ import pytest
 from gpt2hydra import GenerateConfig, TrainConfig
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.commands.config_snapshot import snapshot_of
-from tests.commands.test_main import said
+from tests.commands.test_main import run_command
 from tests.run_directories import make_run
 
 
@@ -66,7 +66,7 @@ def write_config(folder: Path) -> Path:
         ),
     ],
 )
-def test_what_cannot_be_compared_is_told(capsys: pytest.CaptureFixture[str], a: str, b: str, expected: str) -> None:
+def test_what_cannot_be_compared_is_reported(capsys: pytest.CaptureFixture[str], a: str, b: str, expected: str) -> None:
     for folder in ("empty", "sweep/0", "sweep/1", "old", "broken"):
         Path(folder).mkdir(parents=True)
     Path("notes.txt").touch()
@@ -74,5 +74,5 @@ def test_what_cannot_be_compared_is_told(capsys: pytest.CaptureFixture[str], a: 
         Path(point, "run.json").touch()
     Path("old/run.json").write_text('{"model": {}}')
     Path("broken/run.json").write_text("{")
-    code, out, err = said(capsys, "diff", a, b)
+    code, out, err = run_command(capsys, "diff", a, b)
     assert (code, out) == (1, "") and expected in err and "Traceback" not in err

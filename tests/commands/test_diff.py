@@ -10,7 +10,7 @@ import gpt2hydra
 from gpt2hydra import GPT2Config, TrainConfig, huggingface
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.runs import record
-from tests.commands.test_main import said
+from tests.commands.test_main import run_command
 from tests.own_application import write_application
 
 
@@ -36,7 +36,7 @@ def run_of(folder: str, overrides: Sequence[str], loss: float | None = None) -> 
 
 def test_two_override_lists(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(CONF_DIR.parent)
-    code, out, err = said(capsys, "diff", "model=medium training.device=cpu", "training.seed=1 data.path='a b.txt'")
+    code, out, err = run_command(capsys, "diff", "model=medium training.device=cpu", "training.seed=1 data.path='a b.txt'")
     a, b = (gpt2hydra.compose("train", each) for each in (["model=medium"], ["training.seed=1", "data.path='a b.txt'"]))
     assert (code, err) == (1, "")
     assert (
@@ -76,15 +76,15 @@ does not affect the result
         pytest.param("generate checkpoint=x", "generate checkpoint='x'", id="the other program"),
     ],
 )
-def test_what_is_the_same_is_not_told(capsys: pytest.CaptureFixture[str], a: str, b: str) -> None:
-    code, out, err = said(capsys, "diff", a, b)
+def test_what_is_the_same_is_not_reported(capsys: pytest.CaptureFixture[str], a: str, b: str) -> None:
+    code, out, err = run_command(capsys, "diff", a, b)
     assert (code, err) == (0, "") and out.endswith("\n\nno key differs\n") and out.count("\n") == 6
 
 
 def test_two_runs_and_their_results(capsys: pytest.CaptureFixture[str]) -> None:
     run_of("one", ["training.seed=1", "training.log_interval=5"], loss=1.5)
     run_of("other", ["training.seed=2"])
-    code, out, _ = said(capsys, "diff", "one", "other/run.json")
+    code, out, _ = run_command(capsys, "diff", "one", "other/run.json")
     assert code == 1
     assert "A  finished run: one\n" in out and "B  interrupted run: other/run.json\n" in out
     assert out.endswith(
@@ -112,16 +112,16 @@ results
 
 def test_a_run_and_overrides_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     config = run_of("one", ["training.seed=1"], loss=1.5)
-    code, out, _ = said(capsys, "diff", "one", "training.seed=2", "--json")
-    told = json.loads(out)
-    assert (code, told["same"]) == (1, False)
-    assert told["a"] == {
+    code, out, _ = run_command(capsys, "diff", "one", "training.seed=2", "--json")
+    reported = json.loads(out)
+    assert (code, reported["same"]) == (1, False)
+    assert reported["a"] == {
         "name": "one",
         "what": "finished run",
         "fingerprints": {"model": config.model.fingerprint(), "run": config.fingerprint()},
         "results": {"state": "finished", "step": 1000, "validation_loss": 1.5, "seconds": 7.5},
     }
-    assert told["differences"] == [
+    assert reported["differences"] == [
         {
             "key": "training.seed",
             "part": "run",
@@ -134,19 +134,19 @@ def test_a_run_and_overrides_as_json(capsys: pytest.CaptureFixture[str]) -> None
 def test_a_foreign_checkpoint_is_compared_by_its_model(capsys: pytest.CaptureFixture[str]) -> None:
     Path("hf").mkdir()
     Path("hf/config.json").write_text(json.dumps(huggingface.to_hf(GPT2Config(n_head=6))))
-    code, out, _ = said(capsys, "diff", "hf", "training.seed=2")
+    code, out, _ = run_command(capsys, "diff", "hf", "training.seed=2")
     assert code == 1 and "only the models are compared" in out and "training.seed " not in out
     assert "  model.n_head  A  6\n                B  12  " in out
-    assert said(capsys, "diff", "hf", "model.n_head=6 training.seed=2")[0] == 0
+    assert run_command(capsys, "diff", "hf", "model.n_head=6 training.seed=2")[0] == 0
 
 
-def test_a_key_of_another_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_of_another_version_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     run_of("one", [])
     content = json.loads(Path("one/run.json").read_text())
     content["config"]["training"]["momentum"] = 0.9
     del content["config"]["training"]["seed"], content["fingerprints"], content["set_by"]
     Path("one/run.json").write_text(json.dumps(content))
-    code, out, _ = said(capsys, "diff", "one", "")
+    code, out, _ = run_command(capsys, "diff", "one", "")
     assert code == 1
     assert "training.momentum  A  0.9\n                     B  (not there)\n" in out
     assert "training.seed      A  (not there)\n                     B  1337         the default\n" in out
@@ -155,6 +155,6 @@ def test_a_key_of_another_version_is_told(capsys: pytest.CaptureFixture[str]) ->
 def test_a_program_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     write_application(tmp_path, "diff_app")
-    code, out, err = said(capsys, "diff", "--app", "diff_app.finetune:main", "lora.rank=4", "lora.rank=8")
+    code, out, err = run_command(capsys, "diff", "--app", "diff_app.finetune:main", "lora.rank=4", "lora.rank=8")
     assert (code, err) == (1, "") and "A  overrides of finetune: lora.rank=4\n" in out
     assert "\nthe run\n  lora.rank  A  4  the command line: lora.rank=4\n" in out and "lora.scale" not in out

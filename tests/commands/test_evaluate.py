@@ -39,7 +39,7 @@ def test_its_json_holds_the_same(saved: Path, text: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["checkpoint={saved}"], "data.path\n    must be given: the text to predict"),
         (["data.path={text}"], "checkpoint\n    must be given: run directory"),
@@ -53,11 +53,11 @@ def test_its_json_holds_the_same(saved: Path, text: Path, capsys: pytest.Capture
         (["checkpoint={saved}", "data.path={text}", "--batch-size", "0"], "--batch-size = 0\n    must be ≥ 1"),
     ],
 )
-def test_what_will_not_do_is_refused(
-    arguments: list[str], said: str, saved: Path, text: Path, capsys: pytest.CaptureFixture[str]
+def test_what_cannot_be_used_is_refused(
+    arguments: list[str], message: str, saved: Path, text: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["evaluate", *(each.format(saved=saved, text=text) for each in arguments)])
     out, err = capsys.readouterr()
     assert (stopped.value.code, out) == (1, "")
-    assert said in err
+    assert message in err

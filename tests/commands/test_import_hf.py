@@ -55,7 +55,7 @@ def test_any_shape_survives_the_way_into_yaml_of_any_reader(config: GPT2Config) 
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         pytest.param({"n_inner": 4096}, "n_inner = 4096\n    must be null or 4 * n_embd = 3072", id="a wide MLP"),
         pytest.param({"activation_function": "relu"}, "must be gelu_new or gelu_pytorch_tanh", id="activation"),
@@ -64,14 +64,14 @@ def test_any_shape_survives_the_way_into_yaml_of_any_reader(config: GPT2Config) 
     ],
 )
 def test_what_cannot_be_expressed_is_refused_by_name(
-    change: dict[str, Any], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    change: dict[str, Any], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps(HUB["small"] | change))
     with pytest.raises(SystemExit) as stop:
         main(["import-hf", str(tmp_path)])
     out, err = capsys.readouterr()
     assert (stop.value.code, out) == (1, "")
-    assert err.startswith(f"1 problem in {tmp_path}.\n\n  ") and said in err and f"set by {tmp_path}/config.json" in err
+    assert err.startswith(f"1 problem in {tmp_path}.\n\n  ") and message in err and f"set by {tmp_path}/config.json" in err
 
 
 def test_a_folder_without_a_config_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

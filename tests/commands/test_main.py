@@ -8,7 +8,7 @@ import pytest
 from gpt2hydra.commands.main import main
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+def run_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     code = 0
     try:
         main(arguments)
@@ -19,7 +19,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
 
 
 def test_size_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = said(capsys, "size", "model=medium", "hardware=l4", "--json")
+    code, out, _ = run_command(capsys, "size", "model=medium", "hardware=l4", "--json")
     assert (code, json.loads(out)["parameters"]["total"]) == (0, 354_823_168)
 
 
@@ -48,7 +48,7 @@ def test_size_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_a_wrong_command(capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, expected: str) -> None:
-    actual, out, err = said(capsys, *arguments)
+    actual, out, err = run_command(capsys, *arguments)
     assert (actual, out) == (code, "") and expected in err and "Traceback" not in err
 
 
@@ -60,23 +60,23 @@ def test_a_wrong_command(capsys: pytest.CaptureFixture[str], arguments: list[str
     ],
 )
 def test_an_option_may_stand_anywhere(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
-    code, out, err = said(capsys, *arguments)
+    code, out, err = run_command(capsys, *arguments)
     assert (code, err) == (0, "")
-    assert out == said(capsys, "size", "--json", "model=xl", "hardware=l4")[1]
+    assert out == run_command(capsys, "size", "--json", "model=xl", "hardware=l4")[1]
 
 
 def test_help_names_the_programs_that_are_no_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "Programs of their own: python train.py and python generate.py.\n" in said(capsys, "--help")[1]
+    assert "Programs of their own: python train.py and python generate.py.\n" in run_command(capsys, "--help")[1]
 
 
 def test_explain_knows_the_other_program(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "temperature = 0.8   the default\n" in said(capsys, "explain", "generate")[1]
+    assert "temperature = 0.8   the default\n" in run_command(capsys, "explain", "generate")[1]
 
 
 def test_the_picture_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib")
     file = tmp_path / "sizes.png"
-    assert said(capsys, "size", "--plot", str(file), "hardware=a100_40gb")[0] == 0
+    assert run_command(capsys, "size", "--plot", str(file), "hardware=a100_40gb")[0] == 0
     assert file.read_bytes().startswith(b"\x89PNG")
 
 
@@ -84,6 +84,6 @@ def test_the_picture_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     "words", [["size"], ["explain"], ["explain", "training.batch_size=x"], ["diff", "model=large"]], ids=" ".join
 )
 def test_a_command_does_not_advise_a_sweep(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
-    code, _, err = said(capsys, *words, "model=small,medium")
+    code, _, err = run_command(capsys, *words, "model=small,medium")
     assert code == 1 and "model = small,medium\n    is a list of values; this command takes one\n" in err
     assert "-m" not in err

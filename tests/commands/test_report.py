@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.test_main import said
+from tests.commands.test_main import run_command
 from tests.runs.runs_to_compare import make_sweep
 
 
@@ -17,7 +17,7 @@ def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_the_page_is_one_file(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("plotly")
-    assert said(capsys, "report", "sweep", "--filter", "n_layer=2") == (0, "wrote report.html\n", "")
+    assert run_command(capsys, "report", "sweep", "--filter", "n_layer=2") == (0, "wrote report.html\n", "")
     page = Path("report.html").read_text()
     assert "<h1>Runs of sweep</h1>" in page and "3 runs, by gpt2hydra" in page
     assert 'src="http' not in page and 'href="http' not in page.partition("<body>")[2]
@@ -35,7 +35,7 @@ def test_the_page_is_one_file(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_what_cannot_be_reported_is_refused(capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str) -> None:
     pytest.importorskip("plotly")
-    code, out, err = said(capsys, "report", *arguments)
+    code, out, err = run_command(capsys, "report", *arguments)
     assert (code, out) == (1, "") and err.startswith("1 problem in the command line.\n\n") and expected in err
     assert not Path("report.html").exists()
 
@@ -44,5 +44,5 @@ def test_without_plotly_the_command_to_type_is_given(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gpt2hydra.launch.extras.find_spec", lambda name: None)
-    code, _, err = said(capsys, "report", "sweep")
+    code, _, err = run_command(capsys, "report", "sweep")
     assert code == 1 and "--output = report.html\n    needs plotly, not installed; " in err and "pip install" in err

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.test_main import said
+from tests.commands.test_main import run_command
 from tests.run_directories import make_run
 from tests.runs.runs_to_compare import config, write_losses
 
@@ -25,7 +25,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_runs_of_outputs_are_listed_where_no_folder_is_given(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = said(capsys, "runs")
+    code, out, err = run_command(capsys, "runs")
     assert (code, err, out.splitlines()[1].split()) == (0, "", ["day/1", "0.003", "finished", "1.5000"])
 
 
@@ -41,7 +41,7 @@ def test_runs_of_outputs_are_listed_where_no_folder_is_given(here: Path, capsys:
 def test_what_is_listed_can_be_chosen(
     here: Path, capsys: pytest.CaptureFixture[str], options: list[str], names: list[str]
 ) -> None:
-    code, out, err = said(capsys, "runs", *options)
+    code, out, err = run_command(capsys, "runs", *options)
     assert (code, err, [line.split()[0] for line in out.splitlines()[1:]]) == (0, "", names)
 
 
@@ -49,31 +49,31 @@ def test_a_table_is_as_wide_as_the_terminal(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
-    out = said(capsys, "runs")[1]
+    out = run_command(capsys, "runs")[1]
     assert out.splitlines()[0].split() == ["run", "state", "validation", "loss"]
     assert out.endswith("\n\n1 more key differs: training.learning_rate\n")
 
 
 def test_forms_for_a_spreadsheet_and_a_program(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     row = {"run": "day/1", "training.learning_rate": "0.003", "state": "finished", "step": "50", "validation_loss": "1.5"}
-    assert next(csv.DictReader(io.StringIO(said(capsys, "runs", "outputs", "--csv")[1]))) == row
-    everything = json.loads(said(capsys, "runs", "outputs", "--json")[1])
+    assert next(csv.DictReader(io.StringIO(run_command(capsys, "runs", "outputs", "--csv")[1]))) == row
+    everything = json.loads(run_command(capsys, "runs", "outputs", "--json")[1])
     assert [each["validation_loss"] for each in everything] == [1.5, 1.75]
-    groups = json.loads(said(capsys, "runs", "outputs", "--json", "--by", "seed")[1])
+    groups = json.loads(run_command(capsys, "runs", "outputs", "--json", "--by", "seed")[1])
     assert groups[0]["n"] == 2 and groups[0]["mean_validation_loss"] == 1.625
 
 
 def test_pictures_are_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib")
     arguments = ("runs", "--plot", "loss.png", "--x", "learning_rate", "--curves", "curves.svg")
-    assert said(capsys, *arguments) == (0, "wrote loss.png\nwrote curves.svg\n", "")
+    assert run_command(capsys, *arguments) == (0, "wrote loss.png\nwrote curves.svg\n", "")
     assert Path("loss.png").read_bytes().startswith(b"\x89PNG") and "<svg" in Path("curves.svg").read_text()
 
 
 def test_a_damaged_record_is_reported_and_left_out(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("outputs/day/2").mkdir()
     Path("outputs/day/2/run.json").write_text("{")
-    code, out, err = said(capsys, "runs")
+    code, out, err = run_command(capsys, "runs")
     assert (code, out.count("day/")) == (0, 2) and err.startswith("left out: outputs/day/2/run.json is not JSON")
 
 
@@ -102,7 +102,7 @@ def test_what_cannot_be_compared_is_refused(
     Path("damaged/run.json").write_text("{")
     if arguments[-1].endswith("loss.png"):
         pytest.importorskip("matplotlib")
-    code, out, err = said(capsys, "runs", *arguments)
+    code, out, err = run_command(capsys, "runs", *arguments)
     assert (code, out) == (1, "") and err.startswith("1 problem in the command line.\n\n") and expected in err
 
 

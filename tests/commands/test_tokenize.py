@@ -36,9 +36,9 @@ def test_its_files_have_the_tokens_of_the_text(texts: Path, capsys: pytest.Captu
     assert sorted(path.name for path in (texts / "tokens").iterdir()) == ["00000-one.bin", "00001-one.bin", "two.bin"]
     assert out.startswith("tokens/00000-one.bin              571 tokens\n")
     assert err.startswith("tokenizing 0.0 MB of text, once, into tokens\n")
-    told = shlex.split(out.rpartition("train on them: ")[2])
-    assert told == ["data.path='tokens/*.bin'"]
-    assert read_all(told) == read_all(["data.path='*/*.txt'"])
+    reported = shlex.split(out.rpartition("train on them: ")[2])
+    assert reported == ["data.path='tokens/*.bin'"]
+    assert read_all(reported) == read_all(["data.path='*/*.txt'"])
 
 
 def test_its_json_names_files_and_counts(texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,22 +56,22 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return err.partition("\n\n")[2]
 
 
-def test_what_will_not_do_is_refused(texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_used_is_refused(texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(["data.path=nowhere.txt", "--output", "t"], capsys).startswith(
         f"  data.path = nowhere.txt\n    there is no such file in {texts}\n"
     )
     assert refused(["training.seed=1", "--output", "t"], capsys) == "  data.path\n    must be given: the text to tokenize\n"
     assert not (texts / "t").exists()
-    said = refused(["data.path=b/two.txt", "--output", "b/one.txt"], capsys)
-    assert said == "  --output = b/one.txt\n    is a file; must be a folder\n"
+    message = refused(["data.path=b/two.txt", "--output", "b/one.txt"], capsys)
+    assert message == "  --output = b/one.txt\n    is a file; must be a folder\n"
 
 
 def test_nothing_is_overwritten_and_nothing_tokenized_twice(texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["tokenize", "data.path=b/two.txt", "--output", "t"])
     before = (texts / "t/two.bin").read_bytes()
     capsys.readouterr()
-    said = refused(["data.path=b/two.txt", "--output", "t"], capsys)
-    assert said == "  --output = t\n    has tokens of two already; choose another folder\n"
+    message = refused(["data.path=b/two.txt", "--output", "t"], capsys)
+    assert message == "  --output = t\n    has tokens of two already; choose another folder\n"
     assert (texts / "t/two.bin").read_bytes() == before
     assert "t/two.bin has tokens already" in refused(["data.path=t/two.bin", "--output", "u"], capsys)
 

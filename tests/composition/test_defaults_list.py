@@ -51,8 +51,8 @@ def violations(folder: Path, *overrides: str, name: str = "mine", **files: bytes
 )
 def test_an_odd_experiment(content: bytes, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    told = violations(tmp_path / "conf", "experiment=a", experiment__a=content)
-    assert told == {"experiment": rule.replace("FILE", "conf/experiment/a.yaml")}
+    reported = violations(tmp_path / "conf", "experiment=a", experiment__a=content)
+    assert reported == {"experiment": rule.replace("FILE", "conf/experiment/a.yaml")}
 
 
 @pytest.mark.parametrize(
@@ -88,14 +88,14 @@ def test_a_line_that_a_primary_config_cannot_have(entries: str, key: str, rule: 
     assert [*found] == [f"defaults: {key}"] and found[f"defaults: {key}"].startswith(rule)
 
 
-def test_a_tab_in_the_indentation_is_told_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tab_in_the_indentation_is_reported_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    told = violations(tmp_path / "conf", "experiment=a", experiment__a=GLOBAL + b"model:\n\tn_layer: 3\n")
-    assert told == {"conf/experiment/a.yaml:3": "has a tab in its indentation; YAML takes spaces only"}
+    reported = violations(tmp_path / "conf", "experiment=a", experiment__a=GLOBAL + b"model:\n\tn_layer: 3\n")
+    assert reported == {"conf/experiment/a.yaml:3": "has a tab in its indentation; YAML takes spaces only"}
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reported"),
     [
         pytest.param(b"# gr\xfcn\n", {"conf/model/small.yaml:1": "is not UTF-8"}, id="latin-1"),
         pytest.param(
@@ -122,44 +122,44 @@ def test_a_tab_in_the_indentation_is_told_as_one(tmp_path: Path, monkeypatch: py
     ],
 )
 def test_a_file_that_the_defaults_list_chooses_is_blamed_itself(
-    content: bytes, told: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: bytes, reported: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert violations(tmp_path / "conf", model__small=content) == told
+    assert violations(tmp_path / "conf", model__small=content) == reported
 
 
 def test_a_primary_config_before_its_schema_is_one_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     primary = b"defaults:\n  - _self_\n  - train_schema\n  - model: small\nmodel: {n_head: 4, n_embd: 64}\n"
-    told = violations(tmp_path / "conf", "training.seed=x", mine=primary)
-    assert told == {
+    reported = violations(tmp_path / "conf", "training.seed=x", mine=primary)
+    assert reported == {
         "training.seed": "must be an integer ≥ 0 and ≤ 4,294,967,295, not text",
         "conf/mine.yaml": "_self_ must stand after train_schema in its defaults list",
     }
 
 
 @pytest.mark.parametrize("group", ["model", "experiment"])
-def test_a_choice_outside_the_defaults_list_is_told_where_it_stands(group: str, tmp_path: Path) -> None:
+def test_a_choice_outside_the_defaults_list_is_reported_where_it_stands(group: str, tmp_path: Path) -> None:
     primary = b"defaults:\n  - train_schema\n  - model: small\n  - optional experiment: null\n  - _self_\n"
-    told = violations(tmp_path, mine=primary + f"{group}: large\n".encode())
+    reported = violations(tmp_path, mine=primary + f"{group}: large\n".encode())
     rule = "is a choice; it stands in the defaults list: '- GROUP: large', or '- override /GROUP: large' in an experiment"
-    assert told == {group: rule.replace("GROUP", group)}
+    assert reported == {group: rule.replace("GROUP", group)}
 
 
 def test_a_choice_before_the_schema_is_one_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    told = violations(tmp_path / "conf", mine=b"defaults:\n  - model: small\n  - train_schema\n  - _self_\n")
-    assert told == {"conf/mine.yaml": "train_schema must stand first in its defaults list"}
+    reported = violations(tmp_path / "conf", mine=b"defaults:\n  - model: small\n  - train_schema\n  - _self_\n")
+    assert reported == {"conf/mine.yaml": "train_schema must stand first in its defaults list"}
 
 
 def test_a_schema_that_stands_twice_leaves_nothing_to_the_command_line(tmp_path: Path) -> None:
-    told = violations(tmp_path, mine=b"defaults: [train_schema, model: small, train_schema, _self_]\nmodel: {n_head: 7}\n")
-    assert told.keys() == {"model.n_head"}
+    reported = violations(tmp_path, mine=b"defaults: [train_schema, model: small, train_schema, _self_]\nmodel: {n_head: 7}\n")
+    assert reported.keys() == {"model.n_head"}
 
 
-def test_a_primary_config_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
-    told = violations(tmp_path, name="mime")
-    assert told == {"the primary config": "there is no such config; known: mine; did you mean mine?"}
+def test_a_primary_config_that_is_not_there_is_reported_with_those_that_are(tmp_path: Path) -> None:
+    reported = violations(tmp_path, name="mime")
+    assert reported == {"the primary config": "there is no such config; known: mine; did you mean mine?"}
 
 
 def test_a_key_that_hydra_lets_anybody_add_needs_a_plus() -> None:

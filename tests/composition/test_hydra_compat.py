@@ -68,7 +68,7 @@ def test_a_search_path_can_be_made_of_what_hydra_recorded(tmp_path: Path) -> Non
         pytest.param("${c}", False, "${c}", id="interpolation"),
     ],
 )
-def test_a_section_is_told_from_what_stands_for_one(text: str, mapping: bool, raw: Any) -> None:
+def test_a_section_is_distinguished_from_what_stands_for_one(text: str, mapping: bool, raw: Any) -> None:
     config = OmegaConf.create(f"a: {text}\nc: {{d: 1}}")
     node = internals.node_at(config, "a") if mapping else internals.node_at(OmegaConf.create({"a": DictConfig(raw)}), "a")
     assert (internals.is_mapping(node), internals.raw_value(node)) == (mapping, raw)
@@ -97,7 +97,7 @@ def test_callbacks_may_be_any_class_that_the_config_names() -> None:
     assert internals.make_callbacks(OmegaConf.create({"hydra": {"callbacks": {}}})).callbacks == []
 
 
-def test_what_a_job_raised_is_told_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_job_raised_is_reported_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
     error = ValueError("no")
     assert internals.failure_of(JobReturn(_return_value=error, status=JobStatus.FAILED)) is error
     assert internals.failure_of(JobReturn(_return_value=3, status=JobStatus.COMPLETED)) is None

@@ -11,16 +11,16 @@ from gpt2hydra.config.errors import ConfigError, Violation
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "reported"),
     [
         pytest.param("data.path=a&b", "has a sign that Hydra needs in quotes: &", id="sign"),
         pytest.param("data.path=(", "is not an override that Hydra can read", id="parenthesis"),
     ],
 )
-def test_what_hydras_grammar_cannot_read(override: str, told: str) -> None:
+def test_what_hydras_grammar_cannot_read(override: str, reported: str) -> None:
     with pytest.raises(Exception) as caught:
         parse(override)
-    assert grammar(caught.value).startswith(told)
+    assert grammar(caught.value).startswith(reported)
 
 
 def test_a_number_of_too_many_digits() -> None:
@@ -28,21 +28,21 @@ def test_a_number_of_too_many_digits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reported"),
     [
         pytest.param("a: [\n", "is not YAML: ", id="bracket"),
         pytest.param("a:\n\tb: 1\n", "has a tab in its indentation; YAML takes spaces only", id="tab"),
     ],
 )
-def test_a_file_that_is_not_yaml_is_told_with_its_line(
-    content: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_is_not_yaml_is_reported_with_its_line(
+    content: str, reported: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("x.yaml").write_text(content)
     with pytest.raises(Exception) as caught:
         OmegaConf.load("x.yaml")
     violation = file_error(caught.value)
-    assert violation.key == "x.yaml:2" and violation.rule.startswith(told)
+    assert violation.key == "x.yaml:2" and violation.rule.startswith(reported)
 
 
 def test_a_reference_that_leads_nowhere_is_a_violation_of_its_key() -> None:
@@ -53,7 +53,7 @@ def test_a_reference_that_leads_nowhere_is_a_violation_of_its_key() -> None:
     assert violation.rule.startswith("cannot be resolved: ") and "\n" not in violation.rule
 
 
-def test_what_cannot_be_made_is_told_by_its_cause_and_a_refusal_stays_one() -> None:
+def test_what_cannot_be_made_is_reported_by_its_cause_and_a_refusal_stays_one() -> None:
     with pytest.raises(ConfigError) as caught, making("hydra.callbacks", "cannot be made"):
         raise RuntimeError("outer") from ImportError("no module named nosuch")
     assert caught.value.violations == (Violation("hydra.callbacks", rule="cannot be made: no module named nosuch"),)

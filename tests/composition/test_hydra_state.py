@@ -27,7 +27,7 @@ def test_an_override_is_parsed_once() -> None:
     assert parse("model.n_head=7") is parse("model.n_head=7")
 
 
-def test_overrides_are_told_as_they_were_typed() -> None:
+def test_overrides_are_reported_as_they_were_typed() -> None:
     with hydra_state():
         config = Composer("train", CONF_DIR, once=True).full(["data.path=${oc.env:HOME}", "hydra.run.dir=${now:%Y}"])
     assert task_overrides(config.hydra) == ["data.path=${oc.env:HOME}"]

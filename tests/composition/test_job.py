@@ -8,16 +8,16 @@ from tests.command_line import CommandLine
 
 
 def test_the_running_job_knows_who_set_its_values(run: CommandLine) -> None:
-    told: list[Any] = []
-    run("model.n_head=6", job=lambda config: told.append(set_by(config)))
-    in_force = told[0]["model.n_head"][0]
+    reported: list[Any] = []
+    run("model.n_head=6", job=lambda config: reported.append(set_by(config)))
+    in_force = reported[0]["model.n_head"][0]
     assert (in_force["value"], in_force["source"]) == (6, {"kind": "command line", "override": "model.n_head=6"})
 
 
 def test_any_other_config_has_nobody(run: CommandLine) -> None:
-    told: list[Any] = []
-    run(job=lambda config: told.append(set_by(TrainConfig())))
-    assert told == [None]
+    reported: list[Any] = []
+    run(job=lambda config: reported.append(set_by(TrainConfig())))
+    assert reported == [None]
 
 
 def test_a_job_is_known_within_alone() -> None:

@@ -89,8 +89,8 @@ def test_every_mistake_is_found_with_its_line(plant: Callable[..., ConfTree]) ->
     report = check_tree(plant(**{name: text for name, (text, _) in MISTAKES.items()}))
     assert found(report) == sorted((f"conf/{name}", line) for name, (_, lines) in MISTAKES.items() for line in lines)
     for problem in report.problems:
-        said = MISTAKES[str(problem.where.file).removeprefix("conf/")][1][problem.where.line or 0]
-        assert said in problem.violation.rule
+        message = MISTAKES[str(problem.where.file).removeprefix("conf/")][1][problem.where.line or 0]
+        assert message in problem.violation.rule
         assert problem.found_with == ""
 
 
@@ -98,7 +98,7 @@ def test_what_is_right_is_not_blamed(plant: Callable[..., ConfTree]) -> None:
     assert check_tree(plant(**RIGHT)).problems == []
 
 
-def test_a_mistake_of_a_primary_config_is_told_once(plant: Callable[..., ConfTree]) -> None:
+def test_a_mistake_of_a_primary_config_is_reported_once(plant: Callable[..., ConfTree]) -> None:
     text = (CONF_DIR / "train.yaml").read_text(encoding="utf-8").replace("seq_len: ${model.n_positions}", "seq_len: 0")
     line = text.splitlines().index("  seq_len: 0") + 1
     assert found(check_tree(plant(**{"train.yaml": text}))) == [("conf/train.yaml", line)]
@@ -122,7 +122,7 @@ def test_a_wrong_defaults_list_of_a_primary_config_has_its_line(
     assert rule in report.problems[found(report).index(("conf/train.yaml", line))].violation.rule
 
 
-def test_a_file_behind_another_of_its_name_is_told(plant: Callable[..., ConfTree]) -> None:
+def test_a_file_behind_another_of_its_name_is_reported(plant: Callable[..., ConfTree]) -> None:
     tree = plant()
     Path("mine/model").mkdir(parents=True)
     Path("mine/model/small.yaml").write_text("n_layer: 3\n")
@@ -141,11 +141,13 @@ def test_a_folder_of_the_search_path_is_checked_too(plant: Callable[..., ConfTre
     assert found(check_tree(plant(**{"train.yaml": train}))) == [("more/model/tiny.yaml", 1)]
 
 
-def test_an_option_that_does_not_go_with_the_primary_config_is_told(plant: Callable[..., ConfTree]) -> None:
+def test_an_option_that_does_not_go_with_the_primary_config_is_reported(plant: Callable[..., ConfTree]) -> None:
     train = "defaults: [train_schema, model: small, _self_]\nmodel:\n  n_head: 6\n"
     tree = plant(**{"train.yaml": train, "model/odd.yaml": "n_layer: 2\nn_embd: 770\n"})
-    told = [(str(each.where), each.found_with) for each in check_tree(tree).problems if "must divide" in each.violation.rule]
-    assert told == [(f"conf/model/{name}.yaml:2", "") for name in ("large", "odd")]
+    found_in = [
+        (str(each.where), each.found_with) for each in check_tree(tree).problems if "must divide" in each.violation.rule
+    ]
+    assert found_in == [(f"conf/model/{name}.yaml:2", "") for name in ("large", "odd")]
 
 
 # --------------------------------------------------------------------------------------- an application of one's own
@@ -180,7 +182,9 @@ def test_every_mistake_of_another_application_is_found(tmp_path: Path, monkeypat
     programs = [application_at(f"checked_app.{name}:main") for name in ("finetune", "probe")]
     report = check_tree(ConfTree(conf, {each.config_name: each.config_class for each in programs if each.config_class}))
     expected = {
-        (f"checked_app/conf/{name}", line): said for name, (_, lines) in OWN_MISTAKES.items() for line, said in lines.items()
+        (f"checked_app/conf/{name}", line): message
+        for name, (_, lines) in OWN_MISTAKES.items()
+        for line, message in lines.items()
     }
     assert found(report) == sorted(expected)
     for problem in report.problems:

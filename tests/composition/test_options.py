@@ -43,7 +43,7 @@ def test_a_primary_config_that_cannot_be_read_has_no_usual_options(options: Opti
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "reported"),
     [
         pytest.param("~model", ["model: must be one of large, small"], id="deleted"),
         pytest.param(
@@ -53,5 +53,5 @@ def test_a_primary_config_that_cannot_be_read_has_no_usual_options(options: Opti
         pytest.param("~training.seed", [], id="no group"),
     ],
 )
-def test_a_section_is_to_have_one_option(options: Options, override: str, told: list[str]) -> None:
-    assert [f"{each.head}: {each.rule}" for each in options.unclear([parse(override)], TrainConfig)] == told
+def test_a_section_is_to_have_one_option(options: Options, override: str, reported: list[str]) -> None:
+    assert [f"{each.head}: {each.rule}" for each in options.unclear([parse(override)], TrainConfig)] == reported

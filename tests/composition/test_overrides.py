@@ -49,6 +49,6 @@ def test_quoting_stands_for_itself(value: str) -> None:
 
 
 def test_an_argument_that_is_no_override() -> None:
-    told = no_override("large")
-    assert (told.key, told.rule) == ("large", "is not an override, which is KEY=VALUE, or ~KEY to delete")
+    reported = no_override("large")
+    assert (reported.key, reported.rule) == ("large", "is not an override, which is KEY=VALUE, or ~KEY to delete")
     assert no_override("--model").rule.endswith("; options of Hydra stand by themselves, see --hydra-help")

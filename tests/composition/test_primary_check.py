@@ -65,9 +65,9 @@ def test_nothing_is_guessed(check: Callable[..., list[tuple[str, str]]]) -> None
 
 def test_every_mistake_is_found_with_its_line(check: Callable[..., list[tuple[str, str]]]) -> None:
     found = dict(check(**{name: text for name, (text, _) in MISTAKES.items()}))
-    expected = {f"conf/{name}:{line}": said for name, (_, lines) in MISTAKES.items() for line, said in lines.items()}
+    expected = {f"conf/{name}:{line}": message for name, (_, lines) in MISTAKES.items() for line, message in lines.items()}
     assert found.keys() == expected.keys()
-    assert all(said in found[where] for where, said in expected.items()), found
+    assert all(message in found[where] for where, message in expected.items()), found
 
 
 def test_a_reference_is_reported_once_however_many_options_lack_its_key(check: Callable[..., list[tuple[str, str]]]) -> None:

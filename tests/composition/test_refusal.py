@@ -59,14 +59,14 @@ def known(root: type[Checked]) -> str:
 def test_what_else_is_wrong_is_judged_by_the_option_that_was_meant(
     overrides: list[str], rule: str | None, remedies: list[str]
 ) -> None:
-    said = report(*overrides)
-    assert ("must divide" in said) == (rule is not None) and (rule or "") in said
-    assert [line.partition("try: ")[2] for line in said.splitlines() if "try: " in line] == remedies
+    message = report(*overrides)
+    assert ("must divide" in message) == (rule is not None) and (rule or "") in message
+    assert [line.partition("try: ")[2] for line in message.splitlines() if "try: " in line] == remedies
 
 
 def test_mistakes_are_reported_in_the_order_of_the_schema() -> None:
-    told = report("model=large", "model.n_head=7", "model.resid_pdrop=1.5", "model.n_layer=abc", "model.n_hed=3")
-    keys = [part.strip().partition(" = ")[0] for part in told.split("\n\n")[1:]]
+    reported = report("model=large", "model.n_head=7", "model.resid_pdrop=1.5", "model.n_layer=abc", "model.n_hed=3")
+    keys = [part.strip().partition(" = ")[0] for part in reported.split("\n\n")[1:]]
     assert keys == ["model.n_layer", "model.n_head", "model.resid_pdrop", "model.n_hed"]
 
 
@@ -389,7 +389,7 @@ def test_what_only_repeats_a_mistake_is_not_another_one() -> None:
     assert only("model.n_positions=0").startswith("model.n_positions = 0\n")  # training.seq_len: ${model.n_positions}
 
 
-def test_a_missing_checkpoint_is_told_with_what_it_is() -> None:
+def test_a_missing_checkpoint_is_reported_with_what_it_is() -> None:
     assert (
         only(name="generate")
         == """\
@@ -502,8 +502,8 @@ def test_quoted_text_and_plain_numbers_are_read_right(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = in_files(tmp_path, monkeypatch, model__mine="n_layer: [1\nn_head: 3\n")
-    assert said.startswith("conf/model/mine.yaml:2\n  is not YAML: ")
+    message = in_files(tmp_path, monkeypatch, model__mine="n_layer: [1\nn_head: 3\n")
+    assert message.startswith("conf/model/mine.yaml:2\n  is not YAML: ")
 
 
 @pytest.mark.parametrize(
@@ -520,8 +520,8 @@ def test_a_line_of_the_defaults_list_that_names_nothing(
     entry: str, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     primary = f"defaults:\n  - train_schema\n  - {entry}\n  - override hydra/job_logging: none\n"
-    said = in_files(tmp_path, monkeypatch, mine=primary)
-    assert said == f"defaults: {entry}\n  {rule}\n  set by conf/mine.yaml:3"
+    message = in_files(tmp_path, monkeypatch, mine=primary)
+    assert message == f"defaults: {entry}\n  {rule}\n  set by conf/mine.yaml:3"
 
 
 EXPERIMENT = "defaults:\n  - train_schema\n  - model: mine\n  - _self_\n  - experiment: null\n"
@@ -585,7 +585,7 @@ def test_what_a_file_leaves_to_the_command_line_can_be_given_there(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reported"),
     [
         pytest.param("a: [\n", "mine.yaml:2\n    is not YAML", id="no YAML"),
         pytest.param("- a\n", "mine.yaml\n    ", id="a list"),
@@ -595,16 +595,16 @@ def test_what_a_file_leaves_to_the_command_line_can_be_given_there(tmp_path: Pat
         pytest.param("defaults: 5\n", "defaults\n    must be a list: a line '- group: option' each", id="defaults"),
     ],
 )
-def test_a_primary_config_that_cannot_be_used_is_a_report_too(content: str, told: str, tmp_path: Path) -> None:
-    said = report(name="mine", config_dir=a_conf(tmp_path, mine=content))
-    assert said.startswith("1 problem in the configuration.\n\n  ") and told in said
+def test_a_primary_config_that_cannot_be_used_is_a_report_too(content: str, reported: str, tmp_path: Path) -> None:
+    message = report(name="mine", config_dir=a_conf(tmp_path, mine=content))
+    assert message.startswith("1 problem in the configuration.\n\n  ") and reported in message
 
 
 def test_a_list_where_hydras_own_files_have_a_mapping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     primary = "defaults: [train_schema, model: mine, _self_]\nhydra:\n  job_logging:\n    handlers: [file]\n"
-    said = in_files(tmp_path, monkeypatch, mine=primary).splitlines()
-    assert said[0] == "hydra.job_logging.handlers = ['file']" and said[2] == "  set by conf/mine.yaml:4"
-    assert said[1].startswith("  is refused by Hydra: Cannot merge ")
+    message = in_files(tmp_path, monkeypatch, mine=primary).splitlines()
+    assert message[0] == "hydra.job_logging.handlers = ['file']" and message[2] == "  set by conf/mine.yaml:4"
+    assert message[1].startswith("  is refused by Hydra: Cannot merge ")
 
 
 def test_an_empty_mapping_is_no_value() -> None:

@@ -52,18 +52,18 @@ def refused(folder: Path, *overrides: str) -> list[str]:
         pytest.param("<<: {n_head: 014}\n", id="merged"),
     ],
 )
-def test_a_number_of_base_8_is_told_however_it_is_written(text: str, tmp_path: Path) -> None:
+def test_a_number_of_base_8_is_reported_however_it_is_written(text: str, tmp_path: Path) -> None:
     assert "model.n_head = 014: YAML reads it as 12; in the file, write 14" in refused(write(tmp_path, model__mine=text))
 
 
 @pytest.mark.parametrize("text", ["path: &a no\n", "path:\n  no\n", '{"path":no}\n', "path: !!bool no\n"])
-def test_a_text_that_is_read_as_something_else_is_told_however_it_is_written(text: str, tmp_path: Path) -> None:
+def test_a_text_that_is_read_as_something_else_is_reported_however_it_is_written(text: str, tmp_path: Path) -> None:
     primary = PRIMARY + "data:\n" + "".join(f"  {line}\n" for line in text.splitlines())
     rule = "data.path = no: is text, but YAML reads it as false; in the file, put it in quotes: 'no'"
     assert refused(write(tmp_path, mine=primary)) == [rule]
 
 
-def test_a_number_with_a_tag_and_in_quotes_is_told_too(tmp_path: Path) -> None:
+def test_a_number_with_a_tag_and_in_quotes_is_reported_too(tmp_path: Path) -> None:
     assert refused(write(tmp_path, model__mine="n_layer: !!int '014'\n")) == [
         "model.n_layer = 014: YAML reads it as 12; in the file, write 14"
     ]
@@ -80,13 +80,13 @@ def test_a_file_behind_a_linked_folder_is_read_as_any_other(tmp_path: Path) -> N
     assert gpt2hydra.compose("mine", config_dir=conf).model.n_layer == 14
 
 
-def test_an_odd_file_beside_those_that_are_chosen_changes_nothing(tmp_path: Path) -> None:
+def test_an_odd_file_with_those_that_are_chosen_changes_nothing(tmp_path: Path) -> None:
     conf = write(tmp_path, model__other="n_layer: 014\nname: no\n", unused="a: 1:30\nb: ???\n")
     assert gpt2hydra.compose("mine", config_dir=conf).model.n_layer == 2
 
 
 @pytest.mark.parametrize("text", ["n_layer: 2\nn_layer: 3\n", "{n_layer: 2, 'n_layer': 3}\n", "n_layer: 2\nn_layer: 2\n"])
-def test_a_key_that_stands_twice_is_told(text: str, tmp_path: Path) -> None:
+def test_a_key_that_stands_twice_is_reported(text: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"mine\.yaml:\d\n.*has the key n_layer twice"):
         gpt2hydra.compose("mine", config_dir=write(tmp_path, model__mine=text))
 
@@ -98,7 +98,7 @@ def test_an_alias_bomb_is_refused_by_its_size(tmp_path: Path) -> None:
         gpt2hydra.compose("mine", config_dir=write(tmp_path, model__mine="\n".join(lines)))
 
 
-def test_a_file_that_contains_itself_is_told_with_its_line(tmp_path: Path) -> None:
+def test_a_file_that_contains_itself_is_reported_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"mine\.yaml:2\n.*contains itself through the anchor \(&name\) at this line"):
         gpt2hydra.compose("mine", config_dir=write(tmp_path, model__mine="n_layer: 2\nn_head: &m\n  a: *m\n"))
 
@@ -131,8 +131,8 @@ EXPERIMENT = "# @package _global_\nhydra: {job: {chdir: maybe}}\n"
 
 def test_a_wrong_section_of_hydras_own_counts_from_python_too(tmp_path: Path) -> None:
     conf = write(tmp_path, experiment__a=EXPERIMENT)
-    (told,) = refused(conf, "experiment=a")
-    assert told.startswith("hydra.job.chdir = maybe: is refused by Hydra: ")
+    (reported,) = refused(conf, "experiment=a")
+    assert reported.startswith("hydra.job.chdir = maybe: is refused by Hydra: ")
     assert gpt2hydra.compose("mine", config_dir=conf).model.n_layer == 2
 
 
@@ -140,8 +140,8 @@ def test_a_choice_of_hydras_own_without_override_is_refused_from_python_too(tmp_
     conf = write(tmp_path)
     primary = conf / "mine.yaml"
     primary.write_text(primary.read_text().replace("_self_", "hydra/job_logging: none\n  - _self_"))
-    (told,) = refused(conf)
-    assert "override hydra/job_logging: none" in told
+    (reported,) = refused(conf)
+    assert "override hydra/job_logging: none" in reported
 
 
 def test_a_right_section_of_hydras_own_is_no_obstacle(tmp_path: Path) -> None:
@@ -230,9 +230,9 @@ def test_a_run_with_a_relative_folder_records_who_set_what_after_it_changed_dire
         job=lambda config: recorded.append((os.getcwd(), set_by(config))),
     )
     assert outcome.code == 0, outcome.err
-    folder, told = recorded[0]
+    folder, reported = recorded[0]
     assert folder.startswith(str(run.folder / "outputs"))
-    assert told["model.n_layer"][0]["source"]["file"] == "more/model/far.yaml"
+    assert reported["model.n_layer"][0]["source"]["file"] == "more/model/far.yaml"
 
 
 # ------------------------------------------------------------------------------------------------------ a job that runs

@@ -114,7 +114,7 @@ def test_random_remedies_pasted_into_bash_cure_what_they_name(lists: int, monkey
     assert list(failures(lists, seed=0)) == []
 
 
-def test_the_command_line_tells_a_file_that_is_not_there_beside_a_broken_rule(run: CommandLine) -> None:
+def test_the_command_line_tells_a_file_that_is_not_there_with_a_broken_rule(run: CommandLine) -> None:
     outcome = run("model.n_head=7", "data.path=nowhere.txt", "training.seed=3")
     assert outcome.err.startswith("2 problems in the configuration; nothing was started.\n\n  model.n_head = 7\n")
     assert f"\n  data.path = nowhere.txt\n    there is no such file in {run.folder}\n" in outcome.err

@@ -29,7 +29,7 @@ def test_values_are_computed_of_any_kind_and_of_one_another() -> None:
     assert (Scaled(alpha=3.0).half, Scaled(alpha=3.0).label) == (1.5, "3, 1.5")
 
 
-def test_a_wrong_input_is_told_and_not_what_follows_from_it() -> None:
+def test_a_wrong_input_is_reported_and_not_what_follows_from_it() -> None:
     composed = OmegaConf.structured(schema_of(Scaled))
     composed.alpha, composed.name = -3.0, "${alpha}"
     with pytest.raises(ConfigError) as caught:

@@ -54,13 +54,13 @@ def declare(**namespace: Any) -> type[Range]:
         pytest.param({"rate": number(1, ""), "__annotations__": {"rate": "int"}}, "rate is annotated int, and its", id="type"),
     ],
 )
-def test_a_mistake_of_the_author_is_told_with_class_and_field(namespace: dict[str, Any], message: str) -> None:
+def test_a_mistake_of_the_author_is_reported_with_class_and_field(namespace: dict[str, Any], message: str) -> None:
     with pytest.raises(TypeError) as caught:
         declare(**namespace)
     assert f"Wrong: {message}" in str(caught.value) or ("Wrong: field" in str(caught.value) and message in str(caught.value))
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     with pytest.raises(TypeError) as caught:
         declare(plain=3, on=flag(False, ""))
     assert [line.partition("Wrong: ")[2].partition(" has")[0] for line in str(caught.value).splitlines()] == [

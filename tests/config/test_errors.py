@@ -34,7 +34,7 @@ def repickled(error: ConfigError) -> ConfigError:
 
 
 @pytest.mark.parametrize("copied", [repickled, copy.copy, copy.deepcopy])
-def test_an_error_is_copied_whole(copied: Callable[[ConfigError], ConfigError]) -> None:
+def test_an_error_is_copied_completely(copied: Callable[[ConfigError], ConfigError]) -> None:
     error = ConfigError([HEADS, MISSING])
     again = copied(error)
     assert type(again) is ConfigError
@@ -90,7 +90,7 @@ def test_a_source_is_named_in_words(source: Source, words: str) -> None:
         pytest.param(Violation("a", source=command_line(), action="word"), "on the command line", id="word"),
     ],
 )
-def test_who_set_it_is_told_in_words(violation: Violation, origin: str) -> None:
+def test_who_set_it_is_reported_in_words(violation: Violation, origin: str) -> None:
     assert violation.origin == origin
 
 
@@ -105,11 +105,11 @@ def test_who_set_it_is_told_in_words(violation: Violation, origin: str) -> None:
         pytest.param({"a": RawOverride("${b.c}")}, False, "'a=${b.c}'", id="typed, for the shell"),
     ],
 )
-def test_a_remedy_is_told_as_it_is_pasted(remedy: dict[str, object], multirun: bool, suggestion: str) -> None:
+def test_a_remedy_is_reported_as_it_is_pasted(remedy: dict[str, object], multirun: bool, suggestion: str) -> None:
     assert Violation("a", remedy=remedy, multirun=multirun).suggestion == suggestion
 
 
-def test_a_part_of_a_larger_config_is_told_with_the_keys_of_the_whole() -> None:
+def test_a_part_of_a_larger_config_is_reported_with_the_complete_keys() -> None:
     violation = Violation("n_head", 7, "must divide", remedy={"n_head": 8, "n_layer": 2}, others={"n_embd": None})
     assert violation.below("encoder") == Violation(
         "encoder.n_head",

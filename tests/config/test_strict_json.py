@@ -21,7 +21,7 @@ def refusal(file: Path, largest: int = 1000) -> str:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         pytest.param(b"", "is not JSON", id="empty"),
         pytest.param(b"[]", "must be a JSON object", id="list"),
@@ -33,9 +33,9 @@ def refusal(file: Path, largest: int = 1000) -> str:
         pytest.param(b" " * 1001, "is larger than 1,000 bytes", id="size"),
     ],
 )
-def test_an_odd_file_is_refused(content: bytes, said: str, tmp_path: Path) -> None:
+def test_an_odd_file_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_bytes(content)
-    assert refusal(tmp_path / "x.json").startswith(said)
+    assert refusal(tmp_path / "x.json").startswith(message)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_the_key_that_was_meant_is_named(key: str, value: object, rule: str, sug
     assert (violation.key, violation.value, violation.rule, violation.suggestion) == (key, value, rule, suggestion)
 
 
-def test_a_key_like_no_other_is_told_with_all_that_are_known() -> None:
+def test_a_key_like_no_other_is_reported_with_all_that_are_known() -> None:
     violation = unknown_key(GPT2Config, "zebra", 3, "model.")
     assert (violation.key, violation.suggestion) == ("model.zebra", "")
     assert violation.rule.startswith("unknown key; known: vocab_size, n_positions")

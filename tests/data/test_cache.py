@@ -97,7 +97,7 @@ def test_a_text_of_very_many_tokens_becomes_several_files(text: Path, monkeypatc
     assert content(parts) == [256, *text.read_bytes()]
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 

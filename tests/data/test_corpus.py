@@ -68,8 +68,8 @@ def test_a_glob_that_matches_nothing(tmp_path: Path) -> None:
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    said = "is a folder; must be a file or a glob"
-    assert problems(configured(tmp_path)) == [("data.path", said, f"\"data.path='{tmp_path}/*.txt'\"")]
+    message = "is a folder; must be a file or a glob"
+    assert problems(configured(tmp_path)) == [("data.path", message, f"\"data.path='{tmp_path}/*.txt'\"")]
 
 
 def test_empty_files(tmp_path: Path) -> None:
@@ -104,8 +104,8 @@ def test_a_file_that_is_no_regular_one() -> None:
 )
 def test_a_file_that_is_not_utf8_says_where(content: bytes, where: str, tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes(content)
-    said = f"must be UTF-8; byte {where} is not (iconv -f LATIN1 -t UTF-8 converts, if that is what it is)"
-    assert problems(configured(tmp_path / "latin.txt")) == [("data.path", said, "")]
+    message = f"must be UTF-8; byte {where} is not (iconv -f LATIN1 -t UTF-8 converts, if that is what it is)"
+    assert problems(configured(tmp_path / "latin.txt")) == [("data.path", message, "")]
 
 
 def test_one_bad_file_of_many_is_named(text: Path) -> None:
@@ -115,17 +115,19 @@ def test_one_bad_file_of_many_is_named(text: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("characters", "fraction", "said", "suggestion"),
+    ("characters", "fraction", "message", "suggestion"),
     [
         (89, 0.1, "of its 89 tokens 8 are for validation", "training.seq_len=7"),
         (17, 0.5, "of its 17 tokens 8 are for validation", "training.seq_len=7"),
         (2, 0.1, "of its 2 tokens 0 are for validation", ""),
     ],
 )
-def test_a_text_shorter_than_a_sequence(characters: int, fraction: float, said: str, suggestion: str, tmp_path: Path) -> None:
+def test_a_text_shorter_than_a_sequence(
+    characters: int, fraction: float, message: str, suggestion: str, tmp_path: Path
+) -> None:
     (tmp_path / "short.txt").write_text("a" * (characters - 1))
     config = configured(tmp_path / "short.txt", f"data.validation_fraction={fraction}")
-    rule = f"is too short: {said} (data.validation_fraction = {fraction}), and training.seq_len + 1 = 9 are needed"
+    rule = f"is too short: {message} (data.validation_fraction = {fraction}), and training.seq_len + 1 = 9 are needed"
     assert problems(config) == [("data.path", rule, suggestion)]
 
 
@@ -163,7 +165,7 @@ def damaged(content: str) -> Callable[[Path], Path]:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (
             lambda folder: folder,
@@ -178,17 +180,17 @@ def damaged(content: str) -> Callable[[Path], Path]:
         (damaged('{"a": "b", "<|endoftext|>": 1}'), "vocab.json must map text to ids, <|endoftext|> included"),
     ],
 )
-def test_tokenizer_files_that_will_not_do(make: Callable[[Path], Path], said: str, tmp_path: Path) -> None:
+def test_tokenizer_files_that_cannot_be_used(make: Callable[[Path], Path], message: str, tmp_path: Path) -> None:
     (only,) = problems(bpe(make(tmp_path)))
     assert only[0] == "tokenizer.path"
-    assert only[1].startswith(said)
+    assert only[1].startswith(message)
 
 
 def test_a_tokenizer_larger_than_the_vocabulary(tmp_path: Path) -> None:
     file = write_bpe(tmp_path) / "vocab.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"more": 50_300}))
-    said = f"must be ≥ 50,301, the symbols of tokenizer.path = {tmp_path}"
-    assert problems(bpe(tmp_path)) == [("model.vocab_size", said, "model.vocab_size=50301")]
+    message = f"must be ≥ 50,301, the symbols of tokenizer.path = {tmp_path}"
+    assert problems(bpe(tmp_path)) == [("model.vocab_size", message, "model.vocab_size=50301")]
 
 
 def test_symbols_that_are_no_bytes_are_refused(tmp_path: Path) -> None:
@@ -198,23 +200,23 @@ def test_symbols_that_are_no_bytes_are_refused(tmp_path: Path) -> None:
     assert problems(bpe(tmp_path)) == [("tokenizer.path", "vocab.json must be of byte symbols; 日本 is not", "")]
     del symbols["A"]
     file.write_text(json.dumps(symbols))
-    said = "vocab.json must have a symbol for each byte; 1 of 256 are absent, A is the first"
-    assert problems(bpe(tmp_path)) == [("tokenizer.path", said, "")]
+    message = "vocab.json must have a symbol for each byte; 1 of 256 are absent, A is the first"
+    assert problems(bpe(tmp_path)) == [("tokenizer.path", message, "")]
 
 
 def test_merges_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
     write_bpe(tmp_path, "t h")
     (tmp_path / "merges.txt").write_text("#version: 0.2\nt h\nth e\n")
-    ((key, said, _),) = problems(bpe(tmp_path))
-    assert (key, said.startswith("merges.txt:3 must be two symbols of vocab.json")) == ("tokenizer.path", True)
+    ((key, message, _),) = problems(bpe(tmp_path))
+    assert (key, message.startswith("merges.txt:3 must be two symbols of vocab.json")) == ("tokenizer.path", True)
 
 
 def test_a_path_that_the_system_refuses_is_a_problem() -> None:
     path = "a" * 300
-    ((key, said, _),) = problems(configured(path))
-    assert key == "data.path" and said.startswith("cannot be looked at: ")
-    ((key, said, _),) = problems(configured(None, "tokenizer=gpt2", f"tokenizer.path='{path}'", "model.vocab_size=50257"))
-    assert key == "tokenizer.path" and said.startswith("cannot be looked at: ")
+    ((key, message, _),) = problems(configured(path))
+    assert key == "data.path" and message.startswith("cannot be looked at: ")
+    ((key, message, _),) = problems(configured(None, "tokenizer=gpt2", f"tokenizer.path='{path}'", "model.vocab_size=50257"))
+    assert key == "tokenizer.path" and message.startswith("cannot be looked at: ")
 
 
 def test_an_empty_path_is_no_folder() -> None:
@@ -305,27 +307,27 @@ def test_a_text_of_its_own_for_validation(text: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "said", "suggestion"),
+    ("path", "message", "suggestion"),
     [
         ("nowhere.txt", "there is no such file", ""),
         ("short.bin", "is too short: it has 8 tokens, and training.seq_len + 1 = 9 are needed", "training.seq_len=7"),
         ("odd.bin", "has 3 bytes, and no header: tokens of two bytes make an even number; is it cut short?", ""),
     ],
 )
-def test_a_validation_text_that_will_not_do(path: str, said: str, suggestion: str, text: Path) -> None:
+def test_a_validation_text_that_cannot_be_used(path: str, message: str, suggestion: str, text: Path) -> None:
     write_tokens(text.parent / "short.bin", list(range(8)))
     (text.parent / "odd.bin").write_bytes(b"abc")
     config = configured(text, f"data.validation_path='{text.parent / path}'")
-    assert problems(config) == [("data.validation_path", said, suggestion)]
+    assert problems(config) == [("data.validation_path", message, suggestion)]
 
 
 def test_tokens_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
     write_tokens(tmp_path / "a.bin", [*range(100), 257])
-    said = "holds token 257, and the tokenizer has 257 symbols"
-    assert problems(configured(tmp_path / "a.bin")) == [("data.path", said, "")]
+    message = "holds token 257, and the tokenizer has 257 symbols"
+    assert problems(configured(tmp_path / "a.bin")) == [("data.path", message, "")]
     write_tokens(tmp_path / "a.bin", [*range(100), 50256])
-    said = "holds token 50,256, and the tokenizer has 257 symbols; GPT-2's tokens need tokenizer=gpt2"
-    assert problems(configured(tmp_path / "a.bin")) == [("data.path", said, "")]
+    message = "holds token 50,256, and the tokenizer has 257 symbols; GPT-2's tokens need tokenizer=gpt2"
+    assert problems(configured(tmp_path / "a.bin")) == [("data.path", message, "")]
     write_tokens(tmp_path / "a.bin", [*range(100), 256])
     assert problems(configured(tmp_path / "a.bin")) == []
 
@@ -375,8 +377,8 @@ def test_the_tokens_of_a_text_in_the_cache_are_counted_exactly(text: Path, tmp_p
 
 @pytest.mark.usefixtures("small_memory")
 def test_a_cache_that_cannot_be_written_is_refused_beforehand(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ((key, said, _),) = problems(configured(text, f"data.cache_dir='{text}'"))
-    assert key == "data.cache_dir" and said.endswith(f"for the tokens of a large text ({text} is a file)")
+    ((key, message, _),) = problems(configured(text, f"data.cache_dir='{text}'"))
+    assert key == "data.cache_dir" and message.endswith(f"for the tokens of a large text ({text} is a file)")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1000, 990, 10))
-    ((key, said, _),) = problems(configured(text, f"data.cache_dir='{text.parent}/cache'"))
-    assert key == "data.cache_dir" and said.endswith("(0.0 GB are needed and 0.0 are free)")
+    ((key, message, _),) = problems(configured(text, f"data.cache_dir='{text.parent}/cache'"))
+    assert key == "data.cache_dir" and message.endswith("(0.0 GB are needed and 0.0 are free)")

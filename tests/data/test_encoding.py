@@ -41,7 +41,7 @@ def test_bytes_come_a_little_at_a_time(file: Path) -> None:
 
 
 @pytest.mark.usefixtures("little")
-def test_bpe_gives_the_tokens_of_the_whole(file: Path, tmp_path: Path) -> None:
+def test_bpe_gives_the_tokens_of_the_complete_text(file: Path, tmp_path: Path) -> None:
     encoder = Encoder(TokenizerConfig("gpt2", str(write_bpe(tmp_path / "bpe", "t h", "Ġ w", "a s", "Ġw as", "i m"))))
     assert encoder.bpe is not None
     tokens = np.concatenate(list(encoder.tokens(file))).tolist()

@@ -32,7 +32,7 @@ def test_its_size_is_known_without_reading_the_rows(tmp_path: Path) -> None:
     assert 80_000 < parquet.size(file) < 200_000
 
 
-def test_one_that_will_not_do_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_cannot_be_used_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert parquet.problem(write(tmp_path, content=["a"])) == "must have a column 'text'; it has content"
     assert parquet.problem(write(tmp_path, text=[1])) == "must have text in its column 'text', not int64"
     assert parquet.problem(write(tmp_path, text=pa.array([], pa.string()))) == "has no rows"

@@ -47,7 +47,7 @@ def test_a_token_file_is_known_by_its_first_bytes(content: bytes, start: int, wi
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         pytest.param(b"", "is empty", id="empty"),
         pytest.param(b"abc", "has 3 bytes, and no header: tokens of two bytes make an even number; is it cut short?", id="odd"),
@@ -72,8 +72,8 @@ def test_a_token_file_is_known_by_its_first_bytes(content: bytes, start: int, wi
         pytest.param("Grüße aus der Küche. ".encode() * 300, "is a text; give it a name that does not end in .bin", id="text"),
     ],
 )
-def test_what_is_no_token_file_says_why(content: bytes, said: str, tmp_path: Path) -> None:
-    with pytest.raises(NotTokens, match=f"^{re.escape(said)}"):
+def test_what_is_no_token_file_says_why(content: bytes, message: str, tmp_path: Path) -> None:
+    with pytest.raises(NotTokens, match=f"^{re.escape(message)}"):
         recognise(write(tmp_path, content))
 
 
@@ -95,7 +95,7 @@ def grow(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         pytest.param(lambda file: os.truncate(file, 4), "has changed its size since the run began", id="shrinks"),
         pytest.param(lambda file: os.truncate(file, 0), "has changed its size since the run began", id="emptied"),
@@ -103,9 +103,9 @@ def grow(file: Path) -> None:
         pytest.param(lambda file: file.unlink(), "cannot be read any more: No such file or directory", id="deleted"),
     ],
 )
-def test_a_file_that_changes_while_it_is_read_is_refused(change: Callable[[Path], None], said: str, tmp_path: Path) -> None:
+def test_a_file_that_changes_while_it_is_read_is_refused(change: Callable[[Path], None], message: str, tmp_path: Path) -> None:
     pytest.importorskip("numpy")
     shard = recognise(write(tmp_path, struct.pack("<5H", *TOKENS)))
     change(shard.file)
-    with pytest.raises(ConfigError, match=said), shard.open():
+    with pytest.raises(ConfigError, match=message), shard.open():
         pass

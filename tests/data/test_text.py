@@ -68,7 +68,7 @@ PARTS = st.lists(st.sampled_from(["the", "a", " ", "\n", "\r", "é", "1", "'s", 
 
 
 @given(PARTS, st.integers(1, 9), st.integers(1, 9))
-def test_pieces_have_the_tokens_of_the_whole(bpe: Tokenizer, parts: list[str], size: int, block: int) -> None:
+def test_pieces_have_the_tokens_of_the_complete_text(bpe: Tokenizer, parts: list[str], size: int, block: int) -> None:
     whole = "".join(parts)
     cut = list(text.pieces(iter([whole[at : at + block] for at in range(0, len(whole), block)]), size))
     assert "".join(cut) == whole and all(cut)

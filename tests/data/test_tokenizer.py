@@ -80,13 +80,13 @@ def test_files_that_are_no_tokenizer(content: str, tmp_path: Path) -> None:
         from_folder(tmp_path)
 
 
-def test_a_whole_file_that_is_damaged(tmp_path: Path) -> None:
+def test_a_complete_file_that_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps({"decoder": {"type": "ByteLevel"}}))
     with pytest.raises(ConfigError, match="must be a byte-level BPE"):
         from_folder(tmp_path)
 
 
-def test_a_folder_may_hold_the_whole_tokenizer_in_one_file(bpe: Tokenizer, tmp_path: Path) -> None:
+def test_a_folder_may_hold_the_complete_tokenizer_in_one_file(bpe: Tokenizer, tmp_path: Path) -> None:
     bpe.save(tmp_path, 64)
     for name in ("vocab.json", "merges.txt"):
         (tmp_path / name).unlink()

@@ -16,7 +16,7 @@ from tests.checkpoints import write_bpe
 MERGES = ("t h", "th e")
 
 
-def said(folder: Path) -> list[str]:
+def rules_of(folder: Path) -> list[str]:
     return [violation.rule for violation in problems(TokenizerConfig("gpt2", str(folder)), 50257)]
 
 
@@ -43,9 +43,9 @@ def test_a_vocabulary_says_how_much_it_holds(tmp_path: Path) -> None:
     assert symbols(write_bpe(tmp_path, *MERGES)) == (259, len(END_OF_TEXT))
 
 
-def test_the_whole_tokenizer_may_be_in_one_file(tmp_path: Path) -> None:
+def test_the_complete_tokenizer_may_be_in_one_file(tmp_path: Path) -> None:
     assert symbols(write_whole(tmp_path)) == (258, len(END_OF_TEXT))
-    assert said(tmp_path) == []
+    assert rules_of(tmp_path) == []
 
 
 SPLIT = {"type": "Split", "pattern": {"Regex": "^(a|aa)+$"}, "behavior": "Isolated", "invert": False}
@@ -65,7 +65,7 @@ def test_a_regular_expression_from_strangers_is_not_run(changes: dict[str, Any],
     rule = "has a regular expression of its own; GPT-2's tokenizer has none"
     with pytest.raises(ConfigError, match=rule):
         read_whole(write_whole(tmp_path, **changes))
-    assert said(tmp_path) == [f"tokenizer.json {rule}"]
+    assert rules_of(tmp_path) == [f"tokenizer.json {rule}"]
 
 
 def sparse(name: str) -> Callable[[Path], None]:
@@ -86,9 +86,9 @@ def sparse(name: str) -> Callable[[Path], None]:
         pytest.param(lambda folder: (folder / "merges.txt").write_bytes(b"\xff"), "merges.txt is not UTF-8", id="no UTF-8"),
     ],
 )
-def test_a_file_that_will_not_do_is_one_refusal(damage: Callable[[Path], None], rule: str, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_used_is_one_refusal(damage: Callable[[Path], None], rule: str, tmp_path: Path) -> None:
     damage(write_bpe(tmp_path, *MERGES))
-    assert said(tmp_path) == [rule]
+    assert rules_of(tmp_path) == [rule]
 
 
 def test_merges_are_read_with_the_numbers_of_their_lines(tmp_path: Path) -> None:

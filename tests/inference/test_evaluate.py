@@ -63,7 +63,7 @@ def test_nothing_can_be_predicted_from_nothing(tokens: list[int]) -> None:
         evaluated(tokens)
 
 
-def test_damaged_weights_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_weights_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model()
     with torch.no_grad():
         model.transformer.ln_f.weight.fill_(math.nan)

@@ -45,11 +45,11 @@ def test_an_empty_prompt_starts_from_end_of_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "said"),
+    ("prompt", "message"),
     [("\ud800", "must be text in UTF-8"), ("hé", "has token 195, but the model knows 128 only")],
 )
-def test_prompts_that_will_not_do(prompt: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_prompts_that_cannot_be_used(prompt: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         encode_prompt(prompt, BYTES, 128)
 
 

@@ -23,7 +23,7 @@ def test_each_line_of_a_file_is_a_prompt(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (None, "there is no such file"),
         (b"", "holds no prompt; each line is one"),
@@ -31,11 +31,11 @@ def test_each_line_of_a_file_is_a_prompt(tmp_path: Path) -> None:
         (b"ab\xff", "must be UTF-8; byte 2 is not"),
     ],
 )
-def test_a_file_that_will_not_do(content: bytes | None, said: str, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_used(content: bytes | None, message: str, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "prompts.txt").write_bytes(content)
     ((key, rule),) = [(each.key, each.rule) for each in problems(from_file(tmp_path / "prompts.txt"))]
-    assert (key, rule) == ("prompt_file", said)
+    assert (key, rule) == ("prompt_file", message)
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

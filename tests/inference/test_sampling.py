@@ -52,7 +52,7 @@ def test_which_tokens_can_be_drawn(given: dict[str, object], drawn: set[int]) ->
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_damaged_weights_are_told_by_what_they_compute(value: float) -> None:
+def test_damaged_weights_are_reported_by_what_they_compute(value: float) -> None:
     with pytest.raises(ConfigError, match="checkpoint = there\n    computes NaN or infinity: its weights are damaged"):
         draw_token(torch.tensor([0.0, value]), settings(), torch.Generator())
 

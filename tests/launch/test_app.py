@@ -58,7 +58,7 @@ def test_what_becomes_of_the_output_is_no_traceback(tmp_path: Path, reader: str,
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_full_disk_behind_the_output_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_behind_the_output_is_reported(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     command = [sys.executable, str(ROOT / "train.py"), "dry_run=true", "hardware=h200"]
@@ -81,7 +81,7 @@ print(json.dumps([code, sorted({"torch", "transformers", "matplotlib", "numpy"} 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         pytest.param(["train.py", *BROKEN], 1, " problems in the configuration", id="wrong values"),
         pytest.param(["train.py", "data.path=nowhere.txt"], 1, "data.path = nowhere.txt", id="missing file"),
@@ -91,10 +91,10 @@ print(json.dumps([code, sorted({"torch", "transformers", "matplotlib", "numpy"} 
         pytest.param(["generate.py"], 1, "must be given", id="no checkpoint"),
     ],
 )
-def test_what_starts_nothing_imports_nothing_heavy(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
+def test_what_starts_nothing_imports_nothing_heavy(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
     program, *rest = arguments
     command = [sys.executable, "-c", WATCHED, str(ROOT / program), *rest]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout.splitlines()[-1]) == [code, []]
-    assert said in done.stderr and "Traceback" not in done.stderr
+    assert message in done.stderr and "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []

@@ -30,7 +30,7 @@ def test_our_own_programs_are_found() -> None:
         pytest.param("gpt2hydra.launch.handle_errors:refuse", "is no function under @gpt2hydra.main", id="not decorated"),
     ],
 )
-def test_a_program_that_is_not_there_is_told(path: str, rule: str) -> None:
+def test_a_program_that_is_not_there_is_reported(path: str, rule: str) -> None:
     with pytest.raises(ConfigError) as caught:
         application_at(path)
     assert rule in caught.value.violations[0].rule

@@ -148,7 +148,7 @@ def test_quiet_leaves_out_notes(run: CommandLine) -> None:
         pytest.param("hydra: null", "hydra = null\n    is Hydra's own section; set its keys", id="section"),
     ],
 )
-def test_hydras_own_keys_in_a_file_are_told_with_their_line(run: CommandLine, written: str, expected: str) -> None:
+def test_hydras_own_keys_in_a_file_are_reported_with_their_line(run: CommandLine, written: str, expected: str) -> None:
     (run.folder / "experiment").mkdir()
     (run.folder / "experiment/x.yaml").write_text(f"# @package _global_\n{written}\n")
     outcome = run("experiment=x", "--config-dir", ".")
@@ -162,7 +162,7 @@ def test_an_override_of_hydras_own_that_is_no_grammar(run: CommandLine) -> None:
     assert outcome.err.startswith("1 problem in the configuration; nothing was started.\n\n  hydra.run.dir = x(\n")
 
 
-def test_a_directory_that_refers_to_nothing_is_told_beside_the_rest(run: CommandLine) -> None:
+def test_a_directory_that_refers_to_nothing_is_reported_with_the_rest(run: CommandLine) -> None:
     outcome = run("hydra.run.dir=${nope}", "model.n_head=7")
     assert (outcome.code, outcome.configs) == (1, [])
     assert outcome.err.startswith("2 problems") and "hydra.run.dir = ${nope}\n    cannot be resolved" in outcome.err

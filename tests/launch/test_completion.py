@@ -11,7 +11,7 @@ import pytest
 
 from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.command_line import CommandLine
-from tests.commands.test_main import said
+from tests.commands.test_main import run_command
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def ask(shell: str, script: str, folder: Path) -> str:
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
 @pytest.mark.parametrize("breaks", [True, False], ids=["readline breaks at =", "readline does not"])
 def test_bash_completes(folder: Path, capsys: pytest.CaptureFixture[str], breaks: bool) -> None:
-    script = said(capsys, "completion", "bash")[1] + 'COMP_WORDBREAKS="${COMP_WORDBREAKS//=}="\n' * breaks
+    script = run_command(capsys, "completion", "bash")[1] + 'COMP_WORDBREAKS="${COMP_WORDBREAKS//=}="\n' * breaks
     script += 'COMP_WORDBREAKS="${COMP_WORDBREAKS//=}"\n' * (not breaks)
     script += 'answer() { COMP_LINE="$1"; COMP_POINT=${#1}; COMPREPLY=(); _gpt2hydra; IFS=" "; echo "${COMPREPLY[*]}"; }\n'
     script += "".join(f'answer "{line}"\n' for line in LINES)
@@ -126,7 +126,7 @@ def test_bash_completes(folder: Path, capsys: pytest.CaptureFixture[str], breaks
 
 @pytest.mark.skipif(not shutil.which("fish"), reason="needs fish")
 def test_fish_completes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    script = said(capsys, "completion", "fish")[1]
+    script = run_command(capsys, "completion", "fish")[1]
     script += "\n".join(f'complete -C "{line}"; echo ---' for line in [*LINES][:3])
     answers = [set(part.split()) for part in ask("fish", script, folder).split("---\n")]
     assert answers[:3] == [*LINES.values()][:3]

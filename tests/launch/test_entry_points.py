@@ -46,8 +46,8 @@ def test_a_signal_before_the_first_step_is_one_sentence(tmp_path: Path, imported
     environment = {**os.environ, "PYTHONPATH": path, "IMPORTED": imported, "SIGNUM": str(signum)}
     command = [sys.executable, str(ROOT / "train.py"), "experiment=quickstart"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    said = "importing PyTorch ...\n" * imported.startswith("torch")
-    assert (done.returncode, done.stdout, done.stderr) == (128 + signum, "", f"{said}\nInterrupted by {name}.\n")
+    message = "importing PyTorch ...\n" * imported.startswith("torch")
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signum, "", f"{message}\nInterrupted by {name}.\n")
 
 
 @pytest.mark.parametrize("environment", [pytest.param(True, id="not active"), pytest.param(False, id="none")])

@@ -50,18 +50,20 @@ def test_a_full_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "message"),
     [
         pytest.param(ConfigError([Violation("a", 1, "must be 2")]), 1, "a = 1\n    must be 2\n", id="refusal"),
         pytest.param(KeyboardInterrupt(), 130, "\nInterrupted by Ctrl-C.\n", id="Ctrl-C"),
         pytest.param(Terminated(), 143, "\nInterrupted by SIGTERM.\n", id="SIGTERM"),
     ],
 )
-def test_an_end_has_a_word_and_a_code(capsys: pytest.CaptureFixture[str], error: BaseException, code: int, said: str) -> None:
+def test_an_end_has_a_word_and_a_code(
+    capsys: pytest.CaptureFixture[str], error: BaseException, code: int, message: str
+) -> None:
     with pytest.raises(SystemExit) as stop, handle_errors():
         raise error
     assert stop.value.code == code
-    assert capsys.readouterr().err.endswith(said)
+    assert capsys.readouterr().err.endswith(message)
 
 
 def test_a_closed_output_is_no_traceback(tmp_path: Path) -> None:

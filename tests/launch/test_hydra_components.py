@@ -9,7 +9,7 @@ from tests.command_line import CommandLine
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         pytest.param(
             "+hydra.callbacks.x._target_=nosuch.T",
@@ -34,19 +34,19 @@ from tests.command_line import CommandLine
 )
 @pytest.mark.parametrize("multirun", [[], ["-m", "training.seed=1,2"]], ids=["run", "sweep"])
 def test_what_hydra_cannot_make_of_its_own_keys_is_refused(
-    run: CommandLine, override: str, said: str, multirun: list[str]
+    run: CommandLine, override: str, message: str, multirun: list[str]
 ) -> None:
     (run.folder / "empty").mkdir()
     outcome = run(*multirun, override, "hydra.run.dir=empty/new/run", "hydra.sweep.dir=empty/new/run")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], ["empty"])
     assert list((run.folder / "empty").iterdir()) == []
     assert outcome.err == (
-        f"1 problem in the configuration; nothing was started.\n\n  {said}\n    set by the command line: {override}\n"
+        f"1 problem in the configuration; nothing was started.\n\n  {message}\n    set by the command line: {override}\n"
     )
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         pytest.param(["hydra.launcher._target_=nope.X"], "hydra.launcher._target_ = nope.X\n    cannot be", id="launcher"),
         pytest.param(
@@ -67,12 +67,12 @@ def test_what_hydra_cannot_make_of_its_own_keys_is_refused(
         pytest.param(["hydra.hydra_logging.version=7"], "hydra.hydra_logging\n    cannot be set up", id="log"),
     ],
 )
-def test_what_would_start_the_jobs_of_a_sweep_is_tried_first(run: CommandLine, overrides: list[str], said: str) -> None:
+def test_what_would_start_the_jobs_of_a_sweep_is_tried_first(run: CommandLine, overrides: list[str], message: str) -> None:
     if "optuna" in overrides[0]:
         pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     outcome = run("-m", "training.seed=1,2", *overrides)
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
-    assert outcome.err.startswith("1 problem") and said in outcome.err
+    assert outcome.err.startswith("1 problem") and message in outcome.err
     assert f"    set by the command line: {overrides[-1]}\n" in outcome.err
 
 
@@ -104,18 +104,18 @@ def test_a_log_and_a_callback_of_ones_own_are_taken(run: CommandLine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "said", "remedy"),
+    ("override", "message", "remedy"),
     [
         pytest.param("hydra.output_subdir=train.log", "is the name of the log too", "hydra.output_subdir=.hydra", id="log"),
         pytest.param("hydra.job.name=x/y", "names a file, the log x/y.log", "hydra.job.name=y", id="a folder for the log"),
     ],
 )
 def test_files_that_hydra_could_not_write_are_reported_with_what_else_is_wrong(
-    run: CommandLine, override: str, said: str, remedy: str
+    run: CommandLine, override: str, message: str, remedy: str
 ) -> None:
     outcome = run(override, "model.n_head=7")
     assert (outcome.code, run.left_behind()) == (1, [])
-    assert outcome.err.startswith("2 problems") and said in outcome.err and f"try: {remedy}\n" in outcome.err
+    assert outcome.err.startswith("2 problems") and message in outcome.err and f"try: {remedy}\n" in outcome.err
 
 
 @pytest.mark.parametrize(

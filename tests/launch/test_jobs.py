@@ -7,16 +7,16 @@ import pytest
 from tests.command_line import CommandLine
 
 
-def test_a_failing_job_is_told_when_it_fails(run: CommandLine) -> None:
-    told: list[str] = []
+def test_a_failing_job_is_reported_when_it_fails(run: CommandLine) -> None:
+    reported: list[str] = []
 
     def job(config: Any) -> None:
-        told.append(run.capfd.readouterr().err)
+        reported.append(run.capfd.readouterr().err)
         if config.model.n_head == 4:
             raise RuntimeError("out of paper")
 
     outcome = run("-m", "model.n_head=4,6", job=job)
-    assert "job #0 failed (model.n_head=4): RuntimeError: out of paper\nTraceback" in told[1]
+    assert "job #0 failed (model.n_head=4): RuntimeError: out of paper\nTraceback" in reported[1]
     assert (outcome.code, outcome.err) == (1, "1 of 2 jobs failed: #0\n")
 
 

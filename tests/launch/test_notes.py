@@ -17,7 +17,7 @@ def test_a_run_that_is_too_large_is_warned_of(run: CommandLine, monkeypatch: pyt
     assert run.capfd.readouterr().err.startswith("warning: the predicted peak, ")
 
 
-def test_without_a_folder_to_start_from_nothing_is_said(run: CommandLine) -> None:
+def test_without_a_folder_to_start_from_nothing_is_printed(run: CommandLine) -> None:
     note_fine_tuning(gpt2hydra.compose("train"))
     assert run.capfd.readouterr().err == ""
 

@@ -55,7 +55,7 @@ def test_its_groups_are_its_own_and_those_that_it_inherits(run: CommandLine, fin
     assert outcome.out == "rank 64 of 128, scale 0.25\n"
 
 
-def test_all_that_is_wrong_is_told_at_once_with_file_and_line(
+def test_all_that_is_wrong_is_reported_at_once_with_file_and_line(
     run: CommandLine, finetune: ModuleType, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(package)
@@ -225,7 +225,7 @@ def test_other_processes_get_a_class_of_the_main_program(package: Path, tmp_path
     assert "rank 8 of 768, scale 2.0\n" in done.stdout
 
 
-def test_a_mistake_in_its_classes_is_told_at_import(tmp_path: Path) -> None:
+def test_a_mistake_in_its_classes_is_reported_at_import(tmp_path: Path) -> None:
     wrong = FINETUNE.replace('@validator("lora.rank"', '@validator("lora.rnk"')
     (tmp_path / "finetune.py").write_text(wrong, encoding="utf-8")
     done = python(tmp_path, tmp_path, "-c", "import finetune")

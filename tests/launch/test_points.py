@@ -61,7 +61,7 @@ def test_the_points_are_hydras_own() -> None:
         pytest.param("model.n_head=int(interval(1,4))", ["1", "2", "3", "4"], id="interval of integers"),
     ],
 )
-def test_what_an_adaptive_sweeper_may_visit_is_known_whole(override: str, expected: list[str]) -> None:
+def test_what_an_adaptive_sweeper_may_visit_is_known_completely(override: str, expected: list[str]) -> None:
     assert values(override) == (expected, [])
 
 

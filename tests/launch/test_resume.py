@@ -33,7 +33,7 @@ def cut(run: CommandLine) -> Path:
 # -------------------------------------------------------------------------------------------------------- resume=RUN_DIR
 
 
-def test_the_configuration_is_the_runs_own_and_it_goes_on_in_its_directory(run: CommandLine, cut: Path) -> None:
+def test_the_configuration_is_the_runs_own_and_it_continues_in_its_directory(run: CommandLine, cut: Path) -> None:
     seen: list[Path] = []
     outcome = run(f"resume={cut}", job=lambda config: seen.append(output_dir()))
     assert (outcome.code, outcome.err) == (0, "")
@@ -112,7 +112,7 @@ def test_what_decides_the_result_is_refused_with_both_values(
     assert f"    try: {key}={was}\n" in outcome.err
 
 
-def test_an_option_that_is_chosen_is_compared_whole(run: CommandLine, cut: Path) -> None:
+def test_an_option_that_is_chosen_is_compared_completely(run: CommandLine, cut: Path) -> None:
     outcome = run(f"resume={cut}", "model=small")
     assert outcome.code == 1
     assert outcome.err.startswith("1 problem") and "  model.n_layer = 12\n    cannot change" in outcome.err
@@ -145,7 +145,7 @@ def test_a_dry_run_shows_the_runs_own_plan_and_who_set_it(run: CommandLine, cut:
     assert f"{gpt2hydra.sizing.parameters(own().model).total:,}" in outcome.out
 
 
-def test_the_record_says_what_was_set_beside_it_and_by_whom(run: CommandLine, cut: Path) -> None:
+def test_the_record_says_what_was_set_with_it_and_by_whom(run: CommandLine, cut: Path) -> None:
     def job(config: Any) -> None:
         with recording(config, output_dir(), set_by(config), resumed_from=20):
             pass
@@ -200,14 +200,14 @@ def test_a_run_without_a_key_is_understood(run: CommandLine, cut: Path) -> None:
     assert run("outputs/day/time", config_name="generate").err.endswith("    try: checkpoint=outputs/day/time\n")
 
 
-def test_a_run_that_goes_on_elsewhere_is_refused(run: CommandLine) -> None:
+def test_a_run_that_continues_elsewhere_is_refused(run: CommandLine) -> None:
     with recording(own(), run.folder / "busy", None):
         outcome = run("resume=busy")
     assert (outcome.code, outcome.configs) == (1, [])
     assert "is still running (process " in outcome.err
 
 
-def test_a_finished_run_goes_on_only_if_it_gets_longer(run: CommandLine) -> None:
+def test_a_finished_run_continues_only_if_it_gets_longer(run: CommandLine) -> None:
     done = make_run(run.folder / "done", own(), step=50, loss=1.5)
     outcome = run(f"resume={done}")
     assert (outcome.code, outcome.configs) == (1, [])
@@ -331,7 +331,7 @@ def test_auto_refuses_another_configuration_in_the_directory_that_is_named(run: 
     assert "set by the command line: training.seed=1" in outcome.err
 
 
-def test_what_a_killed_save_left_is_finished_before_a_run_goes_on(run: CommandLine, cut: Path) -> None:
+def test_what_a_killed_save_left_is_finished_before_a_run_continues(run: CommandLine, cut: Path) -> None:
     save(cut, 30)
     (cut / "checkpoints/step-000030").rename(cut / "checkpoints/.step-000030-unfinished")
     assert run(f"resume={cut}", "dry_run=true").err == "outputs/day/time goes on after step 30 of 50.\n\n"

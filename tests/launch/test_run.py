@@ -36,7 +36,7 @@ def no_device_but_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gpt2hydra.inference.device.for_training", for_training)
 
 
-def test_a_device_that_is_not_here_is_told_with_who_asked_for_it(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_is_not_here_is_reported_with_who_asked_for_it(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     no_device_but_the_cpu(monkeypatch)
     outcome = run("training.device=cuda", extra="train")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
@@ -65,7 +65,7 @@ def test_an_output_folder_without_permission_is_refused(run: CommandLine) -> Non
     assert "locked: Permission denied" in run("hydra.run.dir=locked/here").err
 
 
-def test_an_absent_extra_is_told_after_validation(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absent_extra_is_reported_after_validation(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(extras.EXTRAS, "train", ("no_such_module",))
     outcome = run(extra="train")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
@@ -77,7 +77,7 @@ def test_an_absent_extra_is_told_after_validation(run: CommandLine, monkeypatch:
 
 
 @pytest.mark.parametrize("mode", [[], ["-m"]])
-def test_a_choice_that_an_experiment_replaced_is_told(run: CommandLine, mode: list[str]) -> None:
+def test_a_choice_that_an_experiment_replaced_is_reported(run: CommandLine, mode: list[str]) -> None:
     outcome = run(*mode, "experiment=quickstart", "model=large", "training.seed=3")
     note = "sets model.n_embd, model.n_layer, model.n_head\n"
     assert outcome.code == 0
@@ -118,8 +118,8 @@ def test_a_dry_run_tells_a_finished_run_with_the_same_fingerprint(run: CommandLi
     for name, step, loss in (("a", 200, 3.25), ("b", 200, 3.125), ("cut", 40, None)):
         make_run(run.folder / "outputs/2026-01-31" / name, config, step, loss)
     outcome = run("model=large", "training.max_steps=200", "training.log_interval=7", "dry_run=true")
-    told = "Finished already: outputs/2026-01-31/b, validation loss 3.1250; all that decides the result is the same"
-    assert f"{told} ({config.fingerprint()})." in outcome.out
+    reported = "Finished already: outputs/2026-01-31/b, validation loss 3.1250; all that decides the result is the same"
+    assert f"{reported} ({config.fingerprint()})." in outcome.out
     assert "Finished already" not in run("model=large", "training.max_steps=201", "dry_run=true").out
 
 
@@ -150,7 +150,7 @@ PARTS = ["hydra.callbacks.x._target_", "hydra.job_logging", "hydra.run.dir"]
         pytest.param("experiment=unfit", "model.n_head", id="a file that Hydra refuses"),
     ],
 )
-def test_what_comes_after_the_gate_is_told_beside_what_the_gate_refuses(run: CommandLine, override: str, key: str) -> None:
+def test_what_comes_after_the_gate_is_reported_with_what_the_gate_refuses(run: CommandLine, override: str, key: str) -> None:
     (run.folder / "file").touch()
     (run.folder / "conf/experiment").mkdir(parents=True)
     for name, value in (("wrong", "7"), ("unfit", "[7]")):
@@ -162,14 +162,14 @@ def test_what_comes_after_the_gate_is_told_beside_what_the_gate_refuses(run: Com
         assert f"    set by the command line: {part}\n" in outcome.err
 
 
-def test_a_device_is_looked_for_beside_a_broken_rule(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_is_looked_for_with_a_broken_rule(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     no_device_but_the_cpu(monkeypatch)
     outcome = run("model.n_head=7", "training.device=cuda", extra="train")
     assert keys(outcome) == ["model.n_head", "training.device"]
     assert "    set by the command line: training.device=cuda   (was auto, the default)\n" in outcome.err
 
 
-def test_a_run_that_cannot_go_on_is_told_beside_hydras_parts(run: CommandLine) -> None:
+def test_a_run_that_cannot_continue_is_reported_with_hydras_parts(run: CommandLine) -> None:
     assert keys(run("resume=nowhere", "hydra.verbose=5")) == ["resume", "hydra.verbose"]
 
 
@@ -179,7 +179,7 @@ def test_a_plan_is_for_any_machine(run: CommandLine) -> None:
     assert keys(outcome) == ["model.n_head"]
 
 
-def test_files_that_a_file_names_are_told_beside_a_broken_rule(run: CommandLine) -> None:
+def test_files_that_a_file_names_are_reported_with_a_broken_rule(run: CommandLine) -> None:
     (run.folder / "experiment").mkdir()
     (run.folder / "experiment/mine.yaml").write_text("# @package _global_\ndata: {path: nowhere.txt}\n")
     outcome = run("--config-dir", ".", "experiment=mine", "model.n_head=7")

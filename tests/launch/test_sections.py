@@ -176,8 +176,8 @@ def test_help_explain_and_check_work_as_for_a_complete_class(run: CommandLine, p
     assert run.capfd.readouterr().out.startswith("trainer.max_epochs = 3   the command line: trainer.max_epochs=3\n    was 10 ")
     with pytest.raises(SystemExit) as caught:
         commands.main(["check", "--app", "existing.program:main", str(folder / "configs")])
-    told = run.capfd.readouterr().err
-    assert caught.value.code == 1 and told.startswith("3 problems in 1 of the 8 files"), told
+    reported = run.capfd.readouterr().err
+    assert caught.value.code == 1 and reported.startswith("3 problems in 1 of the 8 files"), reported
 
 
 @dataclass(frozen=True)
@@ -442,7 +442,7 @@ TEXT = "is text, but YAML reads it as {}; in the file, put it in quotes: '{}'"
         pytest.param("author: me\n", "whose keys belong to a section note, and Config has no such section", id="other keys"),
     ],
 )
-def test_a_file_of_a_group_without_a_section_is_told_where_its_keys_belong(looked_at: Path, text: str, rule: str) -> None:
+def test_a_file_of_a_group_without_a_section_is_reported_where_its_keys_belong(looked_at: Path, text: str, rule: str) -> None:
     (looked_at / "note").mkdir()
     (looked_at / "note/mine.yaml").write_text(text)
     program = importlib.import_module("looked_at")

@@ -24,7 +24,7 @@ def test_references_are_those_of_each_point(run: CommandLine) -> None:
     assert (outcome.code, shapes) == (0, [(2, 2, 0), (4, 4, 1)])
 
 
-def test_a_value_from_the_environment_is_not_told(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_from_the_environment_is_not_reported(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPT2HYDRA_SECRET", "hunter2")
     outcome = run("-m", "model.n_head=2,4", "hardware.name=${oc.env:GPT2HYDRA_SECRET}")
     assert [config.hardware.name for config in outcome.configs] == ["hunter2", "hunter2"]
@@ -116,7 +116,7 @@ def everything(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
-def test_a_sweep_that_was_killed_goes_on_where_it_was(run: CommandLine) -> None:
+def test_a_sweep_that_was_killed_continues_where_it_was(run: CommandLine) -> None:
     assert run(*POINTS, job=job(broken=(6,), killed=(8,))).code == 130
     before = {name: everything(run.folder / "s" / name) for name in "0123"}
     assert [bool(files) for files in before.values()] == [True, True, True, False]
@@ -148,11 +148,11 @@ def test_a_point_that_is_another_run_now_is_refused(run: CommandLine) -> None:
     outcome = run(*POINTS, "resume=auto", "training.seed=1", job=job())
     assert (outcome.code, outcome.configs, everything(run.folder)) == (1, [], before)
     assert outcome.err.startswith("3 of 4 points are invalid; nothing was started.\n")
-    told = "training.seed = 1 cannot change in a run that goes on; that in s/0 has 1337; try: training.seed=1337 "
-    assert told in " ".join(outcome.err.split())
+    reported = "training.seed = 1 cannot change in a run that goes on; that in s/0 has 1337; try: training.seed=1337 "
+    assert reported in " ".join(outcome.err.split())
 
 
-def test_without_a_word_a_sweep_does_not_go_on(run: CommandLine) -> None:
+def test_without_a_word_a_sweep_does_not_continue(run: CommandLine) -> None:
     run(*POINTS, job=job(broken=(6,), killed=(8,)))
     outcome = run(*POINTS, job=job())
     assert (outcome.code, outcome.configs) == (1, [])
@@ -160,14 +160,14 @@ def test_without_a_word_a_sweep_does_not_go_on(run: CommandLine) -> None:
 
 
 @pytest.mark.parametrize("preflight", ["strict", "off"])
-def test_points_cannot_all_go_on_in_one_directory(run: CommandLine, preflight: str) -> None:
+def test_points_cannot_all_continue_in_one_directory(run: CommandLine, preflight: str) -> None:
     make_run(run.folder / "run", gpt2hydra.compose("train", ["training.max_steps=50", "training.warmup_steps=5"]), step=20)
     outcome = run("-m", "training.log_interval=4,6", "resume=run", f"preflight={preflight}", job=job())
     assert (outcome.code, outcome.configs) == (1, [])
     assert "with -m, auto goes on with each in its own" in " ".join(outcome.err.split())
 
 
-def test_points_go_on_without_preflight_and_in_any_directory(run: CommandLine) -> None:
+def test_points_continue_without_preflight_and_in_any_directory(run: CommandLine) -> None:
     points = (*POINTS, "hydra.sweep.subdir=heads-${model.n_head}")
     assert run(*points, job=job(broken=(6,), killed=(8,))).code == 130
     outcome = run(*points, "resume=auto", "preflight=off", job=job())
@@ -225,14 +225,14 @@ def test_an_optuna_sweep_visits_the_same_points_again_and_takes_their_loss(run: 
 # ------------------------------------------------------------------------------------------------------ what ends a sweep
 
 
-def test_what_ends_a_sweep_is_told_in_a_line(run: CommandLine) -> None:
+def test_what_ends_a_sweep_is_reported_in_a_line(run: CommandLine) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     outcome = run("-m", "training.seed=1,2", "hydra/sweeper=optuna", "hydra.sweeper.storage=nope://x", "hydra.sweep.dir=s")
     assert (outcome.code, outcome.configs) == (1, [])
     assert outcome.err == "The sweep was ended by OptunaSweeper: Can't load plugin: sqlalchemy.dialects:nope\n"
 
 
-def test_a_job_that_fails_under_optuna_is_told_once(run: CommandLine) -> None:
+def test_a_job_that_fails_under_optuna_is_reported_once(run: CommandLine) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # optuna's own
@@ -256,7 +256,7 @@ def test_a_sweep_that_cannot_be_written_is_refused(run: CommandLine) -> None:
 # ------------------------------------------------------------------------------------------------- one report of all stages
 
 
-def test_values_to_sweep_over_are_tried_beside_what_is_wrong_already(run: CommandLine) -> None:
+def test_values_to_sweep_over_are_tried_with_what_is_wrong_already(run: CommandLine) -> None:
     outcome = run("-m", "model=huge,small", "model.n_head=7,12", "tokenizer=foo", "hydra.job_logging.version=7")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
     keys = ["tokenizer = foo", "model = huge", "model.n_head = 7", "hydra.job_logging"]
@@ -264,7 +264,7 @@ def test_values_to_sweep_over_are_tried_beside_what_is_wrong_already(run: Comman
     assert "    set by the command line: model=huge,small\n" in outcome.err and "try: model" not in outcome.err
 
 
-def test_what_starts_a_sweep_is_told_beside_a_file_that_hydra_refuses(run: CommandLine) -> None:
+def test_what_starts_a_sweep_is_reported_with_a_file_that_hydra_refuses(run: CommandLine) -> None:
     (run.folder / "conf/experiment").mkdir(parents=True)
     (run.folder / "conf/experiment/unfit.yaml").write_text("# @package _global_\nmodel: {n_head: [7]}\n")
     outcome = run("--config-dir", "conf", "-m", "experiment=unfit", "training.seed=1,2", "hydra.launcher._target_=nope.X")
@@ -272,7 +272,7 @@ def test_what_starts_a_sweep_is_told_beside_a_file_that_hydra_refuses(run: Comma
     assert outcome.err.startswith("2 problems") and "  model.n_head" in outcome.err and "nope.X\n" in outcome.err
 
 
-def test_the_sweep_itself_is_told_beside_its_points(run: CommandLine) -> None:
+def test_the_sweep_itself_is_reported_with_its_points(run: CommandLine) -> None:
     (run.folder / "file").touch()
     broken = ["+hydra.callbacks.x._target_=nosuch.T", "hydra.sweep.dir=file/s"]
     outcome = run("-m", "model.n_head=4,7", *broken, "preflight=skip_invalid")
@@ -283,7 +283,7 @@ def test_the_sweep_itself_is_told_beside_its_points(run: CommandLine) -> None:
     assert points.startswith("  #1  model.n_head=7 preflight=skip_invalid\n      model.n_head = 7 must divide")
 
 
-def test_what_all_points_share_is_told_beside_a_space_that_is_none(run: CommandLine) -> None:
+def test_what_all_points_share_is_reported_with_a_space_that_is_none(run: CommandLine) -> None:
     outcome = run("-m", "training.seed=range(5,5)", "model=glob(z*)", "model.n_head=7", "hydra.launcher._target_=nope.X")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
     assert outcome.err.startswith("4 problems")
@@ -291,7 +291,7 @@ def test_what_all_points_share_is_told_beside_a_space_that_is_none(run: CommandL
         assert f"    set by the command line: {override}" in outcome.err
 
 
-def test_the_sweep_itself_is_told_for_programs_too(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sweep_itself_is_reported_for_programs_too(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPT2HYDRA_ERRORS", "json")
     outcome = run("-m", "model.n_head=4,7", "hydra.launcher._target_=nope.X")
     facts = json.loads(outcome.err)

@@ -14,7 +14,7 @@ from tests.command_line import CommandLine
 PYTHON = Path(sys.executable).name
 
 
-def told(
+def hint(
     monkeypatch: pytest.MonkeyPatch, *words: str, config_class: type[Checked] = TrainConfig, file: str = "train.py"
 ) -> str:
     monkeypatch.setattr(sys, "argv", [file, *words])
@@ -39,7 +39,7 @@ def told(
 )
 def test_a_value_with_dashes_is_typed_without(monkeypatch: pytest.MonkeyPatch, words: list[str], command: str) -> None:
     option = next(word for word in words if word.startswith("--")).partition("=")[0]
-    assert told(monkeypatch, *words) == (
+    assert hint(monkeypatch, *words) == (
         f"there is no option {option}; values are set without dashes, as key=value\n  try: {PYTHON} train.py {command}"
     )
 
@@ -58,12 +58,12 @@ def test_a_value_with_dashes_is_typed_without(monkeypatch: pytest.MonkeyPatch, w
 )
 def test_a_misspelt_one_is_guessed(monkeypatch: pytest.MonkeyPatch, words: list[str], expected: str) -> None:
     option = words[0].partition("=")[0]
-    assert told(monkeypatch, *words) == f"there is no option {option}; {expected.format(PYTHON)}"
+    assert hint(monkeypatch, *words) == f"there is no option {option}; {expected.format(PYTHON)}"
 
 
 def test_the_keys_are_those_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = told(monkeypatch, "--prompt", "To be, or not", config_class=GenerateConfig, file="generate.py")
-    assert said.endswith(f'  try: {PYTHON} generate.py "prompt=To be, or not"')
+    message = hint(monkeypatch, "--prompt", "To be, or not", config_class=GenerateConfig, file="generate.py")
+    assert message.endswith(f'  try: {PYTHON} generate.py "prompt=To be, or not"')
 
 
 def test_the_programs_are_no_commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -77,6 +77,6 @@ def test_the_programs_are_no_commands(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_what_is_named_can_be_typed(run: CommandLine) -> None:
     outcome = run("--experiment", "quickstart", "--model.n_embd", "64")
     assert (outcome.code, outcome.out, outcome.configs) == (2, "", [])
-    said, command = outcome.err.splitlines()
-    assert said.endswith(": error: there is no option --experiment; values are set without dashes, as key=value")
+    message, command = outcome.err.splitlines()
+    assert message.endswith(": error: there is no option --experiment; values are set without dashes, as key=value")
     assert run(*command.split()[3:]).configs[0].model.n_embd == 64

@@ -43,7 +43,7 @@ def test_keys_that_do_not_fit_the_terminal_are_named_below(tmp_path: Path) -> No
     assert "more keys differ" not in format_runs(Comparison.below(tmp_path), width=200)
 
 
-def test_keys_with_one_name_are_told_apart(tmp_path: Path) -> None:
+def test_keys_with_one_name_are_distinguished(tmp_path: Path) -> None:
     make_run(tmp_path / "a", config("data.cache_dir=x"))
     make_run(tmp_path / "b", config("tokenizer=gpt2", f"tokenizer.path={tmp_path}", "data.path=null", "hardware=l4"))
     table = format_runs(Comparison.below(tmp_path), ["tokenizer.name", "hardware.name"], width=200)

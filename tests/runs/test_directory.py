@@ -57,7 +57,7 @@ CHECKPOINT = 3 * 4 * (50257 * 768 + 1024 * 768 + 12 * 768**2 + 13 * 768 + 2 * 76
         pytest.param({"precision": "bf16_pure"}, CHECKPOINT // 2, 4, id="in bf16"),
     ],
 )
-def test_a_directory_needs_room_for_all_checkpoints_that_are_there_at_once(
+def test_a_directory_needs_space_for_all_checkpoints_that_are_there_at_once(
     settings: dict[str, Any], size: int, count: int, tmp_path: Path, free: Callable[[int], None]
 ) -> None:
     config = with_training(**settings)
@@ -68,7 +68,7 @@ def test_a_directory_needs_room_for_all_checkpoints_that_are_there_at_once(
         check_space(config, tmp_path / "a/run", "output_dir")
 
 
-def test_a_full_disk_names_how_many_checkpoints_find_room(tmp_path: Path, free: Callable[[int], None]) -> None:
+def test_a_full_disk_names_how_many_checkpoints_fit(tmp_path: Path, free: Callable[[int], None]) -> None:
     free(5 * CHECKPOINT)
     with pytest.raises(ConfigError) as refused:
         check_space(with_training(keep_checkpoints=4), tmp_path, "output_dir")
@@ -93,7 +93,7 @@ def test_no_more_checkpoints_are_reckoned_with_than_are_saved(interval: int, eve
     assert checkpoints_at_once(settings, first_step) == len(saved)
 
 
-def test_the_checkpoints_that_are_there_need_no_more_room(
+def test_the_checkpoints_that_are_there_need_no_more_space(
     tmp_path: Path, free: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_checkpoints, "checkpoints", lambda run: [None] * 3)

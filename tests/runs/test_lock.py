@@ -39,9 +39,9 @@ def test_a_directory_that_nobody_runs_in_has_no_holder(tmp_path: Path) -> None:
 
 
 def test_another_process_is_named_and_its_lock_dies_with_it(tmp_path: Path, another: "subprocess.Popen[str]") -> None:
-    said = holder(tmp_path)
-    assert said is not None and said.startswith(f"process {another.pid} on ")
-    with pytest.raises(Locked, match=said), locked(tmp_path):
+    message = holder(tmp_path)
+    assert message is not None and message.startswith(f"process {another.pid} on ")
+    with pytest.raises(Locked, match=message), locked(tmp_path):
         pytest.fail("two processes hold one lock")
     another.send_signal(signal.SIGKILL)
     another.wait()

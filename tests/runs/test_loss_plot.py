@@ -85,7 +85,7 @@ def test_it_is_drawn_again_only_now_and_then(tmp_path: Path, monkeypatch: pytest
     assert drawn == [1, 3, 2]
 
 
-def test_a_full_disk_is_told_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

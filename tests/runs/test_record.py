@@ -82,7 +82,7 @@ def test_a_record_says_where_it_ran_and_what_on(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------------- states
 
 
-def test_a_run_that_goes_on_is_told_from_one_that_ended(tmp_path: Path) -> None:
+def test_a_run_that_continues_is_distinguished_from_one_that_ended(tmp_path: Path) -> None:
     with recording(TrainConfig(), tmp_path, None) as recorder:
         assert (record.read(tmp_path).state, content(tmp_path)["state"]) == (RUNNING, RUNNING)
         recorder.step = 1000
@@ -100,7 +100,7 @@ def test_a_run_that_goes_on_is_told_from_one_that_ended(tmp_path: Path) -> None:
         pytest.param(ZeroDivisionError("division by zero"), FAILED, "ZeroDivisionError: division by zero", id="error"),
     ],
 )
-def test_how_a_run_ended_is_told(tmp_path: Path, error: BaseException, state: str, reason: str | None) -> None:
+def test_how_a_run_ended_is_reported(tmp_path: Path, error: BaseException, state: str, reason: str | None) -> None:
     with pytest.raises(type(error)), recording(TrainConfig(), tmp_path, None) as recorder:
         recorder.step = 7
         raise error
@@ -123,7 +123,7 @@ def test_a_killed_run_is_cut(tmp_path: Path) -> None:
     assert (content(tmp_path)["state"], record.read(tmp_path).state) == (RUNNING, INTERRUPTED)
 
 
-def test_a_directory_is_not_shared_with_a_run_that_goes_on(tmp_path: Path) -> None:
+def test_a_directory_is_not_shared_with_a_run_that_continues(tmp_path: Path) -> None:
     with recording(TrainConfig(), tmp_path, None):
         before = content(tmp_path)
         with pytest.raises(ConfigError, match="is still running \\(process"), recording(TrainConfig(), tmp_path, None):

@@ -37,7 +37,7 @@ def test_a_step_may_be_cut_into_other_passes(batch: int, passes: int, allowed: b
     assert (list(forbidden(config(), after)) == []) is allowed
 
 
-def test_no_two_configurations_that_differ_in_a_fingerprint_go_on_as_one_unless_longer() -> None:
+def test_no_two_configurations_that_differ_in_a_fingerprint_continue_as_one_unless_longer() -> None:
     before = config()
     for field in fields(before.training):
         other: Any = {"int": 7, "float": 0.5}.get(str(field.type))
@@ -47,13 +47,13 @@ def test_no_two_configurations_that_differ_in_a_fingerprint_go_on_as_one_unless_
         assert bool(list(forbidden(before, after))) is (before.fingerprint() != after.fingerprint()), field.name
 
 
-def test_a_run_that_was_cut_can_go_on(tmp_path: Path) -> None:
+def test_a_run_that_was_cut_can_continue(tmp_path: Path) -> None:
     run = record.read(make_run(tmp_path / "run", config(), step=20))
     assert check_resumable(run, config()) == []
     assert check_resumable(run, config("training.max_steps=60")) == []
 
 
-def test_a_failed_run_can_go_on(tmp_path: Path) -> None:
+def test_a_failed_run_can_continue(tmp_path: Path) -> None:
     assert check_resumable(record.read(fail_run(tmp_path / "run", config(), step=3)), config()) == []
 
 
@@ -86,7 +86,7 @@ def test_the_newest_run_of_a_fingerprint_is_the_one_that_wrote_last(tmp_path: Pa
     assert newest_alike(record.below(tmp_path), "0" * 16) is None
 
 
-def test_a_misspelt_run_suggests_the_one_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelt_run_suggests_the_one_next_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     make_run(tmp_path / "runs/first", config())
     (tmp_path / "runs/firs").mkdir()

@@ -57,7 +57,7 @@ def test_flops_are_those_that_pytorch_counts(config: GPT2Config) -> None:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_checkpointing_computes_as_much_again_as_is_said(seed: int) -> None:
+def test_checkpointing_computes_as_much_again_as_documented(seed: int) -> None:
     config = shape(seed, resid_pdrop=0.1 * (seed % 3))
     model = build(config, checkpointing=True)
     batch, seq_len = 1 + seed % 3, config.n_positions

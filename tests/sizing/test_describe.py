@@ -25,8 +25,8 @@ def lines(*overrides: str) -> list[str]:
 
 
 def test_the_plan_in_words() -> None:
-    told = lines(*H100)
-    assert told[0] == "GPT-2 of 36 layers, 1280 wide, 20 heads of 64; 50,257 tokens, sequences of 1,024"
+    reported = lines(*H100)
+    assert reported[0] == "GPT-2 of 36 layers, 1280 wide, 20 heads of 64; 50,257 tokens, sequences of 1,024"
     assert {
         "parameters 774,030,080",
         "attention 236,113,920 30.5%",
@@ -40,17 +40,17 @@ def test_the_plan_in_words() -> None:
         "time ≈ 1 min 48 s 40% of 989 TFLOP/s, published",
         "checkpoint 3.10 GB float32 weights",
         "KV cache 377.49 MB generating 1,024 tokens in float32",
-    } <= set(told)
+    } <= set(reported)
 
 
 def test_the_plan_of_several_devices_tells_what_each_has() -> None:
-    told = lines(*H100, "hardware.devices=4", "training.strategy=fsdp", "training.gradient_accumulation_steps=2")
+    reported = lines(*H100, "hardware.devices=4", "training.strategy=fsdp", "training.gradient_accumulation_steps=2")
     assert {
         "devices 4 fsdp; 4 sequences of a step each",
         "weights ≈ 774.03 MB 1/4 of them",
         "tokens a step 16,384 8 sequences x 2 passes x 1,024",
         "time ≈ 54 s 40% of 4 x 989 TFLOP/s, published",
-    } <= set(told)
+    } <= set(reported)
 
 
 def test_a_plan_fits_eighty_columns() -> None:
@@ -64,8 +64,8 @@ def test_the_time_on_this_processor_is_that_of_measured_steps(monkeypatch: pytes
     monkeypatch.setattr(this_machine, "gpu_memory", lambda: None)
     monkeypatch.setattr(timing, "step_seconds", lambda *_: 0.0637)
     for precision in ("fp32", "bf16"):
-        told = lines("experiment=quickstart", f"training.precision={precision}", "training.max_steps=1000")
-        assert f"time ≈ {duration(63.7)} 0.0637 s a step, by passes measured now" in told
+        reported = lines("experiment=quickstart", f"training.precision={precision}", "training.max_steps=1000")
+        assert f"time ≈ {duration(63.7)} 0.0637 s a step, by passes measured now" in reported
 
 
 def test_a_time_that_is_not_known_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ def test_points_are_compared_by_what_differs() -> None:
     assert max(map(len, table.splitlines())) <= 80 and "predicted" in legend
 
 
-def test_a_key_of_one_name_in_two_sections_is_told_whole() -> None:
+def test_a_key_of_one_name_in_two_sections_is_reported_in_full() -> None:
     points = [["data.path=a", "tokenizer.path=b"], ["data.path=c", "tokenizer.path=d"]]
     head = compare([(number, point, Plan(compose())) for number, point in enumerate(points)]).splitlines()[0]
     assert head.split()[:2] == ["data.path", "tokenizer.path"]

@@ -53,10 +53,10 @@ def test_a_gpu_of_this_machine_is_asked_of_its_driver(
 
 
 def test_what_other_programs_use_of_this_machine_is_not_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {"/proc/meminfo": "MemTotal: 9 kB\nMemAvailable:   4096 kB\n", "/sys/fs/cgroup/memory.max": "max\n"}
-    monkeypatch.setattr(Path, "read_text", lambda file: told[str(file)])
+    reported = {"/proc/meminfo": "MemTotal: 9 kB\nMemAvailable:   4096 kB\n", "/sys/fs/cgroup/memory.max": "max\n"}
+    monkeypatch.setattr(Path, "read_text", lambda file: reported[str(file)])
     assert this_machine.machine_memory() == 4 * 2**20
-    told["/sys/fs/cgroup/memory.max"] = "1048576\n"
+    reported["/sys/fs/cgroup/memory.max"] = "1048576\n"
     assert this_machine.machine_memory() == 2**20
 
 
@@ -95,11 +95,11 @@ def test_processes_that_share_a_processor_share_its_memory(monkeypatch: pytest.M
     assert Device.of(config.hardware, config.training).memory == 4 * 10**9
 
 
-@pytest.mark.parametrize(("said", "count"), [("", 1), ("8", 8), ("0", 1), ("many", 1), ("-2", 1), ("9" * 40, 1)])
+@pytest.mark.parametrize(("message", "count"), [("", 1), ("8", 8), ("0", 1), ("many", 1), ("-2", 1), ("9" * 40, 1)])
 def test_as_many_devices_share_a_step_as_torchrun_starts_processes(
-    said: str, count: int, monkeypatch: pytest.MonkeyPatch
+    message: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("WORLD_SIZE", said)
+    monkeypatch.setenv("WORLD_SIZE", message)
     assert processes(HardwareConfig()) == count
     assert processes(HardwareConfig(devices=3)) == 3
 

@@ -71,7 +71,7 @@ def test_a_device_needs_less_of_a_shared_step_and_least_of_a_sharded_one() -> No
     assert (8 * sharded.weights, 8 * sharded.optimizer) == (alone.weights, alone.optimizer)
 
 
-def test_what_does_not_fit_is_told_with_changes_that_do() -> None:
+def test_what_does_not_fit_is_reported_with_changes_that_do() -> None:
     overrides = ["model=xl", "hardware=a100_40gb", "training.batch_size=8", "hardware.devices=2"]
     config = compose(*overrides)
     (warning,) = warnings(config)
@@ -90,7 +90,7 @@ def test_no_remedy_repeats_what_is_set_or_costs_more() -> None:
     assert warning.count("    training.") == 1 and "    training.batch_size=" in warning
 
 
-def test_what_can_never_fit_is_told_so() -> None:
+def test_what_can_never_fit_is_reported_as_such() -> None:
     assert "smaller model" in warnings(compose("model=xl", "hardware=l4", "hardware.memory_gb=1"))[0]
 
 

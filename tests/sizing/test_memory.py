@@ -70,7 +70,7 @@ def test_what_is_to_save_memory_does(changes: dict[str, Any]) -> None:
         pytest.param({"device": "tpu"}, "must be one of cuda, cpu", id="device"),
     ],
 )
-def test_a_wrong_argument_is_told_with_what_is_allowed(options: dict[str, Any], message: str) -> None:
+def test_a_wrong_argument_is_reported_with_what_is_allowed(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         memory(**options)
     assert message in str(caught.value)

@@ -62,9 +62,9 @@ def test_the_peak_is_what_the_profiler_sees(config: GPT2Config, batch: int, opti
 def peak_above_start(step: Callable[[], None], folder: Path) -> int:
     """Bytes of tensors that were alive together during ``step``, less those that were before it."""
     gc.collect()
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as told:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as reported:
         step()
-    told.export_chrome_trace(str(folder / "trace.json"))
+    reported.export_chrome_trace(str(folder / "trace.json"))
     events = json.loads((folder / "trace.json").read_text())["traceEvents"]
     changes = sorted((each["ts"], each["args"]["Bytes"]) for each in events if each.get("name") == "[memory]")
     return int(max(itertools.accumulate(change for _, change in changes)))

@@ -72,7 +72,7 @@ def test_a_size_that_an_override_changes_is_not_called_by_its_name(drawn: list[A
     assert [label.partition("\n")[0] for label in labels(drawn[0])] == ["2 x 768", "2 x 1024", "2 x 1280", "2 x 1600"]
 
 
-def test_a_picture_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_that_cannot_be_written_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 

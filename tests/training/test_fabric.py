@@ -56,7 +56,7 @@ def longer(alone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_two_processes_agree_with_one_and_their_checkpoint_goes_on_alone(
+def test_two_processes_agree_with_one_and_their_checkpoint_continues_alone(
     strategy: str, alone: Path, longer: Path, tmp_path: Path
 ) -> None:
     done = run_shared(tmp_path / "run", "new", f"training.strategy={strategy}")
@@ -115,8 +115,8 @@ def test_a_signal_that_reaches_another_rank_first_interrupts_all(evaluates: bool
     wait_for_checkpoint(run, agent)  # which is saved before its evaluation
     os.kill(ranks(agent)[1], signal.SIGTERM)
     err = agent.wait().stderr
-    told, newest = record.read(run), run_checkpoints.newest(run)
-    assert newest is not None and (told.state, told.step) == (record.INTERRUPTED, newest.step), err
+    reported, newest = record.read(run), run_checkpoints.newest(run)
+    assert newest is not None and (reported.state, reported.step) == (record.INTERRUPTED, newest.step), err
     assert f"Stopped after step {newest.step} of 1,000,000" in err.replace(f"{newest.step:,}", str(newest.step))
     assert "gpt2hydra/training/" not in err  # no traceback of ours; torchrun has its own
     if evaluates:

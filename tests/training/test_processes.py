@@ -112,7 +112,7 @@ def test_only_the_first_process_prints(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr() == ("out 0\n", "err 0")
 
 
-def test_what_another_refuses_is_told_after_the_first_had_its_say(
+def test_what_another_refuses_is_reported_after_the_first_reported_its_own(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     waited: list[float] = []
@@ -126,7 +126,7 @@ def test_what_another_refuses_is_told_after_the_first_had_its_say(
     assert capsys.readouterr().err.startswith("In process 2 of 4, on ")
 
 
-def test_a_mistake_of_the_program_is_told_by_any_process() -> None:
+def test_a_mistake_of_the_program_is_reported_by_any_process() -> None:
     with pytest.raises(ZeroDivisionError), rank_zero_output(Process(3, 3, 4)):
         raise ZeroDivisionError
 
@@ -190,7 +190,7 @@ def torchrun(tmp_path: Path) -> Torchrun:
     return run
 
 
-def test_two_processes_have_one_directory_one_log_and_one_voice(torchrun: Torchrun, tmp_path: Path) -> None:
+def test_two_processes_have_one_directory_one_log_and_one_output(torchrun: Torchrun, tmp_path: Path) -> None:
     done = torchrun()
     assert (done.returncode, done.stdout) == (0, "trained by 0\n")
     (directory,) = tmp_path.glob("outputs/*/*")
@@ -223,7 +223,7 @@ TINY = (
 
 
 @pytest.mark.thorough
-def test_a_training_of_two_processes_that_slurm_stops_goes_on_in_two(tmp_path: Path) -> None:
+def test_a_training_of_two_processes_that_slurm_stops_continues_in_two(tmp_path: Path) -> None:
     pytest.importorskip("lightning_fabric")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(TRAIN)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(CONF_DIR.parent)}

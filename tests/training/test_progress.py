@@ -60,7 +60,7 @@ def test_elsewhere_there_is_a_line_for_each_evaluation_and_no_bar(
     assert [record.getMessage() for record in caplog.records] == lines  # the log has them too
 
 
-def test_a_run_that_goes_on_reckons_from_where_it_began(tmp_path: Path, clock: list[float]) -> None:
+def test_a_run_that_continues_reckons_from_where_it_began(tmp_path: Path, clock: list[float]) -> None:
     progress = Progress(CONFIG, LossTable(tmp_path), first_step=500)
     clock[0] += 5
     row = progress.add(510, 4.25, 4.0, 0.002, 0.75)
@@ -147,8 +147,8 @@ def test_a_row_that_cannot_be_written_is_noted(
     progress = Progress(CONFIG, LossTable(tmp_path))
     monkeypatch.setattr(LossTable, "add", lambda *_: "No space left on device")
     progress.add(10, 4.25, None, 0.002)
-    said = "note: loss.csv could not be written (No space left on device); it is written with the next row\n"
-    assert capsys.readouterr().err == said
+    message = "note: loss.csv could not be written (No space left on device); it is written with the next row\n"
+    assert capsys.readouterr().err == message
 
 
 def test_quiet_progress_stands_in_the_log_alone(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:

@@ -137,23 +137,29 @@ def test_the_table_has_a_row_for_each_measurement(result: Result) -> None:
 
 
 def test_the_record_tells_the_result(result: Result) -> None:
-    told = record(folder_of(result))
-    assert told["sample"] == result.sample
-    assert (told["state"], told["device"], told["processes"], told["step"], told["resumed"]) == ("finished", "cpu", 1, 20, [])
-    assert told["result"]["validation_loss"] == result.validation_loss
-    assert {key: told["result"][key] for key in ("steps", "tokens", "best_step")} == {
+    saved = record(folder_of(result))
+    assert saved["sample"] == result.sample
+    assert (saved["state"], saved["device"], saved["processes"], saved["step"], saved["resumed"]) == (
+        "finished",
+        "cpu",
+        1,
+        20,
+        [],
+    )
+    assert saved["result"]["validation_loss"] == result.validation_loss
+    assert {key: saved["result"][key] for key in ("steps", "tokens", "best_step")} == {
         "steps": 20,
         "tokens": 2560,
         "best_step": 20,
     }
-    assert told["result"]["tokens_per_second"] > 0 and told["result"]["predicted_memory_bytes"] > 0
+    assert saved["result"]["tokens_per_second"] > 0 and saved["result"]["predicted_memory_bytes"] > 0
 
 
 def test_the_checkpoint_carries_the_run(result: Result) -> None:
-    told = json.loads((result.checkpoint / "gpt2hydra.json").read_text())
-    assert (told["version"], told["step"]) == (gpt2hydra.__version__, 20)
-    assert str(told["validation_loss"]) == table(folder_of(result))[-1]["validation_loss"]
-    assert TrainConfig.from_dict(told["config"]) == tiny()
+    saved = json.loads((result.checkpoint / "gpt2hydra.json").read_text())
+    assert (saved["version"], saved["step"]) == (gpt2hydra.__version__, 20)
+    assert str(saved["validation_loss"]) == table(folder_of(result))[-1]["validation_loss"]
+    assert TrainConfig.from_dict(saved["config"]) == tiny()
 
 
 def test_the_result_is_the_loss_of_the_saved_model_on_the_complete_validation_text(
@@ -321,17 +327,17 @@ def test_a_tracker_gets_rows_samples_and_the_configuration(tmp_path: Path) -> No
 # -------------------------------------------------------------------------------------------------------------- going on
 
 
-def test_a_finished_run_goes_on_to_more_steps_as_if_it_had_been_longer(tmp_path: Path) -> None:
+def test_a_finished_run_continues_to_more_steps_as_if_it_had_been_longer(tmp_path: Path) -> None:
     constant = "training.schedule=constant"
     train(tiny(constant), tmp_path / "run")
     train(tiny(constant, "training.max_steps=30"), resume_from=tmp_path / "run")
     train(tiny(constant, "training.max_steps=30"), tmp_path / "whole")
     assert outcome(tmp_path / "run", 30) == outcome(tmp_path / "whole", 30)
-    told = record(tmp_path / "run")
-    assert [(each["step"], each["changed"]["training.max_steps"]["now"]) for each in told["resumed"]] == [(20, 30)]
+    saved = record(tmp_path / "run")
+    assert [(each["step"], each["changed"]["training.max_steps"]["now"]) for each in saved["resumed"]] == [(20, 30)]
 
 
-def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_taken(
     result: Result, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(folder_of(result), tmp_path / "run")
@@ -371,12 +377,12 @@ def told_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     forward = Trainer._forward_and_backward
 
     def tell(step: int, signum: signal.Signals) -> None:
-        def told(self: Trainer) -> torch.Tensor:
+        def interrupted(self: Trainer) -> torch.Tensor:
             if self.step == step - 1:
                 os.kill(os.getpid(), signum)
             return forward(self)
 
-        monkeypatch.setattr(Trainer, "_forward_and_backward", told)
+        monkeypatch.setattr(Trainer, "_forward_and_backward", interrupted)
 
     yield tell
     monkeypatch.setattr(Trainer, "_forward_and_backward", forward)
@@ -391,7 +397,7 @@ def told_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         pytest.param(10, signal.SIGUSR1, id="at an evaluation, SIGUSR1"),
     ],
 )
-def test_a_run_that_is_told_to_stop_saves_and_goes_on_exactly(
+def test_a_run_that_is_asked_to_stop_saves_and_continues_exactly(
     step: int, signum: signal.Signals, result: Result, told_at: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     told_at(step, signum)
@@ -400,8 +406,8 @@ def test_a_run_that_is_told_to_stop_saves_and_goes_on_exactly(
     assert stopped.value.exit_code == 128 + signum
     err = capfd.readouterr().err
     where = f"the checkpoint of step {step} is in {tmp_path}/checkpoints/step-{step:06d}"
-    said = rf"Stopped after step {step} of 20, \d+ s after the start; {re.escape(where)}\.\n  continue: (.*)\n"
-    assert re.search(said + r"\Z", err), err
+    message = rf"Stopped after step {step} of 20, \d+ s after the start; {re.escape(where)}\.\n  continue: (.*)\n"
+    assert re.search(message + r"\Z", err), err
     assert f"  continue: {resuming_command(tmp_path)}\n" in err
     assert record(tmp_path)["state"] == "interrupted"
     train(tiny(), resume_from=tmp_path)
@@ -409,17 +415,17 @@ def test_a_run_that_is_told_to_stop_saves_and_goes_on_exactly(
     assert record(tmp_path)["state"] == "finished"
 
 
-def test_an_evaluation_that_was_cut_short_is_made_when_the_run_goes_on(
+def test_an_evaluation_that_was_cut_short_is_made_when_the_run_continues(
     result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measure = Trainer.evaluate
 
-    def told(self: Trainer) -> float:
+    def interrupted(self: Trainer) -> float:
         if self.step == 10:
             os.kill(os.getpid(), signal.SIGINT)
         return measure(self)
 
-    monkeypatch.setattr(Trainer, "evaluate", told)
+    monkeypatch.setattr(Trainer, "evaluate", interrupted)
     with pytest.raises(Interrupted):
         train(tiny(), tmp_path)
     assert [row["step"] for row in table(tmp_path)] == ["0", "5"]
@@ -485,7 +491,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pyt
     assert record(tmp_path)["state"] == "failed"
 
 
-def test_broken_weights_are_not_saved_when_the_run_is_told_to_stop(
+def test_broken_weights_are_not_saved_when_the_run_is_asked_to_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told_at: Any
 ) -> None:
     lose(monkeypatch, first=12)
@@ -548,7 +554,7 @@ def test_a_run_that_only_made_things_worse_says_so(tmp_path: Path, capfd: pytest
     assert "note: training did not lower the validation loss; try: training.learning_rate=3.0\n" in capfd.readouterr().err
 
 
-def test_nothing_is_made_where_the_text_will_not_do(tmp_path: Path) -> None:
+def test_nothing_is_made_where_the_text_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no such file"):
         train(tiny("data.path=nowhere.txt"), tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
@@ -613,9 +619,9 @@ def test_a_run_whose_validation_loss_no_longer_falls_ends_early(tmp_path: Path, 
     result = train(tiny(*patient, "training.learning_rate=10", "training.max_grad_norm=0"), tmp_path)
     losses = [float(row["validation_loss"]) for row in table(tmp_path) if row["validation_loss"]]
     assert len(losses) - 1 - losses.index(min(losses)) == 2
-    told = record(tmp_path)
+    saved = record(tmp_path)
     steps = int(table(tmp_path)[-1]["step"])
-    assert (told["state"], told["step"], told["result"]["stopped_early"], result.finished) == ("finished", steps, True, True)
+    assert (saved["state"], saved["step"], saved["result"]["stopped_early"], result.finished) == ("finished", steps, True, True)
     assert steps_saved(tmp_path) == [steps] and steps < 20
     assert (
         f"Stopped early, after step {steps} of 20: the validation loss has not fallen in 2 evaluations."
@@ -701,8 +707,8 @@ def test_a_fork_is_typed_with_what_differs_alone(run: CommandLine, result: Resul
     )
     done = run(*arguments, job=lambda config: train(config, output_dir()))
     assert done.code == 0, done.err
-    told = record(run.folder / "fork")
-    assert told["config"]["training"] == tiny("training.learning_rate=0.001").to_dict()["training"]
+    saved = record(run.folder / "fork")
+    assert saved["config"]["training"] == tiny("training.learning_rate=0.001").to_dict()["training"]
     assert "a fork of " in done.err and "then 10 steps of 128 tokens follow" in done.err
 
 
@@ -720,10 +726,10 @@ def test_a_run_whose_checkpoints_all_have_other_bytes_is_refused_and_left_alone(
 
 
 @pytest.mark.parametrize(
-    ("garble", "said"), [(True, "has lines that cannot be read: 3"), (False, "cannot be read: No such file")]
+    ("garble", "message"), [(True, "has lines that cannot be read: 3"), (False, "cannot be read: No such file")]
 )
 def test_a_garbled_or_missing_table_is_reported(
-    garble: bool, said: str, result: Result, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    garble: bool, message: str, result: Result, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(folder_of(result), tmp_path / "run")
     file = tmp_path / "run/loss.csv"
@@ -733,7 +739,7 @@ def test_a_garbled_or_missing_table_is_reported(
     if not garble:
         file.unlink()
     train(tiny("training.max_steps=30"), resume_from=tmp_path / "run")
-    assert f"note: {file} {said}" in capfd.readouterr().err
+    assert f"note: {file} {message}" in capfd.readouterr().err
 
 
 def test_a_longer_schedule_that_raises_the_learning_rate_says_so(
@@ -741,8 +747,8 @@ def test_a_longer_schedule_that_raises_the_learning_rate_says_so(
 ) -> None:
     shutil.copytree(folder_of(result), tmp_path / "run")
     train(tiny("training.max_steps=60"), resume_from=tmp_path / "run")
-    said = r"note: the learning rate rises from 0\.001 to 0\.00\d+: training\.max_steps, which was 20, stretches the cosine"
-    assert re.search(said, capfd.readouterr().err)
+    message = r"note: the learning rate rises from 0\.001 to 0\.00\d+: training\.max_steps, which was 20, stretches the cosine"
+    assert re.search(message, capfd.readouterr().err)
 
 
 def test_a_divergence_is_no_problem_in_the_configuration(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -758,12 +764,12 @@ def test_a_signal_while_the_text_is_tokenized_ends_the_run_at_once(
 ) -> None:
     tokens = corpus.tokens
 
-    def told(config: TrainConfig) -> Any:
+    def interrupted(config: TrainConfig) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.01)
         return tokens(config)
 
-    monkeypatch.setattr(corpus, "tokens", told)
+    monkeypatch.setattr(corpus, "tokens", interrupted)
     with pytest.raises(Interrupted) as stopped:
         train(tiny(), tmp_path / "run")
     assert stopped.value.exit_code == 143

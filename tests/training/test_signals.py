@@ -12,7 +12,7 @@ from gpt2hydra.training.signals import SIGNALS, Interrupted, Signals
 
 
 @pytest.mark.parametrize("signum", SIGNALS, ids=lambda signum: signum.name)
-def test_a_signal_is_noted_and_the_work_goes_on(signum: signal.Signals, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_signal_is_noted_and_the_work_continues(signum: signal.Signals, capfd: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signum)
     with Signals() as signals:
         signals.defer()

@@ -33,7 +33,7 @@ def test_a_process_that_hangs_is_named_and_the_run_ends(tmp_path: Path) -> None:
     assert (done.returncode, time.monotonic() - began > TIMEOUT) == (1, True)
     err = done.stderr
     assert re.search(r"training\.stall_timeout = 5\.0\n  passed without a word from process 1 of 2 in the step after", err), err
-    told = record.read(run)
-    assert told.state == record.FAILED and "process 1 of 2" in told.content["reason"]
+    reported = record.read(run)
+    assert reported.state == record.FAILED and "process 1 of 2" in reported.content["reason"]
     log = (run / "train.log").read_text()
     assert "Timeout (" in log and "trainer.py" in log and "The stack above is that of process 0" in log

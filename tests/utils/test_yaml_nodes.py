@@ -77,7 +77,7 @@ def test_a_file_that_cannot_be_read_raises_the_same_each_time(tmp_path: Path) ->
         pytest.param("a: [0x_]\n", 1, "has a value that is no !!int: 0x_", id="no digits"),
     ],
 )
-def test_what_no_config_can_be_is_told_with_its_line(text: str, line: int, problem: str, tmp_path: Path) -> None:
+def test_what_no_config_can_be_is_reported_with_its_line(text: str, line: int, problem: str, tmp_path: Path) -> None:
     with pytest.raises(yaml.MarkedYAMLError) as caught:
         check_yaml(a_file(tmp_path, text))
     mark = caught.value.problem_mark
@@ -113,7 +113,7 @@ def test_an_empty_file_has_no_value(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("written", "meant"), [("012", "12"), ("-0_7", "-7"), ("1:30", ""), ("12", None), ("0x10", None)])
-def test_numbers_of_other_bases_are_told(written: str, meant: Any) -> None:
+def test_numbers_of_other_bases_are_reported(written: str, meant: Any) -> None:
     assert is_misread_number(written) == (meant is not None)
     if meant is not None:
         assert decimal(written) == meant
