@@ -47,13 +47,13 @@ def _add_what_nothing_chooses(tree: ConfTree, report: Report, reached: set[Path]
         if file.suffix == ".yml":
             report.add_violation(Violation(displayed(str(file)), rule="is never read: Hydra takes .yaml files only"), file)
             continue
-        if any(is_readable(each.file) and each.is_right(group, file.stem) for each in checks):
-            continue  # +group=option adds it
         option_of = [(each, around) for each in checks for around in _groups_around(each.primary, within.parent)]
         if option_of:  # experiment=sub/a
             for each, around in option_of:
-                each.option(around, within.relative_to(around.partition("@")[0]).with_suffix("").as_posix())
-        elif all(is_readable(each.file) for each in checks):
+                option = within.relative_to(around.partition("@")[0]).with_suffix("").as_posix()
+                if each.is_right(around, option, "") or not each.is_right(group, file.stem):
+                    each.option(around, option)
+        elif all(is_readable(each.file) and not each.is_right(group, file.stem) for each in checks):  # by +group=option
             rule = f"nothing can choose it: no defaults list names the group {group}"
             report.add_violation(Violation(displayed(str(file)), rule=rule), file)
 

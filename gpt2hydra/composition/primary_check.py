@@ -104,9 +104,12 @@ class PrimaryCheck:
             return False
         return self._add(self._violations(choice, file), file, within, choice)
 
-    def is_right(self, group: str, option: str) -> bool:
-        """Whether ``+group=option`` adds an option without a mistake; nothing is reported."""
-        return PrimaryCheck(self.tree, self.primary, Report([]), set(), composed=self.composed).option(group, option, "+")
+    def is_right(self, group: str, option: str, plus: str = "+") -> bool:
+        """Whether ``+group=option``, or ``group=option``, has no mistake; nothing is reported."""
+        tried = Report([])
+        return PrimaryCheck(self.tree, self.primary, tried, set(), composed=self.composed).option(group, option, plus) and (
+            not tried.problems
+        )
 
     def _add(self, violations: list[Violation], file: Path, group: str, choice: list[str]) -> bool:
         """Report what is wrong with a choice; whether nothing is."""
