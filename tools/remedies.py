@@ -25,6 +25,7 @@ from unittest import mock
 import gpt2hydra
 from gpt2hydra.config.keys import field_at, keys_of
 from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.sizing import timing
 from gpt2hydra.utils.formatting import show
 
 SIGNS = " ,&'\"();$*?!#|<>[]{}=\\~"
@@ -90,7 +91,8 @@ def dry_run(words: Sequence[str]) -> Outcome:
     out, err = io.StringIO(), io.StringIO()
     code = 0
     typed = mock.patch.object(sys, "argv", ["train.py", *words, "dry_run=true"])
-    with typed, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    untimed = mock.patch.object(timing, "step_seconds", return_value=1.0)  # a shape takes a second to measure, and gigabytes
+    with typed, untimed, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             gpt2hydra.main(config_name="train")(_nothing)()
         except SystemExit as stop:
