@@ -1,4 +1,4 @@
-"""Checkpoints: Hugging Face folders that appear whole or not at all, and are read without trusting them.
+"""Checkpoints: Hugging Face folders that appear complete or not at all, and are read without trusting them.
 
 Standard library only until weights are read or written.
 """
@@ -21,7 +21,7 @@ from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.data.text import similar
 from gpt2hydra.data.tokenizer import Tokenizer, from_folder
-from gpt2hydra.data.tokenizer_files import FILES, WHOLE, read_whole
+from gpt2hydra.data.tokenizer_files import FILES, TOKENIZER_JSON, read_tokenizer_json
 from gpt2hydra.utils.paths import user_path
 from gpt2hydra.version import __version__
 
@@ -172,8 +172,8 @@ def _without_bars() -> Iterator[None]:
 
 def end_of_text(folder: Path, tokenizer: Tokenizer) -> frozenset[int]:
     """The tokens that end a text: what config.json says, and the tokenizer's own."""
-    said = read_json(folder / "config.json", LARGEST_CONFIG).get("eos_token_id")
-    listed = said if isinstance(said, list) else [said]
+    found = read_json(folder / "config.json", LARGEST_CONFIG).get("eos_token_id")
+    listed = found if isinstance(found, list) else [found]
     return frozenset(token for token in (*listed, tokenizer.end_of_text) if isinstance(token, int))
 
 
@@ -222,8 +222,8 @@ def _newest_run() -> dict[str, object]:
 
 
 def _tokenizer_problems(path: str, folder: Path) -> list[Violation]:
-    if (folder / WHOLE).is_file():
-        read_whole(folder)
+    if (folder / TOKENIZER_JSON).is_file():
+        read_tokenizer_json(folder)
     elif not all((folder / name).is_file() for name in FILES):
-        return [_violation(path, f"has no tokenizer: must hold {WHOLE}, or {' and '.join(FILES)}")]
+        return [_violation(path, f"has no tokenizer: must hold {TOKENIZER_JSON}, or {' and '.join(FILES)}")]
     return []

@@ -30,7 +30,7 @@ def with_folder(overrides: Sequence[str]) -> list[str]:
     """``overrides``, after those that ``init_from=DIR`` among them stands for; keys that are set already are left as they are.
 
     Unchanged where there is no such override, where it is swept over, or where the folder or an override will not do: both
-    are told later, by name.
+    are reported later, by name.
     """
     try:
         given = [parse(text) for text in overrides]
@@ -71,7 +71,7 @@ def _merges(folder: Path) -> bool:
     files = tokenizer_files.in_folder(folder)
     if len(files) == len(tokenizer_files.FILES):
         return bool(tokenizer_files.read_merges(files[1]))
-    return bool(tokenizer_files.read_whole(folder)["model"].get("merges"))
+    return bool(tokenizer_files.read_tokenizer_json(folder)["model"].get("merges"))
 
 
 def check_init_from(config: TrainConfig) -> list[Violation]:
@@ -99,7 +99,7 @@ def check_init_from(config: TrainConfig) -> list[Violation]:
 
 
 def note(config: TrainConfig) -> str:
-    """What is said aloud before such a run."""
+    """The note before such a run."""
     folder = checkpoint.locate(str(config.init_from))
     own = config.tokenizer.name == "bytes" or user_path(str(config.tokenizer.path)) == folder
     return f"note: weights{', shape and tokenizer' if own else ' and shape'} are those of {folder}" + (

@@ -1,7 +1,7 @@
 """The weights of a checkpoint: which tensors there must be, and whether the files hold them. Standard library only.
 
 Files are safetensors: 8 bytes of header length, the header in JSON, then the tensors. The header alone tells whether a file is
-whole and belongs to the config beside it.
+complete and belongs to the config next to it.
 """
 
 from __future__ import annotations
@@ -80,13 +80,13 @@ def files(folder: Path) -> list[Path]:
     """The safetensors files of a folder; none if there are none.
 
     Raises:
-        ConfigError: the index of a sharded checkpoint is damaged, or names anything but files beside it.
+        ConfigError: the index of a sharded checkpoint is damaged, or names anything but files next to it.
     """
     if (folder / FILE).is_file() or not (folder / INDEX).is_file():
         return [folder / FILE] * (folder / FILE).is_file()
     shards = read_json(folder / INDEX, LARGEST_INDEX).get("weight_map")
     if not isinstance(shards, dict) or not shards or not all(map(_is_shard, shards.values())):
-        raise ConfigError([Violation(str(folder / INDEX), rule="must map weights to .safetensors files beside it")])
+        raise ConfigError([Violation(str(folder / INDEX), rule="must map weights to .safetensors files next to it")])
     return [folder / name for name in sorted(set(shards.values()))]
 
 
@@ -95,7 +95,7 @@ def _is_shard(name: object) -> bool:
 
 
 def problems(folder: Path, config: GPT2Config) -> list[str]:
-    """The rules that the weights in ``folder`` break; none if they are whole and fit ``config``.
+    """The rules that the weights in ``folder`` break; none if they are complete and fit ``config``.
 
     Raises:
         ConfigError: as :func:`files` does.
@@ -169,7 +169,7 @@ def _pieces(tensor: Tensor, size: int = 2**22) -> Iterator[bytes]:
 
 
 class _Damaged(Exception):
-    """Why a safetensors file cannot be whole."""
+    """Why a safetensors file cannot be complete."""
 
 
 def _header(file: Path) -> dict[str, Tensor]:

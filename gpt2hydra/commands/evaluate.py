@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
     from gpt2hydra.inference.device import device_for
 
     model, tokenizer = checkpoint.load(settings.checkpoint, device_for(settings.device, "device"))
-    tokens = corpus.whole(config, shape.vocab_size)
+    tokens = corpus.all_tokens(config, shape.vocab_size)
     from tqdm import tqdm  # type: ignore[import-untyped]
 
     from gpt2hydra.inference.evaluate import evaluate

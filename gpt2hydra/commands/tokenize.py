@@ -94,7 +94,7 @@ def _check_free(folder: Path, targets: dict[Path, Path]) -> None:
 
 
 def _write(encoder: Encoder, file: Path, target: Path, progress: Progress) -> list[tuple[Path, int]]:
-    """The token files of one text, which appear once they are whole, and what each of them holds."""
+    """The token files of one text, which appear once they are complete, and what each of them holds."""
     try:
         with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=target.parent) as unfinished:
             written = cache.write(encoder, file, Path(unfinished) / target.name, progress)

@@ -1,1 +1,1 @@
-"""How do YAML and overrides become one configuration, and what is said if they do not?"""
+"""How do YAML and overrides become one configuration, and what is reported if they do not?"""

@@ -50,7 +50,7 @@ def compose(
         config_name: the primary config, ``train`` or ``generate`` or one of your own.
         overrides: as on the command line.
         config_dir: the folder that holds the primary config; by default our own ``conf/``.
-        config_class: what it becomes; by default told by the schema that its defaults list has, ``train_schema``,
+        config_class: what it becomes; by default that of the schema that its defaults list has, ``train_schema``,
             ``generate_schema``, or that of a program under :func:`gpt2hydra.main` that was imported.
 
     Returns:

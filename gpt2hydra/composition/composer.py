@@ -113,7 +113,7 @@ class Composer:
         config_dir: the folder that holds it, or all that Hydra searches.
         extra_dir: one more folder to search, after that one (``--config-dir``).
         once: for one command, during which YAML files do not change, so that they are not looked at again.
-        config_class: what the config becomes; by default told by the schema in its defaults list.
+        config_class: what the config becomes; by default that of the schema in its defaults list.
         look: what a valid config names that is not there, such as a file: a refusal reports it too, and no remedy brings it.
         """
         setup_globals()

@@ -57,7 +57,7 @@ def choose(options: Options, overrides: Overrides) -> Chosen | None:
 
 
 def _chosen_of_what_is_left(options: Options) -> Chosen | None:
-    """What the defaults list has beside a group that must be chosen; what is wrong with that is reported too."""
+    """What the defaults list has without a group that must be chosen; what is wrong with that is reported too."""
     try:
         return _chosen(options, (), skip_missing=True)
     except Exception:
@@ -199,7 +199,7 @@ def _contains_itself(file: Path) -> str:
 
 
 def why_not_global(file: Path) -> str:
-    """Why the keys of a file without a section of its own, such as an experiment, do not belong to the whole config."""
+    """Why the keys of a file without a section of its own, such as an experiment, do not belong to the complete config."""
     content = file.read_bytes()
     lines = [line.strip() for line in content.decode("utf-8", "replace").splitlines()]
     shown = displayed(str(file))

@@ -36,7 +36,7 @@ class Provenance:
     demanded: dict[str, Source] = field(default_factory=dict)
 
     def setting(self, key: str) -> Setting | None:
-        """What is in force under ``key``; of a part of a list or of a deleted section, what set the whole."""
+        """What is in force under ``key``; of a part of a list or of a deleted section, what set all of it."""
         if key in self.sections and key not in self.settings:
             return Setting(key, ABSENT, self.sections[key])
         name = self._nearest(key)

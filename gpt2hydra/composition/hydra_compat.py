@@ -1,8 +1,8 @@
 """Every private name of Hydra and OmegaConf that this package uses, and what differs between Hydra 1.3 and 1.4.
 
-No other room has such a name; ``tests/test_house.py`` reads the syntax trees and says so. Here each has a line: what it does,
+No other module has such a name, as ``tests/test_house.py`` checks. Here each has a line: what it does,
 since which version it is there, and what public name would replace it ('public: none' where there is none). Hydra is called
-here, never patched; another version of it is made to fit in this room alone.
+here, never patched; another version of it is made to fit in this module alone.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def register_resolver(name: str, function: Callable[..., Any]) -> None:
 
 
 def store_config(name: str, node: Any, group: str | None = None) -> None:
-    """``ConfigStore.store``, in place of what has this name. Public; 1.4 warns unless told that it is meant."""
+    """``ConfigStore.store``, in place of what has this name. Public; 1.4 warns unless it is asked for."""
     replace: dict[str, Any] = {"replace": True} if HYDRA >= (1, 4) else {}
     ConfigStore.instance().store(name=name, node=node, group=group, provider="gpt2hydra", **replace)
 
@@ -188,7 +188,7 @@ def options_of(repository: Repository, group: str) -> list[str]:
     """The options of a group, in whatever folder they are. ``IConfigRepository.get_group_options``, since 1.0.
 
     Public: ``ConfigLoader.get_group_options``. Hydra 1.4 refuses to list a folder that also holds a ``.yml``, which it never
-    takes; so that such a file can be told, the others are listed here then.
+    takes; so that such a file can be reported, the others are listed here then.
     """
     with contextlib.suppress(ConfigLoadError), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a .yml, which composing warns of

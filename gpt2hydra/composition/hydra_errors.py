@@ -61,8 +61,8 @@ def _no_yaml(error: MarkedYAMLError, path: str) -> Violation:
         try:
             with open(path, encoding="utf-8") as file:
                 yaml.compose(file, Loader=yaml.SafeLoader)
-        except MarkedYAMLError as told:
-            error = told
+        except MarkedYAMLError as located:
+            error = located
         except OSError:  # it is gone since
             pass
         rule = f"is not YAML: {_PLAINER.get(str(error.problem), error.problem)}"

@@ -57,8 +57,8 @@ def _as_meant(violation: Violation, rule: Rule) -> Violation:
             return violation  # several files to sweep over
         return dataclasses.replace(violation, remedy={key: text}, multirun=False)
     if violation.multirun and (number := _without_commas(text, rule)) is not None:
-        said = "is a list of values for Hydra; a number has no commas"
-        return dataclasses.replace(violation, rule=said, remedy={key: number}, multirun=False)
+        message = "is a list of values for Hydra; a number has no commas"
+        return dataclasses.replace(violation, rule=message, remedy={key: number}, multirun=False)
     return violation
 
 
@@ -154,7 +154,7 @@ class Trial:
         return [text for text in others if text not in own and (hydras_own or not text.lstrip("+~").startswith("hydra"))]
 
     def _tried_sweep(self, violation: Violation) -> Violation:
-        """The whole command line as a sweep, if each of its points is valid and nothing else in it is wrong."""
+        """The complete command line as a sweep, if each of its points is valid and nothing else in it is wrong."""
         ((key, value),) = violation.remedy.items()
         try:
             values = [*itertools.islice(parse(f"{key}={value}").sweep_string_iterator(), MOST_POINTS + 1)]

@@ -150,7 +150,7 @@ def evaluation(
         yield read(tokens, part[first : first + batch_size], seq_len)
 
 
-def whole_text(
+def complete_text(
     tokens: Tokens, seq_len: int, batch_size: int, context: int = 0, rank: int = 0, processes: int = 1
 ) -> Iterator[Batch]:
     """Every token but the first, as a target that counts exactly once.

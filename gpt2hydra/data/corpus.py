@@ -248,14 +248,14 @@ def tokens(config: TrainConfig) -> tuple[Tokens, Tokens]:
 
     sources = _sources(config.data.path, config)
     if config.data.validation_path is not None:
-        return Tokens.whole(sources, _symbols(config)), _read(config.data.validation_path, config)
+        return Tokens.of_sources(sources, _symbols(config)), _read(config.data.validation_path, config)
     violations = _too_short(config, sum(source.count for source in sources))
     if violations:
         raise ConfigError(violations)
     return Tokens.split(sources, config.data.validation_fraction, _symbols(config))
 
 
-def whole(config: TrainConfig, limit: int) -> Tokens:
+def all_tokens(config: TrainConfig, limit: int) -> Tokens:
     """All tokens of ``data.path``; those from ``limit`` on are refused when they are read.
 
     Raises:
@@ -263,13 +263,13 @@ def whole(config: TrainConfig, limit: int) -> Tokens:
     """
     from gpt2hydra.data.tokens import Tokens
 
-    return Tokens.whole(_sources(config.data.path, config), limit)
+    return Tokens.of_sources(_sources(config.data.path, config), limit)
 
 
 def _read(path: str | None, config: TrainConfig) -> Tokens:
     from gpt2hydra.data.tokens import Tokens
 
-    return Tokens.whole(_sources(path, config), _symbols(config))
+    return Tokens.of_sources(_sources(path, config), _symbols(config))
 
 
 def _sources(path: str | None, config: TrainConfig) -> list[Source]:

@@ -1,4 +1,4 @@
-"""Token files: the layouts that GPT-2 trainers write, told apart by their first bytes. Needs numpy only to read tokens.
+"""Token files: the layouts that GPT-2 trainers write, distinguished by their first bytes. Needs numpy only to read tokens.
 
 ==========================  =============================================================================================
 llm.c, modded-nanogpt       int32[256]: 20240520, 1, number of tokens, zeros; then uint16 (``llm.c dev/data/data_common.py``)

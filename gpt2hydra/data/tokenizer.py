@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import BYTES_END_OF_TEXT, TokenizerConfig
 from gpt2hydra.config.strict_json import read_json
-from gpt2hydra.data.tokenizer_files import END_OF_TEXT, FILES, LARGEST_FILE, WHOLE, byte_of, files, read_merges, read_whole
+from gpt2hydra.data.tokenizer_files import (
+    END_OF_TEXT,
+    FILES,
+    LARGEST_FILE,
+    TOKENIZER_JSON,
+    byte_of,
+    files,
+    read_merges,
+    read_tokenizer_json,
+)
 from gpt2hydra.utils.formatting import show
 
 if TYPE_CHECKING:
@@ -55,7 +64,7 @@ class Tokenizer:
     def save(self, folder: Path, longest: int) -> None:
         """Write the files that ``AutoTokenizer`` and its like read. ``longest`` is the model's context, in tokens."""
         self.backend.encode_special_tokens = False  # saved as the rest of the world has it
-        self.backend.save(str(folder / WHOLE))
+        self.backend.save(str(folder / TOKENIZER_JSON))
         self.backend.encode_special_tokens = True
         self.backend.model.save(str(folder))
         special = {f"{kind}_token": END_OF_TEXT for kind in ("bos", "eos", "unk")}
@@ -102,11 +111,11 @@ def from_folder(folder: Path) -> Tokenizer:
     """
     import tokenizers
 
-    if not (folder / WHOLE).is_file():
+    if not (folder / TOKENIZER_JSON).is_file():
         return from_files(*(folder / name for name in FILES))
-    read_whole(folder)
-    with _refused(folder / WHOLE):
-        return Tokenizer(tokenizers.Tokenizer.from_file(str(folder / WHOLE)))
+    read_tokenizer_json(folder)
+    with _refused(folder / TOKENIZER_JSON):
+        return Tokenizer(tokenizers.Tokenizer.from_file(str(folder / TOKENIZER_JSON)))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from gpt2hydra.utils.quoting import Placeholder
 
 END_OF_TEXT = "<|endoftext|>"
 FILES = ("vocab.json", "merges.txt")
-WHOLE = "tokenizer.json"
+TOKENIZER_JSON = "tokenizer.json"
 LARGEST_FILE = 100_000_000
 """Bytes; GPT-2's own vocab.json has about a million."""
 
@@ -47,23 +47,23 @@ def byte_of() -> dict[str, int]:
 # --------------------------------------------------------------------------------------------------------- reading them
 
 
-def read_whole(folder: Path) -> dict[str, Any]:
+def read_tokenizer_json(folder: Path) -> dict[str, Any]:
     """The content of ``tokenizer.json``.
 
     Raises:
         ConfigError: it cannot be read, or is no byte-level BPE.
     """
-    content = read_json(folder / WHOLE, LARGEST_FILE)
+    content = read_json(folder / TOKENIZER_JSON, LARGEST_FILE)
     decoder, model = content.get("decoder"), content.get("model")
     vocab = model.get("vocab") if isinstance(model, dict) else None
     if not isinstance(decoder, dict) or decoder.get("type") != "ByteLevel" or not isinstance(vocab, dict):
-        raise ConfigError([Violation(str(folder / WHOLE), rule="must be a byte-level BPE, as GPT-2's is")])
+        raise ConfigError([Violation(str(folder / TOKENIZER_JSON), rule="must be a byte-level BPE, as GPT-2's is")])
     steps = [content.get(step) for step in ("normalizer", "pre_tokenizer", "post_processor", "decoder")]
     problem = not_byte_level(vocab)
     if not problem and _has_regex(steps):
         problem = "has a regular expression of its own; GPT-2's tokenizer has none"
     if problem:
-        raise ConfigError([Violation(str(folder / WHOLE), rule=problem)])
+        raise ConfigError([Violation(str(folder / TOKENIZER_JSON), rule=problem)])
     return content
 
 
@@ -163,7 +163,7 @@ def is_downloaded_by_run(config: TokenizerConfig) -> bool:
 def in_folder(folder: Path) -> tuple[Path, ...]:
     """The files of the tokenizer in a folder; those that should be there if there are none."""
     two = tuple(folder / name for name in FILES)
-    return two if all(file.is_file() for file in two) or not (folder / WHOLE).is_file() else (folder / WHOLE,)
+    return two if all(file.is_file() for file in two) or not (folder / TOKENIZER_JSON).is_file() else (folder / TOKENIZER_JSON,)
 
 
 def not_fetched(path: str, reason: str) -> Violation:
@@ -253,17 +253,17 @@ def symbols(folder: Path) -> tuple[int, int]:
 @functools.lru_cache(maxsize=8)
 def _symbols(folder: Path, stamps: tuple[tuple[str, int, int], ...]) -> tuple[int, int]:
     file = in_folder(folder)[0]
-    content = read_json(file, LARGEST_FILE) if file.name != WHOLE else _all_symbols(read_whole(folder))
+    content = read_json(file, LARGEST_FILE) if file.name != TOKENIZER_JSON else _all_symbols(read_tokenizer_json(folder))
     if END_OF_TEXT not in content or not all(type(token) is int and token >= 0 for token in content.values()):
         raise ConfigError([Violation(str(file), rule=f"must map text to ids, {END_OF_TEXT} included")])
-    problem = not_byte_level(content) if file.name != WHOLE else ""
+    problem = not_byte_level(content) if file.name != TOKENIZER_JSON else ""
     if problem:
         raise ConfigError([Violation(str(file), rule=problem)])
     return max(content.values()) + 1, max(map(len, content))
 
 
-def _all_symbols(whole: Mapping[str, Any]) -> dict[str, Any]:
+def _all_symbols(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the BPE, and those that were added to it."""
-    added = whole.get("added_tokens")
+    added = tokenizer.get("added_tokens")
     named = {each.get("content"): each.get("id") for each in added if isinstance(each, dict)} if isinstance(added, list) else {}
-    return {**whole["model"]["vocab"], **named}
+    return {**tokenizer["model"]["vocab"], **named}

@@ -75,10 +75,10 @@ class Tokens:
     @classmethod
     def of(cls, array: Array) -> Tokens:
         """Those of an array."""
-        return cls.whole([InMemory(array)])
+        return cls.of_sources([InMemory(array)])
 
     @classmethod
-    def whole(cls, sources: Iterable[Source], limit: int | None = None) -> Tokens:
+    def of_sources(cls, sources: Iterable[Source], limit: int | None = None) -> Tokens:
         """All tokens of ``sources``."""
         return cls((Span(source, 0, source.count) for source in sources), limit)
 

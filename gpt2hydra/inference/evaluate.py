@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from transformers import GPT2LMHeadModel
 
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.data.batches import NOT_COUNTED, Batch, whole_text
+from gpt2hydra.data.batches import NOT_COUNTED, Batch, complete_text
 from gpt2hydra.data.tokenizer import Tokenizer
 from gpt2hydra.data.tokens import Tokens
 
@@ -71,7 +71,7 @@ def evaluate(
         )
     sizes = np.array([len(tokenizer.bytes_of(token)) for token in range(tokenizer.size)], np.int64)  # (V,)
     nats, count, size = [], 0, 0
-    for batch in whole_text(tokens, model.config.n_positions, batch_size, context):
+    for batch in complete_text(tokens, model.config.n_positions, batch_size, context):
         nats.append(_nats(model, batch))
         counted = batch.targets[batch.targets != NOT_COUNTED].numpy()
         count, size = count + len(counted), size + int(sizes[counted].sum())

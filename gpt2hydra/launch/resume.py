@@ -1,4 +1,4 @@
-"""``resume=RUN_DIR`` and ``resume=auto``: the configuration with which a run goes on, and the directory that it is in."""
+"""``resume=RUN_DIR`` and ``resume=auto``: the configuration with which a run continues, and the directory that it is in."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def run_meant(violation: Violation, config_class: type[Checked]) -> Violation:
     if violation.action != "word" or not (Path(violation.key) / record.FILE).is_file():
         return violation
     trains = issubclass(config_class, TrainConfig)
-    rule = f"is a run's directory, which {'goes on' if trains else 'generates'} with a key before it"
+    rule = f"is a run's directory, which {'continues' if trains else 'generates'} with a key before it"
     return replace(violation, rule=rule, remedy={"resume" if trains else "checkpoint": violation.key})
 
 
@@ -83,7 +83,7 @@ def _another_directory(overrides: Sequence[str], folder: Path) -> list[Violation
     typed = next((text for text in overrides if text.startswith("hydra.run.dir=")), None)
     if typed is None:
         return []
-    rule = f"cannot be chosen: the run goes on in its own directory, {relative_path(folder)}"
+    rule = f"cannot be chosen: the run continues in its own directory, {relative_path(folder)}"
     return [Violation("hydra.run.dir", typed.partition("=")[2], rule, command_line(typed))]
 
 
@@ -144,7 +144,7 @@ class Place:
 
     directory: str
     step: int | None = None
-    """It goes on after this step; None where it begins."""
+    """It continues after this step; None where it begins."""
     loss: float | None = None
     """It has finished with this validation loss, and there is nothing left to do."""
 
@@ -155,7 +155,7 @@ class Place:
         return replace(config, resume=None if self.step is None else self.directory)
 
     def redirect(self, composed: DictConfig, *, silent: bool) -> None:
-        """Let Hydra's job run in this place. What ``.hydra`` says of a run that goes on stays.
+        """Let Hydra's job run in this place. What ``.hydra`` has of a run that is continued stays.
 
         Args:
             silent: make no ``.hydra`` and write no log, which another process does.
@@ -169,14 +169,14 @@ class Place:
                 composed.hydra.job_logging = {"version": 1, "root": None}  # as hydra/job_logging=none
 
     def words(self, config: Checked) -> str:
-        """What is said of it before the run; nothing of a run that just begins."""
+        """The line about it before the run; nothing of a run that just begins."""
         if not isinstance(config, TrainConfig) or config.resume is None:
             return ""
         here = relative_path(Path(self.directory))
         if self.loss is not None:
             return f"{here} has finished: validation loss {self.loss:.4f}"
         if self.step is not None:
-            return f"{here} goes on after step {self.step:,} of {config.training.max_steps:,}"
+            return f"{here} continues after step {self.step:,} of {config.training.max_steps:,}"
         if (Path(self.directory) / record.FILE).is_file():
             return f"{here} was cut before its first checkpoint; it begins anew"
         return f"resume=auto: no run has the fingerprint {config.fingerprint()}; a new one begins"
@@ -203,7 +203,7 @@ def place_of(config: TrainConfig, directory: Path, pattern: str) -> Place:
 
 
 def in_directory(config: TrainConfig, directory: Path) -> Place:
-    """Where a run with ``resume=auto`` and this very directory writes: it goes on, or begins; or it is done.
+    """Where a run with ``resume=auto`` and this very directory writes: it continues, or begins; or it is done.
 
     Raises:
         ConfigError: another process runs there, or a run with another configuration did.
@@ -240,12 +240,12 @@ def sweep_problems(config: Checked) -> list[Violation]:
     """``resume=RUN_DIR`` of a point of a sweep, or nothing."""
     if not isinstance(config, TrainConfig) or config.resume in (None, AUTO):
         return []
-    rule = "would let every point go on in one directory; with -m, auto goes on with each in its own"
+    rule = "would let every point continue in one directory; with -m, auto continues each in its own"
     return [Violation("resume", config.resume, rule, remedy={"resume": AUTO})]
 
 
 def point(config: Checked, directory: Path) -> Place:
-    """Where a point of a sweep writes: in its own directory, where it goes on with ``resume=auto``.
+    """Where a point of a sweep writes: in its own directory, where it continues with ``resume=auto``.
 
     Raises:
         ConfigError: it cannot go on there.

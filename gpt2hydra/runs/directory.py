@@ -36,7 +36,7 @@ def check_directory(directory: Path, key: str, *, written: str = "", files: Sequ
         directory: where the run would write.
         key: what gave it: ``hydra.run.dir``.
         written: how it stands there, where that may have a ``${...}``; by default ``directory`` itself.
-        files: what will be written there beside the run's own files, by relative path: ``.hydra/config.yaml``.
+        files: what will be written there next to the run's own files, by relative path: ``.hydra/config.yaml``.
 
     Raises:
         ConfigError: it cannot be written, another run writes there, or it holds the checkpoints of an earlier one.
@@ -114,7 +114,7 @@ def remove_new(directory: Path, existing: Path) -> None:
 
 
 def check_space(config: TrainConfig, directory: Path, key: str) -> None:
-    """Refuse an output directory without room for the checkpoints that the run will have there at once."""
+    """Refuse an output directory without space for the checkpoints that the run will have there at once."""
     parent = None if config.fork_from is None else fork_from.parent(config.fork_from)
     first_step, present = parent.step if parent else 0, len(run_checkpoints.checkpoints(directory))
     count = max(1, checkpoints_at_once(config.training, first_step) - present)
@@ -155,7 +155,7 @@ def _multiples(of: int, above: int, up_to: int) -> int:
 
 
 def _fewer_checkpoints(config: TrainConfig, count: int, first_step: int) -> dict[str, object]:
-    """The remedy where no more than ``count`` checkpoints find room."""
+    """The remedy where no more than ``count`` checkpoints fit."""
     settings = config.training
     milestones = _multiples(settings.keep_every, first_step, settings.max_steps)
     keep = count - 2 - milestones

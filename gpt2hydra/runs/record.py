@@ -1,7 +1,7 @@
 """The record of a run, ``run.json``: what ran, with which configuration, who set it, and how far it came. Plain JSON to read.
 
-It is whole before the first step, and at any later moment: a new one takes the old one's place. What it says of a run that was
-killed is 'running'; :func:`read` tells the two apart by the lock, which died with the process.
+It is complete before the first step, and at any later moment: a new one takes the old one's place. Of a run that was
+killed it says 'running'; :func:`read` tells the two apart by the lock, which died with the process.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ PACKAGES = ("torch", "transformers", "lightning-fabric", "tokenizers", "safetens
 
 
 class Recorder:
-    """The record of the run that goes on here. ``step`` is the last one done, to be kept up to date by the run."""
+    """The record of the run that continues here. ``step`` is the last one done, to be kept up to date by the run."""
 
     def __init__(self, folder: Path, content: dict[str, Any], step: int = 0) -> None:
         self.folder, self.content, self.step = folder, content, step
@@ -65,13 +65,13 @@ class Recorder:
 def recording(
     config: TrainConfig, folder: Path, set_by: Mapping[str, Any] | None, *, resumed_from: int | None = None, **facts: Any
 ) -> Iterator[Recorder]:
-    """Keep the record of a run, and its directory's lock, while it goes on; of several processes, only the first does.
+    """Keep the record of a run, and its directory's lock, while it runs; of several processes, only the first does.
 
     An interruption (``KeyboardInterrupt``, ``SystemExit``) leaves the state ``interrupted``, any other error ``failed``.
 
     Args:
         set_by: each key with its settings, the one in force first; None outside of Hydra.
-        resumed_from: the step of the checkpoint that the run in ``folder`` goes on from; None for a new run.
+        resumed_from: the step of the checkpoint that the run in ``folder`` continues from; None for a new run.
         facts: more to record: ``processes``, ``device``.
 
     Raises:
@@ -129,7 +129,7 @@ def _new(config: TrainConfig, set_by: Mapping[str, Any] | None, facts: Mapping[s
 
 
 def _own(config: TrainConfig) -> dict[str, Any]:
-    """The configuration as plain values; that the run goes on is no part of it."""
+    """The configuration as plain values; that a run is continued is no part of it."""
     return config.to_dict() | {"resume": None}
 
 
@@ -182,7 +182,7 @@ def _git_commit() -> str | None:
 
 
 def write(content: Mapping[str, Any], folder: Path) -> None:
-    """Write ``run.json``, whole or not at all.
+    """Write ``run.json``, completely or not at all.
 
     Raises:
         OSError: it cannot be written.
@@ -224,8 +224,8 @@ class RunRecord:
     @property
     def fingerprint(self) -> str | None:
         """Of all that decides its result, as the version that wrote the record saw it."""
-        told = self.content.get("fingerprints")
-        return told.get("run") if isinstance(told, Mapping) else None
+        found = self.content.get("fingerprints")
+        return found.get("run") if isinstance(found, Mapping) else None
 
     def config(self, config_class: type[T]) -> T:
         """The run's configuration, through the strict constructor of its class.

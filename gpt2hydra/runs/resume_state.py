@@ -38,7 +38,7 @@ class Change:
 
 
 def forbidden(before: TrainConfig, after: TrainConfig) -> Iterator[Change]:
-    """What a run that goes on may not change: all that decides its result, but for :data:`STEPS` and :data:`PASSES`."""
+    """What may not change in a run that is continued: all that decides its result, but for :data:`STEPS` and :data:`PASSES`."""
     was, now = result_values(before), result_values(after)
     free = {STEPS, PATIENCE, *(PASSES if before.training.sequences_per_step == after.training.sequences_per_step else ())}
     for key in now:
@@ -60,7 +60,7 @@ def check_resumable(run: record.RunRecord, config: TrainConfig) -> list[Violatio
 
 
 def _fixed(change: Change, folder: Path) -> Violation:
-    rule = f"cannot change in a run that goes on; that in {relative_path(folder)} has {show(change.was)}"
+    rule = f"cannot change in a run that is continued; {relative_path(folder)} was started with {show(change.was)}"
     return Violation(change.key, change.now, rule, remedy={change.key: change.was})
 
 
@@ -70,7 +70,7 @@ def _finished(run: record.RunRecord, config: TrainConfig) -> list[Violation]:
         rule = f"was stopped early, as {PATIENCE} = {run.patience} asks; to continue, change that"
         return [Violation("resume", relative_path(run.folder), rule, remedy={PATIENCE: 0})]
     done = run.step if run.state == record.FINISHED else getattr(run_checkpoints.newest(run.folder), "step", None)
-    if done is None or done < steps or (done == steps and run.state != record.FINISHED):  # then its result is still to be told
+    if done is None or done < steps or (done == steps and run.state != record.FINISHED):  # its result is not reported yet
         return []
     what = "is finished and" if run.state == record.FINISHED else "was cut and"
     rule = f"{what} has done {done:,} steps; to go on, {STEPS} = {steps} must be larger"
@@ -81,12 +81,12 @@ def _data_changed(run: record.RunRecord, config: TrainConfig) -> list[Violation]
     before = {each["file"]: each for each in run.content.get("data", [])}
     try:
         now = {each.file: asdict(each) for each in file_digests(config)}
-    except OSError:  # a file that cannot be read is told by the check of the data
+    except OSError:  # a file that cannot be read is reported by the check of the data
         return []
     if list(before.values()) == list(now.values()):
         return []
-    told = "; ".join(sorted(_differences(before, now))[:5]) or "its files have another order"
-    rule = f"is not what the run in {relative_path(run.folder)} was trained on: {told}"
+    changes = "; ".join(sorted(_differences(before, now))[:5]) or "its files have another order"
+    rule = f"is not what the run in {relative_path(run.folder)} was trained on: {changes}"
     return [Violation("data.path", config.data.path, rule)]
 
 
@@ -107,7 +107,7 @@ def _without_checkpoint(run: record.RunRecord) -> list[Violation]:
     """A run without any checkpoint begins anew in its directory; one whose checkpoints are all damaged needs a person."""
     if run_checkpoints.newest(run.folder) is not None or not has_checkpoints(run.folder):
         return []
-    rule = f"has no whole checkpoint left in {relative_path(run.folder / run_checkpoints.FOLDER)}"
+    rule = f"has no complete checkpoint left in {relative_path(run.folder / run_checkpoints.FOLDER)}"
     return [Violation("resume", relative_path(run.folder), rule)]
 
 
@@ -154,7 +154,7 @@ def _why_not(folder: Path) -> str:
         return f"is a part of the run in {relative_path(run)}"
     runs = sum(1 for _ in zip(record.below(folder), range(100), strict=False))
     if (folder / "multirun.yaml").is_file():
-        return f"is a sweep of {runs} runs; it goes on with -m, the command that began it, and resume=auto"
+        return f"is a sweep of {runs} runs; continue it with -m, the command that started it, and resume=auto"
     if runs:
         return f"holds {runs} runs; name one of them"
     return f"holds no {record.FILE}, so it is no run directory of this version"

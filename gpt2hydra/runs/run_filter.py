@@ -75,7 +75,7 @@ def _parse(comparison: Comparison, word: str) -> Condition:
 
 
 def _no_match(comparison: Comparison, conditions: Sequence[Condition]) -> str:
-    """What is said where no run is left: the values that there are in the column of the first condition that no run meets."""
+    """The message where no run is left: the values that there are in the column of the first condition that no run meets."""
     rule = f"none of the {counted(len(comparison.runs), 'run')} meets it"
     for condition in conditions:
         if not any(map(condition, comparison.runs)):

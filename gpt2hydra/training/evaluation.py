@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from torch.nn.functional import pad
 
 from gpt2hydra.config.run import TrainingConfig
-from gpt2hydra.data.batches import NOT_COUNTED, Batch, evaluation, validation_starts, whole_text
+from gpt2hydra.data.batches import NOT_COUNTED, Batch, complete_text, evaluation, validation_starts
 from gpt2hydra.data.tokens import Tokens
 from gpt2hydra.training.fabric import pad_batches_across_ranks
 from gpt2hydra.training.losses import Losses
@@ -46,7 +46,7 @@ class Evaluator:
         if sequences is not None:
             return self._on(sequences, f"measuring {sequences:,} sequences of the validation text", passed)
         config, fabric = self.config, self.fabric
-        batches = whole_text(
+        batches = complete_text(
             self.validation, config.seq_len, config.batch_size, rank=fabric.global_rank, processes=fabric.world_size
         )
         return self._mean(batches, len(self.validation) // config.seq_len, "measuring the complete validation text", passed)

@@ -158,7 +158,7 @@ def rendezvous_store() -> Any:
 
 @contextmanager
 def rank_zero_output(process: Process) -> Iterator[None]:
-    """Within, only the first process prints. What another refuses is told only if the first did not refuse it too.
+    """Within, only the first process prints. What another refuses is reported only if the first did not refuse it too.
 
     An error that is no refusal leaves with its traceback, whichever process it is in.
     """

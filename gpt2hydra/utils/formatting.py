@@ -20,9 +20,9 @@ def show(value: object, width: int = 80) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Why somebody else's code failed: the system's word for it, the first line of what it said, or its name."""
-    said = str(getattr(error, "strerror", None) or error).strip()
-    return (said.splitlines() or [type(error).__name__])[0]
+    """Why somebody else's code failed: the system's word for it, the first line of its message, or its name."""
+    message = str(getattr(error, "strerror", None) or error).strip()
+    return (message.splitlines() or [type(error).__name__])[0]
 
 
 def plain(value: object) -> Any:
@@ -63,13 +63,13 @@ def short_count(number: int) -> str:
 
 def duration(seconds: float) -> str:
     """In two units at most: ``9 s``, ``1 min 15 s``, ``25 h 00 min``, ``12 days 03 h``."""
-    whole = round(seconds)
-    days, hours, minutes = whole // 86_400, whole // 3600, whole // 60 % 60
+    total = round(seconds)
+    days, hours, minutes = total // 86_400, total // 3600, total // 60 % 60
     if days > 1:
         return f"{days:,} days {hours % 24:02} h"
     if hours:
         return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {whole % 60:02} s" if minutes else f"{whole} s"
+    return f"{minutes} min {total % 60:02} s" if minutes else f"{total} s"
 
 
 def kind_of(value: object) -> str:

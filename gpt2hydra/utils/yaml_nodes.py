@@ -21,7 +21,7 @@ SEXAGESIMAL = r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"
 _MISREAD_NUMBER = re.compile(f"{OCTAL}|{SEXAGESIMAL}")
 
 _FLOAT = r"[-+]?\d+(?:_\d+)*(?:\.[\d_]*)?[eE][-+]?\d+"
-"""What OmegaConf takes for a number beside that: exponents without a point or a sign."""
+"""What OmegaConf takes for a number besides: exponents without a point or a sign."""
 
 MOST_UNFOLDED, MOST_TIMES = 10_000, 100
 """A file is refused whose aliases (``*name``) unfold it to more values than this, or, from 1,000 on, to so many times its own.
@@ -67,7 +67,7 @@ def decimal(written: str) -> str:
 
 
 def misread_rule(written: str, value: object) -> str:
-    """What is said of a number that YAML reads otherwise than it was meant."""
+    """The rule for a number that YAML reads otherwise than it was meant."""
     return f"YAML reads it as {show(value)}; in the file, write {decimal(written) or value}"
 
 

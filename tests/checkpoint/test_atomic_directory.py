@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all, and are seen to be damaged later."""
+"""Folders that appear complete or not at all, and are seen to be damaged later."""
 
 from collections.abc import Callable
 from pathlib import Path

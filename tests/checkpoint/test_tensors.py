@@ -51,7 +51,7 @@ def test_shards_fit_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../elsewhere.safetensors", "/etc/model.safetensors", "model.bin", 7])
 def test_an_index_names_nothing_but_files_next_to_it(name: object, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"wte.weight": name}}))
-    with pytest.raises(ConfigError, match=r"must map weights to \.safetensors files beside it"):
+    with pytest.raises(ConfigError, match=r"must map weights to \.safetensors files next to it"):
         weights.files(tmp_path)
 
 

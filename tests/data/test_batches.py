@@ -15,11 +15,11 @@ from gpt2hydra.data.batches import (
     Batch,
     BatchSampler,
     _keys,
+    complete_text,
     evaluation,
     read,
     shuffled,
     validation_starts,
-    whole_text,
 )
 from gpt2hydra.data.tokens import InMemory, Tokens
 
@@ -146,7 +146,7 @@ def test_an_evaluation_is_the_same_whatever_batch_and_processes(count: int, batc
 
 @given(st.integers(2, 200), st.integers(1, 9), st.integers(0, 7), st.integers(1, 3))
 def test_the_complete_text_counts_each_token_once(count: int, batch_size: int, context: int, processes: int) -> None:
-    parts = [list(whole_text(numbers(count), 8, batch_size, context, rank, processes)) for rank in range(processes)]
+    parts = [list(complete_text(numbers(count), 8, batch_size, context, rank, processes)) for rank in range(processes)]
     batches = [batch for part in parts for batch in part]
     counted = [int(target) for batch in batches for target in batch.targets.flatten() if target != NOT_COUNTED]
     assert sorted(counted) == list(range(1, count))

@@ -10,7 +10,7 @@ import pytest
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.run import TokenizerConfig
 from gpt2hydra.data import tokenizer_files
-from gpt2hydra.data.tokenizer_files import END_OF_TEXT, WHOLE, byte_of, problems, read_whole, symbols
+from gpt2hydra.data.tokenizer_files import END_OF_TEXT, TOKENIZER_JSON, byte_of, problems, read_tokenizer_json, symbols
 from tests.checkpoints import write_bpe
 
 MERGES = ("t h", "th e")
@@ -30,7 +30,7 @@ def write_whole(folder: Path, **changes: Any) -> Path:
         "decoder": {"type": "ByteLevel"},
         "model": {"type": "BPE", "vocab": vocab, "merges": [["t", "h"]]},
     }
-    (folder / WHOLE).write_text(json.dumps(content | changes))
+    (folder / TOKENIZER_JSON).write_text(json.dumps(content | changes))
     return folder
 
 
@@ -64,7 +64,7 @@ SPLIT = {"type": "Split", "pattern": {"Regex": "^(a|aa)+$"}, "behavior": "Isolat
 def test_a_regular_expression_from_strangers_is_not_run(changes: dict[str, Any], tmp_path: Path) -> None:
     rule = "has a regular expression of its own; GPT-2's tokenizer has none"
     with pytest.raises(ConfigError, match=rule):
-        read_whole(write_whole(tmp_path, **changes))
+        read_tokenizer_json(write_whole(tmp_path, **changes))
     assert rules_of(tmp_path) == [f"tokenizer.json {rule}"]
 
 

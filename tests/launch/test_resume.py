@@ -107,7 +107,10 @@ def test_what_decides_the_result_is_refused_with_both_values(
 ) -> None:
     outcome = run(f"resume={cut}", override)
     assert (outcome.code, outcome.configs) == (1, [])
-    assert f"\n  {key} = {value}\n    cannot change in a run that goes on; that in outputs/day/time has {was}\n" in outcome.err
+    assert (
+        f"\n  {key} = {value}\n    cannot change in a run that is continued; outputs/day/time was started with {was}\n"
+        in outcome.err
+    )
     assert f"    set by the command line: {override}" in outcome.err
     assert f"    try: {key}={was}\n" in outcome.err
 
@@ -131,14 +134,14 @@ def test_another_directory_is_refused(run: CommandLine, cut: Path) -> None:
     outcome = run(f"resume={cut}", "hydra.run.dir=elsewhere")
     assert (outcome.code, outcome.configs) == (1, [])
     assert (
-        "the run goes on in its own directory, outputs/day/time\n    set by the command line: hydra.run.dir=elsewhere"
+        "the run continues in its own directory, outputs/day/time\n    set by the command line: hydra.run.dir=elsewhere"
         in outcome.err
     )
 
 
 def test_a_dry_run_shows_the_runs_own_plan_and_who_set_it(run: CommandLine, cut: Path) -> None:
     outcome = run(f"resume={cut}", "training.eval_interval=7", "dry_run=true")
-    assert (outcome.code, outcome.configs, outcome.err) == (0, [], "outputs/day/time goes on after step 20 of 50.\n\n")
+    assert (outcome.code, outcome.configs, outcome.err) == (0, [], "outputs/day/time continues after step 20 of 50.\n\n")
     origins = [line.split() for line in outcome.out.partition("Not the default:\n")[2].splitlines()]
     assert ["model.n_layer", "=", "2", "outputs/day/time/run.json"] in origins
     assert ["training.eval_interval", "=", "7", "the", "command", "line"] in origins
@@ -169,7 +172,7 @@ def test_the_record_says_what_was_set_with_it_and_by_whom(run: CommandLine, cut:
         pytest.param("a" * 300, "cannot be looked at: File name too long", id="long name"),
         pytest.param("file", "is a file; must be a run directory", id="file"),
         pytest.param("foreign", "holds no run.json, so it is no run directory", id="foreign folder"),
-        pytest.param("sweep", "is a sweep of 2 runs; it goes on with -m", id="sweep"),
+        pytest.param("sweep", "is a sweep of 2 runs; continue it with -m", id="sweep"),
         pytest.param("outputs", "holds 1 runs; name one of them", id="folder of runs"),
         pytest.param("outputs/day/time/checkpoints/step-000020", "is a part of the run in", id="checkpoint"),
     ],
@@ -257,7 +260,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_refused(run: CommandLine) ->
     (folder / "checkpoints/step-000020/gpt2hydra.json").write_text("{}")
     outcome = run(f"resume={folder}")
     assert (outcome.code, outcome.configs) == (1, [])
-    assert "has no whole checkpoint left in damaged/checkpoints" in outcome.err
+    assert "has no complete checkpoint left in damaged/checkpoints" in outcome.err
 
 
 # ----------------------------------------------------------------------------------------------------------- resume=auto
@@ -283,7 +286,7 @@ def test_auto_starts_nothing_once_the_newest_run_of_the_same_fingerprint_has_fin
 def test_a_fork_does_not_continue_another_run(run: CommandLine, cut: Path) -> None:
     outcome = run(f"resume={cut}", f"fork_from={cut}")
     assert (outcome.code, outcome.configs) == (1, [])
-    assert "fork_from = " in outcome.err and outcome.err.count("cannot change in a run that goes on") == 1
+    assert "fork_from = " in outcome.err and outcome.err.count("cannot change in a run that is continued") == 1
 
 
 def test_a_run_that_was_stopped_early_continues_with_other_patience_alone(run: CommandLine) -> None:
@@ -327,11 +330,11 @@ def test_auto_refuses_another_configuration_in_the_directory_that_is_named(run: 
     make_run(run.folder / "mine", own(), step=20)
     outcome = run(*OWN, "training.seed=1", "resume=auto", "hydra.run.dir=mine")
     assert (outcome.code, outcome.configs) == (1, [])
-    assert "  training.seed = 1\n    cannot change in a run that goes on" in outcome.err
+    assert "  training.seed = 1\n    cannot change in a run that is continued" in outcome.err
     assert "set by the command line: training.seed=1" in outcome.err
 
 
 def test_what_a_killed_save_left_is_finished_before_a_run_continues(run: CommandLine, cut: Path) -> None:
     save(cut, 30)
     (cut / "checkpoints/step-000030").rename(cut / "checkpoints/.step-000030-unfinished")
-    assert run(f"resume={cut}", "dry_run=true").err == "outputs/day/time goes on after step 30 of 50.\n\n"
+    assert run(f"resume={cut}", "dry_run=true").err == "outputs/day/time continues after step 30 of 50.\n\n"

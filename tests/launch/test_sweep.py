@@ -148,7 +148,7 @@ def test_a_point_that_is_another_run_now_is_refused(run: CommandLine) -> None:
     outcome = run(*POINTS, "resume=auto", "training.seed=1", job=job())
     assert (outcome.code, outcome.configs, everything(run.folder)) == (1, [], before)
     assert outcome.err.startswith("3 of 4 points are invalid; nothing was started.\n")
-    reported = "training.seed = 1 cannot change in a run that goes on; that in s/0 has 1337; try: training.seed=1337 "
+    reported = "training.seed = 1 cannot change in a run that is continued; s/0 was started with 1337; try: training.seed=1337 "
     assert reported in " ".join(outcome.err.split())
 
 
@@ -164,7 +164,7 @@ def test_points_cannot_all_continue_in_one_directory(run: CommandLine, preflight
     make_run(run.folder / "run", gpt2hydra.compose("train", ["training.max_steps=50", "training.warmup_steps=5"]), step=20)
     outcome = run("-m", "training.log_interval=4,6", "resume=run", f"preflight={preflight}", job=job())
     assert (outcome.code, outcome.configs) == (1, [])
-    assert "with -m, auto goes on with each in its own" in " ".join(outcome.err.split())
+    assert "with -m, auto continues each in its own" in " ".join(outcome.err.split())
 
 
 def test_points_continue_without_preflight_and_in_any_directory(run: CommandLine) -> None:

@@ -1,4 +1,4 @@
-"""What may change in a run that goes on follows from what decides its result."""
+"""What may change in a run that is continued follows from what decides its result."""
 
 from dataclasses import fields, replace
 from pathlib import Path

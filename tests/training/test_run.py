@@ -27,7 +27,7 @@ from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.data import corpus
-from gpt2hydra.data.batches import BatchSampler, evaluation, whole_text
+from gpt2hydra.data.batches import BatchSampler, complete_text, evaluation
 from gpt2hydra.launch.app import output_dir
 from gpt2hydra.runs import loss_plot
 from gpt2hydra.runs.metrics_csv import COLUMNS
@@ -170,7 +170,7 @@ def test_the_result_is_the_loss_of_the_saved_model_on_the_complete_validation_te
     gpt2, tokenizer = checkpoint.load(str(folder_of(result)))
     _, validation = corpus.tokens(tiny())
     fabric = setup_fabric(tiny().training, torch.device("cpu"))
-    batches = list(whole_text(validation, 16, 8))
+    batches = list(complete_text(validation, 16, 8))
     assert sum(batch.counted for batch in batches) == len(validation) - 1
     measured = mean_loss(fabric, fabric.setup_module(WithLoss(gpt2)), iter(batches), 8, 16)
     assert measured == pytest.approx(result.validation_loss)
