@@ -90,7 +90,7 @@ class Composition:
         Raises:
             ConfigError: something is wrong.
         """
-        if self.root is None or not self.is_valid:
+        if self.violations or self.root is None:
             raise ConfigError(self.violations)
         return build(self.root, self.values)
 

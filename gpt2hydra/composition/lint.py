@@ -51,7 +51,7 @@ def _add_what_nothing_chooses(tree: ConfTree, report: Report, reached: set[Path]
         if option_of:  # experiment=sub/a
             for each, around in option_of:
                 option = within.relative_to(around.partition("@")[0]).with_suffix("").as_posix()
-                if each.is_right(around, option, "") or not each.is_right(group, file.stem):
+                if not each.is_right(group, file.stem) or each.is_right(around, option, ""):
                     each.option(around, option)
         elif all(is_readable(each.file) and not each.is_right(group, file.stem) for each in checks):  # by +group=option
             rule = f"nothing can choose it: no defaults list names the group {group}"

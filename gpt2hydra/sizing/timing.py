@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from typing import Any, NamedTuple
 
 from gpt2hydra.config.gpt2 import GPT2Config
@@ -58,7 +57,6 @@ class Seconds(NamedTuple):
     update_ends: float
 
 
-@cache
 def step_seconds(model: GPT2Config, training: TrainingConfig, sequences: int, batch: int, processes: int = 1) -> float | None:
     """Seconds of one optimizer step on this machine's processor; None where PyTorch is not installed.
 

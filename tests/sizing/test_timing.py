@@ -20,7 +20,6 @@ TRAINING = TrainingConfig(seq_len=8, batch_size=2)
 @pytest.fixture(autouse=True)
 def nothing_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "_measurements", timing._Measurements())
-    step_seconds.cache_clear()
 
 
 def test_points_of_a_sweep_that_differ_in_depth_or_seed_share_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,4 +92,3 @@ def test_the_more_sequences_the_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     of_passes = [count * (1 + layers) + count * layers * BLOCK_OVERHEAD for count in (1, 4)]
     assert times[:2] == pytest.approx([each + layers + 1 for each in of_passes])
     assert times[2] == pytest.approx(3 * (of_passes[1] + layers + 1))
-    step_seconds.cache_clear()
