@@ -107,7 +107,12 @@ def defaults_of(file: Path, group: str) -> list[Entry]:
         ConfigError: the file cannot be read, or has a defaults list that is none.
     """
     name = displayed(str(file))
-    root = without_repeated_keys(str(file))[0] if repeated_keys(file) else read_yaml(file)
+    try:
+        root = read_yaml(file)
+    except ConfigError:
+        if not repeated_keys(file):
+            raise
+        root = without_repeated_keys(str(file))[0]
     found: list[Entry] = []
     for key, value in root.value if isinstance(root, yaml.MappingNode) else ():  # the word null is a file, too
         if key.value != "defaults":
@@ -154,29 +159,29 @@ def wrong_entries(file: Path, group: str, options: Options) -> list[Violation]:
         elif itself in entry.files():
             rule = "leads back to this file"
         else:
-            rule = _wrong(entry, options, own, is_primary=not group)
+            rule = _wrong(entry, options, own, file.stem, is_primary=not group)
         if rule:
             found.append(Violation(f"defaults: {show(entry.text)}", rule=rule, source=Source("file", name, entry.line)))
     return [each for each in found if each.rule == UNKNOWN_SCHEMA] or found  # its groups are not known either
 
 
-def _wrong(entry: Entry, options: Options, own: set[str], *, is_primary: bool) -> str | None:
+def _wrong(entry: Entry, options: Options, own: set[str], itself: str, *, is_primary: bool) -> str | None:
     if entry.word == "optional" or entry.text == "_self_" or "${" in entry.text:
         return None
     if entry.options is None:
         if options.repository.config_exists(entry.path):
             return None
         folder, _, last = entry.path.rpartition("/")
-        known = options.of(folder)
-        if last.endswith("_schema") and closest(last, known, cutoff=0.85) is None:
+        known = [each for each in options.of(folder) if each != itself]
+        if last == f"{itself}_schema" or (last.endswith("_schema") and closest(last, known, cutoff=0.85) is None):
             return UNKNOWN_SCHEMA
         return f"there is no such config{did_you_mean(last, known)}"
     group = f"{entry.path}@{entry.package}" if entry.package else entry.path
     groups = options.usual()  # none where the list cannot be read
     if groups and entry.word == "override" and group not in groups and entry.path not in own:
-        near = closest(group, groups)
+        near = closest(group, groups, cutoff=0.75) or closest(entry.path.rpartition("/")[2], groups, cutoff=0.75)
         return "overrides a group that is in no defaults list" + (f"; did you mean /{near}?" if near else "")
-    if not options.is_group(entry.path):
+    if entry.options and not options.is_group(entry.path):  # Hydra does not look for one of which none is chosen
         return f"there is no such group{did_you_mean(entry.path, options.loader.list_groups(''))}"
     if entry.word != "override" and not is_primary and group in groups:
         return f"chooses a group that {options.config_name} has chosen already; write 'override /{group}'"

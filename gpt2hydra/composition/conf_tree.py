@@ -14,7 +14,6 @@ import yaml
 from hydra.errors import MissingConfigException
 
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.hydra_compat import defaults_list, options_of
 from gpt2hydra.composition.hydra_state import hydra_state, parse
 from gpt2hydra.composition.schema import ROOTS
 from gpt2hydra.config.errors import ConfigError, Violation
@@ -42,18 +41,18 @@ class Primary:
 
     @cached_property
     def _choices(self) -> tuple[Mapping[str, str | None], list[str]]:
-        repository, instead = self.composer.options.repository, list[str]()
+        options, instead = self.composer.options, list[str]()
         with hydra_state():
             while True:
                 try:
-                    choices = [*map(parse, instead)]
-                    found = defaults_list(repository, self.name, choices, prepend_hydra=True, skip_missing=True)
+                    found = options.defaults_list(prepend_hydra=True, skip_missing=True)
                 except MissingConfigException as error:
                     group, _, option = str(error.missing_cfg_file).rpartition("/")
-                    usual = next((each for each in ("default", "basic") if each in options_of(repository, group)), option)
+                    usual = next((each for each in ("default", "basic") if each in options.of(group)), option)
                     if not group.startswith("hydra/") or usual == option:
                         return {}, []
                     instead.append(f"{group}={usual}")
+                    options.instead = tuple(map(parse, instead))
                 except Exception:  # it cannot be read; composing says why
                     return {}, []
                 else:
@@ -64,7 +63,7 @@ class Primary:
     def options(self, group: str) -> list[str]:
         """The options of a group, whatever folder of the search path they are in."""
         with hydra_state():
-            return options_of(self.composer.options.repository, group.partition("@")[0])
+            return self.composer.options.of(group.partition("@")[0])
 
     @cached_property
     def folders(self) -> list[Path]:

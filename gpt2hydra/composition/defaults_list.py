@@ -14,7 +14,7 @@ from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf.errors import GrammarParseError, UnsupportedValueType
 
 from gpt2hydra.composition.conf_file import wrong_entries
-from gpt2hydra.composition.hydra_compat import defaults_list, file_of
+from gpt2hydra.composition.hydra_compat import file_of
 from gpt2hydra.composition.hydra_errors import file_error
 from gpt2hydra.composition.layers import displayed
 from gpt2hydra.composition.options import Options
@@ -70,9 +70,7 @@ def _chosen(options: Options, choices: Sequence[Override], *, skip_missing: bool
         if not prepend_hydra and (hydras or options.needs_hydras_own()):
             continue
         try:
-            found = defaults_list(
-                options.repository, options.config_name, [*choices], prepend_hydra=prepend_hydra, skip_missing=skip_missing
-            )
+            found = options.defaults_list(choices, prepend_hydra=prepend_hydra, skip_missing=skip_missing)
         except Exception:
             if prepend_hydra:
                 raise

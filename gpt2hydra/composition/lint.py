@@ -50,12 +50,18 @@ def _add_what_nothing_chooses(tree: ConfTree, report: Report, reached: set[Path]
         option_of = [(each, around) for each in checks for around in _groups_around(each.primary, within.parent)]
         if option_of:  # experiment=sub/a
             for each, around in option_of:
+                trial = each.trial()
                 option = within.relative_to(around.partition("@")[0]).with_suffix("").as_posix()
-                if not each.is_right(group, file.stem) or each.is_right(around, option, ""):
-                    each.option(around, option)
-        elif all(is_readable(each.file) and not each.is_right(group, file.stem) for each in checks):  # by +group=option
+                if trial.option(around, option) or not _is_right(each, group, file.stem):
+                    each.take(trial)
+        elif all(is_readable(each.file) and not _is_right(each, group, file.stem) for each in checks):
             rule = f"nothing can choose it: no defaults list names the group {group}"
             report.add_violation(Violation(displayed(str(file)), rule=rule), file)
+
+
+def _is_right(check: PrimaryCheck, group: str, option: str) -> bool:
+    """Whether nothing is wrong with ``+group=option``."""
+    return check.trial().option(group, option, "+")
 
 
 def _groups_around(primary: Primary, folder: Path) -> list[str]:

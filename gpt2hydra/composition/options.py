@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from hydra.core.override_parser.types import Override
 
-from gpt2hydra.composition.hydra_compat import ConfigLoader, Repository, defaults_list, open_repository, options_of
+from gpt2hydra.composition.hydra_compat import (
+    ConfigLoader,
+    DefaultsList,
+    Repository,
+    defaults_list,
+    open_repository,
+    options_of,
+)
 from gpt2hydra.config.errors import ABSENT, Violation, command_line
 from gpt2hydra.config.keys import field_at
 from gpt2hydra.config.validation import Checked
@@ -19,6 +26,8 @@ class Options:
 
     def __init__(self, loader: ConfigLoader, config_name: str, searchpath: Iterable[Override] = ()) -> None:
         self.loader, self.config_name, self.searchpath = loader, config_name, tuple(searchpath)
+        self.instead: tuple[Override, ...] = ()
+        """Options of Hydra's own groups, in place of those that the defaults list has and no installed plugin brings."""
         self._repository: Repository | None = None
         self._usual: dict[str, str | None] | None = None
         self._needs_hydras_own = False
@@ -51,13 +60,21 @@ class Options:
         """Whether there is a config ``option`` below a group, in a folder of its own perhaps: ``large``, ``old/large``."""
         return self.repository.config_exists(f"{group}/{option}")
 
+    def defaults_list(
+        self, choices: Sequence[Override] = (), *, prepend_hydra: bool, skip_missing: bool = False
+    ) -> DefaultsList:
+        """The configs that the choices bring, in order."""
+        chosen = {each.key_or_group for each in choices}
+        choices = [*(each for each in self.instead if each.key_or_group not in chosen), *choices]
+        return defaults_list(self.repository, self.config_name, choices, prepend_hydra=prepend_hydra, skip_missing=skip_missing)
+
     def usual(self) -> dict[str, str | None]:
         """Group → option, as the defaults list has it, with or without Hydra's own; nothing where it cannot be read."""
         if self._usual is None:
             self._usual = {}
             for prepend_hydra in (False, True):  # 'override hydra/launcher: joblib' needs Hydra's own, which are slow
                 with suppress(Exception):
-                    found = defaults_list(self.repository, self.config_name, [], prepend_hydra=prepend_hydra)
+                    found = self.defaults_list(prepend_hydra=prepend_hydra)
                     self._usual, self._needs_hydras_own = found.overrides.known_choices, prepend_hydra
                     break
         return self._usual

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,8 @@ class PrimaryCheck:
     primary: Primary
     report: Report
     reached: set[Path]
+    looked_into: set[tuple[Path, str]] = field(default_factory=set)
+    """Files whose defaults lists were followed, with the group that each is an option of."""
     always: set[tuple[str, Source | None]] = field(default_factory=set)
     """What is wrong whatever is chosen."""
     composed: list[Any] = field(default_factory=list)
@@ -104,17 +107,25 @@ class PrimaryCheck:
             return False
         return self._add(self._violations(choice, file), file, within, choice)
 
-    def is_right(self, group: str, option: str, plus: str = "+") -> bool:
-        """Whether ``+group=option``, or ``group=option``, has no mistake; nothing is reported."""
-        tried = Report([])
-        return PrimaryCheck(self.tree, self.primary, tried, set(), composed=self.composed).option(group, option, plus) and (
-            not tried.problems
-        )
+    def trial(self) -> PrimaryCheck:
+        """A check of the same config, of which nothing is reported before :meth:`take`."""
+        return dataclasses.replace(self, report=Report([]), reached=set(), looked_into=set(), missing=[], provided={})
+
+    def take(self, trial: PrimaryCheck) -> None:
+        """Report what a trial found."""
+        for each in trial.report.problems:
+            self.report.add(each)
+        self.reached |= trial.reached
+        self.looked_into |= trial.looked_into
+        self.missing += trial.missing
+        for group, keys in trial.provided.items():
+            self.provided.setdefault(group, []).extend(keys)
 
     def _add(self, violations: list[Violation], file: Path, group: str, choice: list[str]) -> bool:
         """Report what is wrong with a choice; whether nothing is."""
         if choice:
             violations = [each for each in violations if (each.key, each.source) not in self.always]
+        is_right = not violations
         placed = [each for each in violations if each.source is not None and each.source.kind == "file"]
         if len(placed) < len(violations):  # the defaults list of this file, or of one that it takes in, is refused
             malformed = any(not is_readable(one) for one, _ in self._taken_in(file, group))
@@ -123,7 +134,7 @@ class PrimaryCheck:
                 self._add_values_alone(file, group)
         for each in violations:
             self.report.add_violation(each, file, " ".join(choice))
-        return not violations
+        return is_right
 
     def _add_wrong_entries(self, file: Path, group: str) -> bool:
         found = [
@@ -194,15 +205,25 @@ class PrimaryCheck:
     # -------------------------------------------------------------------------------------------- files taken in
 
     def _reach(self, file: Path, group: str) -> None:
-        self.reached.update(one.resolve() for one, _ in self._taken_in(file, group, every_option=True))
+        self.reached.update(one.resolve() for one, _ in self._taken_in(file, group, self.looked_into, every_option=True))
 
     def _taken_in(
-        self, file: Path, group: str, seen: frozenset[Path] = frozenset(), *, every_option: bool = False
-    ) -> Iterator[tuple[Path, str]]:
-        """A file and those that its defaults list takes in, or could take in, with the groups that they are in."""
-        if file in seen:
-            return
-        yield file, group
+        self, file: Path, group: str, seen: set[tuple[Path, str]] | None = None, *, every_option: bool = False
+    ) -> list[tuple[Path, str]]:
+        """A file and those that its defaults list takes in, or could take in, with the groups that they are in.
+
+        Those that are ``seen`` are left out; the others are added to that.
+        """
+        found, waiting, seen = [], [(file, group)], set() if seen is None else seen
+        while waiting:
+            here = waiting.pop(0)
+            if here not in seen:
+                seen.add(here)
+                found.append(here)
+                waiting += self._named_by(*here, every_option=every_option)
+        return found
+
+    def _named_by(self, file: Path, group: str, *, every_option: bool) -> Iterator[tuple[Path, str]]:
         try:
             entries = defaults_of(file, group)
         except ConfigError:
@@ -217,8 +238,7 @@ class PrimaryCheck:
             for name in names:
                 taken = self.primary.file(within, name.removesuffix(".yaml"))
                 if taken is not None:
-                    inside = f"{within}/{name}".rpartition("/")[0]
-                    yield from self._taken_in(taken, inside, seen | {file}, every_option=every_option)
+                    yield taken, f"{within}/{name}".rpartition("/")[0]
 
     # ------------------------------------------------------------------------- files that cannot be composed
 

@@ -191,13 +191,19 @@ def test_every_mistake_of_another_application_is_found(tmp_path: Path, monkeypat
         assert expected[str(problem.where.file), problem.where.line or 0] in problem.violation.rule
 
 
-def test_a_program_that_nobody_named_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "schema"),
+    [pytest.param("mine", "unheard_of_schema", id="of any name"), pytest.param("train2", "train2_schema", id="like ours")],
+)
+def test_a_program_that_nobody_named_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, schema: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("conf").mkdir()
-    Path("conf/mine.yaml").write_text("defaults:\n  - unheard_of_schema\n  - model: small\n  - _self_\n")
+    Path(f"conf/{name}.yaml").write_text(f"defaults:\n  - {schema}\n  - model: small\n  - _self_\n")
     (problem,) = check_tree(ConfTree(Path("conf"))).problems
     assert (str(problem.where), problem.violation.rule) == (
-        "conf/mine.yaml:2",
+        f"conf/{name}.yaml:2",
         "no program is known that has this schema; name yours: --app module:function",
     )
 

@@ -81,10 +81,16 @@ MISSING_PLUGIN = "must be one of default, disabled, none, stdout; is the plugin 
 
 
 def test_a_plugin_that_is_not_installed_hides_nothing(check: Callable[..., list[tuple[str, str]]]) -> None:
-    app = "defaults: [db: one, override hydra/job_logging: colourful]\nx: ${y}\n"
-    found = check(**{"app.yaml": app, "db/two.yaml": "url: ${z}\n"})
-    assert ("conf/app.yaml:1", MISSING_PLUGIN) in found
-    assert {("conf/app.yaml:2"), "conf/db/two.yaml:1"} <= {where for where, _ in found}
+    app = "defaults: [db: one, nobody: null, override hydra/job_logging: colourful]\nx: ${y}\n"
+    files = {"db/two.yaml": "url: ${z}\n", "db/three.yaml": "defaults: [thre, override layer: one]\n"}
+    found = check(**{"app.yaml": app, **files})
+    assert found == [
+        ("conf/app.yaml:1", MISSING_PLUGIN),
+        ("conf/app.yaml:2", "refers to a key that does not exist: y"),
+        ("conf/db/three.yaml:1", "there is no such config"),
+        ("conf/db/three.yaml:1", "overrides a group that is in no defaults list"),
+        ("conf/db/two.yaml:1", "refers to a key that does not exist: z"),
+    ]
 
 
 def test_a_key_twice_in_the_primary_config_blames_no_other_file(check: Callable[..., list[tuple[str, str]]]) -> None:
