@@ -56,13 +56,13 @@ def resolve(folded: Fold, root: type[Checked]) -> tuple[dict[str, Any], dict[str
     """The nested values in force; by key, why others cannot be resolved; and the keys of those that Hydra alone can resolve."""
     values: dict[str, Any] = {}
     plain: dict[Path, Any] = {}
-    references: dict[Path, str] = {}
+    references: dict[Path, str | list[Any]] = {}
     broken: dict[str, Violation] = {}
     for path, chain in folded.chains.items():
         value, field = chain[-1].value, field_at(root, chain[-1].key)
         if value is DELETED or (field is not None and "computed" in field.metadata and chain[-1].source.kind == "default"):
             continue
-        if isinstance(value, str) and "${" in value:
+        if isinstance(value, (str, list)) and "${" in str(value):
             references[path] = value
         elif isinstance(value, str) and value == MISSING and is_checked(root, chain[-1].key):
             broken[chain[-1].key] = _missing(root, chain[-1].key)
@@ -86,16 +86,16 @@ def _resolve(
     root: type[Checked],
     values: dict[str, Any],
     plain: Mapping[Path, Any],
-    references: Mapping[Path, str],
+    references: Mapping[Path, str | list[Any]],
     broken: dict[str, Violation],
 ) -> None:
     """Put what each reference refers to into ``values``: a plain value at once, all else by OmegaConf."""
     tree: DictConfig | None = None
-    for path, text in references.items():
+    for path, written in references.items():
         key = dotted(path)
         field = field_at(root, key)
         rule = field.metadata.get("rule") if field is not None else None
-        target = _PLAIN.fullmatch(text)
+        target = _PLAIN.fullmatch(written) if isinstance(written, str) else None
         if target is not None and (found := tuple(split_key(target[1]))) in plain:
             value = plain[found]
         else:
@@ -106,7 +106,7 @@ def _resolve(
         try:
             _put(values, path, converted(rule, value) if rule is not None else value)
         except Exception:  # OmegaConf raises what it likes
-            broken[key] = Violation(key, text, f"must be {rule}, which what it refers to is not")
+            broken[key] = Violation(key, written, f"must be {rule}, which what it refers to is not")
 
 
 _PLAIN = re.compile(r"\$\{([a-zA-Z_]\w*(?:\.\w+)*)\}")

@@ -67,6 +67,13 @@ def test_a_reference_becomes_the_value_that_is_referred_to(text: str, value: int
     assert (values["training"]["seed"], values["model"]["n_layer"], broken) == (value, 3, {})
 
 
+def test_a_reference_within_a_list_becomes_the_value_that_is_referred_to() -> None:
+    fold = folded({"model": {"n_layer": "3"}})
+    fold.chains["training", "betas"] = (Setting("training.betas", [1, "${model.n_layer}"], command_line()),)
+    values, broken, _ = resolve(fold, TrainConfig)
+    assert (values["training"]["betas"], broken) == ([1, 3], {})
+
+
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
