@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import re
 import shlex
 import shutil
 import sys
@@ -24,11 +23,12 @@ from hydra.core.hydra_config import HydraConfig
 
 from gpt2hydra.composition.composer import Composer, Composition
 from gpt2hydra.composition.instantiate import instantiate
-from gpt2hydra.config.errors import ConfigError
+from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.fields import Checked, choice, flag, integer, items, number, section, text
 from tests.hydra_api import hydra_in
+from tools.mutations import words
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,6 @@ class Part(Checked):
     f: bool = flag(False, "f")
     s: str = text("s", "s")
     kind: str = choice("one", "kind", ("one", "two"))
-    sizes: tuple[int, ...] = items(integer(1, "size", at_least=0, at_most=1000), "sizes", default=(1, 2))
     inner: Inner = section(Inner, "a section of its own")
 
 
@@ -62,6 +61,13 @@ class Root(Checked):
     z: int | None = integer(None, "z", at_least=0, at_most=1000, optional=True)
 
 
+@dataclass(frozen=True)
+class Listed(Root):
+    """The same with a list, so that Hydra is asked for what a fold does not know."""
+
+    sizes: tuple[int, ...] = items(integer(1, "size", at_least=0, at_most=1000), "sizes", default=(1, 2))
+
+
 # ---------------------------------------------------------------------------------------------------------- random trees
 
 VALUES = {
@@ -69,7 +75,7 @@ VALUES = {
     "f": ["true", "false", "${a.f}"],
     "s": ["a text", "'7'", "${t}", "${.x}", "a${.x}b", "é", "x: y"],
     "kind": ["one", "two", "${a.kind}"],
-    "sizes": ["[]", "[3]", "[4, 5, 6]", "${a.sizes}", "['${n}', 8]"],
+    "sizes": ["[]", "[3]", "[4, 5, 6]", "['${n}', 8]"],
     "p": ["0", "7", "${n}", "${..x}"],
     "q": ["0.25", "3", "1e-3", "${n}"],
     "n": ["0", "2", "40", "${a.x}", "${b.inner.p}"],
@@ -93,7 +99,7 @@ def _value(rng: random.Random, key: str, wrong: float = 0.004) -> str:
 
 def _part(rng: random.Random, indent: str) -> list[str]:
     """Lines that set some keys of a section."""
-    keys = rng.sample(["x", "f", "s", "kind", "sizes"], rng.randint(1, 3))
+    keys = rng.sample(["x", "f", "s", "kind"], rng.randint(1, 3))
     lines = [f"{indent}{key}: {_quoted(_value(rng, key))}" for key in keys]
     if rng.random() < 0.3:
         lines += [f"{indent}inner:", *_inner(rng, indent + "  ")]
@@ -157,12 +163,12 @@ def _primary(rng: random.Random) -> list[str]:
     entries.append(f"mode: {rng.choice(['m1', 'null'])}")
     entries.insert(rng.randint(0, len(entries)), "_self_")
     entries.append(rng.choice(["experiment: null", "optional experiment: null", "experiment: e1"]))
-    return [*_list(["t_schema", *entries]), *_root(rng)]
+    return [*_list(["program_schema", *entries]), *_root(rng)]
 
 
 def random_tree(rng: random.Random) -> dict[str, str]:
     """The files of a small program."""
-    files = {"t": _primary(rng)}
+    files = {"program": _primary(rng)}
     files |= {f"a/{name}": _option(rng, name) for name in OPTIONS["a"]}
     files |= {f"a/inner/{name}": _inner(rng, "") for name in OPTIONS["a/inner"]}
     files |= {f"mode/{name}": ["# @package _global_", *_root(rng)] for name in OPTIONS["mode"]}
@@ -183,7 +189,7 @@ def _choice(rng: random.Random) -> str:
 
 
 def _setting(rng: random.Random) -> str:
-    name = rng.choice([*(["x", "f", "s", "kind", "sizes"] * 2), "p", "q", "n", "t", "z"])
+    name = rng.choice([*(["x", "f", "s", "kind"] * 2), "p", "q", "n", "t", "z"])
     above = {"n": "", "t": "", "z": "", "p": "inner.", "q": "inner."}.get(name, "")
     key = name if name in ("n", "t", "z") else f"{rng.choice(['a', 'b'])}.{above}{name}"
     sign = rng.choices(["", "++", "+", "~"], weights=[20, 4, 1, 1])[0]
@@ -193,53 +199,23 @@ def _setting(rng: random.Random) -> str:
     return f"{sign}{key}={value}" if value not in ("x: y", "a: b", "é") else f"{sign}{key}='{value}'"
 
 
-ODD = [
-    *(
-        "a={x: 3}",
-        "a={inner: {p: 4}}",
-        "b={s: abc, sizes: [1]}",
-        "+a.new=3",
-        "++b={x: 5, f: true}",
-        "a.inner={q: 2}",
-        "~a.inner",
-    ),
-    *("a.sizes.0=3", "a.sizes=[${n}]", "t=${a.s}${n}", "t=${oc.env:HOME}", "t=${hydra:job.name}", "n=2,3", "hydra.job.name=x"),
-    *(
-        "nonsense",
-        "=",
-        "n=${oc.decode:'3'}",
-        "n=choice(1,2)",
-        "t='a\\'b'",
-        't="a b"',
-        "t=a b",
-        "t=",
-        "n=",
-        "a.nope=1",
-        "~b.nope",
-    ),
-    *("hydra.run.dir=x", "hydra.mode=RUN", "n=int('3')", "n=json_str(3)", "t=str(3)", "a.s=007", "experiment=[e1,e2]"),
-    *(
-        "~n=2",
-        "~a.x=3",
-        "a.nope=1",
-        "~a.inner",
-        "a.x=null",
-        "t=null",
-        "z=null",
-        "a=null",
-        "b=???",
-        "a.x=${..n}",
-        "n=${a.inner.p}",
-        "~experiment",
-    ),
-]
+ODD = words("""
+a={x:·3} a={inner:·{p:·4}} b={s:·abc,·kind:·two} +a.new=3 ++b={x:·5,·f:·true} a.inner={q:·2} ~a.inner sizes=[${n}]
+sizes.0=3 sizes.0=-1 sizes.1=${n} ++sizes.0=8 +sizes.0=8 ~sizes.0 sizes.7=3 sizes[0]=3 a.s.0=3
+t=${a.s}${n} t=${oc.env:HOME} t=${hydra:job.name} n=2,3 hydra.job.name=x hydra.run.dir=x hydra.mode=RUN nonsense =
+n=${oc.decode:'3'} n=choice(1,2) n=int('3') n=json_str(3) t=str(3) t='a\\'b' t="a·b" t=a·b t= n= ~b.nope a.nope=1
+a.s=007 experiment=[e1,e2] ~n=2 ~a.x=3 a.x=null t=null z=null a=null b=??? a.x=${..n} n=${a.inner.p} ~experiment
+""")
 """Overrides of other kinds, right and wrong."""
+
+
+def _odd(rng: random.Random) -> str:
+    return rng.choice(ODD)
 
 
 def random_list(rng: random.Random) -> list[str]:
     """A few overrides for a random tree."""
-    kinds = rng.choices([_choice, _setting, lambda rng: rng.choice(ODD)], weights=[4, 6, 1], k=rng.randint(0, 6))
-    return [kind(rng) for kind in kinds]
+    return [rng.choices([_choice, _setting, _odd], weights=[4, 6, 1])[0](rng) for _ in range(rng.randint(0, 6))]
 
 
 OURS = {
@@ -263,24 +239,16 @@ OURS = {
 }
 """Values for keys and groups of our own ``conf/``."""
 
-OURS_ODD = [
-    *(
-        "+model.n_hed=3",
-        "++model.n_layer=3",
-        "++model.n_inner=5",
-        "model.n_inner=5",
-        "~model.n_layer",
-        "~experiment",
-        "~tokenizer",
-    ),
-    *("+data.extra={a: 1}", "hydra.run.dir=x", "training.seed=${oc.env:NONE_SUCH}", "model.n_layer=2,3", "nonsense", "="),
-    *("trainin.seed=3", "~model.n_layer", "gpt2/model@model=large", "+experiment=quickstart", "~hardware", "model@model=xl"),
-]
+OURS_ODD = words("""
++model.n_hed=3 ++model.n_layer=3 ++model.n_inner=5 model.n_inner=5 ~model.n_layer ~experiment ~tokenizer ~hardware nonsense =
++data.extra={a:·1} hydra.run.dir=x training.seed=${oc.env:NONE_SUCH} model.n_layer=2,3 trainin.seed=3 gpt2/model@model=large
++experiment=quickstart model@model=xl
+""")
 
 
 def random_list_of_ours(rng: random.Random) -> list[str]:
     """A few overrides for ``conf/train.yaml``."""
-    drawn = (rng.choice([*OURS]) for _ in range(rng.randint(0, 5)))
+    drawn = rng.choices([*OURS], k=rng.randint(0, 5))
     return [rng.choice(OURS_ODD) if rng.random() < 0.15 else f"{key}={rng.choice(OURS[key])}" for key in drawn]
 
 
@@ -299,8 +267,10 @@ def by_hydra(config_name: str, config_class: type[Checked], words: Sequence[str]
         HydraConfig.instance().cfg = None
 
 
-ON_PURPOSE = re.compile("YAML reads it|twice|takes one option|must be one of")
-"""Rules of what Hydra takes, and what is no good."""
+def is_on_purpose(violation: Violation) -> bool:
+    """Whether Hydra takes what the violation is of: no option or several for a section, and what YAML misreads."""
+    no_option = violation.action == "deleted" and violation.rule.startswith("must be one of")
+    return no_option or "a sweep tries several" in violation.rule or "YAML reads it" in violation.rule
 
 
 @dataclass
@@ -333,7 +303,7 @@ class Comparison:
         if hydras is None:
             return
         self.on_purpose += 1
-        if not any(ON_PURPOSE.search(each.rule) for each in ours.violations):
+        if not any(map(is_on_purpose, ours.violations)):
             self.failures.append(f"{shlex.join(words)}\nis refused, and Hydra takes it\n{ConfigError(ours.violations)}")
 
 
@@ -347,11 +317,16 @@ def compared(lists: int, seed: int) -> Comparison:
         warnings.simplefilter("ignore")  # Hydra warns of what is odd, and composes it
         found.attempt(CONF_DIR, "train", TrainConfig, [random_list_of_ours(rng) for _ in range(lists // 4)])
         for first in range(lists // 4, lists, LISTS_OF_A_TREE):
-            folder, tree, before = Path(name, f"conf{first}"), random_tree(rng), len(found.failures)
+            folder, config_class, before = Path(name, f"conf{first}"), rng.choice([Root, Root, Listed]), len(found.failures)
+            tree = random_tree(rng)
+            if config_class is Listed:
+                tree["program.yaml"] += f"sizes: {rng.choice(VALUES['sizes'])}\n"
             for file, content in tree.items():
                 (folder / file).parent.mkdir(parents=True, exist_ok=True)
                 (folder / file).write_text(content, encoding="utf-8")
-            found.attempt(folder, "t", Root, [random_list(rng) for _ in range(min(LISTS_OF_A_TREE, lists - first))])
+            found.attempt(
+                folder, "program", config_class, [random_list(rng) for _ in range(min(LISTS_OF_A_TREE, lists - first))]
+            )
             if len(found.failures) > before:
                 found.failures.append("\n".join(f"{file}\n{_indented(content)}" for file, content in tree.items()))
             shutil.rmtree(folder)

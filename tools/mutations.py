@@ -34,12 +34,12 @@ from tests.hydra_api import hydra_in
 # ---------------------------------------------------------------------------------------------------------- mutations
 
 
-def _words(table: str) -> list[str]:
+def words(table: str) -> list[str]:
     """The words of a table; ``·`` is a space in one. Odd signs of space are words too."""
     return [word.replace("·", " ") for word in re.split("[ \n]+", table.strip("\n"))]
 
 
-VALUES = _words("""
+VALUES = words("""
 OLD 'OLD' "OLD" OLDx 0OLD OLD.0 OLDe0 -OLD +OLD OLD_0 OLD:30 [OLD] {OLD:·OLD} &a·OLD *a !!int·OLD !!str·OLD !!float·OLD
 !!int·"OLD" !!bool·OLD !own·OLD !!binary·OLD !!python/name:os.system !!null·'' !!set·{OLD} !!timestamp·2026-01-01 |·OLD >-
 OLD·#·why OLD#why 014 0o14 0x1F 0b11 1e3 1E3 1.e3 .1e0 1_000 1:30 190:20:30.15 1. .5 .inf -.INF .nan 1e400 -0 +12 1,000
@@ -51,7 +51,7 @@ ${model} ${training} 12${x} [] {} [1,·2] {n_head:·4} {a:·{b:·c}} [[[]]] 2026
 """)
 """What a value becomes; ``OLD`` is what it was."""
 
-LINES = _words("""
+LINES = words("""
 <<:·{n_head:·4} <<:·*a <<:·[{n_head:·4},·{n_head:·8}] <<:·x *a &a *a:·3 ?·[a,·b] ?·n_head --- ... --- · %YAML·1.2 %TAG·!·x -·a
 a a: :·a n_head:·4 n_layer:·2 model.n_head:·4 model:·{n_head:·4} model:·{n_hed:·4} model:·large model:·null training:
 training:·null training:·{seed:·3} training:·[] training:·{seq_len:·64} tokenizer:·{path:·x} hydra:·{} hydra:·{job:·{name:·x}}
@@ -62,7 +62,7 @@ hardware:·{devices:·2} data:·{path:·007} data:·{path:·no} data:·{path:·2
 """)
 """What is put between two lines."""
 
-ENTRIES = _words("""
+ENTRIES = words("""
 override·model:·large override·/model:·xl /model:·large model:·large model:·nothing model:·[small,·large] model:·null model:
 model model@encoder:·large /model@_global_:·large /model@training:·large model@model:·large override·/model@model:·large
 override·model@encoder:·xl /model/large model/large /model/large@model /hardware/l4@hardware model:·large.yaml model:·/large
@@ -76,10 +76,10 @@ model@:·large model:·"large" é:·x
 """)
 """What comes into a defaults list."""
 
-KEYS = _words("""{}x x{} '{}' "{}" &a·{} ?·{} x.{} {}.x !!str·{} {}· /{} {}@x -{} -·{} *a·""")
+KEYS = words("""{}x x{} '{}' "{}" &a·{} ?·{} x.{} {}.x !!str·{} {}· /{} {}@x -{} -·{} *a·""")
 """What a key becomes."""
 
-HEADERS = _words("""
+HEADERS = words("""
 _global_ _group_ model foo model.n_head model.extra _name_ _global_.training training hydra hydra.job _group_._name_ a..b . é
 """)
 """What stands behind ``@package``."""

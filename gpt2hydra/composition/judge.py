@@ -75,6 +75,8 @@ class Schema:
     def _leaf(self, folded: Fold, path: Path, value: Any, override: Override | None) -> Violation | None:
         """The violation of a value that the schema does not take."""
         key, field = dotted(path), self._field(path)
+        if field is None and override is not None and _is_item(folded, path, override):
+            return None
         if field is None and not may_stand(self.root, key):
             return self._unknown(folded, path, value, override)
         if override is not None and override.type is OverrideType.CHANGE:
@@ -194,6 +196,13 @@ def _exists(folded: Fold, path: Path, override: Override) -> bool:
         return False
     leaf = folded.leaf(path)
     return leaf is not None and leaf.value is not None and leaf.value != MISSING
+
+
+def _is_item(folded: Fold, path: Path, override: Override) -> bool:
+    """Whether an override replaces an item of a list: ``sizes.0=3``."""
+    around = folded.leaf(path[:-1])
+    items = around.value if around is not None and isinstance(around.value, list) else ()
+    return path[-1] in map(str, range(len(items))) and not override.is_add()
 
 
 def _holds(rule: Rule, value: Any) -> bool:

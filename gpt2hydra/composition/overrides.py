@@ -56,7 +56,8 @@ def read(texts: Sequence[str], options: Options) -> Overrides:
             override = parse(text)
             chosen = override.value()
         except Exception as error:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
-            found.violations.append(Violation(key, value, grammar(error), command_line(text)))
+            meant: dict[str, object] = {key: value} if value in options.of(key) else {}
+            found.violations.append(Violation(key, value, grammar(error), command_line(text), meant))
             continue
         if key == "hydra" and "hydra" not in options.usual():
             rule = "is Hydra's own section; set its keys, for example hydra.run.dir"
@@ -90,16 +91,19 @@ def _read_choice(options: Options, override: Override, found: Overrides, *, repl
     key, _, value = (override.input_line or "").partition("=")
     key, chosen, typed = key.lstrip("+~").strip(), override.value(), command_line(override.input_line)
     known = options.of(override.key_or_group)
+    readable = override.is_delete() or isinstance(chosen, (str, list))  # of a number, a flag and null, Hydra makes no choice
     names = chosen if isinstance(chosen, list) else [] if chosen is None else [override.get_value_element_as_str().strip("'\"")]
     wrong = [name for name in names if name not in known and not options.has(override.key_or_group, name)]
-    if wrong or (not names and not override.is_delete()):
+    if wrong or not readable:
         if not _of_this_config(options, override):
             found.values.append(override)  # a folder, but no group of this config
             return
-        if replaced:  # by a later choice of the same group, or deleted
+        if replaced and readable:  # by a later choice of the same group, or deleted
             return
-        near = closest(str(chosen).rpartition("/")[2], known)
+        near = value if value in known else closest(str(chosen).rpartition("/")[2], known)
         rule, remedy = f"must be one of {', '.join(known)}", {key: near} if near else options.remedy(key)
+        if near == value:
+            rule = "is the name of an option in quotes alone"
         if chosen is None and not remedy:
             rule, remedy = f"{rule}, or left out", {key: ABSENT}
         found.violations.append(Violation(key, value, rule, typed, remedy))

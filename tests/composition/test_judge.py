@@ -9,7 +9,7 @@ import gpt2hydra
 from gpt2hydra.composition.judge import is_modelled
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
-from gpt2hydra.fields import Checked, computed, flag, integer, section, text
+from gpt2hydra.fields import Checked, computed, flag, integer, items, section, text
 
 PRIMARY = "defaults: [t_schema, {a: small}, _self_, {experiment: null}]\n"
 
@@ -35,14 +35,19 @@ class Small(Checked):
     inverse: float = computed(lambda n: 1 / n, "1 / n", "n")
 
 
-def violations(folder: Path, *overrides: str, **files: str) -> dict[str, Violation]:
+@dataclass(frozen=True)
+class Listed(Small):
+    sizes: tuple[int, ...] = items(integer(at_least=0), "sizes", default=(1, 2))
+
+
+def violations(folder: Path, *overrides: str, config_class: type[Small] = Small, **files: str) -> dict[str, Violation]:
     """Key → violation of a ``conf/`` with these files, ``a__small`` for ``a/small.yaml``."""
     for name, content in {"t": PRIMARY, "a__small": "x: 7\n", **files}.items():
         file = folder / f"{name.replace('__', '/')}.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content, encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
-        gpt2hydra.compose("t", list(overrides), config_dir=folder, config_class=Small)
+        gpt2hydra.compose("t", list(overrides), config_dir=folder, config_class=config_class)
     return {each.key: each for each in caught.value.violations}
 
 
@@ -137,3 +142,22 @@ def test_of_many_unknown_keys_fifty_are_shown_and_the_others_counted(tmp_path: P
 
 def test_what_a_fold_knows_all_about() -> None:
     assert all(map(is_modelled, (TrainConfig, GenerateConfig, Small)))
+
+
+def test_an_item_of_a_list_may_be_set(tmp_path: Path) -> None:
+    found = violations(tmp_path, "sizes.0=3", "sizes.1=-2", "sizes.2=3", config_class=Listed)
+    assert {key: each.rule for key, each in found.items()} == {
+        "sizes[1]": "must be ≥ 0",
+        "sizes.2": "unknown key: sizes is a single value, it has no keys below it",
+    }
+    assert str(found["sizes[1]"].source) == "the command line: sizes.1=-2"
+    assert gpt2hydra.compose("t", ["sizes.0=3"], config_dir=tmp_path, config_class=Listed).sizes == (3, 2)
+
+
+@pytest.mark.parametrize("name", ["7", "true", "null", "1e3", "é"])
+def test_an_option_whose_name_needs_quotes_is_offered_in_quotes(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / f"a/{name}.yaml").write_text("x: 9\n")
+    (found,) = violations(tmp_path, f"a={name}").values()
+    assert found.suggestion == f"\"a='{name}'\""
+    assert gpt2hydra.compose("t", [f"a='{name}'"], config_dir=tmp_path, config_class=Small).a.x == 9
