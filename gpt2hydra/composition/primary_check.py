@@ -162,13 +162,12 @@ class PrimaryCheck:
         composer, root = self.primary.composer, self.primary.root
         overrides = [*self.primary.without_plugins, *self._open_choices(choice), *choice]
         try:
-            found = composer.compose(overrides) if root is not None else composer.fold(overrides)
+            found = composer.compose(overrides) if root is not None and root.HAS_SCHEMA else composer.fold(overrides)
             if found.files is not None and not found.violations:
                 found.violations += found.files.wrong_sections
-            if found.violations:
-                wrong = refusal(composer, found).violations
-                return [each for each in wrong if not _is_left_open(each, root)]
-            if found.files is None or self._is_new_to_hydra(found.files):
+            if not all(_is_left_open(each, root) for each in found.violations):
+                return [each for each in refusal(composer, found).violations if not _is_left_open(each, root)]
+            if found.files is None or (not found.violations and self._is_new_to_hydra(found.files)):
                 with hydra_state():
                     composer.full(overrides)
         except ConfigError as error:
