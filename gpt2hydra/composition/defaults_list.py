@@ -102,7 +102,8 @@ def _odd_choices(options: Options, overrides: Overrides) -> Iterator[Violation]:
 
 def name_of(choice: Override) -> str:
     """The config that a choice names, from the root of the search path: ``model/large``."""
-    return f"{choice.key_or_group}/{choice.get_value_element_as_str()}"
+    option = choice.value()
+    return f"{choice.key_or_group}/{option if isinstance(option, str) else choice.get_value_element_as_str()}"
 
 
 def _right_choices(options: Options, overrides: Overrides, error: Exception) -> list[Override]:

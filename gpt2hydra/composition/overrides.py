@@ -92,8 +92,13 @@ def _read_choice(options: Options, override: Override, found: Overrides, *, repl
     key, chosen, typed = key.lstrip("+~").strip(), override.value(), command_line(override.input_line)
     known = options.of(override.key_or_group)
     readable = override.is_delete() or isinstance(chosen, (str, list))  # of a number, a flag and null, Hydra makes no choice
-    names = chosen if isinstance(chosen, list) else [] if chosen is None else [override.get_value_element_as_str().strip("'\"")]
+    names = chosen if isinstance(chosen, list) else [] if chosen is None else [str(chosen)]
     wrong = [name for name in names if name not in known and not options.has(override.key_or_group, name)]
+    if isinstance(chosen, (int, float)) and value in known:
+        kind = "true or false" if isinstance(chosen, bool) else "a number"
+        rule = f"is {kind} for Hydra; an option of this name needs quotes"
+        found.violations.append(Violation(key, value, rule, typed, {key: value}))
+        return
     if wrong or not readable:
         if not _of_this_config(options, override):
             found.values.append(override)  # a folder, but no group of this config
@@ -108,7 +113,7 @@ def _read_choice(options: Options, override: Override, found: Overrides, *, repl
             rule, remedy = f"{rule}, or left out", {key: ABSENT}
         found.violations.append(Violation(key, value, rule, typed, remedy))
         if near and isinstance(chosen, str) and override.package is None:  # what else is wrong is judged by what was meant
-            found.choices.append(parse(f"{key}={near}"))
+            found.choices.append(parse(f"{key}={quoted(near)}"))
             found.meant.add(key)
     elif override.is_add() and override.package is None and key in options.usual():
         rule = "is chosen already; leave out the plus"

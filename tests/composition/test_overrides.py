@@ -1,11 +1,14 @@
 """Text on the command line means what was typed. What YAML misreads in files: ``test_refusal.py``."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 import gpt2hydra
+from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.overrides import as_typed, no_override
 from gpt2hydra.config.run import GenerateConfig
@@ -32,6 +35,36 @@ def test_text_means_what_was_typed(override: str, value: str) -> None:
     key = override.partition("=")[0]
     config = gpt2hydra.compose("generate", ["checkpoint=x", override])
     assert getattr(config, key) == value
+
+
+@pytest.fixture(scope="module")
+def options_of_odd_names(tmp_path_factory: pytest.TempPathFactory) -> Composer:
+    folder = tmp_path_factory.mktemp("conf")
+    (folder / "db").mkdir()
+    (folder / "app.yaml").write_text("defaults: [db: plain]\n")
+    for name in ("plain", "7", "true", "null", "1e3", "é", "a,b", "it's"):
+        (folder / "db" / f"{name}.yaml").write_text(json.dumps({"name": name}), encoding="utf-8")
+    return Composer("app", folder, once=True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "rule", "option"),
+    [
+        pytest.param("7", "is a number for Hydra; an option of this name needs quotes", "7", id="integer"),
+        pytest.param("1e3", "is a number for Hydra", "1e3", id="number"),
+        pytest.param("true", "is true or false for Hydra", "true", id="flag"),
+        pytest.param("its", "must be one of", "it's", id="a quote is meant"),
+    ],
+)
+def test_an_option_with_a_name_that_is_no_text_is_chosen_in_quotes(
+    options_of_odd_names: Composer, typed: str, rule: str, option: str
+) -> None:
+    (found,) = options_of_odd_names.fold([f"db={typed}"]).violations
+    assert rule in found.rule
+    (word,) = found.remedy_words
+    chosen = options_of_odd_names.fold([word])
+    assert not chosen.violations
+    assert [chain[-1].value for chain in chosen.folded.chains.values()] == [option]
 
 
 def test_sweeps_keep_hydras_grammar() -> None:

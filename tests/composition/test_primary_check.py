@@ -18,6 +18,7 @@ TREE = {
     ),
     "db/one.yaml": "url: here\nport: 1\n",
     "db/two.yaml": "url: there\nnested: {key: 1}\n",
+    **{f"db/{name}.yaml": "url: here\n" for name in ("7", "true", "null", "1e3", "é", "a,b", "it's")},
     "model/small.yaml": "width: 3\n",
     "hydra/default.yaml": "run:\n  dir: out/${x}\n",
     "experiment/sub/a.yaml": GLOBAL + "defaults: [override /db: two]\ntrain: {lr: 0.1}\n",
@@ -82,7 +83,7 @@ MISSING_PLUGIN = "must be one of default, disabled, none, stdout; is the plugin 
 
 def test_a_plugin_that_is_not_installed_hides_nothing(check: Callable[..., list[tuple[str, str]]]) -> None:
     app = "defaults: [db: one, nobody: null, override hydra/job_logging: colourful]\nx: ${y}\n"
-    files = {"db/two.yaml": "url: ${z}\n", "db/three.yaml": "defaults: [thre, override layer: one]\n"}
+    files = {"db/two.yaml": "url: ${z}\n", "db/three.yaml": "defaults: [xyz, override layer: one]\n"}
     found = check(**{"app.yaml": app, **files})
     assert found == [
         ("conf/app.yaml:1", MISSING_PLUGIN),
