@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from gpt2hydra.composition.resolve import is_stateful
 from gpt2hydra.config.errors import ConfigError, Source, Violation
 from gpt2hydra.config.fingerprint import fingerprints
 from gpt2hydra.config.gpt2 import GPT2Config
-from gpt2hydra.config.keys import field_at, leaves
+from gpt2hydra.config.keys import settable_leaves
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.config.validation import Checked
@@ -89,7 +89,7 @@ def _of_run(name: str, folder: Path, kind: type[Checked]) -> ConfigSnapshot:
         name,
         f"{found.state} run",
         kind,
-        dict(_settable(kind, found.content["config"])),
+        dict(settable_leaves(kind, found.content["config"])),
         _set_by(found.content),
         prints if isinstance(prints, Mapping) else {},
         {"state": found.state, **({} if found.step is None else {"step": found.step}), **result},
@@ -101,7 +101,7 @@ def _of_checkpoint(name: str, folder: Path, kind: type[Checked]) -> ConfigSnapsh
     own = folder / run_checkpoints.RUN
     if not own.is_file():
         model = from_hf(folder)
-        values = {f"model.{key}": each for key, each in _settable(GPT2Config, model.to_dict())}
+        values = {f"model.{key}": each for key, each in settable_leaves(GPT2Config, model.to_dict())}
         return ConfigSnapshot(name, "checkpoint without a run", GPT2Config, values, fingerprints={"model": model.fingerprint()})
     content = read_json(own, record.LARGEST)
     if not isinstance(content.get("config"), Mapping):
@@ -109,7 +109,7 @@ def _of_checkpoint(name: str, folder: Path, kind: type[Checked]) -> ConfigSnapsh
     around = folder.parent.parent
     set_by = _set_by(read_json(around / record.FILE, record.LARGEST)) if (around / record.FILE).is_file() else {}
     results = {key: content[key] for key in ("step", "validation_loss") if isinstance(content.get(key), (int, float))}
-    values = dict(_settable(kind, content["config"]))
+    values = dict(settable_leaves(kind, content["config"]))
     prints = content.get("fingerprints")
     return ConfigSnapshot(name, "checkpoint", kind, values, set_by, prints if isinstance(prints, Mapping) else {}, results)
 
@@ -119,19 +119,11 @@ def _of_overrides(text: str, words: list[str], app: str | None, config_dir: str 
     root = program.config_class or TrainConfig
     chosen = ProgramConfig.of(program, words, config_dir)
     config, provenance = chosen.checked(), chosen.provenance
-    values = dict(_settable(root, config.to_dict()))
+    values = dict(settable_leaves(root, config.to_dict()))
     settings = {key: setting for key in values if (setting := provenance.setting(key)) is not None}
     set_by = {key: setting.source for key, setting in settings.items()}
     values |= {key: each.value for key, each in settings.items() if is_stateful(each.value)}  # the time is no difference
     return ConfigSnapshot(text, f"overrides of {program.config_name}", root, values, set_by, fingerprints(config))
-
-
-def _settable(root: type[Checked], values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Every key of a config but the computed ones, which follow from others."""
-    for key, value in leaves(values):
-        known = field_at(root, key)
-        if known is None or known.init:
-            yield key, value
 
 
 def _set_by(content: Mapping[str, Any]) -> dict[str, Source]:

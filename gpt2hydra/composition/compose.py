@@ -95,13 +95,11 @@ wrong stands in a file.
 def compose_by_hydra(composer: Composer, overrides: Sequence[str], later: Later | None = None) -> Composition:
     """The composition of a run, and what Hydra composes for it; sweeps are left out of that, for a file may ask for one.
 
-    With ``resume=`` the configuration is that of the run: what the overrides make of the files may break rules.
-
     Raises:
         ConfigError: with everything that is wrong.
     """
     found = composer.fold(overrides)
-    if any(text.startswith("resume=") for text in overrides) or all(each.multirun for each in found.violations):
+    if all(each.multirun for each in found.violations):
         composer.ask_hydra(found, leave_sweeps_out=True)
     else:
         composer.complete(found)
@@ -129,7 +127,7 @@ def refusal(composer: Composer, found: Composition, later: Later | None = None) 
 
     overrides = found.overrides.texts
     rest = words_meant(found.violations, overrides, composer.searching(overrides).options)
-    right = composer.compose(rest) if rest != [*overrides] else found
+    right = composer.compose(rest) if rest != [*overrides] and not found.headless else found
     known = {each.key for each in found.violations}
     absent = [right.provenance.blame(each) for each in (composer.look(right.config) if right.is_valid else ())]
     found.violations += (each for each in absent if each.key not in known)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,9 +29,10 @@ from gpt2hydra.composition.hydra_compat import ConfigLoader, search_path_from, s
 from gpt2hydra.composition.hydra_errors import as_it_came, file_error
 from gpt2hydra.composition.hydra_section import refused_mode, refused_overrides, usual_section
 from gpt2hydra.composition.hydra_state import as_job, as_run, hydra_overrides, hydra_state, parse
+from gpt2hydra.composition.layers import Layer
 from gpt2hydra.composition.options import Options
 from gpt2hydra.composition.overrides import Overrides, join_split_arguments, read
-from gpt2hydra.composition.resolve import is_stateful
+from gpt2hydra.composition.resolve import in_schema, is_stateful
 from gpt2hydra.composition.schema import (
     class_of_schema,
     inherits_groups,
@@ -39,7 +40,7 @@ from gpt2hydra.composition.schema import (
     register_schemas,
 )
 from gpt2hydra.composition.validate import config_class_of, examine, in_order, validate
-from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
+from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, collect_violations
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.keys import keys_of
 from gpt2hydra.config.validation import Checked, build
@@ -48,6 +49,9 @@ _SCHEMAS = SearchPathQuery(provider="schema")
 """What Hydra searches last, and wants to stay there."""
 
 Look = Callable[[Checked], Sequence[Violation]]
+
+Begin = Callable[[type[Checked], Fold], Mapping[str, Layer]]
+"""The values of the earlier run that a configuration of a class names, by key; none where it names none."""
 
 
 @dataclass
@@ -62,6 +66,8 @@ class Composition:
     violations: list[Violation] = field(default_factory=list)
     beyond: bool = False
     """Whether only Hydra can tell the values."""
+    headless: bool = False
+    """Whether it begins with an earlier run that cannot be read, so that the other values are not known."""
     composed: DictConfig | None = None
     """What Hydra composed, ``hydra`` node included, once it was asked."""
 
@@ -107,6 +113,7 @@ class Composer:
         once: bool = False,
         config_class: type[Checked] | None = None,
         look: Look = lambda config: (),
+        begin: Begin = lambda root, folded: {},
     ) -> None:
         """Args:
         config_name: the primary config, without ``.yaml``.
@@ -115,6 +122,7 @@ class Composer:
         once: for one command, during which YAML files do not change, so that they are not looked at again.
         config_class: what the config becomes; by default that of the schema in its defaults list.
         look: what a valid config names that is not there, such as a file: a refusal reports it too, and no remedy brings it.
+        begin: what a config begins with that continues an earlier run, in place of the files that nobody chose.
         """
         setup_globals()
         if isinstance(config_dir, ConfigSearchPath):
@@ -129,7 +137,7 @@ class Composer:
                 register_groups()
             if inherits_groups(config_class):
                 search_path.prepend("gpt2hydra", f"file://{CONF_DIR}", _SCHEMAS)
-        self.config_name, self.config_class, self.once, self.look = config_name, config_class, once, look
+        self.config_name, self.config_class, self.once, self.look, self.begin = config_name, config_class, once, look, begin
         register_schemas(config_class, config_name)
         self.loader = ConfigLoader(search_path)
         self.options = Options(self.loader, config_name)
@@ -210,15 +218,17 @@ class Composer:
         overrides.violations = join_split_arguments(texts, overrides.violations, self.options, root)
         several = self.options.unclear(overrides.choices, root)
         clear = {each.key_or_group for each in overrides.choices} - {each.key for each in several}
-        unclear = {each.key for each in (*overrides.violations, *several, *folded.violations)} - clear
-        for override in overrides.values:
-            if override.key_or_group.partition(".")[0] not in unclear:
-                folded.override(override)
-        beyond = files.is_beyond or beyond_the_fold(overrides)
-        found = [*overrides.violations, *wrong_mode, *several, *folded.violations]
-        unsure = frozenset(keys_of(root)) if overrides.incomplete else frozenset()
+        unclear = {each.key for each in (*overrides.violations, *several)}
+        folded, unread = _with_overrides(files, overrides, unclear, clear), list[Violation]()
+        with collect_violations(unread):
+            if earlier := self.begin(root, folded):
+                files = self._files.over(earlier, overrides)
+                folded = _with_overrides(files, overrides, unclear, clear)
+        found = [*overrides.violations, *wrong_mode, *several, *unread, *folded.violations]
+        unsure = frozenset(keys_of(root)) if overrides.incomplete or unread else frozenset()
         values, broken = validate(folded, root, {each.key for each in found} - clear, unsure)
-        result = Composition(root, folded, overrides, files, values, beyond=beyond)
+        beyond = files.is_beyond or beyond_the_fold(overrides)
+        result = Composition(root, folded, overrides, files, values, beyond=beyond, headless=bool(unread))
         if found or broken:
             found = [self._as_choice(each) if each.value is ABSENT else each for each in (*found, *broken)]
             result.violations = in_order(root, [result.provenance.blame(each) for each in found])
@@ -303,11 +313,24 @@ class Composer:
 
     def accept(self, found: Composition, config: DictConfig) -> None:
         """Take what Hydra composed, which counts where the fold differs, unless something is wrong already."""
-        if found.violations or not (found.provenance.verify(config) or found.beyond):
+        if found.violations:
             return
-        found.root = self.class_of(config)
-        found.values, violations = examine(config, found.root)
-        found.violations += map(found.provenance.blame, violations)
+        continues = found.files is not None and found.files.continues  # Hydra does not know what the earlier run has
+        if found.beyond or (not continues and found.provenance.verify(config)):
+            root = found.root if continues and found.root is not None else self.class_of(config)
+            found.root = root
+            found.values, violations = examine(in_schema(found.folded, root) if continues else config, root)
+            found.violations += map(found.provenance.blame, violations)
+
+
+def _with_overrides(files: FoldedFiles, overrides: Overrides, unclear: set[str], clear: set[str]) -> Fold:
+    """The files with the overrides over them, but for those of a section that is ``unclear``, by its files or otherwise."""
+    folded = files.folded.copy()
+    wrong = (unclear | {each.key for each in folded.violations}) - clear
+    for override in overrides.values:
+        if override.key_or_group.partition(".")[0] not in wrong:
+            folded.override(override)
+    return folded
 
 
 def beyond_the_fold(overrides: Overrides) -> bool:

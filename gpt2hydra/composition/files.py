@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -46,6 +47,8 @@ class FoldedFiles:
     """What files say of Hydra itself, and whether that is the primary config."""
     stored: bool = False
     """Whether a config that Python stored is among them."""
+    continues: bool = False
+    """Whether they are laid over an earlier configuration, so that only those count that the command line chooses."""
 
     @cached_property
     def wrong_sections(self) -> list[Violation]:
@@ -91,7 +94,23 @@ class ConfigFiles:
                 self._kept.popitem(last=False)
         return files
 
-    def _fold(self, chosen: Chosen, overrides: Overrides) -> FoldedFiles:
+    def over(self, earlier: Mapping[str, Layer], overrides: Overrides) -> FoldedFiles:
+        """The files that the command line chooses, over the values of an ``earlier`` configuration by key."""
+        chosen, usual = choose(self.options, overrides), choose(self.options, Overrides())
+        assert chosen is not None
+        assert usual is not None
+        typed = {each.get_key_element().lstrip("+") for each in overrides.choices}
+        others = [each for each in chosen.files if each in usual.files and each.override_key not in typed]
+        return self._fold(chosen, overrides, earlier, others)
+
+    def _fold(
+        self,
+        chosen: Chosen,
+        overrides: Overrides,
+        earlier: Mapping[str, Layer] = MappingProxyType({}),
+        left_out: Sequence[ResultDefault] = (),
+    ) -> FoldedFiles:
+        """Lay all over each other; of what is ``left_out``, only schemas count, and what files set of Hydra."""
         layers = [(default, layer) for default in chosen.files for layer in self._layers_of(default)]
         root = self._root(layer for default, layer in layers if not default.package)
         folded = Fold(Schema(root, chosen.groups) if root is not None else unmergeable)
@@ -99,10 +118,16 @@ class ConfigFiles:
         if root is not None:
             folded.violations += self._before_schema(chosen.files, root)
         schemas = [each for each in layers if each[1].schema is not None and not each[0].package]
-        for default, layer in [*schemas, *(each for each in layers if each not in schemas)]:
+        for _, layer in schemas:
+            folded.merge((), layer)
+        for key, layer in earlier.items():
+            folded.begin(tuple(split_key(key)), layer)
+        for default, layer in (each for each in layers if each not in schemas):
             placed = layer.below(split_key(default.package) if default.package else [])
             if isinstance(placed.value, dict) and "hydra" in placed.value:
                 sections.append((placed.value["hydra"], default.config_path == self.options.config_name))
+            if default in left_out:
+                continue
             misplaced = [*self._misplaced(default, layer, root, chosen, overrides)] if root is not None else []
             folded.violations += misplaced
             if not misplaced:
@@ -110,7 +135,7 @@ class ConfigFiles:
         for override in overrides.incomplete if root is not None else ():
             self._merge_incomplete(folded, override)
         stored = any(layer.source.kind != "file" for _, layer in layers)
-        return FoldedFiles(chosen, root, folded, sections, stored)
+        return FoldedFiles(chosen, root, folded, sections, stored, bool(earlier))
 
     def _merge_incomplete(self, folded: Fold, override: Override) -> None:
         """Lay the file of an option over the others, without what its defaults list brings."""

@@ -145,6 +145,11 @@ class Fold:
         if layer.each:
             self.kinds.setdefault((*path, "*"), layer.each)
 
+    def begin(self, path: Path, layer: Layer) -> None:
+        """Lay ``layer`` in place of what is at ``path``, as if that had never been there."""
+        self._forget(path)
+        self.merge((), layer.below(path))
+
     def override(self, override: Override) -> None:
         """Apply an override as typed, whether or not Hydra would let it; where there is a judge, only if it may."""
         path, source = tuple(split_key(override.key_or_group)), command_line(override.input_line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, FloatNode, IntegerNode, ListConfig, OmegaConf, StringNode, ValueNode
@@ -18,6 +19,7 @@ from omegaconf.errors import (
 from gpt2hydra.composition.fold import Fold, dotted, split_key
 from gpt2hydra.composition.hydra_compat import names_no_variable, refers_to_itself
 from gpt2hydra.composition.layers import Path
+from gpt2hydra.composition.schema import node_of
 from gpt2hydra.config.errors import ABSENT, DELETED, Violation
 from gpt2hydra.config.keys import field_at, is_checked
 from gpt2hydra.config.rules import Rule
@@ -99,7 +101,7 @@ def _resolve(
         if target is not None and (found := tuple(split_key(target[1]))) in plain:
             value = plain[found]
         else:
-            tree = tree if tree is not None else _tree(folded, plain)
+            tree = tree if tree is not None else tree_of(folded, plain)
             value = resolved(functools.reduce(lambda node, part: node[part], path[:-1], tree), path[-1], key, root, broken)
         if value is ABSENT:
             continue
@@ -112,7 +114,14 @@ def _resolve(
 _PLAIN = re.compile(r"\$\{([a-zA-Z_]\w*(?:\.\w+)*)\}")
 
 
-def _tree(folded: Fold, plain: Mapping[Path, Any]) -> DictConfig:
+def in_schema(folded: Fold, root: type[Checked]) -> DictConfig:
+    """All values as Hydra would compose them."""
+    merged = OmegaConf.merge(node_of(root), tree_of(folded))
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def tree_of(folded: Fold, plain: Mapping[Path, Any] = MappingProxyType({})) -> DictConfig:
     """All values for OmegaConf: those that refer to others as they were written."""
     values: dict[str, Any] = {}
     for path, chain in folded.chains.items():

@@ -192,3 +192,11 @@ def leaves(value: Any) -> Iterator[tuple[str, Any]]:
             yield from ((f"{name}.{key}", leaf) for key, leaf in leaves(each))
         else:
             yield name, each
+
+
+def settable_leaves(config_class: type[Any], value: Any) -> Iterator[tuple[str, Any]]:
+    """Those leaves that are not computed from others."""
+    for key, each in leaves(value):
+        known = field_at(config_class, key)
+        if known is None or known.init:
+            yield key, each

@@ -15,6 +15,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from gpt2hydra.composition.composer import Composer, Look
+from gpt2hydra.composition.fold import Fold
+from gpt2hydra.composition.layers import Layer
 from gpt2hydra.composition.schema import ROOTS, register
 from gpt2hydra.config.annotations import is_section_class
 from gpt2hydra.config.checked_sections import class_with_sections, section_at
@@ -97,7 +99,18 @@ class Application:
 
     def composer(self, extra_dir: str | None = None, look: Look = lambda config: ()) -> Composer:
         """What composes the configuration; ``extra_dir`` is searched too; ``look`` as for :class:`Composer`."""
-        return Composer(self.config_name, self.config_dir, extra_dir, once=True, config_class=self.config_class, look=look)
+        kind = self.config_class
+        return Composer(self.config_name, self.config_dir, extra_dir, once=True, config_class=kind, look=look, begin=_begin)
+
+
+def _begin(config_class: type[Checked], folded: Fold) -> Mapping[str, Layer]:
+    """The configuration of the run that ``resume=`` names."""
+    resume = folded.leaf(("resume",))
+    if resume is None or resume.value is None:
+        return {}
+    from gpt2hydra.launch.resume import values_of_the_run  # with all of runs/, which most compositions do without
+
+    return values_of_the_run(config_class, folded)
 
 
 # ------------------------------------------------------------------------------------- what the parameters say

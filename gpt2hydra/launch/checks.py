@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from gpt2hydra.composition.composer import Composition
+from gpt2hydra.composition.resolve import resolve
 from gpt2hydra.config.errors import ConfigError, Violation, collect_violations
-from gpt2hydra.config.keys import keys_of
+from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.config.validation import Checked, build, examine
+from gpt2hydra.launch import resume
 from gpt2hydra.launch.extras import EXTRAS, absent_modules, check_extra, importing_pytorch
 from gpt2hydra.launch.hydra_components import problems_of_job, problems_of_sweep
-from gpt2hydra.launch.resume import sweep_problems
 from gpt2hydra.training.processes import Process, check_world_size
 
 
@@ -141,9 +143,9 @@ def check_modules(context: Context) -> Iterable[Violation]:
     return check_extra(context.extra)
 
 
-def check_resume_of_points(context: Context) -> Iterable[Violation]:
-    """A sweep resumes each point in its own directory, or none."""
-    return sweep_problems(context.config) if context.sweep else ()
+def check_resume(context: Context) -> Iterable[Violation]:
+    """The run that is to continue can do so with this configuration."""
+    return resume.check_resume(context.config, sweep=context.sweep) if context.sweep or not context.unread else ()
 
 
 def check_hydra_components(context: Context) -> Iterable[Violation]:
@@ -192,12 +194,12 @@ class Declaration:
 _STEP = ("training.batch_size", "training.gradient_accumulation_steps", "training.strategy")
 
 CHECKS = (
+    Declaration(check_resume, TrainConfig, reads=("resume",), plan=True),
     Declaration(check_init_from, TrainConfig, reads=("init_from", "fork_from", "model", "tokenizer"), plan=True),
     Declaration(check_data, TrainConfig, plan=True),
     Declaration(check_checkpoint, GenerateConfig, reads=("checkpoint",), plan=True),
     Declaration(check_prompts, GenerateConfig, reads=("prompt", "prompt_file"), plan=True),
     Declaration(check_processes, Checked, reads=_STEP, needs=("process",), plan=True),
-    Declaration(check_resume_of_points, TrainConfig, reads=("resume",), plan=True),
     Declaration(
         check_training_device, TrainConfig, reads=("training.device", "training.precision"), needs=("extra",), elsewhere=False
     ),
@@ -233,24 +235,23 @@ def refusal(violations: Sequence[Violation]) -> ConfigError:
 # ----------------------------------------------------------------------------------- a configuration that is not yet valid
 
 
-def readable(composed: DictConfig, config_class: type[Checked]) -> tuple[Checked | None, frozenset[str]]:
-    """A valid configuration with every value of ``composed`` that breaks no rule, and the keys that have a default instead.
+def readable(found: Composition) -> tuple[Checked | None, frozenset[str]]:
+    """The configuration, and the keys that have a default instead of a value that breaks a rule.
 
-    None in place of the configuration where a key that has no default must be given.
+    None in place of the configuration where a key that has no default must be given, or where it is not known what it is of.
     """
-    values: dict[str, Any] = {}
-    unread: set[str] = set()
-    for key in keys_of(config_class):
-        try:
-            value = OmegaConf.select(composed, key, throw_on_missing=True)
-            values[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-        except Exception:  # not given, or a reference that cannot be resolved: resolvers raise what they like
-            unread.add(key)
+    if found.is_valid:
+        return found.config, frozenset()
+    if found.root is None or found.headless:
+        return None, frozenset()
+    given, broken, left = resolve(found.folded, found.root)
+    unread = {*broken, *left, *(key for each in found.violations for key in (each.key, *each.others))}
+    values = {key: value for key, value in leaves(given) if key not in unread}
     while True:
-        found = examine(config_class, _nested(values))
-        if not found.violations:
-            return build(config_class, found.values), frozenset(unread)
-        wrong = {key for each in found.violations for key in (each.key, *each.others)}
+        examined = examine(found.root, _nested(values))
+        if not examined.violations:
+            return build(found.root, examined.values), frozenset(unread)
+        wrong = {key for each in examined.violations for key in (each.key, *each.others)}
         if not wrong & values.keys():
             return None, frozenset(unread)
         unread |= wrong

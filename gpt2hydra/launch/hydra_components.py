@@ -27,15 +27,15 @@ AT_LEAST_ONE = {"max_batch_size": ", or null for all at once", "n_trials": "", "
 DIRECTIONS = ("minimize", "maximize")
 
 
-def compose_right_words(composer: Composer, words: Sequence[str], run_mode: RunMode) -> tuple[DictConfig | None, bool]:
-    """A composition of the overrides that are right, and whether it has them all.
+def compose_right_words(composer: Composer, words: Sequence[str], run_mode: RunMode) -> DictConfig | None:
+    """What Hydra makes of the overrides that are right.
 
     Where what they choose is broken, it has those of Hydra's own section alone; it is None where they are broken too.
     """
     for texts in (words, [text for text in words if text.lstrip("+~").startswith("hydra")]):
         with suppress(Exception):
-            return composer.full(texts, run_mode, leave_sweeps_out=True), texts is words
-    return None, False
+            return composer.full(texts, run_mode, leave_sweeps_out=True)
+    return None
 
 
 def problems_of_job(composed: DictConfig) -> Iterator[Violation]:

@@ -5,69 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from gpt2hydra.checkpoint import run_checkpoints
-from gpt2hydra.composition.composer import Composer, Composition
-from gpt2hydra.composition.fold import Provenance
-from gpt2hydra.composition.instantiate import instantiate
-from gpt2hydra.composition.schema import schema_of
-from gpt2hydra.composition.validate import config_class_of
-from gpt2hydra.config.errors import ConfigError, Setting, Source, Violation, collect_violations, command_line
-from gpt2hydra.config.keys import keys_of, leaves
+from gpt2hydra.composition.fold import Fold
+from gpt2hydra.composition.hydra_state import hydra_overrides
+from gpt2hydra.composition.layers import Layer, layer_of
+from gpt2hydra.composition.resolve import tree_of
+from gpt2hydra.config.errors import ConfigError, Source, Violation, command_line
+from gpt2hydra.config.keys import settable_leaves
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.runs import record, resume_state
 from gpt2hydra.utils.paths import relative_path
-
-C = TypeVar("C", bound=TrainConfig)
 
 AUTO = "auto"
 
 # ------------------------------------------------------------------------------------------------------- resume=RUN_DIR
 
 
-def resumed_run(composed: DictConfig) -> str | None:
-    """The run directory that ``resume=`` names; None where it is absent, null, or ``auto``."""
-    path = composed.get("resume") if issubclass(config_class_of(composed), TrainConfig) else None
-    return path if isinstance(path, str) and path != AUTO else None
-
-
-def _class_of(composed: DictConfig) -> type[TrainConfig]:
-    config_class = config_class_of(composed)
-    assert issubclass(config_class, TrainConfig), config_class  # resumed_run() has asked
-    return config_class
-
-
-def configuration_of_the_run(composer: Composer, composed: DictConfig, found: Composition) -> TrainConfig:
-    """The configuration of the run that ``composed.resume`` names, and what the command line sets with it.
-
-    From now on ``found.provenance`` is that of the run: what the command line does not set is set by its ``run.json``.
+def values_of_the_run(config_class: type[Checked], folded: Fold) -> dict[str, Layer]:
+    """What the record of the run says of each key that ``resume`` names in ``folded``; nothing where that is ``auto``.
 
     Raises:
-        ConfigError: there is no such run, it cannot continue, or not with these overrides.
+        ConfigError: there is no such run, or it has no configuration of this version.
     """
-    problems: list[Violation] = []
-    with collect_violations(problems):
-        run = resume_state.open_run(composed.resume)
-        own = run.config(_class_of(composed))
-        typed = [*_set_on_the_command_line(composer, found, type(own))]
-        found.provenance = _provenance_of_the_run(found.provenance, own, run.folder, typed)
-        config = _with_overrides(composed, typed, own)
-        problems += [*resume_state.check_resumable(run, config), *_another_directory(found.overrides.texts, run.folder)]
-        if not problems:
-            return replace(config, resume=str(run.folder))
-    raise ConfigError(map(found.provenance.blame, problems))
-
-
-def _provenance_of_the_run(provenance: Provenance, own: TrainConfig, folder: Path, typed: Sequence[str]) -> Provenance:
-    """Who set each value of a run that continues: its record, and for the ``typed`` keys the command line after it."""
-    record_file = Source("file", relative_path(folder / record.FILE))
-    settings = {key: (Setting(key, value, record_file),) for key, value in leaves(own) if key != "resume"}
-    later = {key: (*settings.get(key, ()), provenance.settings[key][-1]) for key in typed if key in provenance.settings}
-    return replace(provenance, settings={**provenance.settings, **settings, **later})
+    path = OmegaConf.select(tree_of(folded), "resume")
+    if not issubclass(config_class, TrainConfig) or not isinstance(path, str) or path == AUTO:
+        return {}
+    run = resume_state.open_run(path)
+    values = settable_leaves(config_class, run.config(config_class).to_dict())
+    source = Source("file", relative_path(run.folder / record.FILE))
+    return {key: layer_of(value, source) for key, value in values if key != "resume"}
 
 
 def run_meant(violation: Violation, config_class: type[Checked]) -> Violation:
@@ -79,60 +50,12 @@ def run_meant(violation: Violation, config_class: type[Checked]) -> Violation:
     return replace(violation, rule=rule, remedy={"resume" if trains else "checkpoint": violation.key})
 
 
-def _another_directory(overrides: Sequence[str], folder: Path) -> list[Violation]:
-    typed = next((text for text in overrides if text.startswith("hydra.run.dir=")), None)
+def _another_directory(composed: DictConfig, folder: Path) -> list[Violation]:
+    typed = next((text for text in hydra_overrides(composed.hydra) if text.startswith("hydra.run.dir=")), None)
     if typed is None:
         return []
     rule = f"cannot be chosen: the run continues in its own directory, {relative_path(folder)}"
     return [Violation("hydra.run.dir", typed.partition("=")[2], rule, command_line(typed))]
-
-
-def _with_overrides(composed: DictConfig, typed: Sequence[str], own: C) -> C:
-    """``own``, with the values of ``composed`` under the ``typed`` keys.
-
-    Raises:
-        ConfigError: they do not go together; the remedy of a typed key is the value that the run has.
-    """
-    merged = OmegaConf.merge(OmegaConf.structured(schema_of(type(own))), _settable(own))
-    written: Any = OmegaConf.to_container(composed, resolve=False)
-    for key in typed:
-        OmegaConf.update(merged, key, _at(written, key))
-    assert isinstance(merged, DictConfig)
-    try:
-        return instantiate(merged, type(own))
-    except ConfigError as error:
-        values = dict(leaves(own))
-        remedies = ({each.key: values[each.key]} if each.key in typed else {} for each in error.violations)
-        pairs = zip(error.violations, remedies, strict=True)
-        raise ConfigError(replace(each, source=None, remedy=remedy) for each, remedy in pairs) from None
-
-
-def _set_on_the_command_line(composer: Composer, found: Composition, config_class: type[TrainConfig]) -> Iterator[str]:
-    """The keys that an override sets, or an option that was chosen there."""
-    typed, usual = found.provenance.settings, composer.fold(()).provenance.settings
-    chosen = tuple(f"{each.key_or_group}." for each in found.overrides.choices)
-    for key in keys_of(config_class):
-        if typed.get(key) != usual.get(key) or key.startswith(chosen):
-            yield key
-
-
-def _settable(config: TrainConfig) -> dict[str, Any]:
-    """``config`` as nested values, without what is computed."""
-    nested: dict[str, Any] = {}
-    for key in keys_of(type(config)):
-        *above, name = key.split(".")
-        section: Any = config
-        place = nested
-        for part in above:
-            section, place = getattr(section, part), place.setdefault(part, {})
-        place[name] = getattr(section, name)
-    return nested
-
-
-def _at(nested: Any, key: str) -> Any:
-    for part in key.split("."):
-        nested = nested[part]
-    return nested
 
 
 # ------------------------------------------------------------------------------------------------------- the directory
@@ -182,24 +105,26 @@ class Place:
         return f"resume=auto: no run has the fingerprint {config.fingerprint()}; a new one begins"
 
 
-def place_of(config: TrainConfig, directory: Path, pattern: str) -> Place:
-    """Where a run with this configuration writes.
-
-    Args:
-        directory: a new one, or that of an earlier run that is named.
-        pattern: how ``directory`` was written: ``outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}``.
+def place_of(config: Checked, composed: DictConfig) -> Place:
+    """Where a run with this configuration writes: ``hydra.run.dir``, or the directory of the run that continues.
 
     Raises:
-        ConfigError: the run that would go on cannot.
+        ConfigError: the run that would continue cannot.
     """
-    if config.resume is None:
+    directory = Path(composed.hydra.runtime.output_dir)
+    if not isinstance(config, TrainConfig) or config.resume is None:
         return Place(str(directory))
     if config.resume != AUTO:
-        return _going_on(record.read(Path(config.resume)), config)
+        run = resume_state.open_run(config.resume)
+        if problems := _another_directory(composed, run.folder):
+            raise ConfigError(problems)
+        return _going_on(run, config)
+    written: Any = OmegaConf.to_container(composed.hydra.run, resolve=False)
+    pattern = str(written["dir"])  # outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}
     if "${" not in pattern:
         return in_directory(config, directory)
-    run = resume_state.newest_alike(_alike(directory, pattern), config.fingerprint())
-    return Place(str(directory)) if run is None else in_directory(config, run.folder)
+    newest = resume_state.newest_alike(_alike(directory, pattern), config.fingerprint())
+    return Place(str(directory)) if newest is None else in_directory(config, newest.folder)
 
 
 def in_directory(config: TrainConfig, directory: Path) -> Place:
@@ -236,10 +161,12 @@ def _alike(directory: Path, pattern: str) -> Iterator[Path]:
 # ------------------------------------------------------------------------------------------------------------- sweeps
 
 
-def sweep_problems(config: Checked) -> list[Violation]:
-    """``resume=RUN_DIR`` of a point of a sweep, or nothing."""
-    if not isinstance(config, TrainConfig) or config.resume in (None, AUTO):
+def check_resume(config: TrainConfig, *, sweep: bool = False) -> list[Violation]:
+    """Why the run that ``resume`` names cannot continue with this configuration; in a sweep none can."""
+    if config.resume in (None, AUTO):
         return []
+    if not sweep:
+        return resume_state.check_resumable(resume_state.open_run(config.resume), config)
     rule = "would let every point continue in one directory; with -m, auto continues each in its own"
     return [Violation("resume", config.resume, rule, remedy={"resume": AUTO})]
 
@@ -250,10 +177,12 @@ def point(config: Checked, directory: Path) -> Place:
     Raises:
         ConfigError: it cannot go on there.
     """
-    problems = sweep_problems(config)
+    if not isinstance(config, TrainConfig):
+        return Place(str(directory))
+    problems = check_resume(config, sweep=True)
     if problems:
         raise ConfigError(problems)
-    if isinstance(config, TrainConfig) and config.resume == AUTO:
+    if config.resume == AUTO:
         return in_directory(config, directory)
     return Place(str(directory))
 

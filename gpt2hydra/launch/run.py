@@ -26,7 +26,6 @@ from gpt2hydra.composition.fold import Provenance
 from gpt2hydra.composition.hydra_compat import failure_of, make_callbacks, report_as_hydra
 from gpt2hydra.composition.hydra_errors import making, resolving
 from gpt2hydra.composition.job import job
-from gpt2hydra.composition.validate import config_class_of
 from gpt2hydra.config.errors import ConfigError, Setting, Violation, collect_violations
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
@@ -34,7 +33,7 @@ from gpt2hydra.launch.application import Application
 from gpt2hydra.launch.checks import Context, is_dry, problems, readable, refusal
 from gpt2hydra.launch.hydra_components import check_references, compose_right_words, files_of_job, log_rule
 from gpt2hydra.launch.notes import note_fine_tuning, note_other_machine, note_overruled, warn_of_memory
-from gpt2hydra.launch.resume import Place, configuration_of_the_run, place_of, resumed_run
+from gpt2hydra.launch.resume import Place, place_of
 from gpt2hydra.runs import record
 from gpt2hydra.runs.directory import check_directory, check_space, remove_new, unwritable
 from gpt2hydra.runs.resume_state import alike
@@ -101,12 +100,7 @@ class RunLauncher:
         Raises:
             ConfigError: the directory cannot be written, holds another run, or has no space.
         """
-        directory = Path(composed.hydra.runtime.output_dir)
-        if not isinstance(config, TrainConfig):
-            location = Place(str(directory))
-        else:
-            written: Any = OmegaConf.to_container(composed.hydra, resolve=False)
-            location = place_of(config, directory, written["run"]["dir"])
+        location = place_of(config, composed)
         if location.step is None and location.loss is None:
             check_directory(Path(location.directory), "hydra.run.dir", files=files_of_job(composed))
         if location.loss is None and isinstance(config, TrainConfig):
@@ -115,16 +109,11 @@ class RunLauncher:
 
     def _later(self, right: Composition, composed: DictConfig | None = None) -> Sequence[Violation]:
         """What the checks find besides a refusal: of the overrides that are right, and of the values that can be read."""
-        config, complete = right.config if right.is_valid else None, composed is not None
-        if composed is None and config is not None:  # the values are known: Hydra's section is all that the checks need
-            composed = self.composer.hydra_section(right)
-        if composed is None:
-            composed, complete = compose_right_words(self.composer, right.overrides.texts, RunMode.RUN)
+        config, unread = readable(right)
+        composed = composed or self.composer.hydra_section(right)
+        composed = composed or compose_right_words(self.composer, right.overrides.texts, RunMode.RUN)
         if composed is None:
             return ()
-        unread: frozenset[str] = frozenset()
-        if config is None and complete:
-            config, unread = readable(composed, config_class_of(composed))
         locate = partial(self._new_directory, composed, None if unread else config)
         found = problems(replace(self._context(config, composed, locate), unread=unread))
         return self._blaming(found, right.provenance).violations if found else ()
@@ -199,15 +188,11 @@ class RunLauncher:
             with read_write(composed.hydra.runtime), open_dict(composed.hydra.runtime):
                 composed.hydra.runtime.output_dir = directory
             HydraConfig.instance().set_config(composed)
-        if resumed_run(composed) is None or violations:
-            self.composer.accept(found, composed)
-            found.violations += violations
-            if not found.violations:
-                return found.config
+        self.composer.accept(found, composed)
+        found.violations += violations
+        if found.violations:
             raise refusal_with_remedies(self.composer, found, partial(self._later, composed=composed))
-        with collect_violations(violations):
-            return configuration_of_the_run(self.composer, composed, found)
-        raise ConfigError([*violations, *problems(Context(composed=composed))])
+        return found.config
 
 
 def _run_directory(composed: DictConfig) -> Path:

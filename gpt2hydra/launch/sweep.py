@@ -28,7 +28,6 @@ from gpt2hydra.composition.composer import Composer, Composition
 from gpt2hydra.composition.hydra_compat import make_callbacks
 from gpt2hydra.composition.hydra_errors import making
 from gpt2hydra.composition.hydra_state import parse, task_overrides
-from gpt2hydra.composition.validate import config_class_of
 from gpt2hydra.config.errors import ConfigError, Violation, collect_violations, command_line
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.checks import Context, problems, readable
@@ -175,14 +174,12 @@ def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
 
     def later(right: Composition) -> Iterator[Violation]:
         """What is wrong with the values to sweep over, each tried by itself, and with what starts the sweep."""
-        rest, config = right.overrides.texts, right.config if right.is_valid else None
+        rest = right.overrides.texts
         yield from _swept_problems(composer, rest, sweeping)
-        composed, complete = compose_right_words(composer, rest, RunMode.MULTIRUN)
+        composed = compose_right_words(composer, rest, RunMode.MULTIRUN)
         if composed is None:
             return
-        unread: frozenset[str] = frozenset()
-        if config is None and complete:
-            config, unread = readable(composed, composer.config_class or config_class_of(composed))
+        config, unread = readable(right)
         context = Context(config, unread, composed, Process(), sweep=True, locate=partial(_look_at_directory, composed))
         yield from problems(context)
 

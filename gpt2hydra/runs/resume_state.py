@@ -137,8 +137,8 @@ def _with_way_out(violation: Violation, folder: Path) -> Violation:
     newest = run_checkpoints.newest(folder)
     if newest is None:
         return violation
-    rule = f"{violation.rule}; the checkpoint of step {newest.step:,} has the run's configuration, and a fork continues from it"
-    return replace(violation, rule=rule, remedy={"resume": None, "fork_from": relative_path(newest.folder)})
+    fork = f"fork_from={relative_path(newest.folder)} continues from step {newest.step:,}, whose checkpoint has a copy"
+    return replace(violation, rule=f"{violation.rule}; {fork}")
 
 
 def _why_not(folder: Path) -> str:

@@ -46,7 +46,7 @@ def test_a_ready_configuration_is_checked_before_the_function_is_called(run: Com
 
 
 def composed(*overrides: str) -> tuple[TrainConfig, frozenset[str]]:
-    config, unread = readable(Composer("train", CONF_DIR).full(overrides), TrainConfig)
+    config, unread = readable(Composer("train", CONF_DIR).fold(overrides))
     assert isinstance(config, TrainConfig)
     return config, unread
 
@@ -63,8 +63,7 @@ def test_a_reference_to_nothing_leaves_the_other_keys_readable() -> None:
 
 
 def test_without_a_key_that_must_be_given_there_is_no_configuration() -> None:
-    full = Composer("generate", CONF_DIR).full([])
-    assert readable(full, gpt2hydra.GenerateConfig)[0] is None
+    assert readable(Composer("generate", CONF_DIR).fold([]))[0] is None
 
 
 def test_a_check_is_left_out_where_a_key_that_it_reads_is_wrong() -> None:

@@ -191,6 +191,12 @@ def test_what_is_no_run_is_refused(run: CommandLine, cut: Path, path: str, rule:
     assert f"    set by the command line: resume={path[:50]}" in outcome.err
 
 
+def test_a_run_that_is_not_there_hides_no_other_mistake(run: CommandLine) -> None:
+    outcome = run("resume=nowhere", "training.eval_interval=0", "model.n_hed=3")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert outcome.err.startswith("3 problems") and "  resume = nowhere\n    there is no such folder\n" in outcome.err
+
+
 def test_the_run_of_a_checkpoint_is_named(run: CommandLine, cut: Path) -> None:
     remedy = run("resume=outputs/day/time/checkpoints/step-000020").err.partition("try: ")[2].strip()
     assert run(remedy).code == 0
@@ -305,8 +311,7 @@ def test_a_truncated_record_names_the_way_out(run: CommandLine, cut: Path) -> No
     (cut / "run.json").write_text('{"state": "runn')
     refused = run(f"resume={cut}")
     assert refused.code == 1
-    assert "a fork continues from it" in refused.err
-    assert "try: resume=null fork_from=outputs/day/time/checkpoints/step-000020\n" in refused.err
+    assert "; fork_from=outputs/day/time/checkpoints/step-000020 continues from step 20, " in refused.err
 
 
 def test_auto_begins_a_new_run_where_there_is_none(run: CommandLine) -> None:
