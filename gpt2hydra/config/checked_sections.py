@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
+from gpt2hydra.config.annotations import is_section_class
 from gpt2hydra.config.declaration import TARGET_KEYS
 from gpt2hydra.config.errors import ABSENT
 from gpt2hydra.config.fields import plain_field
-from gpt2hydra.config.keys import attribute_of, doc_of, field_at, fields_of
-from gpt2hydra.config.sections import check_section_class
+from gpt2hydra.config.keys import attribute_of, doc_of, field_at, fields_of, sections_of
+from gpt2hydra.config.sections import SECTION_CLASSES, section
 from gpt2hydra.config.validation import Checked
 
 
@@ -22,42 +24,56 @@ class AnySection(Checked, extra="allow"):
     HAS_SCHEMA: ClassVar[bool] = False
 
 
-def class_with_sections(
-    sections: Mapping[str, type[Any]], optional: frozenset[str] = frozenset(), doc: str = ""
-) -> type[Checked]:
-    """The class of a configuration with these sections, by dotted key. Those that are ``optional`` may be null.
+SectionKind: TypeAlias = Any
+"""What a section is: ``Net``, ``Net | None``, what ``section()`` or ``union()`` declare, or an ``Annotated`` with that."""
+
+
+def section_of(kind: SectionKind) -> dataclasses.Field[Any] | None:
+    """The field of a section; None where it is none.
+
+    Raises:
+        TypeError: the class is declared wrongly.
+    """
+    declared = [each for each in getattr(kind, "__metadata__", ()) if isinstance(each, dataclasses.Field)]  # of Annotated
+    kind = declared[0] if declared else kind
+    if isinstance(kind, dataclasses.Field):
+        return kind if sections_of(kind) else None
+    classes = [each for each in typing.get_args(kind) if each is not type(None)] or [kind]
+    if len(classes) > 1 or not is_section_class(classes[0]):
+        return None
+    return section(classes[0], doc_of(classes[0]), optional=classes[0] is not kind)  # type: ignore[no-any-return]
+
+
+def class_with_sections(sections: Mapping[str, SectionKind], doc: str = "") -> type[Checked]:
+    """The class of a configuration with these sections, by dotted key.
 
     ``_target_`` and the other keys of ``hydra.utils.instantiate`` may stand in each of them; a class that has no such field
     does not get them.
 
     Raises:
-        TypeError: a class cannot be a section, or stands within another.
+        TypeError: something cannot be a section, or stands within another.
     """
-    for key, config_class in sections.items():
-        check_section_class(config_class)
+    fields: dict[str, dataclasses.Field[Any]] = {}
+    for key, kind in sections.items():
+        field = section_of(kind)
+        if field is None:
+            raise TypeError(f"{key} is no section: it must be {SECTION_CLASSES}, or union(...)")
         around = next((other for other in sections if key.startswith(f"{other}.")), None)
         if around is not None:
             raise TypeError(f"{key} stands within {around}, which has a class of its own; declare it there")
-    return _class_of(sections, optional, "Config", doc)
+        fields[key] = field
+    return _class_of(fields, "Config", doc)
 
 
-def _class_of(sections: Mapping[str, type[Any]], optional: frozenset[str], name: str, doc: str = "") -> type[Checked]:
+def _class_of(sections: Mapping[str, dataclasses.Field[Any]], name: str, doc: str = "") -> type[Checked]:
     specs: list[tuple[str, Any, Any]] = []
     for key in dict.fromkeys(each.partition(".")[0] for each in sections):
-        if key in sections:
-            config_class = sections[key]
-        else:
+        field = sections.get(key)
+        if field is None:
             below = {each.partition(".")[2]: kind for each, kind in sections.items() if each.startswith(f"{key}.")}
-            null = frozenset(each.partition(".")[2] for each in optional if each.startswith(f"{key}."))
-            config_class = _class_of(below, null, "".join(map(str.capitalize, key.split("_"))))
-        own = {field.name for field in fields_of(config_class)}
-        metadata = {
-            "section": config_class,
-            "doc": doc_of(config_class),
-            "optional": key in optional,
-            "must_exist": True,
-            "ignored": frozenset(TARGET_KEYS) - own,
-        }
+            field = section(_class_of(below, "".join(map(str.capitalize, key.split("_")))))
+        own = {each.name for nested in sections_of(field) for each in fields_of(nested)}
+        metadata = {**field.metadata, "must_exist": True, "ignored": frozenset(TARGET_KEYS) - own}
         attribute = key if key.isidentifier() else f"section_{len(specs)}"
         specs.append((attribute, Any, plain_field(ABSENT, metadata, key)))
     return dataclasses.make_dataclass(name, specs, bases=(AnySection,), namespace={"__doc__": doc}, frozen=True)

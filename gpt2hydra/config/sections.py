@@ -19,6 +19,8 @@ from gpt2hydra.config.rules import Problem, Rule
 from gpt2hydra.config.validation import Checked, build, check, check_declaration, examine
 from gpt2hydra.utils.formatting import kind_of
 
+SECTION_CLASSES = "a class that derives from Checked, a dataclass or a pydantic model"
+
 
 def section(
     config_class: type[Any],
@@ -86,7 +88,7 @@ def check_section_class(config_class: Any) -> None:
     """
     if not (isinstance(config_class, type) and issubclass(config_class, Checked)) and not is_plain(config_class):
         name = getattr(config_class, "__name__", repr(config_class))
-        raise TypeError(f"{name} is no section: it must derive from Checked, or be a dataclass or a pydantic model")
+        raise TypeError(f"{name} is no section: it must be {SECTION_CLASSES}")
     check_declaration(config_class)
 
 

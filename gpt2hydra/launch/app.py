@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.instantiate import instantiate
 from gpt2hydra.composition.validate import config_class_of
+from gpt2hydra.config.checked_sections import SectionKind
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import ATTRIBUTE, Application, Job
 from gpt2hydra.launch.arguments import CommandLine
@@ -25,7 +26,7 @@ def main(
     config_path: str | os.PathLike[str] | None = None,
     *,
     extra: str | None = None,
-    sections: Mapping[str, type[Any]] | None = None,
+    sections: Mapping[str, SectionKind] | None = None,
 ) -> Callable[[Job], Callable[..., Any]]:
     """Decorate a function that takes a validated configuration, as ``hydra.main`` does for a ``DictConfig``.
 
@@ -42,13 +43,14 @@ def main(
 
     A function of several parameters takes sections, of which each is checked against the class that it is annotated with:
     ``def main(cfg: DictConfig, model: Net, optim: Optim)``. The first may be what Hydra composed; the others are keys of it.
-    All else passes as it is, and no schema is listed. A class is a ``Checked``, a dataclass, or a pydantic model.
+    All else passes as it is, and no schema is listed. A class is a ``Checked``, a dataclass, or a pydantic model; of several
+    by a discriminator, ``Annotated[AdamW | Muon, union("type", {"adamw": AdamW, "muon": Muon})]``.
 
     Args:
         config_name: the primary config, ``train``, ``generate``, or one of your own.
         config_path: the folder that holds it, relative to the decorated function's file; by default our own ``conf/``.
         extra: an extra of this package that the function needs; reported after validation where it is not installed.
-        sections: key → class of each section that the function takes, for keys such as ``model.config``.
+        sections: key → class, or ``union(...)``, of each section that the function takes, for keys such as ``model.config``.
 
     The decorated function can also be called with a ready dataclass, or with a composed ``DictConfig``. Without arguments in a
     notebook, it has no overrides. The files and the device that a ready one names are looked for before the function is called.

@@ -10,7 +10,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from omegaconf import DictConfig
 
@@ -18,10 +18,10 @@ from gpt2hydra.composition.composer import Composer, Look
 from gpt2hydra.composition.fold import Fold
 from gpt2hydra.composition.layers import Layer
 from gpt2hydra.composition.schema import ROOTS, register
-from gpt2hydra.config.annotations import is_section_class
-from gpt2hydra.config.checked_sections import class_with_sections, section_at
+from gpt2hydra.config.checked_sections import SectionKind, class_with_sections, section_at, section_of
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.sections import SECTION_CLASSES
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.utils.formatting import did_you_mean
 from gpt2hydra.utils.invocation import PROGRAMS
@@ -72,7 +72,7 @@ class Application:
         config_name: str,
         config_path: str | os.PathLike[str] | None,
         extra: str | None,
-        sections: Mapping[str, type[Any]] | None = None,
+        sections: Mapping[str, SectionKind] | None = None,
     ) -> Application:
         """What the arguments of the decorator say, and the function's parameters.
 
@@ -89,9 +89,7 @@ class Application:
         else:
             with_config = next(iter(parameters.values()), None) is DictConfig
             found = sections_of_parameters(plain, parameters, with_config, sections)
-            config_class = class_with_sections(
-                {key: kind for key, (kind, _) in found.items()}, _optional(found), inspect.getdoc(plain) or ""
-            )
+            config_class = class_with_sections(found, inspect.getdoc(plain) or "")
             task = Task(function, tuple(found), with_config)
         if config_class is not None and config_class.HAS_SCHEMA:
             register(config_class, config_name)
@@ -124,7 +122,7 @@ def parameters_of(function: Job) -> dict[str, Any]:
     """
     names = inspect.signature(function).parameters
     try:
-        hints = typing.get_type_hints(function)
+        hints = typing.get_type_hints(function, include_extras=True)
     except NameError as error:
         name = next(iter(names), "")
         raise TypeError(f"{function.__qualname__}({name}): its annotation cannot be read: {error}") from None
@@ -152,39 +150,27 @@ def annotated_class(function: Job, parameters: Mapping[str, Any]) -> type[Checke
 
 
 def sections_of_parameters(
-    function: Job, parameters: Mapping[str, Any], with_config: bool, sections: Mapping[str, type[Any]] | None
-) -> dict[str, tuple[type[Any], bool]]:
-    """Key → class, and whether null may stand there, of each section that a function takes, in the order of its parameters.
+    function: Job, parameters: Mapping[str, Any], with_config: bool, sections: Mapping[str, SectionKind] | None
+) -> dict[str, SectionKind]:
+    """Key → what it is, of each section that a function takes, in the order of its parameters.
 
     Raises:
-        TypeError: a parameter has no class that can be a section, or there are more or fewer than ``sections``.
+        TypeError: a parameter is annotated with what can be no section, or there are more or fewer than ``sections``.
     """
     rest = [*parameters][with_config:]
     if sections is not None:
         if len(rest) != len(sections):
             names = ", ".join(sections)
             raise TypeError(f"{function.__qualname__}({', '.join(parameters)}): must take (cfg: DictConfig and) {names}")
-        return {
-            key: (kind, _section_class(parameters[name])[1]) for name, (key, kind) in zip(rest, sections.items(), strict=True)
-        }
-    found = {name: _section_class(parameters[name]) for name in rest}
-    wrong = next((name for name, (kind, _) in found.items() if not is_section_class(kind)), None)
-    if wrong is not None:
-        what = getattr(found[wrong][0], "__name__", found[wrong][0])
-        allowed = "a class that derives from Checked, a dataclass or a pydantic model; the first may be a DictConfig"
-        raise TypeError(f"{function.__qualname__}({wrong}: {what}): must be annotated with {allowed}")
-    return found
-
-
-def _section_class(hint: Any) -> tuple[Any, bool]:
-    """The class of ``Net`` or ``Net | None``, and whether null may stand there."""
-    given = typing.get_args(hint)
-    kinds = [each for each in given if each is not type(None)]
-    return (kinds[0], True) if len(kinds) == 1 and len(given) == 2 else (hint, False)
-
-
-def _optional(found: Mapping[str, tuple[type[Any], bool]]) -> frozenset[str]:
-    return frozenset(key for key, (_, optional) in found.items() if optional)
+        null = {key for name, key in zip(rest, sections, strict=True) if type(None) in typing.get_args(parameters[name])}
+        return {key: Optional[kind] if key in null and isinstance(kind, type) else kind for key, kind in sections.items()}
+    found = {name: section_of(parameters[name]) for name in rest}
+    for name, field in found.items():
+        if field is None:
+            what = getattr(parameters[name], "__name__", parameters[name])
+            allowed = f"{SECTION_CLASSES}, or Annotated[..., union(...)]; the first may be a DictConfig"
+            raise TypeError(f"{function.__qualname__}({name}: {what}): must be annotated with {allowed}")
+    return {name: field for name, field in found.items() if field is not None}
 
 
 # --------------------------------------------------------------------------------------------- found by its name

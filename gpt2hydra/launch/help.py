@@ -153,8 +153,8 @@ def _section(config_class: type[Any], config: DictConfig, prefix: str) -> Iterat
 def _section_of(field: dataclasses.Field[Any], config: Any, key: str) -> Iterator[str]:
     """A section: its meaning, and its keys; those of a union as the discriminator chooses, all of them where it does not."""
     chosen, variants = field.metadata.get("discriminator"), field.metadata.get("variants", {})
-    meaning = f"; {chosen} is one of {', '.join(map(str, variants))}" if chosen else ""
-    yield f"\n{key}: {field.metadata['doc']}{meaning}"
+    of_key = f"{chosen} is one of {', '.join(map(str, variants))}" if chosen else ""
+    yield f"\n{key}: {'; '.join(filter(None, (field.metadata['doc'], of_key)))}"
     if not OmegaConf.is_dict(config):
         yield f"  {key}={show(config)}"
         return

@@ -1,13 +1,14 @@
 """A configuration of which some sections are checked."""
 
 from dataclasses import dataclass
+from typing import Annotated, Any, Optional
 
 import pytest
 
 from gpt2hydra import ConfigError, GPT2Config
 from gpt2hydra.config.checked_sections import class_with_sections, section_at
 from gpt2hydra.config.keys import keys_of, may_stand
-from gpt2hydra.fields import Checked, integer
+from gpt2hydra.fields import Checked, integer, section, union
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Net(Checked):
 
 
 def test_the_rest_passes_and_a_section_stands_under_its_key() -> None:
-    kind = class_with_sections({"model.config": Net, "lr-net": Net}, frozenset({"lr-net"}))
+    kind = class_with_sections({"model.config": Net, "lr-net": Optional[Net]})
     given = {"model": {"config": {"width": 3, "_target_": "x"}, "name": "a"}, "lr-net": None, "seed": 1}
     config = kind.from_dict(given)
     assert (section_at(config, "model.config"), section_at(config, "lr-net")) == (Net(3), None)
@@ -24,6 +25,42 @@ def test_the_rest_passes_and_a_section_stands_under_its_key() -> None:
     assert [*keys_of(kind)] == ["model.config.width", "lr-net.width"]
     assert may_stand(kind, "seed") and may_stand(kind, "model.name") and may_stand(kind, "model.config._target_")
     assert not may_stand(kind, "model.config.widht")
+
+
+@dataclass(frozen=True)
+class Deep(Checked):
+    layers: int = integer(2, "layers")
+
+
+BY_KIND = union("kind", {"net": Net, "deep": Deep}, "the network")
+
+
+@pytest.mark.parametrize(
+    "declared", [pytest.param(BY_KIND, id="field"), pytest.param(Annotated[Net | Deep, BY_KIND], id="annotation")]
+)
+def test_a_discriminator_may_name_the_class(declared: Any) -> None:
+    kind = class_with_sections({"net": declared})
+    made = section_at(kind.from_dict({"net": {"kind": "deep", "layers": 3, "_target_": "x"}}), "net")
+    assert isinstance(made, Deep)
+    assert made.layers == 3
+    for given, head, rule in [
+        ({}, "net.kind", "must be given: one of net, deep"),
+        ({"kind": "dep"}, "net.kind = dep", "must be one of net, deep"),
+        ({"kind": "net", "layers": 3}, "net.layers = 3", "unknown key; known: width, kind"),
+    ]:
+        with pytest.raises(ConfigError) as caught:
+            kind.from_dict({"net": given})
+        assert [(each.head, each.rule) for each in caught.value.violations] == [(head, rule)]
+
+
+def test_what_hydra_instantiates_may_be_declared() -> None:
+    kind = class_with_sections({"net": section(Net, target=True)})
+    assert section_at(kind.from_dict({"net": {"_target_": "x"}}), "net").to_dict() == {"width": 8, "_target_": "x"}
+
+
+def test_what_is_no_section_is_a_mistake_of_the_program() -> None:
+    with pytest.raises(TypeError, match="net is no section: it must be a class that derives from Checked, a dataclass"):
+        class_with_sections({"net": integer(3, "width")})
 
 
 def test_each_wrong_section_is_one_refusal() -> None:
