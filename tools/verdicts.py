@@ -22,6 +22,7 @@ from pathlib import Path
 from unittest import mock
 
 import gpt2hydra
+from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.conf_tree import ConfTree
 from gpt2hydra.composition.lint import check_tree
 from gpt2hydra.config.errors import ConfigError
@@ -79,9 +80,6 @@ seed: 7
 """,
     "experiment/short.yaml": "# @package _global_\nsecond:\n  lr: ${first.lr}\n  steps: 1\n",
 }
-
-COMMANDS = [[], ["first=large"], ["first=other"], ["first@second=small"], ["experiment=long"], ["experiment=short"]]
-"""The program with every file."""
 
 OF_NO_USE = re.compile("nothing can choose it|is never read")
 """Rules of ``check`` for a file that no command line brings, so that no program minds it."""
@@ -145,9 +143,17 @@ def _annotated(function: Callable[[Job], None]) -> Callable[[Job], None]:
     return function
 
 
+def command_lines(folder: Path) -> list[list[str]]:
+    """The program by itself, and with each option that its defaults list offers instead of the usual one."""
+    options = Composer("job", folder, once=True, config_class=Job).options
+    choices = [(group, usual) for group, usual in options.usual().items() if not group.startswith("hydra/")]
+    others = [[f"{group}={each}"] for group, usual in choices for each in options.of(group.partition("@")[0]) if each != usual]
+    return [[], *others]
+
+
 def refused(folder: Path) -> tuple[list[str], str] | None:
     """The first command line that the program refuses, and its report; None where it takes all."""
-    for words in COMMANDS:
+    for words in command_lines(folder):
         code, err = by_program(folder, words)
         if code:
             return words, err
