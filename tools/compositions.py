@@ -268,9 +268,14 @@ def by_hydra(config_name: str, config_class: type[Checked], words: Sequence[str]
 
 
 def is_on_purpose(violation: Violation) -> bool:
-    """Whether Hydra takes what the violation is of: no option or several for a section, and what YAML misreads."""
+    """Whether Hydra takes it: no option or several for a section, a deleted item of a list (1.4), what YAML misreads."""
     no_option = violation.action == "deleted" and violation.rule.startswith("must be one of")
-    return no_option or "a sweep tries several" in violation.rule or "YAML reads it" in violation.rule
+    return (
+        no_option
+        or "is a list; set all of it" in violation.rule
+        or "a sweep tries several" in violation.rule
+        or "YAML reads it" in violation.rule
+    )
 
 
 @dataclass

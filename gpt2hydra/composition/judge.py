@@ -68,7 +68,7 @@ class Schema:
             for key, below in layer.value.items():
                 yield from self._leaves(folded, (*path, key), below, override)
         elif layer.value is DELETED:
-            yield self._deleted(dotted(path))
+            yield self._deleted(folded, path)
         else:
             yield self._leaf(folded, path, layer.value, override)
 
@@ -144,8 +144,11 @@ class Schema:
         where = f"'- {key}: {value}', or '- override /{key}: {value}' in an experiment"
         return Violation(key, value, f"is a choice; it stands in the defaults list: {where}")
 
-    def _deleted(self, key: str) -> Violation:
+    def _deleted(self, folded: Fold, path: Path) -> Violation:
+        key, around = dotted(path), folded.leaf(path[:-1])
         rule = CANNOT_BE_DELETED if field_at(self.root, key) is not None else "cannot be deleted: there is no such key"
+        if around is not None and isinstance(around.value, list):
+            rule = f"cannot be deleted: {dotted(path[:-1])} is a list; set all of it"
         return Violation(key, rule=rule)
 
     def _no_section(self, key: str, field: dataclasses.Field[Any], value: Any, override: Override | None) -> Violation:

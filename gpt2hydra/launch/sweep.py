@@ -155,7 +155,8 @@ def _printing_how_it_ended(sweeper: Sweeper, job: SweepJob) -> Iterator[None]:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         if error not in job.failures:
-            cause = error.__cause__ if isinstance(error, HydraException) else None  # what joblib adds is a traceback
+            cause = error.__cause__ if isinstance(error, HydraException) else None
+            cause = None if type(cause).__name__ == "_RemoteTraceback" else cause  # joblib's, of another process
             sys.stderr.write(f"The sweep was ended by {type(sweeper).__name__}: {reason_of(cause or error)}\n")
         sys.exit(1)
 

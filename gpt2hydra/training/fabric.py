@@ -25,6 +25,7 @@ from gpt2hydra.config.fingerprint import result_values
 from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import TrainConfig, TrainingConfig
 from gpt2hydra.training.model import WithLoss
+from gpt2hydra.training.processes import this_process
 from gpt2hydra.training.signals import StopRequested
 from gpt2hydra.utils.formatting import show
 
@@ -35,7 +36,7 @@ PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "bf16_pure": "bf16-true"}
 def setup_fabric(config: TrainingConfig, device: torch.device) -> Fabric:
     """This process's Fabric, joined with those of the others that torchrun started."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it prints a line for each process that joins
-    count = int(os.environ.get("WORLD_SIZE", "1"))
+    count = this_process().count
     precision: Any = PRECISIONS[config.precision]
     if count == 1:
         return Fabric(accelerator=device.type, devices=1, precision=precision, plugins=LightningEnvironment())

@@ -55,7 +55,7 @@ def this_process(environment: Mapping[str, str] = os.environ) -> Process:
     wrong = [
         Violation(name, value or ABSENT, "must be a number, which torchrun sets")
         for name, value in numbers.items()
-        if not value.isdecimal()
+        if not value.isdecimal() or (name == "WORLD_SIZE" and int(value) == 0)
     ]
     if wrong:
         raise ConfigError(wrong)

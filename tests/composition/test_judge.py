@@ -65,11 +65,13 @@ def violations(folder: Path, *overrides: str, config_class: type[Small] = Small,
         pytest.param("a.f=5", "", id="a number that is neither"),
         pytest.param("a.x=40 ,", "a.x=40", id="comma"),
         pytest.param("a.x= 4,", "a.x=4", id="space and comma"),
-        pytest.param("a/inner=i1", "", id="a group that fits nowhere"),
+        pytest.param("a.f=onn", "a.f=true", id="on, misspelt"),
+        pytest.param("a/inner=i2", "+a/inner=i2", id="a group that no defaults list has"),
+        pytest.param("a/inner=i1", "", id="a group of which the option fits nowhere"),
     ],
 )
 def test_what_was_meant_is_offered_or_nothing(override: str, remedy: str, tmp_path: Path) -> None:
-    (found,) = violations(tmp_path, override, a__inner__i1="r: 1\n").values()
+    (found,) = violations(tmp_path, override, a__inner__i1="r: 1\n", a__inner__i2="p: 1\n").values()
     assert found.suggestion == remedy
 
 
@@ -78,6 +80,7 @@ def test_what_was_meant_is_offered_or_nothing(override: str, remedy: str, tmp_pa
     [
         pytest.param("x: 1\ninner.p: 3\n", "a.inner.p", "must be nested in YAML: inner: {p: 3}", 2, id="dotted"),
         pytest.param("inner.q.r: 3\n", "a.inner.q.r", "must be nested in YAML: inner: {q: {r: 3}}", 1, id="dotted twice"),
+        pytest.param("f: true\nx[0]: 3\n", "a.x[0]", "unknown key; known: x, f, s, inner", 2, id="brackets in a key"),
         pytest.param("1.5: a\n", "a.1.5", "unknown key; known: x, f, s, inner", 1, id="a number for a key"),
         pytest.param("x: 3\nf: 5\ninner: {q: 1}\n", "a.inner.q", "unknown key; did you mean a.inner.p?", 3, id="unknown"),
         pytest.param("s: -0\n", "a.s", "is text, but YAML reads it as 0; in the file, put it in quotes: '-0'", 1, id="-0"),
@@ -144,10 +147,17 @@ def test_what_a_fold_knows_all_about() -> None:
     assert all(map(is_modelled, (TrainConfig, GenerateConfig, Small)))
 
 
+def test_a_choice_for_a_key_that_is_no_section_may_be_deleted(tmp_path: Path) -> None:
+    """Hydra takes ``~a@a2``: what is refused is the other choice."""
+    primary = PRIMARY.replace("_self_", "{a@a2: small}, _self_")
+    assert [*violations(tmp_path, "a.x=-1", "~a@a2", t=primary)] == ["a.x"]
+
+
 def test_an_item_of_a_list_may_be_set(tmp_path: Path) -> None:
-    found = violations(tmp_path, "sizes.0=3", "sizes.1=-2", "sizes.2=3", config_class=Listed)
+    found = violations(tmp_path, "sizes.0=3", "sizes.1=-2", "sizes.2=3", "~sizes.0", config_class=Listed)
     assert {key: each.rule for key, each in found.items()} == {
         "sizes[1]": "must be ≥ 0",
+        "sizes.0": "cannot be deleted: sizes is a list; set all of it",
         "sizes.2": "unknown key: sizes is a single value, it has no keys below it",
     }
     assert str(found["sizes[1]"].source) == "the command line: sizes.1=-2"

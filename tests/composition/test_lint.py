@@ -222,6 +222,7 @@ def test_a_tree_without_a_schema_is_composed_and_noted(tmp_path: Path, monkeypat
     [
         pytest.param("[train_schema, model, _self_]", "leads back to this file", id="lists itself"),
         pytest.param("[train_schema, _self_, _self_]", "is there already", id="_self_ twice"),
+        pytest.param("[train_schema", "is not YAML", id="not YAML"),
     ],
 )
 def test_a_primary_whose_defaults_hydra_refuses_is_reported_whatever_its_name(tmp_path: Path, defaults: str, rule: str) -> None:
@@ -244,3 +245,11 @@ def test_a_folder_within_a_group_that_two_sections_choose_from_is_looked_into(tm
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert check_tree(ConfTree(tmp_path)).problems == []
+
+
+def test_an_option_may_have_any_name(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    for name in ("small", "7", "true", "null", "1e3", "é", "a,b"):
+        (tmp_path / f"model/{name}.yaml").write_text("n_layer: 2\n")
+    (tmp_path / "train.yaml").write_text("defaults: [train_schema, {model: small}, _self_]\n")
+    assert check_tree(ConfTree(tmp_path, {"train": TrainConfig})).problems == []

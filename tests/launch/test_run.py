@@ -206,11 +206,13 @@ def test_nothing_is_left_where_hydras_files_cannot_be_written(run: CommandLine, 
     assert "try: hydra.run.dir=outputs/mine" in outcome.err
 
 
-def test_a_remedy_of_a_directory_can_be_written(run: CommandLine) -> None:
-    (run.folder / "outputs").symlink_to("nowhere")
+@pytest.mark.parametrize("kind", ["a link to nothing", "a file"])
+def test_a_remedy_of_a_directory_can_be_written(run: CommandLine, kind: str) -> None:
+    outputs = run.folder / "outputs"
+    outputs.touch() if kind == "a file" else outputs.symlink_to("nowhere")
     outcome = run("hydra.run.dir=outputs/mine")
     assert (outcome.code, outcome.configs) == (1, [])
-    assert "is a link to nothing" in outcome.err and outcome.err.endswith("try: hydra.run.dir=runs/mine\n")
+    assert f"is {kind})" in outcome.err and outcome.err.endswith("try: hydra.run.dir=runs/mine\n")
 
 
 def test_a_directory_that_another_run_writes_to_is_refused_by_its_own_key(run: CommandLine) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.errors import HydraException
 
 import gpt2hydra
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.launch.app import output_dir
+from gpt2hydra.launch.jobs import PointSweeper
 from gpt2hydra.runs import record
 from gpt2hydra.runs.comparison import Comparison
 from gpt2hydra.runs.record import recording
@@ -230,6 +232,21 @@ def test_what_ends_a_sweep_is_reported_in_a_line(run: CommandLine) -> None:
     outcome = run("-m", "training.seed=1,2", "hydra/sweeper=optuna", "hydra.sweeper.storage=nope://x", "hydra.sweep.dir=s")
     assert (outcome.code, outcome.configs) == (1, [])
     assert outcome.err == "The sweep was ended by OptunaSweeper: Can't load plugin: sqlalchemy.dialects:nope\n"
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_what_ends_a_sweep_in_another_process_is_reported_without_its_traceback(
+    run: CommandLine, monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
+    executor = pytest.importorskip("joblib.externals.loky.process_executor")
+
+    def sweep(*arguments: Any, **options: Any) -> None:
+        error = HydraException("the job has no directory") if refused else OSError("the job has no directory")
+        raise error from executor._RemoteTraceback("Traceback (most recent call last): ...")
+
+    monkeypatch.setattr(PointSweeper, "sweep", sweep)
+    outcome = run("-m", "training.seed=1,2")
+    assert (outcome.code, outcome.err) == (1, "The sweep was ended by PointSweeper: the job has no directory\n")
 
 
 def test_a_job_that_fails_under_optuna_is_reported_once(run: CommandLine) -> None:

@@ -44,12 +44,13 @@ def test_two_points_do_not_share_a_directory_by_way_of_a_link(run: CommandLine) 
     assert "gives points #0 and #1 one directory" in err
 
 
-def test_trials_of_an_adaptive_sweeper_have_a_directory_each(run: CommandLine) -> None:
+@pytest.mark.parametrize("subdir", ["${training.seed}", "x"])
+def test_trials_of_an_adaptive_sweeper_have_a_directory_each(run: CommandLine, subdir: str) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     optuna = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=6", "training.seed=choice(1,2)")
-    err = one_problem(run(*optuna, "hydra.sweep.subdir=${training.seed}"))
+    err = one_problem(run(*optuna, f"hydra.sweep.subdir={subdir}"))
     assert "may give two trials one directory" in err
-    assert err.endswith("try: 'hydra.sweep.subdir=${training.seed}/${hydra.job.num}'\n")
+    assert err.endswith(f"try: 'hydra.sweep.subdir={subdir}/${{hydra.job.num}}'\n")
 
 
 @pytest.mark.parametrize("part", ["launcher", "sweeper"])

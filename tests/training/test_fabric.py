@@ -17,8 +17,9 @@ import torch
 
 from gpt2hydra.checkpoint import folder as checkpoint
 from gpt2hydra.checkpoint import run_checkpoints
+from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.runs import record
-from gpt2hydra.training.fabric import seed_dropout
+from gpt2hydra.training.fabric import seed_dropout, setup_fabric
 from gpt2hydra.training.run import train
 from tests.processes import ranks, torchrun, wait_for_checkpoint
 from tests.training import shared
@@ -53,6 +54,12 @@ def longer(alone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(alone, folder)
     train(tiny(*WITHOUT_DROPOUT, LONGER), resume_from=folder)
     return folder
+
+
+@pytest.mark.parametrize("count", ["0", "abc"])
+def test_what_others_say_of_processes_without_torchrun_is_not_read(count: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", count)
+    assert setup_fabric(TrainingConfig(), torch.device("cpu")).world_size == 1
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])

@@ -62,9 +62,10 @@ def test_processes_that_do_not_know_each_other_are_refused_with_the_command_for_
     assert violation.head == head and command in violation.rule
 
 
-def test_what_torchrun_sets_must_be_there_and_a_number() -> None:
+@pytest.mark.parametrize("count", ["abc", "0"])
+def test_what_torchrun_sets_must_be_there_and_a_number(count: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        this_process({"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "abc", "LOCAL_RANK": "0"})
+        this_process({"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": count, "LOCAL_RANK": "0"})
     assert [violation.key for violation in refused.value.violations] == ["RANK", "WORLD_SIZE"]
 
 
