@@ -92,8 +92,8 @@ def _look_at(config: DictConfig, config_class: type[Any] | None) -> tuple[type[C
     if not is_mapping(config):  # null, '???', or an interpolation of nothing
         rule = f"must be a section with the keys of {kind.__name__}"
         return kind, {}, [Violation(place or kind.__name__, raw_value(config), rule)]
-    values, violations = examine(config, kind)
-    return kind, values, [each.below(place) if place else each for each in violations]
+    values, violations = examine(config, kind, place)
+    return kind, values, violations
 
 
 def _with_sources(config: DictConfig, violations: Sequence[Violation]) -> Sequence[Violation]:

@@ -131,8 +131,8 @@ def _pitfall(written: str, value: object, rule: Rule) -> str | None:
 # ---------------------------------------------------------------------------------------------------------- the gate
 
 
-def examine(config: DictConfig, config_class: type[Checked]) -> tuple[dict[str, Any], list[Violation]]:
-    """Resolve ``config`` and check it: the values, and every violation in the schema's order.
+def examine(config: DictConfig, config_class: type[Checked], section: str = "") -> tuple[dict[str, Any], list[Violation]]:
+    """Resolve ``config`` and check it: the values, and every violation in the schema's order, its keys below ``section``.
 
     What ``hydra.utils.instantiate`` reads, ``_target_`` for one, is left out where the class has no such field.
     """
@@ -150,12 +150,14 @@ def examine(config: DictConfig, config_class: type[Checked]) -> tuple[dict[str, 
         for field in fields_of(config_class):
             if field.name not in given:
                 broken[field.name] = Violation(field.name, rule=CANNOT_BE_DELETED)
-    values, violations = check(config_class, _without_absent(given), known_wrong=frozenset(broken))
+    prefix = f"{section}." if section else ""
+    values, violations = check(config_class, _without_absent(given), prefix, known_wrong=frozenset(broken))
     if not violations and not broken:
         return values, []
     written: Any = OmegaConf.to_container(config, resolve=False)
-    causes = _causes(lambda key: _at(written, key), [*violations, *broken.values()], frozenset())
-    return values, in_order(config_class, causes)
+    unresolved = (each.below(section) if section else each for each in broken.values())
+    causes = _causes(lambda key: _at(written, key.removeprefix(prefix)), [*violations, *unresolved], frozenset())
+    return values, sorted(causes, key=lambda violation: place(config_class, violation.key.removeprefix(prefix)))
 
 
 def _inputs(field: dataclasses.Field[Any] | None) -> tuple[str, ...]:

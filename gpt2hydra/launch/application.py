@@ -87,7 +87,8 @@ class Application:
         if sections is None and not takes_sections(parameters):
             config_class, task = annotated_class(plain, parameters) or ROOTS.get(f"{config_name}_schema"), Task(function)
         else:
-            with_config = next(iter(parameters.values()), None) is DictConfig
+            more = sections is not None and len(parameters) == len(sections) + 1
+            with_config = more or next(iter(parameters.values()), None) is DictConfig
             found = sections_of_parameters(plain, parameters, with_config, sections)
             config_class = class_with_sections(found, inspect.getdoc(plain) or "")
             task = Task(function, tuple(found), with_config)

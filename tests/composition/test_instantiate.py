@@ -27,9 +27,30 @@ def test_each_section_may_be_followed_by_its_class() -> None:
     config.optim.lr, config.model.n_head = "fast", 7
     with pytest.raises(ConfigError) as caught:
         instantiate(config.optim, Optim, config.model, GPT2Config)
-    assert [each.head for each in caught.value.violations] == ["optim.lr = fast", "model.n_head = 7"]
+    lr, heads = caught.value.violations
+    assert (lr.head, heads.head) == ("optim.lr = fast", "model.n_head = 7")
+    assert heads.rule.startswith("must divide model.n_embd = 768 ")
     with pytest.raises(TypeError, match="int is no section"):
         instantiate(config.optim, int)
+
+
+@dataclass
+class Narrow:
+    width: int = 3
+
+    def __post_init__(self) -> None:
+        if self.width > 10:
+            raise ValueError("too wide")
+
+
+def test_the_own_check_of_a_plain_class_blames_the_section() -> None:
+    config = OmegaConf.create({"nets": {"first": {"width": 11}}})
+    with pytest.raises(ConfigError) as caught:
+        instantiate(config.nets.first, Narrow)
+    assert [(each.head, each.rule) for each in caught.value.violations] == [("nets.first", "is refused by Narrow: too wide")]
+    with pytest.raises(ConfigError) as caught:
+        instantiate(OmegaConf.create({"width": 11}), Narrow)
+    assert [each.head for each in caught.value.violations] == ["Narrow"]
 
 
 def test_what_hydra_instantiates_may_stand_in_a_section() -> None:
