@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.files import ConfigFiles, FoldedFiles, surroundings, without_schema
 from gpt2hydra.composition.fold import Fold, Provenance
-from gpt2hydra.composition.hydra_compat import ConfigLoader, search_path_from, search_path_of
+from gpt2hydra.composition.hydra_compat import ConfigLoader, search_path_of
 from gpt2hydra.composition.hydra_errors import as_it_came, file_error
 from gpt2hydra.composition.hydra_section import refused_mode, refused_overrides, usual_section
 from gpt2hydra.composition.hydra_state import as_job, as_run, hydra_overrides, hydra_state, parse
@@ -144,17 +144,6 @@ class Composer:
         self._files = ConfigFiles(self.options, config_class)
         self._sweep: DictConfig | None = None
         self._surroundings: tuple[Any, ...] | None = None
-
-    @classmethod
-    def of_running_job(cls) -> Composer:
-        """The composer of the Hydra job that runs here, by what Hydra knows of it, in whatever process a launcher runs it."""
-        hydra = HydraConfig.get()
-        sources = ((each.provider, each.schema, each.path) for each in hydra.runtime.config_sources)
-        absolute = (
-            (provider, f"{schema}://{os.path.join(hydra.runtime.cwd, path) if schema == 'file' else path}")
-            for provider, schema, path in sources
-        )
-        return cls(str(hydra.job.config_name), search_path_from(absolute), once=True)
 
     def of_sweep(self, composed: DictConfig) -> Composer:
         """The same composer for the points of a sweep, which share Hydra's own overrides, and its clock, with ``composed``."""

@@ -10,9 +10,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_compat import full_key, is_mapping, raw_value, root_of
-from gpt2hydra.composition.hydra_state import task_overrides
+from gpt2hydra.composition.job import provenance_of_job
 from gpt2hydra.composition.validate import config_class_of, examine
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.sections import check_section_class
@@ -99,7 +98,7 @@ def _look_at(config: DictConfig, config_class: type[Any] | None) -> tuple[type[C
 def _with_sources(config: DictConfig, violations: Sequence[Violation]) -> Sequence[Violation]:
     """``violations`` with who set each value, where ``config`` is a part of what Hydra composed for the job that runs here."""
     try:
-        provenance = Composer.of_running_job().fold(task_overrides(HydraConfig.get())).provenance
+        provenance = provenance_of_job()
         provenance.verify(root_of(config))
     except Exception:  # the report is as right without
         return violations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.fold import Provenance
+from gpt2hydra.composition.hydra_compat import search_path_from
 from gpt2hydra.composition.hydra_state import task_overrides
 from gpt2hydra.config.validation import Checked
 
@@ -28,6 +30,22 @@ def job(config: Checked, provenance: Provenance | None = None) -> Iterator[Check
         JOB.reset(token)
 
 
+def composer_of_job() -> Composer:
+    """The composer of the Hydra job that runs here, by what Hydra knows of it, in whatever process a launcher runs it."""
+    hydra = HydraConfig.get()
+    sources = ((each.provider, each.schema, each.path) for each in hydra.runtime.config_sources)
+    absolute = (
+        (provider, f"{schema}://{os.path.join(hydra.runtime.cwd, path) if schema == 'file' else path}")
+        for provider, schema, path in sources
+    )
+    return Composer(str(hydra.job.config_name), search_path_from(absolute), once=True)
+
+
+def provenance_of_job() -> Provenance:
+    """Who set each value of the Hydra job that runs here."""
+    return composer_of_job().fold(task_overrides(HydraConfig.get())).provenance
+
+
 def set_by(config: Checked) -> dict[str, Any] | None:
     """Each key of the running job's config with its settings, the one in force first; None for any other config.
 
@@ -36,5 +54,5 @@ def set_by(config: Checked) -> dict[str, Any] | None:
     running, provenance = JOB.get()
     if running is not config or not HydraConfig.initialized():
         return None
-    provenance = provenance or Composer.of_running_job().fold(task_overrides(HydraConfig.get())).provenance
+    provenance = provenance or provenance_of_job()
     return {key: [each.to_dict() for each in reversed(chain)] for key, chain in provenance.settings.items()}

@@ -147,3 +147,20 @@ def agree(node: Any, raw: Any) -> bool:
 
 def _same(one: object, other: object) -> bool:
     return type(one) is type(other) and (one == other or (one != one and other != other))
+
+
+def scalars(written: Any, value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str, Any]]:
+    """``(place, written, value)`` of a value that was written in YAML; of a list, of each value within, with its indices."""
+    if isinstance(written, str):
+        yield place, written, value
+    elif isinstance(written, tuple) and isinstance(value, list):
+        for index, (text, element) in enumerate(zip(written, value, strict=True)):
+            yield from scalars(text, element, (*place, index))
+    elif isinstance(written, dict) and isinstance(value, dict):
+        for key, text in written.items():
+            yield from scalars(text, value[key], (*place, key))
+
+
+def below(place: tuple[Any, ...]) -> str:
+    """``[0].window`` of an index and a key."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)

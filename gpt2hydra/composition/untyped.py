@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from gpt2hydra.composition.fold import Fold, dotted, split_key
-from gpt2hydra.composition.layers import Layer, Path
+from gpt2hydra.composition.layers import Layer, Path, below, scalars
 from gpt2hydra.config.errors import Setting, Violation
 from gpt2hydra.utils.formatting import did_you_mean, show
 from gpt2hydra.utils.yaml_nodes import is_misread_number, misread_rule
@@ -110,20 +110,3 @@ def misread_numbers(folded: Fold) -> Iterator[Violation]:
             if is_misread_number(written) and show(value) != written:
                 source = last.source.of_item(place[0]) if place else last.source
                 yield Violation(f"{last.key}{below(place)}", written, misread_rule(written, value), source)
-
-
-def scalars(written: Any, value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str, Any]]:
-    """``(place, written, value)`` of a value that was written in YAML; of a list, of each value within, with its indices."""
-    if isinstance(written, str):
-        yield place, written, value
-    elif isinstance(written, tuple) and isinstance(value, list):
-        for index, (text, element) in enumerate(zip(written, value, strict=True)):
-            yield from scalars(text, element, (*place, index))
-    elif isinstance(written, dict) and isinstance(value, dict):
-        for key, text in written.items():
-            yield from scalars(text, value[key], (*place, key))
-
-
-def below(place: tuple[Any, ...]) -> str:
-    """``[0].window`` of an index and a key."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)

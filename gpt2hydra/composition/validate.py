@@ -16,9 +16,9 @@ from omegaconf import DictConfig, OmegaConf
 from gpt2hydra.composition.fold import Fold, dotted
 from gpt2hydra.composition.hydra_compat import is_mapping
 from gpt2hydra.composition.judge import CANNOT_BE_DELETED
+from gpt2hydra.composition.layers import below, scalars
 from gpt2hydra.composition.resolve import resolve, resolved
 from gpt2hydra.composition.schema import class_of_schema, known_classes
-from gpt2hydra.composition.untyped import below, scalars
 from gpt2hydra.config.declaration import TARGET_KEYS
 from gpt2hydra.config.errors import ABSENT, DELETED, Violation
 from gpt2hydra.config.keys import (

@@ -17,9 +17,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_state import task_overrides
 from gpt2hydra.composition.instantiate import instantiate
+from gpt2hydra.composition.job import composer_of_job
 from gpt2hydra.composition.job import job as running_job
 from gpt2hydra.composition.schema import register_resolvers
 from gpt2hydra.composition.validate import config_class_of
@@ -100,7 +100,7 @@ class SweepJob:
             if self.checked:
                 config = instantiate(composed, config_class)
             else:
-                composer = Composer.of_running_job()
+                composer = composer_of_job()
                 found = composer.fold(overrides)
                 composer.accept(found, composed)
                 config = found.config

@@ -4,7 +4,7 @@ import pytest
 
 from gpt2hydra.composition.fold import Fold
 from gpt2hydra.composition.layers import layer_of
-from gpt2hydra.composition.untyped import Keys, below, scalars
+from gpt2hydra.composition.untyped import Keys
 from gpt2hydra.config.errors import Source
 
 VALUES = {
@@ -30,8 +30,3 @@ def missing(value: object) -> list[str]:
     folded = Fold()
     folded.merge((), layer_of({**VALUES, "here": value}, Source("file", "x.yaml", 1)))
     return [".".join(each.target) for each in Keys(folded).missing()]
-
-
-def test_each_value_of_a_list_has_its_place() -> None:
-    found = [*scalars(("010", {"k": "yes"}, None), [8, {"k": True}, "quoted"])]
-    assert [(below(place), written, value) for place, written, value in found] == [("[0]", "010", 8), ("[1].k", "yes", True)]
