@@ -3,6 +3,8 @@
 import importlib
 import os
 import pickle
+import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -192,9 +194,25 @@ def test_its_schema_can_be_pickled_as_launchers_do(finetune: ModuleType) -> None
     assert pickle.loads(pickle.dumps(schema_of(finetune.Finetune))) is schema_of(finetune.Finetune)
 
 
+PAGE = (CONF_DIR.parent / "docs/own-application.md").read_text(encoding="utf-8")
+
+
 def test_it_is_the_one_that_the_documents_show() -> None:
-    page = (CONF_DIR.parent / "docs/own-application.md").read_text(encoding="utf-8")
-    assert f"```python{FINETUNE}```" in page and f"```yaml\n{PRIMARY}```" in page
+    assert f"```python{FINETUNE}```" in PAGE and f"```yaml\n{PRIMARY}```" in PAGE
+
+
+def test_the_first_section_of_the_documents_is_checked_as_they_show(run: CommandLine) -> None:
+    section = PAGE.partition("## One section")[2].partition("A key further down")[0]
+    for path, content in re.findall(r"`([\w/]+\.(?:py|yaml))`:\n\n```\w+\n(.*?)```", section, re.DOTALL):
+        file = run.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, encoding="utf-8")
+    program = runpy.run_path(str(run.folder / "train.py"))["main"]
+    shown = re.findall(r"```text\n\$ python train\.py (.*?)\n(.*?)```", section, re.DOTALL)
+    assert len(shown) == 2
+    for words, printed in shown:
+        outcome = run.program(program, *words.split())
+        assert outcome.out + outcome.err == printed
 
 
 # ---------------------------------------------------------------------------------------------------------- processes
