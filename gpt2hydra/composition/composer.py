@@ -27,7 +27,7 @@ from gpt2hydra.composition.files import ConfigFiles, FoldedFiles, surroundings, 
 from gpt2hydra.composition.fold import Fold, Provenance
 from gpt2hydra.composition.hydra_compat import ConfigLoader, search_path_of
 from gpt2hydra.composition.hydra_errors import as_it_came, file_error
-from gpt2hydra.composition.hydra_section import refused_mode, refused_overrides, usual_section
+from gpt2hydra.composition.hydra_section import refused_mode, refused_overrides, source_in_files, usual_section
 from gpt2hydra.composition.hydra_state import as_job, as_run, hydra_overrides, hydra_state, parse
 from gpt2hydra.composition.layers import Layer
 from gpt2hydra.composition.options import Options
@@ -40,7 +40,7 @@ from gpt2hydra.composition.schema import (
     register_schemas,
 )
 from gpt2hydra.composition.validate import config_class_of, examine, in_order, validate
-from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, collect_violations
+from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation, collect_violations
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.keys import keys_of
 from gpt2hydra.config.validation import Checked, build
@@ -299,6 +299,11 @@ class Composer:
         if found.files is None or found.beyond or found.files.wrong_sections:
             return found.composed
         return usual_section(self.options.repository, [section for section, _ in found.files.sections])
+
+    def hydra_source(self, key: str, overrides: Sequence[str]) -> Source | None:
+        """The file that set a key of Hydra's own section, which the fold leaves aside."""
+        files = self.fold(overrides).files
+        return None if files is None else source_in_files(key, [section for section, _ in files.sections])
 
     def accept(self, found: Composition, config: DictConfig) -> None:
         """Take what Hydra composed, which counts where the fold differs, unless something is wrong already."""

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from gpt2hydra.composition.hydra_compat import MODE_BEFORE_COMPOSING, Repository, file_of
 from gpt2hydra.composition.layers import Layer
 from gpt2hydra.composition.overrides import Overrides
-from gpt2hydra.config.errors import ABSENT, Violation, command_line
+from gpt2hydra.config.errors import ABSENT, Source, Violation, command_line
 from gpt2hydra.utils.formatting import closest, reason_of
 from gpt2hydra.utils.quoting import RawOverride
 
@@ -91,6 +91,23 @@ def usual_section(repository: Repository, sections: Sequence[Layer]) -> DictConf
     if OmegaConf.is_missing(node.job, "name"):
         node.job.name = JobRuntime.instance().get("name")
     return OmegaConf.create({"hydra": node})
+
+
+def source_in_files(key: str, sections: Sequence[Layer]) -> Source | None:
+    """The place where a file set a key of Hydra's section, the last that did; None where none did."""
+    found = (_layer_at(section, key.split(".")[1:]) for section in reversed(sections))
+    return next((layer.source for layer in found if layer is not None), None)
+
+
+def _layer_at(layer: Layer, path: Sequence[str]) -> Layer | None:
+    """What a layer says of a key below it, or of all that holds the key: ``run: ${x}`` of ``run.dir``."""
+    for name in path:
+        if not isinstance(layer.value, dict):
+            return layer
+        if name not in layer.value:
+            return None
+        layer = layer.value[name]
+    return layer
 
 
 def _plain(layer: Layer) -> Any:

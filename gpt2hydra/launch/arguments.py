@@ -25,7 +25,7 @@ from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import Application
 from gpt2hydra.launch.handle_errors import handle_errors
-from gpt2hydra.launch.hydra_components import typed_by
+from gpt2hydra.launch.hydra_components import with_origin
 from gpt2hydra.training.processes import rank_zero_output, this_process
 from gpt2hydra.utils.formatting import did_you_mean
 from gpt2hydra.utils.openmp import limit_spinning
@@ -96,7 +96,7 @@ class CommandLine:
         except ConfigError as error:
             if type(error) is not ConfigError:  # a run stopped, which is no refusal of its configuration
                 raise
-            traced = [typed_by(each, self.arguments.overrides) for each in error.violations]
+            traced = [with_origin(each, self.arguments.overrides, self._composer) for each in error.violations]
             from gpt2hydra.launch.resume import run_meant
 
             traced = [run_meant(each, self.config_class or TrainConfig) for each in traced]

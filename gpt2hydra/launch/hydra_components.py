@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import os
 import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -159,19 +159,22 @@ def problems_of_sweep(composed: DictConfig) -> Iterator[Violation]:
     yield from _log_problems(composed, "hydra_logging")
 
 
-def typed_by(violation: Violation, overrides: Sequence[str]) -> Violation:
-    """The violation with the override that set its key or one below it, where provenance does not know it."""
-    if violation.key == "hydra" and (violation.source is None or violation.is_typed):
+def with_origin(violation: Violation, overrides: Sequence[str], composer: Callable[[], Composer]) -> Violation:
+    """The violation with who set its key: of Hydra's own section, which provenance leaves aside, an override or a file."""
+    typed = {text.partition("=")[0].lstrip("+~"): command_line(text) for text in overrides}
+    if violation.key == "hydra" and "hydra" in typed:
         rule = "is Hydra's own section, and can be neither replaced nor deleted; set its keys, as in hydra.run.dir=DIR"
-        return dataclasses.replace(violation, rule=rule, remedy={})
+        return dataclasses.replace(violation, rule=rule, source=typed["hydra"], remedy={})
     if violation.source is not None:
         return violation
-    typed = {text.partition("=")[0].lstrip("+~"): command_line(text) for text in overrides}
     above = [typed[name] for name in typed if f"{violation.key}.".startswith(f"{name}.")]
     below = [typed[name] for name in typed if name.startswith(f"{violation.key}.")]
     if len(below) > 1 and not above:  # of several, nobody knows which is to blame
         below = [command_line()]
-    return dataclasses.replace(violation, source=next(iter([*above[-1:], *below]), None))
+    source = next(iter([*above[-1:], *below]), None)
+    if source is None and violation.key.startswith("hydra."):
+        source = composer().hydra_source(violation.key, overrides)
+    return dataclasses.replace(violation, source=source)
 
 
 def _absent(key: str, part: Any) -> Iterator[Violation]:

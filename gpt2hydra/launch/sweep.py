@@ -38,7 +38,7 @@ from gpt2hydra.launch.hydra_components import (
     check_chosen,
     check_references,
     compose_right_words,
-    typed_by,
+    with_origin,
 )
 from gpt2hydra.launch.jobs import PointSweeper, SweepJob
 from gpt2hydra.launch.notes import note_overruled
@@ -98,7 +98,7 @@ def _look(composer: Composer, composed: DictConfig, overrides: Sequence[str], ex
         found.own += problems(Context(composed=composed, extra=extra, sweep=True, locate=locate))
         if basic and found.checks:
             found.places = _places(composer, found, directories)
-    found.own = [typed_by(each, overrides) for each in found.own]
+    found.own = [with_origin(each, overrides, lambda: composer) for each in found.own]
     return found
 
 

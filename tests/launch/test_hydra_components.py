@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from gpt2hydra.composition.composer import Composer
+from gpt2hydra.config.errors import Violation
+from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.launch.hydra_components import with_origin
 from tests.command_line import CommandLine
 
 
@@ -158,3 +162,41 @@ def test_a_reference_leads_nowhere_next_to_another_mistake(run: CommandLine) -> 
 )
 def test_only_what_can_be_to_blame_is_blamed(run: CommandLine, overrides: list[str], blamed: str) -> None:
     assert f"    set by the command line{blamed}\n" in run(*overrides).err
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        pytest.param("  run:\n    dir: ${nope}\n", 5, id="directory"),
+        pytest.param("  verbose: 5\n", 4, id="verbose"),
+        pytest.param("  job:\n    name: x/y\n", 5, id="name of the log"),
+        pytest.param("  job_logging: {version: 7}\n", 4, id="log"),
+        pytest.param("  callbacks:\n    x: {_target_: nosuch.T}\n", 5, id="callback"),
+    ],
+)
+def test_a_file_is_blamed_with_its_line(run: CommandLine, section: str, line: int) -> None:
+    primary = "defaults: [train, _self_]\n\nhydra:\n"
+    (run.folder / "mine.yaml").write_text(f"{primary}{section}")
+    outcome = run("--config-dir", ".", "--config-name", "mine")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert f"    set by mine.yaml:{line}\n" in outcome.err and outcome.err.startswith("1 problem ")
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        pytest.param("  sweep: {dir: '${nope}'}\n", 4, id="directory"),
+        pytest.param("  sweep:\n    subdir: x\n", 5, id="directories of the points"),
+        pytest.param("  sweeper:\n    max_batch_size: -1\n", 5, id="sweeper"),
+    ],
+)
+def test_a_file_is_blamed_for_what_a_sweep_reads(run: CommandLine, section: str, line: int) -> None:
+    (run.folder / "mine.yaml").write_text(f"defaults: [train, _self_]\n\nhydra:\n{section}")
+    outcome = run("-m", "--config-dir", ".", "--config-name", "mine", "training.seed=1,2")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert f"    set by mine.yaml:{line}\n" in outcome.err
+
+
+def test_what_no_override_and_no_file_set_is_no_mistake_of_the_section() -> None:
+    violation = Violation("hydra", rule="names a callback that cannot be made")
+    assert with_origin(violation, ["model=xl"], lambda: Composer("train", CONF_DIR)) == violation

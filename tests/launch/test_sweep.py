@@ -229,7 +229,11 @@ def test_an_optuna_sweep_visits_the_same_points_again_and_takes_their_loss(run: 
 
 def test_what_ends_a_sweep_is_reported_in_a_line(run: CommandLine) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
-    outcome = run("-m", "training.seed=1,2", "hydra/sweeper=optuna", "hydra.sweeper.storage=nope://x", "hydra.sweep.dir=s")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # optuna's own
+        outcome = run(
+            *("-m", "training.seed=1,2", "hydra/sweeper=optuna", "hydra.sweeper.storage=nope://x", "hydra.sweep.dir=s")
+        )
     assert (outcome.code, outcome.configs) == (1, [])
     assert outcome.err == "The sweep was ended by OptunaSweeper: Can't load plugin: sqlalchemy.dialects:nope\n"
 
