@@ -214,7 +214,8 @@ class Composer:
                 files = self._files.over(earlier, overrides)
                 folded = _with_overrides(files, overrides, unclear, clear)
         found = [*overrides.violations, *wrong_mode, *several, *unread, *folded.violations]
-        unsure = frozenset(keys_of(root)) if overrides.incomplete or unread else frozenset()
+        of_all = bool(overrides.incomplete or unread)
+        unsure = frozenset(key for key in keys_of(root) if of_all or key.partition(".")[0] in unclear - clear)
         values, broken = validate(folded, root, {each.key for each in found} - clear, unsure)
         beyond = files.is_beyond or beyond_the_fold(overrides)
         result = Composition(root, folded, overrides, files, values, beyond=beyond, headless=bool(unread))

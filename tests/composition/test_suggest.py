@@ -95,6 +95,10 @@ def test_a_remedy_for_each_of_several_mistakes_is_tried_without_the_others() -> 
     }
 
 
+def test_a_rule_over_a_section_without_an_option_waits_for_the_option() -> None:
+    assert remedies("tokenizer=gpt2", "experiment=quickstart", "model=bytes") == {"model": ""}
+
+
 def test_a_word_after_what_cannot_be_read_is_one_by_itself() -> None:
     assert remedies("data.path=a&", "be") == {"data.path": "\"data.path='a&'\"", "be": ""}
 
