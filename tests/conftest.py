@@ -61,6 +61,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="takes minutes: python -m pytest --thorough"))
 
 
+def pytest_collection_finish() -> None:
+    """What has been imported stays: the collector need not look at it again and again."""
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def no_timing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plan does not time a step of this machine, which takes a second."""

@@ -5,7 +5,9 @@ They are forked from one that has imported PyTorch, so that each begins in milli
 
 import multiprocessing
 import os
+import runpy
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +17,7 @@ from typing import Any
 
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.checkpoint.run_checkpoints import CheckpointInfo
+from gpt2hydra.config.gpt2 import CONF_DIR
 
 IMPORTED = ["tests.training.shared", "torch.distributed.launcher.api", "matplotlib.backends.backend_agg", "matplotlib.figure"]
 
@@ -55,6 +58,12 @@ class Forked:
         done = subprocess.CompletedProcess(self.process.name, self.process.exitcode, out, self.stderr)
         self.folder.cleanup()
         return done
+
+
+def run_script(file: str | Path, *arguments: str) -> None:
+    """``python FILE ...`` in this process; ``file`` is one of this repository unless it is absolute."""
+    sys.argv = [str(file), *arguments]
+    runpy.run_path(str(CONF_DIR.parent / file), run_name="__main__")
 
 
 def _call(function: Callable[..., object], arguments: tuple[Any, ...], environment: Mapping[str, str], folder: str) -> None:

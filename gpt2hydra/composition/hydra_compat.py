@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
 from pathlib import Path
 from types import FunctionType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import hydra.utils
 from hydra import version
@@ -37,7 +37,7 @@ from hydra._internal.utils import (
     run_and_report,
 )
 from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.config_store import ConfigStore
+from hydra.core.config_store import ConfigNode, ConfigStore
 from hydra.core.default_element import ResultDefault
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
@@ -109,8 +109,41 @@ def search_path_from(sources: Iterable[tuple[str, str]]) -> ConfigSearchPath:
     return search_path
 
 
-_LOADED: dict[tuple[str, str], tuple[tuple[int, int], bytes]] = {}
-"""``(YAML file, option)``, and what Hydra made of it when it was last changed. A pickle: each composition gets its own copy."""
+class _Origin(NamedTuple):
+    """What Hydra takes for ``model/large``: a YAML file, or what Python has stored."""
+
+    place: str | int
+    """The file, or ``id(node)``."""
+    changed: tuple[int, int] = (0, 0)
+    """When the file was changed, and its bytes."""
+    node: ConfigNode | None = None
+    """Kept, so that no other object gets its id."""
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """The same for what is the same."""
+        return self.place, self.changed
+
+
+def _origin(repository: Repository, config_path: str, file: str | None) -> _Origin | None:
+    """None where it may be another each time: of a plugin, or of a file that Hydra matches with a schema of its name."""
+    stored: Any = ConfigStore.instance().repo
+    for part in f"{config_path.removesuffix('.yaml')}.yaml".split("/"):
+        stored = stored.get(part) if isinstance(stored, dict) else None
+    if file is None:
+        return _Origin(id(stored), node=stored) if isinstance(stored, ConfigNode) else None
+    status = os.stat(file)
+    return _Origin(file, (status.st_mtime_ns, status.st_size)) if stored is None else None
+
+
+_LOADED: dict[tuple[str, str | int], tuple[_Origin, bytes]] = {}
+"""``(option, its file or id)`` → what Hydra made of it when it was last changed. A pickle: each composition gets a copy."""
+
+_MERGED: dict[tuple[Any, ...], tuple[list[_Origin], bytes]] = {}
+"""Defaults list → what it was made of, and a pickle of what Hydra merged."""
+
+_KEPT = 64
+"""Defaults lists of which the result is kept."""
 
 
 class _CheckedFiles(ConfigRepository):
@@ -125,19 +158,23 @@ class _CheckedFiles(ConfigRepository):
 
     def load_config(self, config_path: str) -> Any:
         file, of_user = _yaml_file(self, config_path)
-        if file is None:
-            return super().load_config(config_path)
-        if of_user:
+        if file is not None and of_user:
             check_yaml(file)
-        status = os.stat(file)
-        changed = status.st_mtime_ns, status.st_size
-        if _LOADED.get((file, config_path), (None,))[0] != changed:
-            _LOADED[file, config_path] = changed, pickle.dumps(super().load_config(config_path))
-        return pickle.loads(_LOADED[file, config_path][1])  # noqa: S301  # made here
+        origin = _origin(self, config_path, file)
+        if origin is None:
+            return super().load_config(config_path)
+        known = _LOADED.get((config_path, origin.place))
+        if known is None or known[0].key != origin.key:
+            loaded = super().load_config(config_path)
+            try:
+                known = _LOADED[config_path, origin.place] = origin, pickle.dumps(loaded)
+            except Exception:  # a class that cannot be found by its name
+                return loaded
+        return pickle.loads(known[1])  # noqa: S301  # made here
 
 
 class ConfigLoader(ConfigLoaderImpl):
-    """What composes, and remembers which files it did it from. ``ConfigLoaderImpl``, since 1.0.
+    """What composes. It merges the configs of a defaults list again only after a change. ``ConfigLoaderImpl``, since 1.0.
 
     Public: ``GlobalHydra.instance().config_loader()`` after ``initialize_config_dir``, which changes the process's Hydra.
     """
@@ -145,12 +182,24 @@ class ConfigLoader(ConfigLoaderImpl):
     def __init__(self, search_path: ConfigSearchPath) -> None:
         super().__init__(search_path)
         self.repository = _CheckedFiles(search_path)
-        self.merged: list[tuple[str, str | None]] = []
-        """``("model/large", its YAML file if it has one)`` of what was merged since somebody emptied this."""
 
-    def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> Any:
-        self.merged.append((str(default.config_path), file_of(repo, str(default.config_path))))
-        return super()._load_single_config(default, repo)
+    def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
+        paths = [str(each.config_path) for each in defaults]
+        origins = [origin for path in paths if (origin := _origin(repo, path, _yaml_file(repo, path)[0])) is not None]
+        if len(origins) < len(defaults):
+            return super()._compose_config_from_defaults_list(defaults, repo)
+        pairs = zip(defaults, origins, strict=True)
+        key = tuple((each.config_path, each.package, each.primary, origin.key) for each, origin in pairs)
+        if key not in _MERGED:
+            merged = super()._compose_config_from_defaults_list(defaults, repo)
+            try:
+                _MERGED[key] = origins, pickle.dumps(merged)
+            except Exception:  # a class that cannot be found by its name
+                return merged
+            if len(_MERGED) > _KEPT:
+                del _MERGED[next(iter(_MERGED))]
+        composed: DictConfig = pickle.loads(_MERGED[key][1])  # noqa: S301  # made here
+        return composed
 
 
 def file_of(repository: Repository, config_path: str) -> str | None:

@@ -10,6 +10,7 @@ import hydra
 import pytest
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition import hydra_compat as internals
@@ -117,3 +118,29 @@ def test_a_file_is_loaded_anew_once_it_has_changed_and_each_time_as_a_copy(tmp_p
     assert load() == {"b": {"c": 1}}
     file.write_text("b: {c: 30}")
     assert load() == {"b": {"c": 30}}
+
+
+@pytest.mark.parametrize("is_local", [False, True], ids=["a class of a module", "a class of a function"])
+def test_a_defaults_list_is_merged_anew_once_a_part_of_it_has_changed_and_each_time_as_a_copy(
+    tmp_path: Path, is_local: bool
+) -> None:
+    @dataclass
+    class Local:
+        n_layer: int = 12
+
+    size: Any = Local if is_local else Size
+    internals.set_version_base()
+    loader, file = internals.ConfigLoader(internals.search_path_of(str(tmp_path))), tmp_path / "primary.yaml"
+
+    def compose() -> Any:
+        config = loader.load_configuration("primary", [], RunMode.RUN)
+        return OmegaConf.masked_copy(config, ["a", "size"])
+
+    file.write_text("defaults: [gpt2test_size@size, _self_]\na: 1\n")
+    internals.store_config("gpt2test_size", size(2))
+    compose().size.n_layer = 7
+    assert compose() == {"a": 1, "size": {"n_layer": 2}}
+    internals.store_config("gpt2test_size", size(3))
+    assert compose() == {"a": 1, "size": {"n_layer": 3}}
+    file.write_text("defaults: [gpt2test_size@size, _self_]\na: 20\n")
+    assert compose() == {"a": 20, "size": {"n_layer": 3}}

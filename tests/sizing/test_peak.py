@@ -18,9 +18,9 @@ from gpt2hydra import GPT2Config, sizing  # noqa: E402
 from tests.sizing.models import build, loss_of  # noqa: E402
 
 NO_DROPOUT: dict[str, Any] = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
-DEEP = GPT2Config(vocab_size=500, n_positions=64, n_embd=128, n_layer=8, n_head=4, **NO_DROPOUT)
+DEEP = GPT2Config(vocab_size=500, n_positions=64, n_embd=128, n_layer=5, n_head=4, **NO_DROPOUT)
 WIDE_VOCABULARY = GPT2Config(vocab_size=6000, n_positions=64, n_embd=128, n_layer=2, n_head=4, **NO_DROPOUT)
-DROPPING = GPT2Config(vocab_size=500, n_positions=64, n_embd=128, n_layer=4, n_head=4)
+DROPPING = GPT2Config(vocab_size=500, n_positions=64, n_embd=128, n_layer=3, n_head=4)
 
 
 @pytest.mark.parametrize(

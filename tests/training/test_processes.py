@@ -19,6 +19,8 @@ from gpt2hydra.config.run import GenerateConfig
 from gpt2hydra.runs import record
 from gpt2hydra.training import processes
 from gpt2hydra.training.processes import Process, agree, check_equal_shares, check_world_size, rank_zero_output, this_process
+from tests.processes import run_script
+from tests.processes import torchrun as start_torchrun
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "SLURM_STEP_NUM_TASKS": "2"}
 
@@ -174,6 +176,11 @@ train()
 """
 
 
+def run_program(folder: Path, *overrides: str) -> None:
+    os.chdir(folder)
+    run_script(folder / "program.py", *overrides)
+
+
 Torchrun = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -182,11 +189,9 @@ def torchrun(tmp_path: Path) -> Torchrun:
     """Runs the program in two processes: ``torchrun("model=large")``."""
     pytest.importorskip("torch")
     (tmp_path / "program.py").write_text(PROGRAM)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "program.py"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(CONF_DIR.parent)}
 
     def run(*overrides: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run([*command, *overrides], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        return start_torchrun(run_program, tmp_path, *overrides).wait()
 
     return run
 

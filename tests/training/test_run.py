@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import re
-import runpy
 import shutil
 import signal
 import subprocess
@@ -40,7 +39,7 @@ from gpt2hydra.training.summary import resuming_command, sampling_command
 from gpt2hydra.training.trainer import Trainer
 from tests.checkpoints import write_bpe
 from tests.command_line import CommandLine
-from tests.processes import Forked
+from tests.processes import Forked, run_script
 from tests.training.tiny import TINY, WITHOUT_DROPOUT, curve, outcome, table, tiny
 
 torch.set_num_threads(1)  # what is computed here is too small to share
@@ -443,15 +442,9 @@ def test_the_command_exits_as_a_shell_expects(run: CommandLine, told_at: Any, si
     assert outcome.err.endswith("continue: gpt2hydra-train resume=here\n") or "resume=here\n" in outcome.err
 
 
-def train_py(*arguments: str) -> None:
-    """``python train.py ...``."""
-    sys.argv = ["train.py", *arguments]
-    runpy.run_path(str(CONF_DIR.parent / "train.py"), run_name="__main__")
-
-
 def test_a_second_ctrl_c_ends_the_program_at_once(tmp_path: Path) -> None:
     endless = ("training.gradient_accumulation_steps=100000", "training.eval_sequences=1", f"hydra.run.dir={tmp_path}/run")
-    process = Forked(train_py, *TINY, *endless)
+    process = Forked(run_script, "train.py", *TINY, *endless)
     for line in ("(before training)", "finishing the step, then saving; Ctrl-C again ends at once"):
         while line not in process.stderr:
             assert process.is_running(), process.stderr
