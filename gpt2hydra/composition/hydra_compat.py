@@ -109,6 +109,34 @@ def search_path_from(sources: Iterable[tuple[str, str]]) -> ConfigSearchPath:
     return search_path
 
 
+def _with_names(function: FunctionType, names: dict[str, Any]) -> Any:
+    """A copy of a function that finds these names in its module."""
+    return FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
+
+
+def _faster_defaults_list() -> Callable[..., DefaultsList]:
+    """Hydra 1.3's functions once more, which make a config of all choices only where an entry refers to one (``${model}``).
+
+    Hydra 1.3 makes it for each entry, in most of the time that a list takes; 1.4 does as this does.
+    """
+    choices_of = hydra_defaults_list._create_interpolation_map
+
+    def choices_if_needed(overrides: Any, entries: Sequence[Any], self_added: bool) -> DictConfig | None:
+        refers = any(each.is_interpolation() for each in entries)
+        return choices_of(overrides, [*entries], self_added) if refers else None
+
+    names = dict(vars(hydra_defaults_list))
+    for name, each in vars(hydra_defaults_list).items():
+        if isinstance(each, FunctionType) and each.__module__ == hydra_defaults_list.__name__:
+            names[name] = _with_names(each, names)
+    names["_create_interpolation_map"] = choices_if_needed
+    create: Callable[..., DefaultsList] = names["create_defaults_list"]
+    return create
+
+
+_CREATE_DEFAULTS_LIST = _faster_defaults_list() if HYDRA < (1, 4) else hydra_defaults_list.create_defaults_list
+
+
 class _Origin(NamedTuple):
     """What Hydra takes for ``model/large``: a YAML file, or what Python has stored."""
 
@@ -182,6 +210,10 @@ class ConfigLoader(ConfigLoaderImpl):
     def __init__(self, search_path: ConfigSearchPath) -> None:
         super().__init__(search_path)
         self.repository = _CheckedFiles(search_path)
+
+    if HYDRA < (1, 4):
+        _impl: Any = ConfigLoaderImpl._load_configuration_impl
+        _load_configuration_impl = _with_names(_impl, {**_impl.__globals__, "create_defaults_list": _CREATE_DEFAULTS_LIST})
 
     def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
         paths = [str(each.config_path) for each in defaults]
@@ -260,29 +292,6 @@ def defaults_list(
     Public: ``ConfigLoader.compute_defaults_list``, which reads every file anew and always takes Hydra's own in: slower.
     """
     return _CREATE_DEFAULTS_LIST(repository, config_name, choices, prepend_hydra=prepend_hydra, skip_missing=skip_missing)
-
-
-def _faster_defaults_list() -> Callable[..., DefaultsList]:
-    """Hydra 1.3's functions once more, which make a config of all choices only where an entry refers to one (``${model}``).
-
-    Hydra 1.3 makes it for each entry, in most of the time that a list takes; 1.4 does as this does.
-    """
-    copies = dict(vars(hydra_defaults_list))
-    for name, each in vars(hydra_defaults_list).items():
-        if isinstance(each, FunctionType) and each.__module__ == hydra_defaults_list.__name__:
-            copies[name] = FunctionType(each.__code__, copies, name, each.__defaults__, each.__closure__)
-    choices_of = hydra_defaults_list._create_interpolation_map
-
-    def choices_if_needed(overrides: Any, entries: Sequence[Any], self_added: bool) -> DictConfig | None:
-        refers = any(each.is_interpolation() for each in entries)
-        return choices_of(overrides, [*entries], self_added) if refers else None
-
-    copies["_create_interpolation_map"] = choices_if_needed
-    create: Callable[..., DefaultsList] = copies["create_defaults_list"]
-    return create
-
-
-_CREATE_DEFAULTS_LIST = _faster_defaults_list() if HYDRA < (1, 4) else hydra_defaults_list.create_defaults_list
 
 
 # ------------------------------------------------------------------------------------------------------ a program
