@@ -115,7 +115,7 @@ def pasted(words: Sequence[str], violation: dict[str, Any]) -> str:
         return str(violation["suggestion"])
     typed = violation.get("source", {}).get("override")
     kept = [word for word in words if word != typed]
-    if typed is not None and len(kept) == len(words):  # a text that was cut at its spaces
+    if typed is not None and len(kept) == len(words):  # a text with spaces
         kept = [word for word in words if word not in typed.split(" ")]
     return " ".join([*map(shlex.quote, kept), violation["suggestion"]])
 

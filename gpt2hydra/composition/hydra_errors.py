@@ -87,7 +87,7 @@ def grammar(error: Exception) -> str:
     if sign.isspace():
         return "has a space next to its key"
     if sign:
-        return f"has a sign that Hydra needs in quotes: {sign}"
+        return f"contains the character {sign}; put the value in quotes"
     return f"is not an override that Hydra can read ({grammar_reason(error)})"
 
 

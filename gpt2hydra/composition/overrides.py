@@ -138,7 +138,7 @@ def _of_this_config(options: Options, override: Override) -> bool:
 def join_split_arguments(
     texts: Sequence[str], violations: list[Violation], options: Options, root: type[Checked]
 ) -> list[Violation]:
-    """The same, but one for all words of a text that was cut, and each other word with what it was probably meant for."""
+    """The same, but one for all words of a text with spaces, and each other word with what it was probably meant for."""
     words = {text for text in texts if _is_word(text)}
     if not words:
         return violations
@@ -152,7 +152,7 @@ def join_split_arguments(
         readable = not any(_is_about(each, texts[first]) for each in found)
         if last > first + 1 and readable and _is_text(root, key):
             joined = " ".join([str(parse(texts[first]).value()), *texts[first + 1 : last]])
-            rule = "is cut at its spaces; text with spaces needs quotes"
+            rule = "contains a space; quote it"
             found.append(Violation(key, joined, rule, command_line(" ".join(texts[first:last])), {key: joined}))
         else:
             of_words = [each for each in violations if each.action == "word"]

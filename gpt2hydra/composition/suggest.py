@@ -188,7 +188,7 @@ def _is_slip(violation: Violation, options: Options) -> bool:
 
 
 def typed_words(violation: Violation, texts: Sequence[str]) -> list[str]:
-    """The words of the command line that a violation is about: mostly one, several where text was cut at its spaces."""
+    """The words of the command line that a violation is about: mostly one, several where a text has spaces."""
     override = violation.source.override if violation.source is not None else None
     if override is None or not violation.is_typed:
         return []

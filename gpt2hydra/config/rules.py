@@ -94,7 +94,8 @@ class Scalar(Rule):
                 wrong_kind = "" if type(value) in map(type, self.choices) else f", not {kind_of(value)}"
                 yield Problem("", value, f"must be {self}{wrong_kind}")
         elif type(value) not in ((int, float) if self.kind is float else (self.kind,)):
-            yield Problem("", value, f"must be {self}, not {kind_of(value)}")
+            meant = f"; write {value:.0f}" if isinstance(value, float) and self.remedy(value) is not ABSENT else ""
+            yield Problem("", value, f"must be {self}, not {kind_of(value)}{meant}")
         elif self.kind is float and not _is_finite(value):
             yield Problem("", value, f"must be finite: {self}")
         elif self.kind in (int, float) and not self._is_within(value):
@@ -108,7 +109,7 @@ class Scalar(Rule):
         )
 
     def remedy(self, value: object) -> object:
-        """What was meant by text or by an integer with a decimal point; the choice that is misspelt."""
+        """What was meant by text or by a float that is an integer; the choice that is misspelt."""
         if self.kind is bool:
             text = str(value).strip().lower()
             misspelt = closest(text, [each for each in FLAGS if len(each) > 1], cutoff=0.75)

@@ -101,7 +101,7 @@ class Place:
         if self.step is not None:
             return f"{here} continues after step {self.step:,} of {config.training.max_steps:,}"
         if (Path(self.directory) / record.FILE).is_file():
-            return f"{here} was cut before its first checkpoint; it begins anew"
+            return f"{here} was interrupted before its first checkpoint; it begins again"
         return f"resume=auto: no run has the fingerprint {config.fingerprint()}; a new one begins"
 
 
@@ -109,7 +109,7 @@ def place_of(config: Checked, composed: DictConfig) -> Place:
     """Where a run with this configuration writes: ``hydra.run.dir``, or the directory of the run that continues.
 
     Raises:
-        ConfigError: the run that would continue cannot.
+        ConfigError: the run cannot continue.
     """
     directory = Path(composed.hydra.runtime.output_dir)
     if not isinstance(config, TrainConfig) or config.resume is None:
@@ -118,7 +118,7 @@ def place_of(config: Checked, composed: DictConfig) -> Place:
         run = resume_state.open_run(config.resume)
         if problems := _another_directory(composed, run.folder):
             raise ConfigError(problems)
-        return _going_on(run, config)
+        return _continuing(run, config)
     written: Any = OmegaConf.to_container(composed.hydra.run, resolve=False)
     pattern = str(written["dir"])  # outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}
     if "${" not in pattern:
@@ -138,10 +138,10 @@ def in_directory(config: TrainConfig, directory: Path) -> Place:
     run = record.read(directory)
     if run.state == record.FINISHED and run.fingerprint == config.fingerprint():
         return Place(str(directory), loss=run.result["validation_loss"])
-    return _going_on(run, config)
+    return _continuing(run, config)
 
 
-def _going_on(run: record.RunRecord, config: TrainConfig) -> Place:
+def _continuing(run: record.RunRecord, config: TrainConfig) -> Place:
     if run.process is None:
         run_checkpoints.recover_interrupted(run.folder)
     problems = resume_state.check_resumable(run, config)
@@ -175,7 +175,7 @@ def point(config: Checked, directory: Path) -> Place:
     """Where a point of a sweep writes: in its own directory, where it continues with ``resume=auto``.
 
     Raises:
-        ConfigError: it cannot go on there.
+        ConfigError: it cannot continue there.
     """
     if not isinstance(config, TrainConfig):
         return Place(str(directory))
@@ -188,10 +188,10 @@ def point(config: Checked, directory: Path) -> Place:
 
 
 def summary_of(places: Mapping[int, Place]) -> str:
-    """Which points of a sweep have finished, which go on, and which begin."""
-    kinds: dict[str, list[int]] = {"finished": [], "going on": [], "beginning": []}
+    """Which points of a sweep have finished, which continue, and which begin."""
+    kinds: dict[str, list[int]] = {"finished": [], "continuing": [], "beginning": []}
     for number, place in places.items():
-        kinds["finished" if place.loss is not None else "beginning" if place.step is None else "going on"].append(number)
+        kinds["finished" if place.loss is not None else "beginning" if place.step is None else "continuing"].append(number)
     return "resume=auto: " + "; ".join(f"{kind}: {_listed(numbers)}" for kind, numbers in kinds.items() if numbers)
 
 

@@ -15,7 +15,7 @@ except ImportError:  # Windows, where a run is not locked
     fcntl = None  # type: ignore[assignment]
 
 FILE = ".lock"
-"""It stays when the run has ended; only the lock on it tells that one is going on."""
+"""It stays when the run has ended; only the lock on it shows that one is running."""
 
 PATIENCE = 0.5
 """Seconds to try again for: another process may look, for a moment, whether the lock is free."""

@@ -38,7 +38,7 @@ LARGEST = 8 * 2**20
 
 RUNNING, FINISHED, INTERRUPTED, FAILED = "running", "finished", "interrupted", "failed"
 STATES = (RUNNING, FINISHED, INTERRUPTED, FAILED)
-"""``interrupted``: interrupted or killed, and can go on. ``failed``: an error ended it, which ``reason`` tells."""
+"""``interrupted``: interrupted or killed; it can continue. ``failed``: an error ended it, which is in ``reason``."""
 
 PACKAGES = ("torch", "transformers", "lightning-fabric", "tokenizers", "safetensors", "numpy", "hydra-core", "omegaconf")
 

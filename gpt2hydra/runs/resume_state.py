@@ -1,4 +1,4 @@
-"""Which run directory can go on, and with which configuration. Standard library only."""
+"""Which run directory can continue, and with which configuration. Standard library only."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def forbidden(before: TrainConfig, after: TrainConfig) -> Iterator[Change]:
 
 
 def check_resumable(run: record.RunRecord, config: TrainConfig) -> list[Violation]:
-    """Why ``run`` cannot go on with ``config``; nothing where it can.
+    """Why ``run`` cannot continue with ``config``; nothing where it can.
 
     Raises:
         ConfigError: the run's configuration is none of this version.
@@ -72,8 +72,8 @@ def _finished(run: record.RunRecord, config: TrainConfig) -> list[Violation]:
     done = run.step if run.state == record.FINISHED else getattr(run_checkpoints.newest(run.folder), "step", None)
     if done is None or done < steps or (done == steps and run.state != record.FINISHED):  # its result is not reported yet
         return []
-    what = "is finished and" if run.state == record.FINISHED else "was cut and"
-    rule = f"{what} has done {done:,} steps; to go on, {STEPS} = {steps} must be larger"
+    what = "is finished and" if run.state == record.FINISHED else "was interrupted and"
+    rule = f"{what} has done {done:,} steps; to continue, {STEPS} = {steps} must be larger"
     return [Violation("resume", relative_path(run.folder), rule, remedy={STEPS: 2 * done})]
 
 

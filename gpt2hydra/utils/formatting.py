@@ -80,7 +80,7 @@ def kind_of(value: object) -> str:
         return "text"
     if isinstance(value, bool):
         return "true or false"
-    return {int: "an integer", float: "a number with a decimal point"}.get(type(value), f"a {type(value).__name__}")
+    return {int: "an integer", float: "a float"}.get(type(value), f"a {type(value).__name__}")
 
 
 def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:

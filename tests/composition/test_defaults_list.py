@@ -173,4 +173,4 @@ def test_a_sign_of_hydras_is_named() -> None:
     with pytest.raises(ConfigError) as caught:
         gpt2hydra.compose("train", ["hardware.name=a&b"])
     (violation,) = caught.value.violations
-    assert violation.rule == "has a sign that Hydra needs in quotes: &"
+    assert violation.rule == "contains the character &; put the value in quotes"

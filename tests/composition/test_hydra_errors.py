@@ -13,7 +13,7 @@ from gpt2hydra.config.errors import ConfigError, Violation
 @pytest.mark.parametrize(
     ("override", "reported"),
     [
-        pytest.param("data.path=a&b", "has a sign that Hydra needs in quotes: &", id="sign"),
+        pytest.param("data.path=a&b", "contains the character &; put the value in quotes", id="sign"),
         pytest.param("data.path=(", "is not an override that Hydra can read", id="parenthesis"),
     ],
 )

@@ -255,13 +255,13 @@ WAS_12 = "(was 12, conf/model/small.yaml:1)\n  try: model.n_layer=12"
         ),
         pytest.param(
             "training.batch_size=64.0",
-            "training.batch_size = 64.0\n  must be an integer ≥ 1 and ≤ 1,000,000, not a number with a decimal point\n"
+            "training.batch_size = 64.0\n  must be an integer ≥ 1 and ≤ 1,000,000, not a float; write 64\n"
             "  set by the command line: training.batch_size=64.0   (was 4, the default)\n  try: training.batch_size=64",
-            id="whole number with a decimal point",
+            id="float that is an integer",
         ),
         pytest.param(
             "model.n_layer=12.0",
-            f"model.n_layer = 12.0\n  {A_VALUE}, not a number with a decimal point\n"
+            f"model.n_layer = 12.0\n  {A_VALUE}, not a float; write 12\n"
             f"  set by the command line: model.n_layer=12.0   {WAS_12}",
             id="float for int",
         ),

@@ -49,7 +49,7 @@ def test_annotations_and_its_own_checks_are_reported() -> None:
         ("data.batch_size = 4", "must be an integer, not text"),
         ("data.splits[1] = x", "must be a number, not text"),
         ("data.mode = tset", "must be one of train, test"),
-        ("data.limit = 1.5", "must be an integer or null, not a number with a decimal point"),
+        ("data.limit = 1.5", "must be an integer or null, not a float"),
         ("data.pth = 1", "unknown key; did you mean data.path?"),
     ]
     assert problems(Program, data={"path": "x", "splits": [1, 1]}) == [("data", "is refused by Data: splits add up to 2")]

@@ -220,7 +220,7 @@ def test_a_finished_run_continues_only_if_it_gets_longer(run: CommandLine) -> No
     done = make_run(run.folder / "done", own(), step=50, loss=1.5)
     outcome = run(f"resume={done}")
     assert (outcome.code, outcome.configs) == (1, [])
-    assert "is finished and has done 50 steps; to go on, training.max_steps = 50 must be larger" in outcome.err
+    assert "is finished and has done 50 steps; to continue, training.max_steps = 50 must be larger" in outcome.err
     remedy = outcome.err.partition("try: ")[2].strip()
     assert run(f"resume={done}", remedy).configs[0].training.max_steps == 100
 
@@ -228,7 +228,8 @@ def test_a_finished_run_continues_only_if_it_gets_longer(run: CommandLine) -> No
 def test_steps_that_are_done_already_are_refused(run: CommandLine, cut: Path) -> None:
     outcome = run(f"resume={cut}", "training.max_steps=10")
     assert (
-        outcome.code == 1 and "was cut and has done 20 steps; to go on, training.max_steps = 10 must be larger" in outcome.err
+        outcome.code == 1
+        and "was interrupted and has done 20 steps; to continue, training.max_steps = 10 must be larger" in outcome.err
     )
 
 
@@ -258,7 +259,7 @@ def test_a_run_without_a_checkpoint_begins_anew_in_its_directory(run: CommandLin
     folder = make_run(run.folder / "young", own())
     outcome = run(f"resume={folder}", job=lambda config: output_dir())
     assert (outcome.code, outcome.configs) == (0, [own()])
-    assert outcome.err == "young was cut before its first checkpoint; it begins anew.\n"
+    assert outcome.err == "young was interrupted before its first checkpoint; it begins again.\n"
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_is_refused(run: CommandLine) -> None:

@@ -126,7 +126,7 @@ def test_a_sweep_that_was_killed_continues_where_it_was(run: CommandLine) -> Non
     outcome = run(*POINTS, "resume=auto", "training.eval_interval=7", job=job())
     resumed = [(config.model.n_head, config.resume) for config in outcome.configs]
     assert (outcome.code, resumed) == (0, [(6, str(run.folder / "s/1")), (8, None), (12, None)])
-    assert "resume=auto: finished: #0; going on: #1; beginning: #2, #3.\n" in outcome.err
+    assert "resume=auto: finished: #0; continuing: #1; beginning: #2, #3.\n" in outcome.err
     assert everything(run.folder / "s/0") == before["0"]
     assert everything(run.folder / "s/1")[".hydra/config.yaml"] == before["1"][".hydra/config.yaml"]
     assert [line.split() for line in outcome.out.splitlines()[-5:]] == [

@@ -323,7 +323,7 @@ def test_a_tracker_gets_rows_samples_and_the_configuration(tmp_path: Path) -> No
     assert all(name in content for name in (b"validation_loss", b"gradient_norm", b"sample", b'"max_steps": 10'))
 
 
-# -------------------------------------------------------------------------------------------------------------- going on
+# -------------------------------------------------------------------------------------------------------------- continuing
 
 
 def test_a_finished_run_continues_to_more_steps_as_if_it_had_been_longer(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_the_hint_stands_behind_the_rule() -> None:
         ("1", "text"),
         (True, "true or false"),
         (1, "an integer"),
-        (1.0, "a number with a decimal point"),
+        (1.0, "a float"),
         ([], "a list"),
     ],
 )
