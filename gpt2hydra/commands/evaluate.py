@@ -51,14 +51,13 @@ def run(options: argparse.Namespace) -> None:
     large_enough = replace(text.model, vocab_size=max(shape.vocab_size, VOCABULARIES["gpt2"]))
     config = replace(text, model=large_enough, tokenizer=TokenizerConfig("gpt2", str(folder)))
     _refuse(problems(Context(config, unread=frozenset({"training"}))))
+    from tqdm import tqdm  # type: ignore[import-untyped]  # of the extra train, as the two below
+
     from gpt2hydra.inference.device import device_for
+    from gpt2hydra.inference.evaluate import evaluate
 
     model, tokenizer = checkpoint.load(settings.checkpoint, device_for(settings.device, "device"))
     tokens = corpus.all_tokens(config, shape.vocab_size)
-    from tqdm import tqdm  # type: ignore[import-untyped]
-
-    from gpt2hydra.inference.evaluate import evaluate
-
     with tqdm(total=len(tokens) - 1, unit="token", unit_scale=True, disable=not sys.stderr.isatty(), leave=False) as bar:
         result = evaluate(model, tokenizer, tokens, context, options.batch_size, bar.update)
     facts = {"checkpoint": str(folder), "text": text.data.path, "window": shape.n_positions, "context": context}

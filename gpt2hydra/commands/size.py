@@ -118,7 +118,7 @@ def plot(overrides: Sequence[str], path: str, config_dir: str | None = None) -> 
     file = checked_file(path)
     plans = dict(_plans(overrides, config_dir))
     require_extra_of("--plot", path, "plot")
-    from gpt2hydra.sizing.plot import plot_sizes
+    from gpt2hydra.sizing.plot import plot_sizes  # needs matplotlib
 
     plot_sizes(plans, file)
     return file
@@ -132,7 +132,7 @@ def plot_rates(config: TrainConfig, path: str) -> Path:
     """
     file = checked_file(path)
     require_extra_of("--plot-schedule", path, "plot")
-    from gpt2hydra.sizing.plot import plot_schedule
+    from gpt2hydra.sizing.plot import plot_schedule  # needs matplotlib
 
     plot_schedule(config.training, file)
     return file

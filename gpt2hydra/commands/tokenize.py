@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     targets = {folder / name: file for name, file in zip(_names(files), files, strict=True)}
     _check_free(folder, targets)
     require("train")
-    from gpt2hydra.data.encoding import Encoder
+    from gpt2hydra.data.encoding import Encoder  # of the extra train
 
     encoder = Encoder(config.tokenizer)
     with cache.bar(files, folder) as progress:

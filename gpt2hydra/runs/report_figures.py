@@ -69,7 +69,7 @@ def parallel_coordinates(comparison: Comparison) -> go.Figure | None:
     losses = [run.loss or 0.0 for run in measured.runs]
     names = headings([axis[0] for axis in axes])
     dimensions = [_dimension(measured.runs, axis[0], name) for axis, name in zip(axes, names, strict=True)]
-    loss = {"label": "validation loss", "values": losses}
+    loss = {"label": "validation loss", "values": losses, "tickformat": ".3f"}
     color = {"color": losses, "colorscale": [[0, "#c4501b"], [1, "#1f4e79"]], "showscale": True}
     figure = go.Figure(go.Parcoords(dimensions=[*dimensions, loss], line=color))
     figure.update_layout(**_layout(380))

@@ -22,6 +22,8 @@ from gpt2hydra.utils.formatting import counted, plain, show
 from gpt2hydra.utils.table import headings
 from gpt2hydra.version import __version__
 
+LOSS_HEADING = "validation loss"
+
 FIGURE = {"full_html": False, "include_plotlyjs": False, "config": {"displaylogo": False, "responsive": True}}
 
 
@@ -87,15 +89,18 @@ def _with_conditions(comparison: Comparison, group: Comparison, figure: str) -> 
 
 def _runs_table(comparison: Comparison) -> str:
     keys = comparison.differing()
-    head = ["run", *headings(keys), "state", "step", "validation loss"]
+    head = ["run", *headings(keys), "state", "step", LOSS_HEADING]
     columns = ["run", *keys, "state", "step", LOSS]
-    rounded = [{**run.values, LOSS: None if run.loss is None else round(run.loss, 4)} for run in comparison.runs]
-    return _table("runs", head, [[values.get(key) for key in columns] for values in rounded])
+    return _table("runs", head, [[run.values.get(key) for key in columns] for run in comparison.runs])
 
 
 def _plans_table(comparison: Comparison) -> str:
+    """A column for each figure that any run has."""
     pairs = [f"{kind}{name}" for name in ("steps", "seconds", "GB", "MFU") for kind in ("planned ", "")]
-    return _table("plans", ["run", "parameters", *pairs, "tokens/s"], [_plan_row(run) for run in comparison.runs])
+    head = ["run", "parameters", *pairs, "tokens/s"]
+    columns = [*zip(head, zip(*map(_plan_row, comparison.runs), strict=True), strict=True)]
+    known = [(name, values) for name, values in columns if any(value is not None for value in values)]
+    return _table("plans", [name for name, _ in known], [*zip(*(values for _, values in known), strict=True)])
 
 
 def _plan_row(run: ComparedRun) -> list[Any]:
@@ -133,15 +138,15 @@ def _table(name: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str
     numbers = [any(map(is_number, column)) for column in zip(*rows, strict=True)]
     classes = [' class="number"' * right for right in numbers]
     cells = "".join(f'<th scope="col" tabindex="0"{each}>{escape(name)}</th>' for name, each in zip(head, classes, strict=True))
-    body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    body = "\n".join(f"<tr>{''.join(map(_cell, row, head))}</tr>" for row in rows)
     return f'<table id="{name}" class="sortable"><thead><tr>{cells}</tr></thead>\n<tbody>\n{body}\n</tbody></table>'
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, heading: str) -> str:
     if value is None:
         return "<td></td>"
     if is_number(value):
-        text = f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+        text = f"{value:.4f}" if heading == LOSS_HEADING else f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
         return f'<td class="number" data-value="{float(value)!r}">{text}</td>'
     return f"<td>{escape(show(value, 60))}</td>"
 

@@ -94,7 +94,7 @@ def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
         ends = len(lower) > 1 and word.endswith((f"-{lower}", f"_{lower}"))  # model=gpt2-xl
         if ends or (len(word) > 1 and word == "".join(part[:1] for part in lower.split("_"))):  # training.lr
             return name
-    import difflib
+    import difflib  # needed by a refusal alone
 
     found = difflib.get_close_matches(word, by_lower, n=1, cutoff=cutoff)
     return by_lower[found[0]] if found else None

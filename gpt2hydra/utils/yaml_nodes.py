@@ -38,7 +38,7 @@ def yaml_loader() -> Any:
 
     ``1e3`` is a number, a date is text, and a key that stands twice in a mapping, or is none, is an error.
     """
-    import yaml
+    import yaml  # not needed for a configuration made in Python; so all imports of it below
 
     base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -39,6 +39,15 @@ def test_plan_and_measurement_stand_in_one_row(tmp_path: Path) -> None:
     assert float(cells[4]) > 0
 
 
+def test_a_loss_has_four_decimals_and_a_figure_that_no_run_has_no_column(tmp_path: Path) -> None:
+    make_run(tmp_path / "0", config(), step=50, loss=1.5)
+    page = without_plotly(report_page(Comparison.below(tmp_path), "Runs"))
+    assert ">1.5000</td>" in page
+    assert re.findall(r"<th .*?>(.*?)</th>", page.partition('<table id="plans"')[2].partition("</table>")[0]) == [
+        *("run", "parameters", "planned steps", "steps", "seconds")
+    ]
+
+
 def test_what_a_stranger_wrote_is_no_markup(tmp_path: Path) -> None:
     evil = "</script><script>alert(1)</script>"
     for number in range(2):
