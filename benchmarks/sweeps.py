@@ -52,12 +52,12 @@ def _by_us(points: list[list[str]]) -> None:
 
 
 def _memory_growth(work: Callable[[list[list[str]]], Any], count: int) -> None:
-    work(POINTS[:100])
+    work(POINTS[::10])
     gc.collect()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    for start in range(0, count, 500):
-        work([["model=large", f"training.seed={number}"] for number in range(start, start + 500)])
+    for start in range(0, count, 100):
+        work([["model=large", f"training.seed={number}"] for number in range(start, start + 100)])
     gc.collect()
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
@@ -84,7 +84,7 @@ def main() -> None:
         unchecked = process(python(apps["ours"], *sweep, "preflight=off"), folder)
         compare(f"-m, {jobs} trivial jobs / the same with preflight=off", checked, unchecked, 1.05, rounds)
         compare(f"-m, {jobs} trivial jobs / bare Hydra", checked, process(python(apps["bare"], *sweep), folder), None, rounds)
-    _memory_growth(_by_us, 500 if quick else 5000)
+    _memory_growth(_by_us, 100 if quick else 5000)
 
 
 if __name__ == "__main__":
