@@ -31,38 +31,15 @@ A class that is declared wrongly raises a ``TypeError`` that names class and fie
 configuration of a program under :func:`gpt2hydra.main`. Standard library only.
 """
 
-import functools
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from gpt2hydra.config import fields as _fields
-from gpt2hydra.config import sections as _sections
-from gpt2hydra.config.validation import Checked as Checked
-from gpt2hydra.config.validators import Failure as Failure
+from gpt2hydra.config.fields import anything, choice, computed, either, flag, integer, items, mapping, number, text
+from gpt2hydra.config.sections import section, union
+from gpt2hydra.config.validation import Checked
+from gpt2hydra.config.validators import Failure, validator
 from gpt2hydra.config.validators import Relation as _Relation
-from gpt2hydra.config.validators import validator as validator
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _with_old_names(function: F) -> F:
-    """``function``, which also takes ``decides``, the older name of ``affects_result``."""
-
-    @functools.wraps(function)
-    def wrapper(*arguments: Any, **more: Any) -> Any:
-        if "decides" in more:
-            warnings.warn("decides= is now called affects_result=", DeprecationWarning, stacklevel=2)
-            more["affects_result"] = more.pop("decides")
-        return function(*arguments, **more)
-
-    return wrapper  # type: ignore[return-value]
-
-
-anything, computed, either, items, mapping = _fields.anything, _fields.computed, _fields.either, _fields.items, _fields.mapping
-union = _sections.union
-choice, flag, integer = _with_old_names(_fields.choice), _with_old_names(_fields.flag), _with_old_names(_fields.integer)
-number, text, section = _with_old_names(_fields.number), _with_old_names(_fields.text), _with_old_names(_sections.section)
 
 
 def _relation(*keys: str, hints: tuple[str, ...] = ()) -> Callable[[Callable[..., Failure | None]], _Relation]:

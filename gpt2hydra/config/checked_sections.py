@@ -75,7 +75,7 @@ def _class_of(sections: Mapping[str, dataclasses.Field[Any]], name: str, doc: st
         own = {each.name for nested in sections_of(field) for each in fields_of(nested)}
         metadata = {**field.metadata, "must_exist": True, "ignored": frozenset(TARGET_KEYS) - own}
         attribute = key if key.isidentifier() else f"section_{len(specs)}"
-        specs.append((attribute, Any, plain_field(ABSENT, metadata, key)))
+        specs.append((attribute, Any, plain_field(ABSENT, metadata, {"key": key})))
     return dataclasses.make_dataclass(name, specs, bases=(AnySection,), namespace={"__doc__": doc}, frozen=True)
 
 

@@ -8,16 +8,19 @@ import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpt2hydra.config.annotations import is_plain
 from gpt2hydra.config.declaration import TARGET_KEYS
 from gpt2hydra.config.errors import ABSENT
-from gpt2hydra.config.fields import choice, flag, plain_field, text
+from gpt2hydra.config.fields import Common, choice, flag, metadata_of, plain_field, text
 from gpt2hydra.config.keys import fields_of, once_a_class
 from gpt2hydra.config.rules import Problem, Rule
 from gpt2hydra.config.validation import Checked, build, check, check_declaration, examine
 from gpt2hydra.utils.formatting import kind_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 SECTION_CLASSES = "a class that derives from Checked, a dataclass or a pydantic model"
 
@@ -26,10 +29,8 @@ def section(
     config_class: type[Any],
     doc: str = "",
     *,
-    optional: bool = False,
     target: bool = False,
-    affects_result: bool = True,
-    key: str | None = None,
+    **common: Unpack[Common],
 ) -> Any:
     """A field that holds another configuration: a ``Checked``, a plain dataclass, or a pydantic model.
 
@@ -42,21 +43,19 @@ def section(
     """
     check_section_class(config_class)
     made = with_target(config_class) if target else config_class
-    element = Section(object, optional, config_class=made)
-    metadata = {"section": made, "doc": doc, "affects_result": affects_result, "optional": optional, "element": element}
+    optional = common.get("optional", False)
+    element = Section(optional=optional, config_class=made)
+    metadata = {"section": made, "doc": doc, "optional": optional, "element": element}
     if optional or examine(made, {}).violations:
-        return plain_field(None if optional else ABSENT, metadata, key)
-    return dataclasses.field(default_factory=made, metadata=metadata | ({} if key is None else {"key": key}))
+        return plain_field(None if optional else ABSENT, metadata, common)
+    return dataclasses.field(default_factory=made, metadata={**metadata, **metadata_of(common)})
 
 
 def union(
     discriminator: str,
     variants: Mapping[Any, type[Any]],
     doc: str = "",
-    *,
-    optional: bool = False,
-    affects_result: bool = True,
-    key: str | None = None,
+    **common: Unpack[Common],
 ) -> Any:
     """A section whose class one of its keys names: ``union("type", {"adamw": AdamW, "muon": Muon}, "the optimizer")``.
 
@@ -76,8 +75,9 @@ def union(
     if twice:
         raise TypeError(f"union({discriminator!r}) has {twice} twice; derive a class for each: class Other({twice}): ...")
     made = {value: _with_discriminator(each, discriminator, value) for value, each in variants.items()}
-    metadata = {"variants": made, "discriminator": discriminator, "doc": doc, "affects_result": affects_result}
-    return plain_field(None if optional else ABSENT, {**metadata, "optional": optional}, key)
+    optional = common.get("optional", False)
+    metadata = {"variants": made, "discriminator": discriminator, "doc": doc, "optional": optional}
+    return plain_field(None if optional else ABSENT, metadata, common)
 
 
 def check_section_class(config_class: Any) -> None:
