@@ -17,7 +17,6 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from gpt2hydra.composition.hydra_compat import register_resolver, store_config
-from gpt2hydra.config.annotations import thaw
 from gpt2hydra.config.declaration import is_identifier
 from gpt2hydra.config.errors import ABSENT
 from gpt2hydra.config.gpt2 import CONF_DIR, GPT2Config
@@ -26,6 +25,7 @@ from gpt2hydra.config.rules import Rule
 from gpt2hydra.config.run import GenerateConfig, HardwareConfig, TokenizerConfig, TrainConfig
 from gpt2hydra.config.sections import class_named, name_of
 from gpt2hydra.config.validation import Checked, check_declaration
+from gpt2hydra.utils.immutable import thaw
 
 ROOTS: dict[str, type[Checked]] = {"train_schema": TrainConfig, "generate_schema": GenerateConfig}
 """Name in a defaults list → the class that its config becomes; see :func:`register` for two classes with one name."""

@@ -13,7 +13,7 @@ from typing import Any, Literal, Union
 from gpt2hydra.config.errors import ABSENT, Violation
 from gpt2hydra.config.rules import Anything, Either, Items, MappingOf, Rule, Scalar
 from gpt2hydra.utils.formatting import reason_of
-from gpt2hydra.utils.immutable import freeze
+from gpt2hydra.utils.immutable import freeze, thaw
 
 
 def is_model(config_class: type[Any]) -> bool:
@@ -126,15 +126,6 @@ def _as_annotated(hint: Any, value: Any) -> Any:
     if isinstance(value, tuple) and (typing.get_origin(hint) or hint) is tuple:
         return value
     return thaw(value)
-
-
-def thaw(value: Any) -> Any:
-    """``value`` with lists for tuples and dictionaries for mappings."""
-    if isinstance(value, Mapping):
-        return {key: thaw(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [thaw(each) for each in value]
-    return value
 
 
 def own_violations(config_class: type[Any], values: Mapping[str, Any], prefix: str) -> Iterator[Violation]:

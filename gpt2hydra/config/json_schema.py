@@ -10,11 +10,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from gpt2hydra.config.annotations import thaw
 from gpt2hydra.config.keys import doc_of, fields_of, is_open, sections_of
 from gpt2hydra.config.rules import Either, Items, MappingOf, Rule, Scalar
 from gpt2hydra.config.sections import Section
 from gpt2hydra.utils.formatting import show
+from gpt2hydra.utils.immutable import thaw
 
 Schema = dict[str, Any]
 

@@ -33,7 +33,7 @@ def once_a_class(function: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]
 @once_a_class
 def fields_of(config_class: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
     """The fields of a configuration class, of a plain dataclass, or of a pydantic model, each under the name of its key."""
-    if is_model(config_class) or not hasattr(config_class, "EXTRA"):
+    if not hasattr(config_class, "EXTRA"):
         return tuple(fields_by_annotation(config_class))
     return tuple(_by_key(field) for field in dataclasses.fields(config_class) if "extra" not in field.metadata)
 

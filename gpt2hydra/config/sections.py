@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gpt2hydra.config.annotations import is_plain
+from gpt2hydra.config.annotations import is_section_class
 from gpt2hydra.config.declaration import TARGET_KEYS
 from gpt2hydra.config.errors import ABSENT
 from gpt2hydra.config.fields import Common, choice, flag, metadata_of, plain_field, text
@@ -86,7 +86,7 @@ def check_section_class(config_class: Any) -> None:
     Raises:
         TypeError: it is none, or declared wrongly.
     """
-    if not (isinstance(config_class, type) and issubclass(config_class, Checked)) and not is_plain(config_class):
+    if not is_section_class(config_class):
         name = getattr(config_class, "__name__", repr(config_class))
         raise TypeError(f"{name} is no section: it must be {SECTION_CLASSES}")
     check_declaration(config_class)
@@ -100,7 +100,7 @@ def with_target(config_class: type[Any]) -> type[Any]:
     """``config_class`` with the keys of ``hydra.utils.instantiate``; all of them may be left out."""
     if set(TARGET_KEYS) & {each.name for each in fields_of(config_class)}:
         return config_class
-    if is_plain(config_class):
+    if not issubclass(config_class, Checked):
         raise TypeError(f"target=True: {config_class.__name__} must derive from Checked, or have a field _target_ of its own")
     return _extended(config_class, "", None)
 
@@ -108,7 +108,7 @@ def with_target(config_class: type[Any]) -> type[Any]:
 def _with_discriminator(config_class: type[Any], discriminator: str, value: Any) -> type[Any]:
     if any(each.name == discriminator for each in fields_of(config_class)):
         return config_class
-    if is_plain(config_class):
+    if not issubclass(config_class, Checked):
         raise TypeError(
             f"union({discriminator!r}): {config_class.__name__} must derive from Checked, or have a field {discriminator}"
         )

@@ -126,7 +126,7 @@ def check_declaration(config_class: type[Any]) -> None:
     if config_class in _DECLARED:
         return
     name = f"{config_class.__module__}.{config_class.__qualname__}"
-    if not is_plain(config_class):
+    if issubclass(config_class, Checked):
         found = mistakes(config_class, dir(Checked))
         if found:
             raise TypeError("\n".join(f"{name}: {mistake}" for mistake in found))
@@ -136,8 +136,8 @@ def check_declaration(config_class: type[Any]) -> None:
 
 def build(config_class: type[C], values: Mapping[str, Any]) -> C:
     """An instance from values that :func:`check` returned without a violation; they are not checked again."""
-    if is_plain(config_class):
-        return construct(config_class, values)  # type: ignore[no-any-return]
+    if not issubclass(config_class, Checked):
+        return construct(config_class, values)
     arguments = _arguments(config_class, values)
     if config_class.__post_init__ is not Checked.__post_init__:  # a class that does more than check
         fields = own_fields(config_class).values()
@@ -220,7 +220,7 @@ def examine(
     elif not _takes_extra(config_class):
         found.violations += [unknown_key(config_class, key, value, prefix) for key, value in others.items()]
     blamed = {violation.key for violation in found.violations}
-    if not is_plain(config_class):
+    if issubclass(config_class, Checked):
         found.violations += failures(config_class, found.valid, found.sections, prefix, blamed)
     elif not blamed and not known_wrong:
         found.violations += own_violations(config_class, {**found.values, **others}, prefix)

@@ -35,3 +35,12 @@ def freeze(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(freeze(each) for each in value)
     return value
+
+
+def thaw(value: Any) -> Any:
+    """``value`` with lists for tuples and dictionaries for mappings."""
+    if isinstance(value, Mapping):
+        return {key: thaw(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [thaw(each) for each in value]
+    return value
