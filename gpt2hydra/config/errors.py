@@ -156,7 +156,7 @@ class Violation:
         if self.source is None:
             return ""
         words = {
-            "set": self.source.set_it(),
+            "set": self._default if self.source.kind == "default" else self.source.set_it(),
             "deleted": f"deleted by {self.source}",
             "chose": f"chosen by {self.source}",
             "word": "on the command line",
@@ -167,6 +167,11 @@ class Violation:
             typed = ((key, source) for key, source in self.others.items() if source and source.kind == "command line")
             words += next((f"; {key} is {source.set_it()}" for key, source in typed), "")
         return words
+
+    @property
+    def _default(self) -> str:
+        """Nothing of a value that must be given, which has none."""
+        return "" if self.value is ABSENT else f"{self.key} is {show(self.value)} by default"
 
     @property
     def suggestion(self) -> str:
@@ -180,7 +185,7 @@ class Violation:
 
     def __str__(self) -> str:
         lines = [self.head, f"  {self.rule}"]
-        if self.source is not None:
+        if self.origin:
             lines.append(f"  {self.origin}")
         if self.remedy:
             lines.append(f"  try: {self.suggestion}")

@@ -172,5 +172,5 @@ def compare(points: Sequence[tuple[int, Sequence[str], Plan]]) -> str:
         rows.append((f"#{number}", *(each.get(key, "") for key in swept), *costs))
     right = range(1 + len(swept), len(rows[0]))
     same = [f"{key}={settings[0][key]}" for key in keys if key not in swept and key != "dry_run"]
-    common = [*wrapped(f"All with {' '.join(same)}."), ""] if same else []
+    common = [*wrapped(f"Each has {' '.join(same)}."), ""] if same else []
     return "\n".join([*common, *table(rows, right=right), "", "Memory and time are predicted; parameters and FLOPs are exact."])

@@ -93,7 +93,7 @@ def test_points_are_compared_by_what_differs() -> None:
     points = [["model=small", "model.n_head=6", "hardware=l4"], ["model=xl", "model.n_head=10", "hardware=l4"]]
     table = compare([(number, point, Plan(compose(*point))) for number, point in enumerate(points)])
     common, _, head, *rows, _, legend = table.splitlines()
-    assert common == "All with hardware=l4."
+    assert common == "Each has hardware=l4."
     assert head.split() == ["model", "n_head", "parameters", "memory", "fits", "FLOPs", "time"]
     assert [row.split()[:4] for row in rows] == [["#0", "small", "6", "124,439,808"], ["#1", "xl", "10", "1,557,611,200"]]
     assert [row.split()[6] for row in rows] == ["yes", "no"]
