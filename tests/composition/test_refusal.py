@@ -395,7 +395,6 @@ def test_a_missing_checkpoint_is_reported_with_what_it_is() -> None:
         == """\
 checkpoint
   must be given: run directory, or any Hugging Face folder of a GPT-2 with safetensors
-  the default
   try: checkpoint=..."""
     )
 
