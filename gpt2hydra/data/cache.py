@@ -101,7 +101,7 @@ def _locked(place: Path) -> Iterator[None]:
         try:
             lock.acquire()
         except Timeout:
-            note(f"waiting for another run, which tokenizes into {place}")
+            note(f"waiting for another process, which tokenizes into {place}")
             lock.acquire(timeout=-1)
     except OSError as error:
         raise ConfigError([_unwritable(place, reason_of(error))]) from None

@@ -20,7 +20,7 @@ class Checkpointer:
     """Writes the checkpoints of a run, in the first of its processes; the others wait for it.
 
     A checkpoint is saved before its evaluation, so that nothing is lost if that is interrupted. Older ones are removed when the
-    new one is known not to have diverged.
+    new one is known not to have diverged: after its evaluation, or before the next one.
     """
 
     def __init__(
@@ -66,8 +66,13 @@ class Checkpointer:
             run_checkpoints.prune(self.folder, self.config.training.keep_checkpoints, self.config.training.keep_every)
 
     def discard(self) -> None:
-        """Remove the last checkpoint, whose weights diverged. The one before it is the last again."""
+        """Remove the last checkpoint, whose weights diverged. The one before it is the last again.
+
+        One whose validation loss is known is kept: its weights are sound, and a batch of the next step was not.
+        """
         assert self.last is not None
+        if self.last.validation_loss is not None:
+            return
         if self.fabric.is_global_zero:
             atomic_directory.remove(self.last.folder)
         self.last = self._before

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -25,27 +24,24 @@ from gpt2hydra.config.fingerprint import result_values
 from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import TrainConfig, TrainingConfig
 from gpt2hydra.training.model import WithLoss
-from gpt2hydra.training.processes import this_process
-from gpt2hydra.training.signals import StopRequested
+from gpt2hydra.training.processes import ALONE, Process
 from gpt2hydra.utils.formatting import show
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "bf16_pure": "bf16-true"}
 """Our name → Fabric's."""
 
 
-def setup_fabric(config: TrainingConfig, device: torch.device) -> Fabric:
+def setup_fabric(config: TrainingConfig, device: torch.device, process: Process = ALONE) -> Fabric:
     """This process's Fabric, joined with those of the others that torchrun started."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it prints a line for each process that joins
-    count = this_process().count
     precision: Any = PRECISIONS[config.precision]
-    if count == 1:
+    if process.count == 1:
         return Fabric(accelerator=device.type, devices=1, precision=precision, plugins=LightningEnvironment())
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", str(count)))
     fabric = Fabric(
         accelerator=device.type,
-        devices=here,
-        num_nodes=count // here,
-        strategy=_strategy(config, count, "nccl" if device.type == "cuda" else "gloo"),
+        devices=process.local_count,
+        num_nodes=process.count // process.local_count,
+        strategy=_strategy(config, process.count, "nccl" if device.type == "cuda" else "gloo"),
         precision=precision,
         plugins=TorchElasticEnvironment(),
     )
@@ -89,22 +85,12 @@ def assert_same_config(fabric: Fabric, config: TrainConfig) -> None:
                 raise ConfigError([Violation(key, mine[key], rule)])
 
 
-@contextmanager
-def process_group_cleanup(fabric: Fabric) -> Iterator[None]:
-    """Within, a run of several processes. Once all have come to its end together, their group is closed.
+def close_process_group(fabric: Fabric) -> None:
+    """Once all processes have come to the end of a run together, and nothing refers to it any more.
 
-    A thread of gloo that frees a tensor while the interpreter ends aborts the process. So the groups go first, with all that
-    refers to them, which joins their threads. After an error the others may be anywhere, and the groups are left as they are.
+    A thread of gloo that frees a tensor while the interpreter ends aborts the process. So the groups go first, which joins
+    their threads. After an error the others may be anywhere, and the groups are left as they are.
     """
-    try:
-        yield
-    except StopRequested:  # all of them stop after the same step; the error's traceback still refers to the groups
-        _close(fabric)
-        raise
-    _close(fabric)
-
-
-def _close(fabric: Fabric) -> None:
     if fabric.world_size > 1:
         fabric.barrier()
         torch.distributed.destroy_process_group()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,9 +44,18 @@ class Diverged(Stopped):
     def at(cls, config: TrainingConfig, step: int, loss: float, checkpoint: Path | None) -> Diverged:
         """The loss of a step was not finite. The way out is a fork of the last checkpoint, with a lower learning rate."""
         key, rate = "training.learning_rate", config.learning_rate
-        rule = f"made the loss {loss} at step {step:,} of {config.max_steps:,}; {saved_in_words(checkpoint)}"
+        rule = f"made the loss {_in_words(loss)} at step {step:,} of {config.max_steps:,}; {saved_in_words(checkpoint)}"
         fork: dict[str, object] = {} if checkpoint is None else {"fork_from": relative_path(checkpoint)}
         return cls([Violation(key, rate, rule, remedy=fork | {key: float(f"{rate / 3:.1g}")})])
+
+    @classmethod
+    def loaded(cls, key: str, folder: str, loss: float) -> Diverged:
+        """The loss before the first step was not finite: it is that of the weights of ``key=folder``."""
+        return cls([Violation(key, folder, f"holds weights whose loss is {_in_words(loss)}, before the first step")])
+
+
+def _in_words(loss: float) -> str:
+    return "NaN" if math.isnan(loss) else "infinite"
 
 
 def saved_in_words(checkpoint: Path | None) -> str:

@@ -33,11 +33,16 @@ class Process:
     """Its number among those of its machine."""
     count: int = 1
     """All of them."""
+    local_count: int = 1
+    """Those of its machine."""
 
     @property
     def first(self) -> bool:
         """Whether this one writes the run's directory."""
         return self.rank == 0
+
+
+ALONE = Process()
 
 
 def this_process(environment: Mapping[str, str] = os.environ) -> Process:
@@ -50,16 +55,27 @@ def this_process(environment: Mapping[str, str] = os.environ) -> Process:
     if several is not None:
         raise ConfigError([several])
     if "TORCHELASTIC_RUN_ID" not in environment:
-        return Process()
-    numbers = {name: environment.get(name, "") for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
-    wrong = [
-        Violation(name, value or ABSENT, "must be a number, which torchrun sets")
-        for name, value in numbers.items()
-        if not value.isdecimal() or (name == "WORLD_SIZE" and int(value) == 0)
-    ]
+        return ALONE
+    wrong = [*_wrong_in_torchruns(environment)]
     if wrong:
         raise ConfigError(wrong)
-    return Process(*map(int, numbers.values()))
+    return Process(*(int(environment[name]) for name in RANK_AND_SIZE))
+
+
+RANK_AND_SIZE = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
+"""What torchrun sets, in the order of the fields of :class:`Process`."""
+
+
+def _wrong_in_torchruns(environment: Mapping[str, str]) -> Iterator[Violation]:
+    """What cannot be used of the variables that torchrun sets, as where a script exports some of its own."""
+    for name in RANK_AND_SIZE:
+        value, least = environment.get(name, ""), 1 if name.endswith("SIZE") else 0
+        if not (value.isdecimal() and int(value) >= least):
+            yield Violation(name, value or ABSENT, f"must be a number ≥ {least}, which torchrun sets")
+    if environment.get("WORLD_SIZE") != "1":
+        for name in ("MASTER_ADDR", "MASTER_PORT"):
+            if not environment.get(name):
+                yield Violation(name, ABSENT, "must be that of the first process, which torchrun sets")
 
 
 def _started_by_another(environment: Mapping[str, str]) -> Violation | None:

@@ -28,7 +28,7 @@ from gpt2hydra.runs.loss_plot import LossPlot
 from gpt2hydra.runs.metrics_csv import FILE, LossTable, read_rows
 from gpt2hydra.sizing.malloc import set_malloc_options
 from gpt2hydra.training import summary, tracker
-from gpt2hydra.training.fabric import assert_same_config, process_group_cleanup, setup_fabric
+from gpt2hydra.training.fabric import assert_same_config, close_process_group, setup_fabric
 from gpt2hydra.training.model import build_model, compiles
 from gpt2hydra.training.outcome import Diverged, Result, Stopped, saved_in_words
 from gpt2hydra.training.processes import check_world_size, this_process
@@ -76,11 +76,18 @@ def train(
         if resume_from is None:
             check_directory(folder, "output_dir")
         check_space(config, folder, "output_dir")
-        fabric = setup_fabric(config.training, device)
+        fabric = setup_fabric(config.training, device, process)
         folder = Path(fabric.broadcast(str(folder)))
         assert_same_config(fabric, config)
-        with process_group_cleanup(fabric):
-            return _train(config, folder, set_by, fabric, signals, resume_from is not None, began)
+        result, stop = None, 0
+        try:
+            result = _train(config, folder, set_by, fabric, signals, resume_from is not None, began)
+        except StopRequested as requested:  # its traceback refers to the run, which is to go before the processes' group
+            stop = requested.signum
+        close_process_group(fabric)
+        if result is None:
+            raise StopRequested(stop)
+        return result
 
 
 def _train(
@@ -296,7 +303,6 @@ def _conclude(trainer: Trainer, final: float, meter: ResourceMeter, recorder: re
 @contextmanager
 def _stop_reported(trainer: Trainer) -> Iterator[None]:
     """Around the training: its last line says how far it came, what was saved, and how it continues."""
-    last_step = trainer.settings.max_steps
     try:
         yield
     except StopRequested as stop:
@@ -308,16 +314,22 @@ def _stop_reported(trainer: Trainer) -> Iterator[None]:
     except BrokenPipeError:  # whoever read the output has gone
         raise
     except Unreadable as error:  # a token file that changed, or holds an invalid token
-        where = f"at step {trainer.step:,} of {last_step:,}; {saved_in_words(trainer.checkpoints.last_folder)}"
-        raise Stopped([replace(each, rule=f"{each.rule}, {where}") for each in error.violations]) from None
+        raise Stopped([_with_what_is_saved(each, trainer) for each in error.violations]) from None
     except RuntimeError as error:  # of torch.distributed, or a mistake
-        stalled = trainer.stall_detector.stalled(error, trainer.step)
-        if stalled is None:
+        what = trainer.stall_detector.stalled(error, trainer.step)
+        if what is None:
             raise
-        raise stalled from error
+        stalled = Violation("training.stall_timeout", trainer.settings.stall_timeout, what)
+        raise Stopped([_with_what_is_saved(stalled, trainer, resumable=True)]) from error
     except (OSError, SafetensorError) as error:
-        folder = relative_path(trainer.folder)
-        saved = saved_in_words(trainer.checkpoints.last_folder)
-        rule = f"could not be written at step {trainer.step:,} of {last_step:,} ({reason_of(error)}); {saved}"
-        remedy = {"resume": folder} if trainer.checkpoints.last else {}
-        raise Stopped([Violation("the run directory", folder, rule, remedy=remedy)]) from error
+        rule = f"could not be written ({reason_of(error)})"
+        unwritten = Violation("the run directory", relative_path(trainer.folder), rule)
+        raise Stopped([_with_what_is_saved(unwritten, trainer, resumable=True)]) from error
+
+
+def _with_what_is_saved(violation: Violation, trainer: Trainer, resumable: bool = False) -> Violation:
+    """``violation``, with how far the run came and what is saved; and, where it is ``resumable``, how it continues."""
+    where = f"at step {trainer.step:,} of {trainer.settings.max_steps:,}"
+    rule = f"{violation.rule}, {where}; {saved_in_words(trainer.checkpoints.last_folder)}"
+    remedy = {"resume": relative_path(trainer.folder)} if resumable and trainer.checkpoints.last else {}
+    return replace(violation, rule=rule, remedy=remedy)

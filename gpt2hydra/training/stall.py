@@ -14,8 +14,6 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
-from gpt2hydra.config.errors import Violation
-from gpt2hydra.training.outcome import Stopped
 from gpt2hydra.training.processes import rendezvous_store
 from gpt2hydra.utils.paths import relative_path
 
@@ -44,17 +42,16 @@ class StallDetector:
             self._next_beat = now + min(1.0, self.timeout / 10)
             faulthandler.dump_traceback_later(0.9 * self.timeout, file=self._log)
 
-    def stalled(self, error: BaseException, step: int) -> Stopped | None:
-        """What ended a run in which ``error`` was raised; None where that is no timeout."""
+    def stalled(self, error: BaseException, step: int) -> str | None:
+        """What ended a run in which ``error`` was raised, in words; None where that is no timeout."""
         if self._log is None or "timed out" not in str(error).lower():
             return None
         silent = self._silent_ranks()
         who = f"process {' and '.join(map(str, silent))} of {self.fabric.world_size}" if silent else "another process"
         log = relative_path(Path(self._log.name))
-        rule = f"passed without a word from {who} in the step after step {step:,}; the stacks of the others are in {log}"
         self._log.write(f"The stack above is that of process {self.fabric.global_rank}, after step {step:,}: {who} hangs.\n")
         self._log.flush()
-        return Stopped([Violation("training.stall_timeout", self.timeout, rule)])
+        return f"seconds passed without an answer from {who}; the stacks of the others are in {log}"
 
     def _silent_ranks(self) -> list[int]:
         """The processes that do not say, soon, that they wait too."""

@@ -189,10 +189,11 @@ class Trainer:
         training_loss = self._mean_training_loss()
         with self.progress.paused():
             if saves:
+                self.checkpoints.prune()  # the last one is known to be sound, for steps were taken from it
                 self.save_checkpoint()
             if evaluates:
                 self.validation_loss = self.evaluate()
-            if saves:
+            if saves and evaluates:
                 self.checkpoints.prune()
         validation_loss = self.validation_loss if evaluates else None
         if self._has_row_at(step):
@@ -237,7 +238,7 @@ class Trainer:
         if self._norm_on_device is not None:
             self.norm, self._norm_on_device = self._norm_on_device.item(), None
         for step, loss in enumerate(self.losses, self.step - len(self.losses) + 1):
-            self._check_finite(loss, step)
+            self._check_finite(loss, step, computed_after=step - 1)
         return math.fsum(self.losses) / len(self.losses) if self.losses else None
 
     def evaluate(self) -> float:
@@ -247,9 +248,7 @@ class Trainer:
             StopRequested, Diverged: as :meth:`train` does.
         """
         loss = self.evaluator.evaluate(self._heed_signals)
-        if not math.isfinite(loss) and self.checkpoints.has(self.step):
-            self.checkpoints.discard()
-        self._check_finite(loss, self.step)
+        self._check_finite(loss, self.step, computed_after=self.step)
         if self.checkpoints.has(self.step):
             self.checkpoints.evaluated(loss)
         return loss
@@ -259,12 +258,24 @@ class Trainer:
         if self.settings.final_eval_sequences == 0:
             return self.validation_loss
         loss = self.evaluator.final(self.step, self._heed_signals)
-        self._check_finite(loss, self.step)
+        self._check_finite(loss, self.step, computed_after=self.step)
         return loss
 
-    def _check_finite(self, loss: float, step: int) -> None:
-        if not math.isfinite(loss):
-            raise Diverged.at(self.settings, step, loss, self.checkpoints.last_folder)
+    def _check_finite(self, loss: float, step: int, computed_after: int) -> None:
+        """A checkpoint of the weights that gave a loss that is not finite, those after ``computed_after`` steps, is removed."""
+        if math.isfinite(loss):
+            return
+        if computed_after == self.first_step and self._weights_from is not None:
+            raise Diverged.loaded(*self._weights_from, loss)
+        if self.checkpoints.has(computed_after):
+            self.checkpoints.discard()
+        raise Diverged.at(self.settings, step, loss, self.checkpoints.last_folder)
+
+    @property
+    def _weights_from(self) -> tuple[str, str] | None:
+        """The key and folder of the weights that the run begins with; None where they are new."""
+        given = {"fork_from": self.config.fork_from, "init_from": self.config.init_from}
+        return next(((key, folder) for key, folder in given.items() if folder is not None), None)
 
     def _print_sample_if_due(self) -> None:
         """At an evaluation, if a multiple of ``sample_interval`` was passed since the evaluation before."""

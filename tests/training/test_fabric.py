@@ -126,6 +126,7 @@ def test_a_signal_that_reaches_another_rank_first_interrupts_all(evaluates: bool
     assert newest is not None and (reported.state, reported.step) == (record.INTERRUPTED, newest.step), err
     assert f"Stopped after step {newest.step} of 1,000,000" in err.replace(f"{newest.step:,}", str(newest.step))
     assert "gpt2hydra/training/" not in err  # no traceback of ours; torchrun has its own
+    assert err.count("threads of gloo: 0\n") == 2
     if evaluates:
         assert newest.step == 10 and newest.validation_loss is None
 

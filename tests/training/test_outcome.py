@@ -11,6 +11,6 @@ def test_a_divergence_names_step_rate_and_checkpoint_and_survives_the_way_betwee
     assert str(pickle.loads(pickle.dumps(error))) == (
         "Training diverged and was stopped.\n\n"
         "training.learning_rate = 0.01\n"
-        "  made the loss nan at step 3 of 20; there is no checkpoint yet\n"
+        "  made the loss NaN at step 3 of 20; there is no checkpoint yet\n"
         "  try: training.learning_rate=0.003"
     )

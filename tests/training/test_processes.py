@@ -22,7 +22,8 @@ from gpt2hydra.training.processes import Process, agree, check_equal_shares, che
 from tests.processes import run_script
 from tests.processes import torchrun as start_torchrun
 
-TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "SLURM_STEP_NUM_TASKS": "2"}
+SIZES = {"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4", "MASTER_ADDR": "here", "MASTER_PORT": "29500"}
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1", "SLURM_STEP_NUM_TASKS": "2", **SIZES}
 
 
 @pytest.mark.parametrize(
@@ -31,8 +32,12 @@ TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1", "WORL
         pytest.param({}, Process(), id="alone"),
         pytest.param({"WORLD_SIZE": "1", "RANK": "0"}, Process(), id="alone, and told so"),
         pytest.param({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}, Process(), id="the batch script of four tasks"),
-        pytest.param(TORCHRUN, Process(5, 1, 8), id="torchrun, on two machines by srun"),
-        pytest.param(TORCHRUN | {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}, Process(0, 0, 1), id="torchrun of one"),
+        pytest.param(TORCHRUN, Process(5, 1, 8, 4), id="torchrun, on two machines by srun"),
+        pytest.param(
+            TORCHRUN | {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"},
+            Process(),
+            id="torchrun of one",
+        ),
     ],
 )
 def test_who_this_is(environment: dict[str, str], process: Process) -> None:
@@ -64,11 +69,18 @@ def test_processes_that_do_not_know_each_other_are_refused_with_the_command_for_
     assert violation.head == head and command in violation.rule
 
 
-@pytest.mark.parametrize("count", ["abc", "0"])
-def test_what_torchrun_sets_must_be_there_and_a_number(count: str) -> None:
+@pytest.mark.parametrize(
+    ("environment", "wrong"),
+    [
+        ({"WORLD_SIZE": "abc", "RANK": ""}, ["RANK", "WORLD_SIZE"]),
+        ({"WORLD_SIZE": "0", "LOCAL_WORLD_SIZE": "-1"}, ["WORLD_SIZE", "LOCAL_WORLD_SIZE"]),
+        ({"MASTER_ADDR": ""}, ["MASTER_ADDR"]),
+    ],
+)
+def test_what_torchrun_sets_must_be_there_and_a_number(environment: dict[str, str], wrong: list[str]) -> None:
     with pytest.raises(ConfigError) as refused:
-        this_process({"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": count, "LOCAL_RANK": "0"})
-    assert [violation.key for violation in refused.value.violations] == ["RANK", "WORLD_SIZE"]
+        this_process(TORCHRUN | environment)
+    assert [violation.key for violation in refused.value.violations] == wrong
 
 
 @pytest.mark.parametrize(

@@ -477,7 +477,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pyt
     assert str(stopped.value) == (
         "Training diverged and was stopped.\n\n"
         "training.learning_rate = 0.01\n"
-        f"  made the loss nan at step 13 of 20; the checkpoint of step 10 is in {tmp_path}/checkpoints/step-000010\n"
+        f"  made the loss NaN at step 13 of 20; the checkpoint of step 10 is in {tmp_path}/checkpoints/step-000010\n"
         f"  try: fork_from={tmp_path}/checkpoints/step-000010 training.learning_rate=0.003"
     )
     assert [each.step for each in run_checkpoints.checkpoints(tmp_path)] == [10]
@@ -489,7 +489,7 @@ def test_broken_weights_are_not_saved_when_the_run_is_asked_to_stop(
 ) -> None:
     lose(monkeypatch, first=12)
     told_at(13, signal.SIGTERM)
-    with pytest.raises(Diverged, match="made the loss nan at step 12"):
+    with pytest.raises(Diverged, match="made the loss NaN at step 12"):
         train(tiny(), tmp_path)
     assert [each.step for each in run_checkpoints.checkpoints(tmp_path)] == [10]
 
@@ -497,8 +497,27 @@ def test_broken_weights_are_not_saved_when_the_run_is_asked_to_stop(
 def test_a_run_that_broke_its_weights_does_not_save_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([5.0, 4.0, float("inf")])
     monkeypatch.setattr(evaluation_module, "mean_loss", lambda *_: next(losses))
-    with pytest.raises(Diverged, match="made the loss inf at step 20 of 20; the checkpoint of step 10 is in"):
+    with pytest.raises(Diverged, match="made the loss infinite at step 20 of 20; the checkpoint of step 10 is in"):
         train(tiny(), tmp_path)
+
+
+def test_a_checkpoint_whose_weights_give_no_loss_is_no_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lose(monkeypatch, first=15)  # by the weights after step 14
+    with pytest.raises(Diverged, match=r"at step 15 of 20; the checkpoint of step 12 .*\n  try: fork_from=.*/step-000012"):
+        train(tiny("training.save_interval=2", "training.keep_checkpoints=1"), tmp_path)
+    assert [each.step for each in run_checkpoints.checkpoints(tmp_path)] == [10, 12]
+
+
+def test_weights_that_give_no_loss_are_not_blamed_on_the_learning_rate(
+    result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation_module, "mean_loss", lambda *_: float("nan"))
+    with pytest.raises(Diverged) as stopped:
+        train(tiny(f"fork_from={result.checkpoint}", "training.max_steps=30"), tmp_path)
+    assert str(stopped.value) == (
+        "Training diverged and was stopped.\n\n"
+        f"fork_from = {result.checkpoint}\n  holds weights whose loss is NaN, before the first step"
+    )
 
 
 def full(*_: Any, **__: Any) -> None:
@@ -522,7 +541,7 @@ def test_a_full_disk_ends_a_run_with_a_word_and_keeps_its_last_checkpoint(
     where = f"the checkpoint of step 10 is in {tmp_path}/checkpoints/step-000010"
     assert str(stopped.value) == (
         f"Training was stopped.\n\nthe run directory = {tmp_path}\n"
-        f"  could not be written at step 20 of 20 (No space left on device); {where}\n"
+        f"  could not be written (No space left on device), at step 20 of 20; {where}\n"
         f"  try: resume={tmp_path}"
     )
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000010"]
