@@ -23,7 +23,7 @@ from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.composition.files import ConfigFiles, FoldedFiles, surroundings, without_schema
+from gpt2hydra.composition.files import ConfigFiles, FoldedFiles, schema_alone, surroundings, without_schema
 from gpt2hydra.composition.fold import Fold, Provenance
 from gpt2hydra.composition.hydra_compat import ConfigLoader, search_path_of
 from gpt2hydra.composition.hydra_errors import as_it_came, file_error
@@ -34,6 +34,7 @@ from gpt2hydra.composition.options import Options
 from gpt2hydra.composition.overrides import Overrides, join_split_arguments, read
 from gpt2hydra.composition.resolve import in_schema, is_stateful
 from gpt2hydra.composition.schema import (
+    ROOTS,
     class_of_schema,
     inherits_groups,
     register_groups,
@@ -196,7 +197,7 @@ class Composer:
         overrides = read(texts, self.options)
         files = self._files.fold(overrides)
         if files is None:
-            return Composition(overrides=overrides, violations=[*overrides.violations])
+            return self._without_files(overrides)
         root, folded = files.root, files.folded.copy()
         wrong_mode = [*refused_mode(files.sections, overrides)] if self._sweep is None else []
         if root is None:  # without a schema, only Hydra can tell
@@ -223,6 +224,19 @@ class Composer:
             found = [self._as_choice(each) if each.value is ABSENT else each for each in (*found, *broken)]
             result.violations = in_order(root, [result.provenance.blame(each) for each in found])
         return result
+
+    def _without_files(self, overrides: Overrides) -> Composition:
+        """What is wrong with each override by itself, where the files cannot be composed: what they set is not known."""
+        root = self.config_class or ROOTS.get(f"{self.config_name}_schema")
+        if root is None or not root.HAS_SCHEMA:
+            return Composition(overrides=overrides, violations=[*overrides.violations])
+        folded = schema_alone(root)
+        for override in overrides.values:
+            folded.override(override)
+        _, broken = validate(folded, root, (), frozenset(keys_of(root)))
+        blamed = map(folded.provenance().blame, (*folded.violations, *broken))
+        typed = [replace(each, remedy={}, replaced=None) for each in blamed if each.is_typed]
+        return Composition(overrides=overrides, violations=in_order(root, [*overrides.violations, *typed]))
 
     def _as_choice(self, violation: Violation) -> Violation:
         """The violation of a section that has no value since no option was chosen, in the words of a choice."""

@@ -186,7 +186,7 @@ def _wrong(entry: Entry, options: Options, own: set[str], itself: str, *, is_pri
     if entry.word != "override" and not is_primary and group in groups:
         return f"chooses a group that {options.config_name} has chosen already; write 'override /{group}'"
     known = options.of(entry.path)
-    wrong = [each for each in entry.options if each not in known and each != "???"]
+    wrong = [each for each in entry.options if each not in known and each != "???" and not options.has(entry.path, each)]
     if not wrong:
         return None
     meant = did_you_mean(wrong[0], known)

@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf.errors import GrammarParseError, UnsupportedValueType
 
-from gpt2hydra.composition.conf_file import wrong_entries
+from gpt2hydra.composition.conf_file import defaults_of, wrong_entries
 from gpt2hydra.composition.hydra_compat import file_of
 from gpt2hydra.composition.hydra_errors import file_error
 from gpt2hydra.composition.layers import displayed
@@ -133,9 +133,22 @@ def _right_choices(options: Options, overrides: Overrides, error: Exception) -> 
 
 def _of_its_defaults(options: Options, override: Override, error: Exception) -> list[Violation]:
     """What is wrong with the lines of the defaults list of an option's file, where it is these that Hydra refuses."""
-    file = file_of(options.repository, name_of(override))
     of_list = isinstance(error, (ConfigCompositionException, ValueError, RecursionError))  # 1.3 has a ValueError for no list
-    return wrong_entries(Path(file), override.key_or_group, options) if of_list and file is not None else []
+    name = name_of(override)
+    return [*_wrong_entries(options, name, name.rpartition("/")[0], set())] if of_list else []
+
+
+def _wrong_entries(options: Options, name: str, group: str, seen: set[str]) -> Iterator[Violation]:
+    """The wrong lines in the defaults list of a config; where there are none, those of the configs that it takes in."""
+    file = None if name in seen else file_of(options.repository, name)
+    if file is None:
+        return
+    seen.add(name)
+    found = wrong_entries(Path(file), group, options)
+    yield from found
+    for entry in () if found else defaults_of(Path(file), group):
+        for each in entry.files():
+            yield from _wrong_entries(options, each, each.rpartition("/")[0], seen)
 
 
 def _blame(override: Override, error: Exception) -> Violation:
@@ -151,11 +164,11 @@ def _blame(override: Override, error: Exception) -> Violation:
 
 def _no_primary(options: Options, error: Exception) -> list[Violation]:
     """The violation of a primary config that is not there, or those of the lines in its defaults list that name nothing."""
-    name, file = options.config_name, file_of(options.repository, options.config_name)
+    name = options.config_name
     if not isinstance(error, (ConfigCompositionException, ValueError, RecursionError)):  # 1.3 has a ValueError for no list
         return []
     if getattr(error, "missing_cfg_file", None) != name:
-        return wrong_entries(Path(file), "", options) if file is not None else []
+        return [*_wrong_entries(options, name, "", set())]
     folders = [Path(source.path) for source in options.repository.get_sources() if source.scheme() == "file"]
     known = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
     rule = f"there is no such config; known: {', '.join(known)}{did_you_mean(name, known)}"

@@ -19,7 +19,7 @@ from hydra.core.override_parser.types import Override
 
 from gpt2hydra.composition.conf_file import package_of
 from gpt2hydra.composition.defaults_list import Chosen, choose, name_of, why_not_global
-from gpt2hydra.composition.fold import Fold, split_key
+from gpt2hydra.composition.fold import Fold, layer_of_schema, split_key
 from gpt2hydra.composition.hydra_compat import file_of
 from gpt2hydra.composition.hydra_section import depends_on_plugins, refused_section
 from gpt2hydra.composition.judge import Schema, is_modelled, unmergeable
@@ -27,7 +27,7 @@ from gpt2hydra.composition.layers import Layer, displayed, layers_of
 from gpt2hydra.composition.options import Options
 from gpt2hydra.composition.overrides import Overrides
 from gpt2hydra.composition.resolve import is_stateful
-from gpt2hydra.composition.schema import ROOTS, register_schemas, schema_names
+from gpt2hydra.composition.schema import ROOTS, register_schemas, schema_names, schema_of
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, command_line
 from gpt2hydra.config.keys import field_at, may_stand
 from gpt2hydra.config.validation import Checked
@@ -195,6 +195,13 @@ class ConfigFiles:
             where = displayed(file) if file is not None else str(default.config_path)
             rule = f"names {where}, whose keys belong to a section {group}, and {root.__name__} has no such section"
         yield Violation(group, option or ABSENT, rule, command_line(typed) if typed else None)
+
+
+def schema_alone(root: type[Checked]) -> Fold:
+    """The schema of a class, for overrides to be laid over it where no file can be."""
+    folded = Fold(Schema(root, ()))
+    folded.merge((), layer_of_schema(schema_of(root)))
+    return folded
 
 
 def without_schema(config_class: type[Checked], config_name: str) -> ConfigError:

@@ -213,7 +213,7 @@ class Fold:
         if target in self.sections and target is not None:
             self._copy(target, path)
         elif kind:
-            self.merge(path, _defaults(kind))
+            self.merge(path, layer_of_schema(kind))
 
     def _copy(self, target: Path, path: Path) -> None:
         for each in _below(target, self.sections):
@@ -262,7 +262,7 @@ class Fold:
 _KINDS: dict[Any, Layer] = {}
 
 
-def _defaults(kind: Any) -> Layer:
+def layer_of_schema(kind: Any) -> Layer:
     """What a structured config says of itself."""
     if kind not in _KINDS:
         _KINDS[kind] = layer_of_node(OmegaConf.structured(kind), DEFAULT)

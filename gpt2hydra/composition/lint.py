@@ -54,7 +54,7 @@ def _add_what_nothing_chooses(tree: ConfTree, report: Report, reached: set[Path]
                 option = within.relative_to(around.partition("@")[0]).with_suffix("").as_posix()
                 if trial.option(around, option) or not _is_right(each, group, file.stem):
                     each.take(trial)
-        elif all(is_readable(each.file) and not _is_right(each, group, file.stem) for each in checks):
+        elif all(each.knows_its_groups and not _is_right(each, group, file.stem) for each in checks):
             rule = f"nothing can choose it: no defaults list names the group {group}"
             report.add_violation(Violation(displayed(str(file)), rule=rule), file)
 

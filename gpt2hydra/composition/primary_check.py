@@ -57,6 +57,12 @@ class PrimaryCheck:
         """Where the primary config stands."""
         return self.tree.folder / f"{self.primary.name}.yaml"
 
+    @property
+    def knows_its_groups(self) -> bool:
+        """Whether its defaults list can be read, so that no other group can be chosen."""
+        groups, options = self.primary.groups, self.primary.composer.options
+        return is_readable(self.file) and (bool(groups) or not wrong_entries(self.file, "", options))
+
     def run(self) -> None:
         """Check the config as it is, and then each option."""
         self._reach(self.file, "")

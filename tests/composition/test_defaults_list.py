@@ -174,3 +174,39 @@ def test_a_sign_of_hydras_is_named() -> None:
         gpt2hydra.compose("train", ["hardware.name=a&b"])
     (violation,) = caught.value.violations
     assert violation.rule == "contains the character &; put the value in quotes"
+
+
+@pytest.mark.parametrize(
+    "primary",
+    [
+        pytest.param(b"defaults: 5\n", id="no list"),
+        pytest.param(b"defaults: [train_schema, {model: nope}]\n", id="no such option"),
+        pytest.param(b"defaults: [train_schema\n", id="no YAML"),
+    ],
+)
+def test_a_defaults_list_that_cannot_be_read_hides_no_typed_mistake(primary: bytes, tmp_path: Path) -> None:
+    typed = ("training.seed=-1", "training.sed=3", "model.n_head=7")
+    found = violations(tmp_path, *typed, name="train", train=primary)
+    assert {"training.seed": "must be ≥ 0 and ≤ 4,294,967,295"}.items() <= found.items()
+    assert found["training.sed"].startswith("unknown key; did you mean training.seed?")
+    assert len(found) == 3  # 7 heads may do for what the list would bring
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "rule"),
+    [
+        pytest.param(b"defaults: [gone]\n", "defaults: gone", "there is no such config", id="config"),
+        pytest.param(b"defaults:\n- override /model: gone\n", "defaults: override /model: gone", "must be one of", id="option"),
+    ],
+)
+def test_a_wrong_line_of_a_file_that_an_experiment_takes_in_has_its_line(
+    lines: bytes, key: str, rule: str, tmp_path: Path
+) -> None:
+    found = violations(tmp_path, "experiment=a", experiment__a=GLOBAL + b"defaults: [b]\n", experiment__b=GLOBAL + lines)
+    assert [*found] == [key] and found[key].startswith(rule)
+
+
+def test_an_option_of_a_folder_is_one_though_its_own_list_is_wrong(tmp_path: Path) -> None:
+    primary = b"defaults: [train_schema, {model: old/small}, _self_]\n"
+    found = violations(tmp_path, mine=primary, model__old__small=b"defaults: [gone]\nn_layer: 2\n")
+    assert found == {"defaults: gone": "there is no such config"}

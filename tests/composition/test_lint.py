@@ -232,6 +232,13 @@ def test_a_primary_whose_defaults_hydra_refuses_is_reported_whatever_its_name(tm
     assert [rule in each.violation.rule for each in report.problems] == [True]
 
 
+def test_where_a_defaults_list_cannot_be_read_nobody_knows_what_it_chooses(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/small.yaml").write_text("n_layer: 2\n")
+    (tmp_path / "train.yaml").write_text("defaults: 5\n")
+    assert [each.violation.key for each in check_tree(ConfTree(tmp_path, {"train": TrainConfig})).problems] == ["defaults"]
+
+
 def test_an_option_file_with_the_word_null_is_none_to_look_into(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/none.yaml").write_text("null\n")
