@@ -5,12 +5,16 @@ read at all.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import GrammarParseError
 
 from gpt2hydra.composition.hydra_errors import file_error
 from gpt2hydra.composition.layers import Layer, displayed, layer_of_yaml
@@ -61,10 +65,30 @@ def read_yaml(file: Path) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         rule, line = file_error(error).rule, error.problem_mark.line + 1 if error.problem_mark else 1
     else:
-        if value is None or isinstance(value, dict):
+        unreadable = _unreadable_reference(str(file), os.stat(file).st_mtime_ns)
+        if unreadable is None and (value is None or isinstance(value, dict)):
             return root
-        rule, line = f"must be a YAML file of key: value lines, not {kind_of(value)}", 1
+        rule, line = unreadable or (f"must be a YAML file of key: value lines, not {kind_of(value)}", 1)
     raise ConfigError([Violation(name, rule=rule, source=Source("file", name, line))])
+
+
+@functools.lru_cache(maxsize=1024)
+def _unreadable_reference(path: str, modified: int) -> tuple[str, int] | None:
+    """The first ``${...}`` of a file that OmegaConf cannot read, in words, and its line; None where it reads all of them."""
+    waiting = [root_node(path)]
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, yaml.MappingNode):
+            waiting += [value for _, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif node is not None and "${" in node.value:
+            try:
+                OmegaConf.create([node.value])
+            except GrammarParseError:
+                what = "is not closed" if node.value.count("{") > node.value.count("}") else "cannot be read"
+                return f"has a ${{...}} that {what}: {node.value}", node.start_mark.line + 1
+    return None
 
 
 def is_readable(file: Path) -> bool:
@@ -175,14 +199,15 @@ def _wrong(entry: Entry, options: Options, own: set[str], itself: str, *, is_pri
         known = [each for each in options.of(folder) if each != itself]
         if last == f"{itself}_schema" or (last.endswith("_schema") and closest(last, known, cutoff=0.85) is None):
             return UNKNOWN_SCHEMA
-        return f"there is no such config{did_you_mean(last, known)}"
+        near = did_you_mean(last, known)
+        group = next((each for each in _own_groups(options) if not folder and last in options.of(each)), None)
+        return f"there is no such config{near}" + (f"; did you mean '{group}: {last}'?" if group and not near else "")
     group = f"{entry.path}@{entry.package}" if entry.package else entry.path
     groups = options.usual()  # none where the list cannot be read
     if groups and entry.word == "override" and group not in groups and entry.path not in own:
-        near = closest(group, groups, cutoff=0.75) or closest(entry.path.rpartition("/")[2], groups, cutoff=0.75)
-        return "overrides a group that is in no defaults list" + (f"; did you mean /{near}?" if near else "")
+        return f"overrides a group that is in no defaults list{_group_meant(entry, groups)}"
     if entry.options and not options.is_group(entry.path):  # Hydra does not look for one of which none is chosen
-        return f"there is no such group{did_you_mean(entry.path, options.loader.list_groups(''))}"
+        return f"there is no such group{_group_meant(entry, _own_groups(options), groups)}"
     if entry.word != "override" and not is_primary and group in groups:
         return f"chooses a group that {options.config_name} has chosen already; write 'override /{group}'"
     known = options.of(entry.path)
@@ -192,6 +217,22 @@ def _wrong(entry: Entry, options: Options, own: set[str], itself: str, *, is_pri
     meant = did_you_mean(wrong[0], known)
     plugin = "" if meant or not entry.path.startswith("hydra/") else f"; is the plugin installed that brings {wrong[0]}?"
     return f"must be one of {', '.join(known)}{meant}{plugin}"
+
+
+def _own_groups(options: Options) -> list[str]:
+    """The folders of options at the top, without those that Hydra and this package bring."""
+    return [each for each in options.loader.list_groups("") if each not in ("hydra", "gpt2")]
+
+
+def _group_meant(entry: Entry, known: Iterable[str], chosen: Iterable[str] = ()) -> str:
+    """``; did you mean /db?``: the group that was probably meant, from the root where the entry counts from its own folder."""
+    folder, _, last = entry.path.rpartition("/")
+    groups = [each for each in known if each != folder]
+    near = closest(last, groups, cutoff=0.75) or closest(entry.path, groups)
+    if near is None:
+        return f"; known: {', '.join(groups)}" if groups and not folder else ""
+    name = f"/{near}" if folder or entry.word == "override" else near
+    return f"; did you mean {name if not folder or near not in chosen else repr(f'override {name}')}?"
 
 
 def package_of(file: Path, group: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from gpt2hydra.composition.conf_file import is_readable, read_yaml, repeated_keys
+from gpt2hydra.composition.conf_file import is_readable, read_yaml, repeated_keys, wrong_entries
 from gpt2hydra.composition.conf_tree import ConfTree, Primary
 from gpt2hydra.composition.layers import displayed
 from gpt2hydra.composition.primary_check import PrimaryCheck
@@ -56,7 +56,10 @@ def _add_what_nothing_chooses(tree: ConfTree, report: Report, reached: set[Path]
                     each.take(trial)
         elif all(each.knows_its_groups and not _is_right(each, group, file.stem) for each in checks):
             rule = f"nothing can choose it: no defaults list names the group {group}"
-            report.add_violation(Violation(displayed(str(file)), rule=rule), file)
+            unchosen = Violation(displayed(str(file)), rule=rule)
+            entries = (wrong_entries(file, group, each.primary.composer.options) for each in checks)
+            for violation in next(filter(None, entries), [unchosen]):
+                report.add_violation(violation, file)
 
 
 def _is_right(check: PrimaryCheck, group: str, option: str) -> bool:

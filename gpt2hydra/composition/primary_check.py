@@ -22,7 +22,7 @@ from gpt2hydra.composition.files import FoldedFiles
 from gpt2hydra.composition.fold import Fold, split_key
 from gpt2hydra.composition.hydra_errors import as_it_came
 from gpt2hydra.composition.hydra_state import hydra_state
-from gpt2hydra.composition.judge import Schema
+from gpt2hydra.composition.judge import Schema, unmergeable
 from gpt2hydra.composition.layers import Path as KeyPath
 from gpt2hydra.composition.layers import displayed
 from gpt2hydra.composition.report import Report
@@ -74,6 +74,8 @@ class PrimaryCheck:
         if self.primary.root is None and not self.always:
             self.report.notes.append(f"{displayed(str(self.file))} lists no schema, so that its values are not checked")
         self._add(found, self.file, "", [])
+        if self.always and not self.primary.groups:  # a file that it takes in cannot be read
+            self._report_values_alone()
         if self.primary.without_plugins:
             self._add_wrong_entries(self.file, "")
         for group in self.primary.groups:
@@ -173,7 +175,8 @@ class PrimaryCheck:
                 found.violations += found.files.wrong_sections
             if not all(_is_left_open(each, root) for each in found.violations):
                 return [each for each in refusal(composer, found).violations if not _is_left_open(each, root)]
-            if found.files is None or (not found.violations and self._is_new_to_hydra(found.files)):
+            refused = bool(found.overrides.values)  # a choice of what Hydra cannot load is taken for a value
+            if found.files is None or refused or (not found.violations and self._is_new_to_hydra(found.files)):
                 with hydra_state():
                     composer.full(overrides)
         except ConfigError as error:
@@ -256,10 +259,14 @@ class PrimaryCheck:
     def _add_values_alone(self, file: Path, group: str) -> None:
         """Report values of a file that is not composed, which no composition could make right."""
         root, layer = self.primary.root, layer_despite_repeated_keys(file)
-        if root is None or layer is None:
+        if layer is None:
             return
-        folded = Fold(Schema(root, [*self.primary.groups]))
+        folded = Fold(Schema(root, [*self.primary.groups]) if root is not None else unmergeable)
         folded.merge((), layer.below(split_key(package_of(file, group) if group else "")))
+        if root is None:
+            for each in misread_numbers(folded):
+                self.report.add_violation(each, file)
+            return
         for each in folded.violations:
             self.report.add_violation(each, file)
         for last in (chain[-1] for chain in folded.chains.values()):

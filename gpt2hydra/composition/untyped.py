@@ -32,7 +32,8 @@ class Reference:
         if key.startswith("hydra."):
             meant = f"; write ${{hydra:{key.removeprefix('hydra.')}}}"
         else:
-            meant = did_you_mean(last, [path[-1] for path in known if path and path[:-1] == self.target[:-1]])
+            others = (path for path in known if path[:-1] == self.target[:-1] and dotted(path) != self.setting.key)
+            meant = did_you_mean(last, [path[-1] for path in others if path])
         rule = f"refers to a key that does not exist: {key}{meant}"
         return Violation(self.setting.key, self.setting.value, rule, self.setting.source)
 

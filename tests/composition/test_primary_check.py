@@ -30,19 +30,35 @@ MISTAKES = {
     "db/list.yaml": ("- url\n", {1: "must be a YAML file of key: value lines, not a list"}),
     "db/nothing.yaml": (
         "url: here\nprot: ${.prt}\nport: 1\n",
-        {2: "refers to a key that does not exist: db.prt; did you mean prot?"},
+        {2: "refers to a key that does not exist: db.prt; did you mean port?"},
     ),
     "db/octal.yaml": ("url: here\nport: 010\nports: [1, 1:30]\n", {2: "write 10", 3: "YAML reads it as 90"}),
-    "db/twice.yaml": ("url: here\nport: 1\nport: 2\n", {3: "has the key port twice"}),
+    "db/twice.yaml": ("url: here\nport: 010\nurl: 2\n", {2: "write 10", 3: "has the key url twice"}),
+    "db/open.yaml": ("url: here\nports: [1, 'a${x}/${x']\n", {2: "has a ${...} that is not closed: a${x}/${x"}),
+    "db/empty.yaml": ("url: ${}\n", {1: "has a ${...} that cannot be read: ${}"}),
     "db/hydras.yaml": ("# @package hydra\nrun: {dir: x}\nswep: {dir: x}\n", {3: "is refused by Hydra"}),
     "db/of_hydra.yaml": ("url: ${hydra.run.dir}\n", {1: "write ${hydra:run.dir}"}),
     "experiment/sub/list.yaml": (GLOBAL + "names: {a: 1}\n", {2: "is a section over a list (conf/app.yaml:8)"}),
     "experiment/sub/option.yaml": (GLOBAL + "defaults:\n- override /db: tow\n", {3: "did you mean two?"}),
+    "experiment/sub/own.yaml": (GLOBAL + "defaults:\n- db: two\n", {3: "no such group; did you mean 'override /db'?"}),
+    "experiment/sub/there.yaml": (GLOBAL + "defaults:\n- override db: two\n", {3: "did you mean /db?"}),
     "experiment/search.yaml": (GLOBAL + "hydra: {searchpath: [x]}\n", {2: "is read in the primary config alone"}),
     "experiment/hydra.yaml": (GLOBAL + "hydra: [1]\n", {2: "is Hydra's own section"}),
     "experiment/run.yaml": (GLOBAL + "hydra:\n  run: {dir: '${nowhere}'}\n", {3: "does not exist: nowhere"}),
 }
 """File → its text, and line → what is reported of it."""
+
+
+PRIMARIES = [
+    pytest.param("[one]", {}, [("app", "there is no such config; did you mean 'db: one'?")], id="an option for a config"),
+    pytest.param("[bd: one]", {}, [("app", "there is no such group; known: db, experiment, extra, model")], id="group"),
+    pytest.param(
+        "[db: one]",
+        {"db/one.yaml": "url: here\nport: 010\nurl: 3\n"},
+        [("db/one", "YAML reads it as 8; in the file, write 10"), ("db/one", "has the key url twice")],
+        id="a file that the primary config takes in",
+    ),
+]
 
 
 @pytest.fixture
@@ -69,6 +85,19 @@ def test_every_mistake_is_found_with_its_line(check: Callable[..., list[tuple[st
     expected = {f"conf/{name}:{line}": message for name, (_, lines) in MISTAKES.items() for line, message in lines.items()}
     assert found.keys() == expected.keys()
     assert all(message in found[where] for where, message in expected.items()), found
+
+
+@pytest.mark.parametrize(("defaults", "files", "expected"), PRIMARIES)
+def test_what_is_wrong_with_a_primary_config_is_reported_in_its_place(
+    check: Callable[..., list[tuple[str, str]]], defaults: str, files: dict[str, str], expected: list[tuple[str, str]]
+) -> None:
+    found = check(**{"app.yaml": f"defaults: {defaults}\n", **files})
+    assert [(where.removeprefix("conf/").partition(".")[0], rule) for where, rule in found] == expected
+
+
+def test_the_defaults_of_a_file_that_nothing_takes_in_are_checked(check: Callable[..., list[tuple[str, str]]]) -> None:
+    found = check(**{"other/alone.yaml": "defaults: [nothing]\n", "other/wrong.yaml": "x: {a: 1}\n"})
+    assert found == [("conf/other/alone.yaml:1", "there is no such config")]
 
 
 def test_a_reference_is_reported_once_however_many_options_lack_its_key(check: Callable[..., list[tuple[str, str]]]) -> None:
