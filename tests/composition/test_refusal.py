@@ -512,7 +512,7 @@ def test_a_file_that_is_no_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         pytest.param("modell: mine", "there is no such group; did you mean model?", id="group"),
         pytest.param("generat_schema", "there is no such config; did you mean generate_schema?", id="config"),
         pytest.param("3", "there is no such config", id="number"),
-        pytest.param("override /modl: mine", "there is no such group; did you mean model?", id="override"),
+        pytest.param("override /modl: mine", "there is no such group; did you mean /model?", id="override"),
     ],
 )
 def test_a_line_of_the_defaults_list_that_names_nothing(
