@@ -14,8 +14,8 @@ from pathlib import Path
 
 import gpt2hydra
 from benchmarks.training import REPOSITORY, run
-from gpt2hydra.sizing.fit import gigabytes
 from gpt2hydra.sizing.plan import Plan
+from gpt2hydra.utils.formatting import gigabytes
 
 FEW_STEPS = (
     *("training.max_steps=10", "training.warmup_steps=1", "training.eval_interval=10", "training.eval_sequences=8"),

@@ -18,9 +18,8 @@ from gpt2hydra.launch.application import application_at
 from gpt2hydra.launch.extras import checked_file, require_extra_of
 from gpt2hydra.sizing.counts import checkpoint_bytes, flops_per_token, kv_cache_bytes, parameters
 from gpt2hydra.sizing.describe import describe
-from gpt2hydra.sizing.fit import gigabytes
 from gpt2hydra.sizing.plan import Plan
-from gpt2hydra.utils.formatting import short_count
+from gpt2hydra.utils.formatting import gigabytes, short_count
 
 SUMMARY = "what a configuration costs"
 DESCRIPTION = "Print parameters, memory, FLOPs and time."

@@ -156,6 +156,11 @@ class TrainingConfig(Checked):
         return Failure(rule, {"eval_interval": interval} if interval else {})
 
     @property
+    def weights_dtype(self) -> str:
+        """The type in which weights are trained and saved."""
+        return "bfloat16" if self.precision == "bf16_pure" else "float32"
+
+    @property
     def sequences_per_step(self) -> int:
         """Sequences whose gradients make one optimizer step, however many processes share them."""
         return self.batch_size * self.gradient_accumulation_steps

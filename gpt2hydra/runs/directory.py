@@ -17,9 +17,7 @@ from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainConfig, TrainingConfig
 from gpt2hydra.runs.lock import holder
 from gpt2hydra.sizing.counts import checkpoint_bytes
-from gpt2hydra.sizing.fit import gigabytes
-from gpt2hydra.sizing.plan import Plan
-from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.formatting import gigabytes, reason_of
 from gpt2hydra.utils.paths import nearest_existing, relative_path
 from gpt2hydra.utils.quoting import RawOverride
 
@@ -118,7 +116,7 @@ def check_space(config: TrainConfig, directory: Path, key: str) -> None:
     parent = None if config.fork_from is None else fork_from.parent(config.fork_from)
     first_step, present = parent.step if parent else 0, len(run_checkpoints.checkpoints(directory))
     count = max(1, checkpoints_at_once(config.training, first_step) - present)
-    needed = count * checkpoint_bytes(config.model, Plan(config).checkpoint_dtype, optimizer=True)
+    needed = count * checkpoint_bytes(config.model, config.training.weights_dtype, optimizer=True)
     try:
         free = shutil.disk_usage(nearest_existing(directory)).free
     except OSError:  # a file system that does not tell

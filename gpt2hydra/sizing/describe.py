@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from gpt2hydra.config.errors import Setting
 from gpt2hydra.sizing.counts import parameters
-from gpt2hydra.sizing.fit import gigabytes, peak_of_batch, warnings
+from gpt2hydra.sizing.fit import peak_of_batch, warnings
 from gpt2hydra.sizing.memory import PARTS
 from gpt2hydra.sizing.plan import Plan
-from gpt2hydra.utils.formatting import duration
+from gpt2hydra.utils.formatting import duration, gigabytes
 from gpt2hydra.utils.table import headings, table, wrapped
 
 LEGEND = (
@@ -150,7 +150,7 @@ def _time(plan: Plan) -> Row:
 
 
 def _files(plan: Plan) -> Iterator[Row]:
-    yield Row("checkpoint", gigabytes(plan.checkpoint), f"{plan.checkpoint_dtype} weights")
+    yield Row("checkpoint", gigabytes(plan.checkpoint), f"{plan.config.training.weights_dtype} weights")
     cached = f"generating {plan.config.training.seq_len:,} tokens in float32"
     yield Row("KV cache", gigabytes(plan.kv_cache), cached)
     yield Row("fingerprint", "", plan.config.fingerprint())

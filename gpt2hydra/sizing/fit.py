@@ -11,7 +11,7 @@ from typing import Any
 from gpt2hydra.config.run import LARGEST_BATCH, HardwareConfig, TrainConfig, TrainingConfig
 from gpt2hydra.sizing.device import Device, computes_bf16
 from gpt2hydra.sizing.memory import TrainingMemory, training_memory
-from gpt2hydra.utils.formatting import show
+from gpt2hydra.utils.formatting import gigabytes, show
 from gpt2hydra.utils.table import table
 
 
@@ -143,11 +143,3 @@ def _remedies(config: TrainConfig, device: Device) -> Iterator[tuple[str, str]]:
             changed = _with(changed, batch_size=batch)
             overrides.append(f"training.batch_size={batch}")
         yield " ".join(overrides), gigabytes(step_memory(changed, device).resident)
-
-
-def gigabytes(count: float) -> str:
-    """Bytes in the largest unit that people use."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.2f} {unit}"
-    return f"{count} B"

@@ -83,14 +83,9 @@ class Plan:
         )
 
     @property
-    def checkpoint_dtype(self) -> str:
-        """Of the saved weights: the type in which they are trained."""
-        return "bfloat16" if self.config.training.precision == "bf16_pure" else "float32"
-
-    @property
     def checkpoint(self) -> int:
         """Bytes of the saved weights."""
-        return counts.checkpoint_bytes(self.config.model, self.checkpoint_dtype)
+        return counts.checkpoint_bytes(self.config.model, self.config.training.weights_dtype)
 
     @property
     def kv_cache(self) -> int:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.sizing.counts import parameters
-from gpt2hydra.sizing.fit import gigabytes
 from gpt2hydra.sizing.memory import PARTS
 from gpt2hydra.sizing.plan import Plan
-from gpt2hydra.utils.formatting import reason_of, short_count
+from gpt2hydra.utils.formatting import gigabytes, reason_of, short_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -131,7 +131,7 @@ def parts(model: GPT2Config, training: TrainingConfig, batch: int) -> Parts:
 
     width, inner, heads, epsilon = model.n_embd, model.n_inner, model.n_head, model.layer_norm_epsilon
     shape = (batch, training.seq_len, width)
-    dtype = torch.bfloat16 if training.precision == "bf16_pure" else torch.float32
+    dtype = getattr(torch, training.weights_dtype)
 
     def parameters(*shapes: tuple[int, ...]) -> list[torch.Tensor]:
         return [torch.full(each, 0.01, dtype=dtype, requires_grad=True) for each in shapes]

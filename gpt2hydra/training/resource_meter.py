@@ -13,8 +13,9 @@ import torch
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.sizing.counts import flops_per_token
 from gpt2hydra.sizing.device import LIBRARIES
-from gpt2hydra.sizing.fit import gigabytes, on_this_machine
+from gpt2hydra.sizing.fit import on_this_machine
 from gpt2hydra.sizing.plan import Plan
+from gpt2hydra.utils.formatting import gigabytes
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def gigabytes(count: float) -> str:
+    """Bytes in the largest unit that people use."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.2f} {unit}"
+    return f"{count} B"
+
+
 def short_count(number: int) -> str:
     """A large number in three digits: ``257``, ``807k``, ``10.8M``, ``124M``, ``1.56B``."""
     for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):

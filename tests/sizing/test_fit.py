@@ -11,7 +11,8 @@ from gpt2hydra.config.run import HardwareConfig
 from gpt2hydra.sizing import device as this_machine
 from gpt2hydra.sizing import fit
 from gpt2hydra.sizing.device import Device
-from gpt2hydra.sizing.fit import Share, gigabytes, largest_batch, peak_of_batch, step_memory, warnings
+from gpt2hydra.sizing.fit import Share, largest_batch, peak_of_batch, step_memory, warnings
+from gpt2hydra.utils.formatting import gigabytes
 
 
 def compose(*overrides: str) -> TrainConfig:
