@@ -109,8 +109,9 @@ class ConfTree:
             raise ConfigError([Violation(str(folder), rule=f"{what}; must be a folder of YAML files, as conf/ is")])
         if extra_dir is not None and not Path(extra_dir).is_dir():
             raise ConfigError([Violation("--config-dir", extra_dir, "is not a folder")])
-        if not any(_has_defaults(file) for file in folder.glob("*.yaml")):
+        if not any(file.stem in self._classes or _has_defaults(file) for file in folder.glob("*.yaml")):
             rule = "holds no primary config: no YAML file that stands in it has a defaults list"
+            rule += "; if your program needs none, name it: --app module:function"
             raise ConfigError([Violation(str(folder), rule=rule)])
 
     @property

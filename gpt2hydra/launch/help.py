@@ -154,7 +154,7 @@ def _section_of(field: dataclasses.Field[Any], config: Any, key: str) -> Iterato
     """A section: its meaning, and its keys; those of a union as the discriminator chooses, all of them where it does not."""
     chosen, variants = field.metadata.get("discriminator"), field.metadata.get("variants", {})
     of_key = f"{chosen} is one of {', '.join(map(str, variants))}" if chosen else ""
-    yield f"\n{key}: {'; '.join(filter(None, (field.metadata['doc'], of_key)))}"
+    yield f"\n{key}: {'; '.join(filter(None, (field.metadata['doc'], of_key)))}".rstrip()
     if not OmegaConf.is_dict(config):
         yield f"  {key}={show(config)}"
         return

@@ -8,8 +8,11 @@ import pytest
 
 from gpt2hydra import GenerateConfig, TrainConfig
 from gpt2hydra.composition.conf_tree import ConfTree
+from gpt2hydra.composition.lint import check_tree
+from gpt2hydra.config.checked_sections import class_with_sections
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
+from gpt2hydra.config.run import TokenizerConfig
 
 
 def test_our_own_tree() -> None:
@@ -38,6 +41,12 @@ def test_a_folder_that_is_no_conf_tree_is_refused(tmp_path: Path, files: dict[st
     with pytest.raises(ConfigError) as refused:
         ConfTree(folder)
     assert refused.value.violations[0].key == str(folder) and rule in refused.value.violations[0].rule
+
+
+def test_the_primary_config_of_a_known_program_needs_no_defaults_list(tmp_path: Path) -> None:
+    (tmp_path / "app.yaml").write_text("tokens: {name: byte}\n")
+    (problem,) = check_tree(ConfTree(tmp_path, {"app": class_with_sections({"tokens": TokenizerConfig})})).problems
+    assert (problem.violation.head, problem.where.line) == ("tokens.name = byte", 1)
 
 
 @pytest.mark.parametrize("text", ["'defaults': []\n", "{seed: 3, defaults: []}\n", "defaults: [\n"])
