@@ -122,11 +122,11 @@ def _shape(given: Mapping[str, Any], source: Source | None) -> GPT2Config:
             continue
         if not _same(shape.setdefault(name, given[alias]), given[alias]):
             violations.append(Violation(alias, given[alias], f"must agree with {name} = {show(shape[name])}"))
-    values, broken = check(GPT2Config, shape)
-    violations = [*broken, *violations]
+    found = check(GPT2Config, shape)
+    violations = [*found.violations, *violations]
     inner = given.get("n_inner")
-    if inner is not None and not _same(inner, values.get("n_inner", inner)):
-        violations.append(Violation("n_inner", inner, f"must be null or {_INNER_WIDTH} = {values['n_inner']}"))
+    if inner is not None and not _same(inner, found.values.get("n_inner", inner)):
+        violations.append(Violation("n_inner", inner, f"must be null or {_INNER_WIDTH} = {found.values['n_inner']}"))
     if violations:
         raise ConfigError(replace(each, source=source) for each in violations)
     return GPT2Config(**shape)

@@ -46,8 +46,8 @@ def validate(
     """
     given, broken, left = resolve(folded, root)
     known_wrong = frozenset(known) | unsure | broken.keys() | left
-    values, violations = check(root, _without_absent(given), known_wrong=known_wrong)
-    found = {each.key: each for each in [*_computed_by_hand(folded, root), *violations, *broken.values()]}
+    checked = check(root, _without_absent(given), known_wrong=known_wrong)
+    found = {each.key: each for each in [*_computed_by_hand(folded, root), *checked.violations, *broken.values()]}
     for misread in _misread(folded, root):
         found[misread.key] = misread
 
@@ -56,7 +56,7 @@ def validate(
         return chain[-1].value if chain else None
 
     new = [each for each in found.values() if each.key not in known and each.key not in left]
-    return values, in_order(root, _causes(written, new, frozenset(known)))
+    return checked.values, in_order(root, _causes(written, new, frozenset(known)))
 
 
 def _computed_by_hand(folded: Fold, root: type[Checked]) -> Iterator[Violation]:
@@ -151,13 +151,13 @@ def examine(config: DictConfig, config_class: type[Checked], section: str = "") 
             if field.name not in given:
                 broken[field.name] = Violation(field.name, rule=CANNOT_BE_DELETED)
     prefix = f"{section}." if section else ""
-    values, violations = check(config_class, _without_absent(given), prefix, known_wrong=frozenset(broken))
-    if not violations and not broken:
-        return values, []
+    found = check(config_class, _without_absent(given), prefix, known_wrong=frozenset(broken))
+    if not found.violations and not broken:
+        return found.values, []
     written: Any = OmegaConf.to_container(config, resolve=False)
     unresolved = (each.below(section) if section else each for each in broken.values())
-    causes = _causes(lambda key: _at(written, key.removeprefix(prefix)), [*violations, *unresolved], frozenset())
-    return values, sorted(causes, key=lambda violation: place(config_class, violation.key.removeprefix(prefix)))
+    causes = _causes(lambda key: _at(written, key.removeprefix(prefix)), [*found.violations, *unresolved], frozenset())
+    return found.values, sorted(causes, key=lambda violation: place(config_class, violation.key.removeprefix(prefix)))
 
 
 def _inputs(field: dataclasses.Field[Any] | None) -> tuple[str, ...]:

@@ -29,6 +29,11 @@ def is_plain(config_class: Any) -> bool:
     return dataclasses.is_dataclass(config_class) or is_model(config_class)
 
 
+def takes_other_keys(config_class: type[Any]) -> bool:
+    """Whether a pydantic model takes or ignores keys that are no fields."""
+    return getattr(config_class, "model_config", {}).get("extra") in ("allow", "ignore")
+
+
 def fields_by_annotation(config_class: type[Any]) -> Iterator[dataclasses.Field[Any]]:
     """A field for each that a plain class has: with the rule that its annotation says, or any value for a pydantic model."""
     if is_model(config_class):

@@ -200,3 +200,13 @@ def settable_leaves(config_class: type[Any], value: Any) -> Iterator[tuple[str, 
         known = field_at(config_class, key)
         if known is None or known.init:
             yield key, each
+
+
+def sections_in(config: Any, prefix: str = "") -> Iterator[tuple[str, type[Any] | None]]:
+    """``(dotted key, class)`` of every section of an instance; None where it is null."""
+    for each in fields_of(type(config)):
+        if sections_of(each):
+            value = getattr(config, attribute_of(each))
+            yield f"{prefix}{each.name}", None if value is None else type(value)
+            if value is not None:
+                yield from sections_in(value, f"{prefix}{each.name}.")

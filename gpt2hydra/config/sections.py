@@ -16,7 +16,7 @@ from gpt2hydra.config.errors import ABSENT
 from gpt2hydra.config.fields import Common, choice, flag, metadata_of, plain_field, text
 from gpt2hydra.config.keys import fields_of, once_a_class
 from gpt2hydra.config.rules import Problem, Rule
-from gpt2hydra.config.validation import Checked, build, check, check_declaration, examine
+from gpt2hydra.config.validation import Checked, build, check, check_declaration
 from gpt2hydra.utils.formatting import kind_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def section(
     optional = common.get("optional", False)
     element = Section(optional=optional, config_class=made)
     metadata = {"section": made, "doc": doc, "optional": optional, "element": element}
-    if optional or examine(made, {}).violations:
+    if optional or check(made, {}).violations:
         return plain_field(None if optional else ABSENT, metadata, common)
     return dataclasses.field(default_factory=made, metadata={**metadata, **metadata_of(common)})
 
@@ -189,10 +189,10 @@ class Section(Rule):
         if not isinstance(value, Mapping):
             yield Problem("", value, f"must be {self}, not {kind_of(value)}")
             return
-        for each in check(self.config_class, value)[1]:
+        for each in check(self.config_class, value).violations:
             yield Problem(f".{each.key}", each.value, each.rule)
 
     def stored(self, value: Any) -> Any:
         """An instance of its class."""
         ready = value is None or isinstance(value, self.config_class)
-        return value if ready else build(self.config_class, check(self.config_class, value)[0])
+        return value if ready else build(self.config_class, check(self.config_class, value).values)

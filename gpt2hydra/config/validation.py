@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from gpt2hydra.config.annotations import construct, is_plain, own_violations
+from gpt2hydra.config.annotations import construct, is_plain, own_violations, takes_other_keys
 from gpt2hydra.config.declaration import TARGET_KEYS, mistakes
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.fingerprint import fingerprint
@@ -20,6 +20,7 @@ from gpt2hydra.config.keys import (
     leaves,
     once_a_class,
     place,
+    sections_in,
     sections_of,
     settable_attributes,
     values_of,
@@ -71,7 +72,7 @@ class Checked:
         given = {key: getattr(self, attribute) for key, attribute in settable_attributes(type(self)).items()}
         if is_open(type(self)):
             given |= self.extra
-        found = examine(type(self), {key: value for key, value in given.items() if value is not ABSENT})
+        found = check(type(self), {key: value for key, value in given.items() if value is not ABSENT})
         if found.violations:
             raise ConfigError(found.violations)
         for name, value in _arguments(type(self), found.values).items():
@@ -95,10 +96,10 @@ class Checked:
         if not isinstance(mapping, Mapping):
             raise ConfigError([Violation(cls.__name__, mapping, f"must be a mapping, not {kind_of(mapping)}")])
         check_declaration(cls)
-        values, violations = check(cls, mapping)
-        if violations:
-            raise ConfigError(violations)
-        return build(cls, values)
+        found = check(cls, mapping)
+        if found.violations:
+            raise ConfigError(found.violations)
+        return build(cls, found.values)
 
 
 def to_plain(value: Any) -> Any:
@@ -130,7 +131,7 @@ def check_declaration(config_class: type[Any]) -> None:
         found = mistakes(config_class, dir(Checked))
         if found:
             raise TypeError("\n".join(f"{name}: {mistake}" for mistake in found))
-        examine(config_class, {})  # so that a validator that reads what is no field is found now
+        check(config_class, {})  # so that a validator that reads what is no field is found now
     _DECLARED.add(config_class)
 
 
@@ -159,29 +160,12 @@ def _arguments(config_class: type[Any], values: Mapping[str, Any]) -> dict[str, 
 # ------------------------------------------------------------------------------------------------------------ the check
 
 
-def check(
-    config_class: type[Any], given: Mapping[str, Any], prefix: str = "", *, known_wrong: frozenset[str] = frozenset()
-) -> tuple[dict[str, Any], list[Violation]]:
-    """Check ``given``, completed by defaults, against every rule of ``config_class``.
-
-    Args:
-        config_class: a ``Checked``, a plain dataclass, or a pydantic model.
-        prefix: what stands before each key in a message, for example ``"model."``.
-        known_wrong: dotted keys (without prefix) that are already known to be wrong; relations over them are not tried.
-
-    Returns:
-        The values as the class stores them, an instance for each section, and all violations in the order of the fields.
-    """
-    found = examine(config_class, given, prefix, known_wrong)
-    return found.values, found.violations
-
-
 @dataclass
-class Examined:
-    """What became of the values of one section.
+class CheckResult:
+    """What became of the values of one section, and everything that is wrong, in the order of the fields.
 
-    ``values`` are as the class stores them. ``valid`` has every dotted key that is valid by itself, ``sections`` the class of
-    each section by its dotted key, None where it is null.
+    ``values`` are as the class stores them, an instance for each section. ``valid`` has every dotted key that is valid by
+    itself, ``sections`` the class of each section by its dotted key, None where it is null.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -191,11 +175,17 @@ class Examined:
     violations: list[Violation] = field(default_factory=list)
 
 
-def examine(
+def check(
     config_class: type[Any], given: Mapping[str, Any], prefix: str = "", known_wrong: frozenset[str] = frozenset()
-) -> Examined:
-    """Check ``given`` as :func:`check` does."""
-    found = Examined(given=given)
+) -> CheckResult:
+    """Check ``given``, completed by defaults, against every rule of ``config_class``.
+
+    Args:
+        config_class: a ``Checked``, a plain dataclass, or a pydantic model.
+        prefix: what stands before each key in a message, for example ``"model."``.
+        known_wrong: dotted keys (without prefix) that are already known to be wrong; validators that read them do not run.
+    """
+    found = CheckResult(given=given)
     fields = own_fields(config_class)
     for name, each in fields.items():
         metadata = each.metadata
@@ -217,7 +207,7 @@ def examine(
     others = {str(key): value for key, value in given.items() if key not in fields}
     if is_open(config_class):
         found.values |= freeze(others)
-    elif not _takes_extra(config_class):
+    elif not takes_other_keys(config_class):
         found.violations += [unknown_key(config_class, key, value, prefix) for key, value in others.items()]
     blamed = {violation.key for violation in found.violations}
     if issubclass(config_class, Checked):
@@ -232,11 +222,6 @@ def examine(
 def own_fields(config_class: type[Any]) -> dict[str, dataclasses.Field[Any]]:
     """The fields by key; what is computed after all that it may be computed from."""
     return {each.name: each for each in sorted(fields_of(config_class), key=lambda each: "computed" in each.metadata)}
-
-
-def _takes_extra(config_class: type[Any]) -> bool:
-    """Whether a pydantic model says that it takes or ignores other keys."""
-    return getattr(config_class, "model_config", {"extra": "forbid"}).get("extra") in ("allow", "ignore")
 
 
 def _below(keys: frozenset[str], name: str) -> frozenset[str]:
@@ -257,7 +242,7 @@ def _check_value(each: dataclasses.Field[Any], value: Any, key: str) -> tuple[An
 
 
 def _examine_section(
-    found: Examined, each: dataclasses.Field[Any], value: Any, prefix: str, known_wrong: frozenset[str]
+    found: CheckResult, each: dataclasses.Field[Any], value: Any, prefix: str, known_wrong: frozenset[str]
 ) -> None:
     """Add to ``found`` what becomes of a section: an instance of its class where nothing in it is wrong."""
     name, key = each.name, f"{prefix}{each.name}"
@@ -276,27 +261,17 @@ def _examine_section(
     if kind is None:
         return
     if isinstance(value, kind):
-        inner = Examined(values_of(value), dict(leaves(value)), dict(_sections_in(value)))
+        inner = CheckResult(values_of(value), dict(leaves(value)), dict(sections_in(value)))
         found.values[name] = value
     else:
         ignored = each.metadata.get("ignored", ())
         values = value if isinstance(value, Mapping) else values_of(value)  # of a class that is extended here
-        inner = examine(kind, {path: part for path, part in values.items() if path not in ignored}, f"{key}.", known_wrong)
+        inner = check(kind, {path: part for path, part in values.items() if path not in ignored}, f"{key}.", known_wrong)
         ready = not inner.violations and not known_wrong
         found.values[name] = build(kind, inner.values) if ready else inner.values
     found.valid |= {f"{name}.{path}": leaf for path, leaf in inner.valid.items() if path not in known_wrong}
     found.sections |= {name: kind, **{f"{name}.{path}": nested for path, nested in inner.sections.items()}}
     found.violations += inner.violations
-
-
-def _sections_in(config: Any, prefix: str = "") -> Iterator[tuple[str, type[Any] | None]]:
-    """``(dotted key, class)`` of every section of an instance; None where it is null."""
-    for each in fields_of(type(config)):
-        if sections_of(each):
-            value = getattr(config, attribute_of(each))
-            yield f"{prefix}{each.name}", None if value is None else type(value)
-            if value is not None:
-                yield from _sections_in(value, f"{prefix}{each.name}.")
 
 
 def _class_of(each: dataclasses.Field[Any], value: Any, key: str) -> tuple[type[Any] | None, list[Violation]]:

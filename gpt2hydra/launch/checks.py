@@ -18,7 +18,7 @@ from gpt2hydra.composition.resolve import resolve
 from gpt2hydra.config.errors import ConfigError, Violation, collect_violations
 from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
-from gpt2hydra.config.validation import Checked, build, examine
+from gpt2hydra.config.validation import Checked, build, check
 from gpt2hydra.launch import resume
 from gpt2hydra.launch.extras import EXTRAS, absent_modules, check_extra, importing_pytorch
 from gpt2hydra.launch.hydra_components import problems_of_job, problems_of_sweep
@@ -248,7 +248,7 @@ def readable(found: Composition) -> tuple[Checked | None, frozenset[str]]:
     unread = {*broken, *left, *(key for each in found.violations for key in (each.key, *each.others))}
     values = {key: value for key, value in leaves(given) if key not in unread}
     while True:
-        examined = examine(found.root, _nested(values))
+        examined = check(found.root, _nested(values))
         if not examined.violations:
             return build(found.root, examined.values), frozenset(unread)
         wrong = {key for each in examined.violations for key in (each.key, *each.others)}

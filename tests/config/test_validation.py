@@ -45,12 +45,12 @@ def test_every_level_is_checked_at_once_in_the_order_of_the_fields() -> None:
 
 
 def test_relations_use_defaults_for_what_is_not_given() -> None:
-    _, violations = check(Outer, {"name": "x", "inner": {"low": 50}})
+    violations = check(Outer, {"name": "x", "inner": {"low": 50}}).violations
     assert [str(violation) for violation in violations] == ["inner.low = 50\n  must be ≤ inner.high = 10\n  try: inner.low=10"]
 
 
 def test_relations_over_distrusted_keys_are_not_tried() -> None:
-    assert check(Outer, {"name": "x", "inner": {"low": 50}}, known_wrong=frozenset({"inner.high"}))[1] == []
+    assert check(Outer, {"name": "x", "inner": {"low": 50}}, known_wrong=frozenset({"inner.high"})).violations == []
 
 
 def test_a_section_must_be_a_mapping() -> None:
@@ -104,9 +104,9 @@ class Rich(Checked):
 
 
 def test_a_validator_reads_sections_properties_methods_and_hints() -> None:
-    _, violations = check(Rich, {"inner": {"high": 50}, "wish": 0}, "a.")
+    violations = check(Rich, {"inner": {"high": 50}, "wish": 0}, "a.").violations
     rule, wish = violations
     assert (wish.key, rule.key, rule.rule) == ("a.wish", "a.step", "needs a a.inner.high = 50 nearer a.inner.low = 1")
     assert (rule.remedy, list(rule.others)) == ({"a.step": 9}, ["a.inner.high", "a.inner.low"])
-    assert [each.key for each in check(Rich, {"inner": {"high": 0}})[1]] == ["inner.high"]
-    assert [each.key for each in check(Rich, {"other": {}})[1]] == ["step"]
+    assert [each.key for each in check(Rich, {"inner": {"high": 0}}).violations] == ["inner.high"]
+    assert [each.key for each in check(Rich, {"other": {}}).violations] == ["step"]
