@@ -207,7 +207,7 @@ def check(
     others = {str(key): value for key, value in given.items() if key not in fields}
     if is_open(config_class):
         found.values |= freeze(others)
-    elif not takes_other_keys(config_class):
+    elif others and not takes_other_keys(config_class):
         found.violations += [unknown_key(config_class, key, value, prefix) for key, value in others.items()]
     blamed = {violation.key for violation in found.violations}
     if issubclass(config_class, Checked):
