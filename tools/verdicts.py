@@ -202,7 +202,7 @@ def compared(trees: int, seed: int) -> Comparison:
         for number in range(trees):
             folder = Path(name, f"conf{number}")
             tree, done = random_tree(rng)
-            while any(b"dry_run" in content for content in tree.values()):  # which the command line sets
+            while any(b"dry_run" in content or b"???" in content for content in tree.values()):  # that is for the command line
                 tree, done = random_tree(rng)
             found.attempt(folder, tree, done)
             shutil.rmtree(folder)

@@ -13,7 +13,7 @@ from gpt2hydra.composition.compose import compose_and_check
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.conf_tree import ConfTree
 from gpt2hydra.composition.fold import Provenance
-from gpt2hydra.composition.overrides import as_typed, reporting_as_typed
+from gpt2hydra.composition.overrides import as_typed, reporting_as_typed, source_as_typed
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.launch.application import Application, application_at
@@ -54,18 +54,21 @@ class ProgramConfig:
     composer: Composer
     overrides: Sequence[str]
     typed: Sequence[str]
-    """As they were typed; ``overrides`` mean the same to Hydra."""
+    """As they were typed."""
+    meant: Sequence[str]
+    """What Hydra is given in their place, among ``overrides``."""
 
     @classmethod
     def of_train(cls, overrides: Sequence[str], config_dir: str | None = None) -> ProgramConfig:
         """What ``train.py`` makes of the overrides."""
-        meant = init_from.with_folder(as_typed(overrides, TrainConfig))
-        return cls(Composer("train", CONF_DIR, config_dir, once=True), meant, overrides)
+        meant = as_typed(overrides, TrainConfig)
+        return cls(Composer("train", CONF_DIR, config_dir, once=True), init_from.with_folder(meant), overrides, meant)
 
     @classmethod
     def of(cls, program: Application, overrides: Sequence[str], config_dir: str | None = None) -> ProgramConfig:
         """What any program makes of the overrides."""
-        return cls(program.composer(config_dir), as_typed(overrides, program.config_class or TrainConfig), overrides)
+        meant = as_typed(overrides, program.config_class or TrainConfig)
+        return cls(program.composer(config_dir), meant, overrides, meant)
 
     def checked(self) -> Any:
         """The composed and validated configuration.
@@ -73,13 +76,13 @@ class ProgramConfig:
         Raises:
             ConfigError: it is refused.
         """
-        with reporting_as_typed(self.typed, as_typed(self.typed, self.composer.config_class or TrainConfig)):
+        with reporting_as_typed(self.typed, self.meant):
             return compose_and_check(self.composer, self.overrides)
 
     @property
     def provenance(self) -> Provenance:
         """Who set each value."""
-        return self.composer.fold(self.overrides).provenance
+        return self.composer.fold(self.overrides).provenance.with_sources(source_as_typed(self.typed, self.meant))
 
     def options(self, group: str) -> Sequence[str]:
         """The names that ``group=`` takes."""

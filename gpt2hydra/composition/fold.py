@@ -68,6 +68,15 @@ class Provenance:
         source = source.of_item(int(item[1])) if item else source
         return dataclasses.replace(violation, source=source, action=action, replaced=replaced)
 
+    def with_sources(self, of: Callable[[Source], Source]) -> Provenance:
+        """The same with ``of(source)`` in place of each source."""
+        settings = {
+            key: tuple(dataclasses.replace(each, source=of(each.source)) for each in chain)
+            for key, chain in self.settings.items()
+        }
+        sections, demanded = ({key: of(each) for key, each in found.items()} for found in (self.sections, self.demanded))
+        return Provenance(settings, sections, demanded)
+
     def changes(self, config: Checked) -> list[Setting]:
         """Every value of ``config`` that differs from the schema's default, with who set it."""
         found = []

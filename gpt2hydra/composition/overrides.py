@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -199,22 +199,25 @@ def as_typed(overrides: Iterable[str], config_class: type[Checked], *, sweep: bo
     return [_as_typed(text, config_class, sweep) for text in overrides]
 
 
+def source_as_typed(typed: Sequence[str], meant: Sequence[str]) -> Callable[[Source], Source]:
+    """What turns the source of an override that :func:`as_typed` made into that of the one that was typed."""
+    changed = {after: before for before, after in zip(typed, meant, strict=True) if before != after}
+
+    def of(source: Source) -> Source:
+        text = changed.get(source.override or "")
+        return source if text is None else dataclasses.replace(source, override=text)
+
+    return of
+
+
 @contextmanager
 def reporting_as_typed(typed: Sequence[str], meant: Sequence[str]) -> Iterator[None]:
     """Within, a refusal of what :func:`as_typed` made of overrides shows each as it was typed."""
-    changed = {after: before for before, after in zip(typed, meant, strict=True) if before != after}
-
-    def of(source: Source | None) -> Source | None:
-        text = changed.get(source.override or "") if source is not None else None
-        return source if source is None or text is None else dataclasses.replace(source, override=text)
-
+    of = source_as_typed(typed, meant)
     try:
         yield
     except ConfigError as error:
-        if changed:
-            others = [{key: of(source) for key, source in each.others.items()} for each in error.violations]
-            pairs = zip(error.violations, others, strict=True)
-            error.violations = tuple(dataclasses.replace(each, source=of(each.source), others=more) for each, more in pairs)
+        error.violations = tuple(each.with_sources(of) for each in error.violations)
         raise
 
 

@@ -7,7 +7,7 @@ a report is printed. Standard library only.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -190,6 +190,11 @@ class Violation:
         if self.remedy:
             lines.append(f"  try: {self.suggestion}")
         return "\n".join(map(printable, lines))
+
+    def with_sources(self, of: Callable[[Source], Source]) -> Violation:
+        """The same with ``of(source)`` in place of each source."""
+        others = {key: source and of(source) for key, source in self.others.items()}
+        return dataclasses.replace(self, source=self.source and of(self.source), others=others)
 
     def below(self, place: str) -> Violation:
         """The same of a part of a larger config: every key stands below ``place``."""

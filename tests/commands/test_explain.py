@@ -51,6 +51,11 @@ def test_a_program_gets_the_same_facts(capsys: pytest.CaptureFixture[str], monke
     }
 
 
+def test_an_override_is_shown_as_it_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["explain", "data.path=007", "data.path"])
+    assert capsys.readouterr().out == "data.path = 007   the command line: data.path=007\n    was null   the default\n"
+
+
 def test_what_came_from_the_environment_is_shown_as_it_was_referred_to(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
