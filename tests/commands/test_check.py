@@ -1,6 +1,7 @@
 """``gpt2hydra check``: the report and its exit code."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -23,7 +24,8 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_tree_without_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run_command(capsys, "check")
-    assert (code, err) == (0, "") and out.endswith("conf, nothing is wrong\n")
+    files = len([*CONF_DIR.rglob("*.yaml")])
+    assert (code, err) == (0, "") and re.fullmatch(rf"{files} files in (.*/)?conf, nothing is wrong\n", out)
 
 
 def test_the_same_for_a_program(conf: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,11 +80,6 @@ def found(report: Report) -> list[tuple[str, int]]:
     return [(str(each.where.file), each.where.line or 0) for each in report.problems]
 
 
-def test_our_own_tree_is_right() -> None:
-    report = check_tree(ConfTree(CONF_DIR))
-    assert (report.problems, report.notes, len(report.files)) == ([], [], len([*CONF_DIR.rglob("*.yaml")]))
-
-
 def test_every_mistake_is_found_with_its_line(plant: Callable[..., ConfTree]) -> None:
     report = check_tree(plant(**{name: text for name, (text, _) in MISTAKES.items()}))
     assert found(report) == sorted((f"conf/{name}", line) for name, (_, lines) in MISTAKES.items() for line in lines)
@@ -256,7 +251,7 @@ def test_a_folder_within_a_group_that_two_sections_choose_from_is_looked_into(tm
 
 def test_an_option_may_have_any_name(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    for name in ("small", "7", "true", "null", "1e3", "é", "a,b"):
+    for name in ("small", "7", "true", "null", "1e3", "é", "a,b", "it's"):
         (tmp_path / f"model/{name}.yaml").write_text("n_layer: 2\n")
     (tmp_path / "train.yaml").write_text("defaults: [train_schema, {model: small}, _self_]\n")
     assert check_tree(ConfTree(tmp_path, {"train": TrainConfig})).problems == []
