@@ -16,7 +16,7 @@ from gpt2hydra.composition.fold import Provenance
 from gpt2hydra.composition.overrides import as_typed, reporting_as_typed, source_as_typed
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.launch.application import Application, application_at
+from gpt2hydra.launch.application import Application, application_at, values_of_earlier_run
 
 
 def add_app(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +62,8 @@ class ProgramConfig:
     def of_train(cls, overrides: Sequence[str], config_dir: str | None = None) -> ProgramConfig:
         """What ``train.py`` makes of the overrides."""
         meant = as_typed(overrides, TrainConfig)
-        return cls(Composer("train", CONF_DIR, config_dir, once=True), init_from.with_folder(meant), overrides, meant)
+        composer = Composer("train", CONF_DIR, config_dir, once=True, begin=values_of_earlier_run)
+        return cls(composer, init_from.with_folder(meant), overrides, meant)
 
     @classmethod
     def of(cls, program: Application, overrides: Sequence[str], config_dir: str | None = None) -> ProgramConfig:

@@ -32,7 +32,7 @@ from gpt2hydra.composition.hydra_state import as_job, as_run, hydra_overrides, h
 from gpt2hydra.composition.layers import Layer
 from gpt2hydra.composition.options import Options
 from gpt2hydra.composition.overrides import Overrides, join_split_arguments, read
-from gpt2hydra.composition.resolve import in_schema, is_stateful
+from gpt2hydra.composition.resolve import is_stateful, tree_of
 from gpt2hydra.composition.schema import (
     ROOTS,
     class_of_schema,
@@ -200,7 +200,7 @@ class Composer:
             return self._without_files(overrides)
         root, folded = files.root, files.folded.copy()
         wrong_mode = [*refused_mode(files.sections, overrides)] if self._sweep is None else []
-        if root is None:  # without a schema, only Hydra can tell
+        if root is None:
             for override in overrides.values:
                 folded.override(override)
             wrong = [*overrides.violations, *wrong_mode, *folded.violations]
@@ -218,7 +218,7 @@ class Composer:
         of_all = bool(overrides.incomplete or unread)
         unsure = frozenset(key for key in keys_of(root) if of_all or key.partition(".")[0] in unclear - clear)
         values, broken = validate(folded, root, {each.key for each in found} - clear, unsure)
-        beyond = files.is_beyond or beyond_the_fold(overrides)
+        beyond = beyond_the_fold(files, overrides)
         result = Composition(root, folded, overrides, files, values, beyond=beyond, headless=bool(unread))
         if found or broken:
             found = [self._as_choice(each) if each.value is ABSENT else each for each in (*found, *broken)]
@@ -295,7 +295,10 @@ class Composer:
         """Let Hydra compose the same, or report why it cannot."""
         texts = found.overrides.texts
         try:
-            found.composed = self.point(texts, job) if job is not None else self.full(texts, leave_sweeps_out=leave_sweeps_out)
+            composed = self.point(texts, job) if job is not None else self.full(texts, leave_sweeps_out=leave_sweeps_out)
+            if found.files is not None and found.files.continues:  # what the earlier run has
+                composed.merge_with(tree_of(found.folded))
+            found.composed = composed
         except Exception as error:
             self.complete(found)
             if not found.violations:
@@ -322,14 +325,11 @@ class Composer:
 
     def accept(self, found: Composition, config: DictConfig) -> None:
         """Take what Hydra composed, which counts where the fold differs, unless something is wrong already."""
-        if found.violations:
+        if found.violations or not (found.provenance.verify(config) or found.beyond):
             return
-        continues = found.files is not None and found.files.continues  # Hydra does not know what the earlier run has
-        if found.beyond or (not continues and found.provenance.verify(config)):
-            root = found.root if continues and found.root is not None else self.class_of(config)
-            found.root = root
-            found.values, violations = examine(in_schema(found.folded, root) if continues else config, root)
-            found.violations += map(found.provenance.blame, violations)
+        found.root = self.class_of(config)
+        found.values, violations = examine(config, found.root)
+        found.violations += map(found.provenance.blame, violations)
 
 
 def _with_overrides(files: FoldedFiles, overrides: Overrides, unclear: set[str], clear: set[str]) -> Fold:
@@ -342,6 +342,10 @@ def _with_overrides(files: FoldedFiles, overrides: Overrides, unclear: set[str],
     return folded
 
 
-def beyond_the_fold(overrides: Overrides) -> bool:
+def beyond_the_fold(files: FoldedFiles, overrides: Overrides) -> bool:
     """Whether only Hydra can tell what comes of these: its own keys are set, or a value depends on more than the files."""
-    return bool(overrides.hydra) or any(not each.is_delete() and is_stateful(each.value()) for each in overrides.values)
+    return (
+        files.is_beyond
+        or bool(overrides.hydra)
+        or any(not each.is_delete() and is_stateful(each.value()) for each in overrides.values)
+    )

@@ -156,8 +156,9 @@ class Fold:
 
     def begin(self, path: Path, layer: Layer) -> None:
         """Lay ``layer`` in place of what is at ``path``, as if that had never been there."""
-        self._forget(path)
         self.merge((), layer.below(path))
+        if path in self.chains:
+            self.chains[path] = self.chains[path][-1:]
 
     def override(self, override: Override) -> None:
         """Apply an override as typed, whether or not Hydra would let it; where there is a judge, only if it may."""

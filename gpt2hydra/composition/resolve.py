@@ -19,7 +19,6 @@ from omegaconf.errors import (
 from gpt2hydra.composition.fold import Fold, dotted, split_key
 from gpt2hydra.composition.hydra_compat import names_no_variable, refers_to_itself
 from gpt2hydra.composition.layers import Path
-from gpt2hydra.composition.schema import node_of
 from gpt2hydra.config.errors import ABSENT, DELETED, Violation
 from gpt2hydra.config.keys import field_at, is_checked
 from gpt2hydra.config.rules import Rule
@@ -112,13 +111,6 @@ def _resolve(
 
 
 _PLAIN = re.compile(r"\$\{([a-zA-Z_]\w*(?:\.\w+)*)\}")
-
-
-def in_schema(folded: Fold, root: type[Checked]) -> DictConfig:
-    """All values as Hydra would compose them."""
-    merged = OmegaConf.merge(node_of(root), tree_of(folded))
-    assert isinstance(merged, DictConfig)
-    return merged
 
 
 def tree_of(folded: Fold, plain: Mapping[Path, Any] = MappingProxyType({})) -> DictConfig:

@@ -99,10 +99,12 @@ class Application:
     def composer(self, extra_dir: str | None = None, look: Look = lambda config: ()) -> Composer:
         """What composes the configuration; ``extra_dir`` is searched too; ``look`` as for :class:`Composer`."""
         kind = self.config_class
-        return Composer(self.config_name, self.config_dir, extra_dir, once=True, config_class=kind, look=look, begin=_begin)
+        return Composer(
+            self.config_name, self.config_dir, extra_dir, once=True, config_class=kind, look=look, begin=values_of_earlier_run
+        )
 
 
-def _begin(config_class: type[Checked], folded: Fold) -> Mapping[str, Layer]:
+def values_of_earlier_run(config_class: type[Checked], folded: Fold) -> Mapping[str, Layer]:
     """The configuration of the run that ``resume=`` names."""
     resume = folded.leaf(("resume",))
     if resume is None or resume.value is None:

@@ -1,13 +1,16 @@
 """``gpt2hydra explain``: for people and for programs."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from gpt2hydra import compose
 from gpt2hydra.commands.explain import History
 from gpt2hydra.commands.main import main
 from gpt2hydra.config.errors import DEFAULT, DELETED, Setting, Source, command_line
 from gpt2hydra.config.gpt2 import CONF_DIR
+from tests.run_directories import make_run
 
 HISTORY = History(
     "model.n_head",
@@ -64,3 +67,18 @@ def test_what_came_from_the_environment_is_shown_as_it_was_referred_to(
     out = capsys.readouterr().out
     assert json.loads(out)["hardware.name"]["value"] == "${oc.env:GPT2HYDRA_SECRET}"
     assert "hunter2" not in out
+
+
+def test_a_run_that_continues_has_its_own_values(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_run(tmp_path / "r", compose("train", ["model.n_layer=2", "model.vocab_size=300", "training.eval_interval=7"]), step=20)
+    main(["explain", "resume=r", "training.eval_interval=9", "model.n_layer", "training.eval_interval", "model.vocab_size"])
+    assert capsys.readouterr().out == (
+        "model.n_layer = 2   r/run.json\n"
+        "training.eval_interval = 9   the command line: training.eval_interval=9\n    was 7   r/run.json\n"
+        "model.vocab_size = 300   r/run.json\n"
+    )
+    main(["size", "resume=r"])
+    assert capsys.readouterr().out.startswith("GPT-2 of 2 layers, ")
