@@ -83,7 +83,11 @@ class ProgramConfig:
     @property
     def provenance(self) -> Provenance:
         """Who set each value."""
-        return self.composer.fold(self.overrides).provenance.with_sources(source_as_typed(self.typed, self.meant))
+        return self.as_typed(self.composer.fold(self.overrides).provenance)
+
+    def as_typed(self, provenance: Provenance) -> Provenance:
+        """The same with each override as it was typed."""
+        return provenance.with_sources(source_as_typed(self.typed, self.meant))
 
     def options(self, group: str) -> Sequence[str]:
         """The names that ``group=`` takes."""

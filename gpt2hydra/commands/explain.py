@@ -11,8 +11,9 @@ from typing import Any
 
 from gpt2hydra.commands.common_options import ProgramConfig, add_config_dir
 from gpt2hydra.composition.compose import refusal
-from gpt2hydra.composition.composer import Composer, Composition
+from gpt2hydra.composition.composer import Composition
 from gpt2hydra.composition.hydra_state import hydra_state
+from gpt2hydra.composition.overrides import reporting_as_typed
 from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Setting, Violation, command_line
 from gpt2hydra.launch.application import program_meant
 from gpt2hydra.utils.formatting import did_you_mean, plain, show
@@ -34,7 +35,8 @@ def run(options: argparse.Namespace) -> None:
     program = program_meant(options.app, options.words)
     keys = [word for word in options.words if "=" not in word and not word.startswith("~")]
     chosen = ProgramConfig.of(program, [word for word in options.words if word not in keys], options.config_dir)
-    found = histories(chosen.composer, chosen.overrides, keys)
+    with reporting_as_typed(chosen.typed, chosen.meant):
+        found = histories(chosen, keys)
     print(json.dumps({each.key: each.to_dict() for each in found}, indent=2) if options.json else "\n".join(map(str, found)))
     try:
         chosen.checked()
@@ -79,19 +81,19 @@ class History:
         }
 
 
-def histories(composer: Composer, overrides: Sequence[str], keys: Sequence[str] = ()) -> list[History]:
+def histories(chosen: ProgramConfig, keys: Sequence[str] = ()) -> list[History]:
     """The history of every key, or of ``keys`` and what is below them.
 
     Raises:
         ConfigError: the configuration does not compose, or has no such key.
     """
     with hydra_state():
-        composition = composer.fold(overrides)
-        composer.ask_hydra(composition)
+        composition = chosen.composer.fold(chosen.overrides)
+        chosen.composer.ask_hydra(composition)
     if composition.composed is None:
-        raise refusal(composer, composition)
-    provenance = composition.provenance
-    provenance.verify(composition.composed)
+        raise refusal(chosen.composer, composition)
+    composition.provenance.verify(composition.composed)
+    provenance = chosen.as_typed(composition.provenance)
     found = []
     for key in keys or [""]:
         chains = {each: chain for each, chain in provenance.settings.items() if not key or f"{each}.".startswith(f"{key}.")}
