@@ -43,7 +43,7 @@ def furnished(run: CommandLine) -> CommandLine:
     """A folder that holds what the documents speak of: texts, a tokenizer's files, a run."""
     (run.folder / "text").mkdir()
     for name in ("my.txt", "text/1.txt"):
-        (run.folder / name).write_text("To be, or not to be. " * 300_000)
+        (run.folder / name).write_text("To be, or not to be. " * 5_000)
     (run.folder / "prompts.txt").write_text("To be\nOr not\n")
     write_bpe(run.folder / "gpt2")
     (run.folder / "my_conf/model").mkdir(parents=True)

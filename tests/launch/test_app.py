@@ -67,34 +67,35 @@ def test_a_full_disk_behind_the_output_is_reported(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "standard output: no space left on the device\n")
 
 
+STARTS_NOTHING = [
+    (["train.py", *BROKEN], 1, " problems in the configuration"),
+    (["train.py", "data.path=nowhere.txt"], 1, "data.path = nowhere.txt"),
+    (["train.py", "-m", "model=small,xl", "model.n_head=7,12"], 1, "3 of 4 points are invalid"),
+    (["train.py", "model=xl", "hardware=l4", "dry_run=true"], 0, ""),
+    (["generate.py", "checkpoint=nowhere"], 1, "checkpoint = nowhere"),
+    (["generate.py"], 1, "must be given"),
+]
+"""Arguments, exit code, what is printed on standard error."""
+
 WATCHED = """
-import json, runpy, sys
-sys.argv = sys.argv[1:]
-try:
-    runpy.run_path(sys.argv[0], run_name="__main__")
-except SystemExit as stop:
-    code = stop.code
-else:
-    code = 0
-print(json.dumps([code, sorted({"torch", "transformers", "matplotlib", "numpy"} & sys.modules.keys())]))
+import contextlib, io, json, runpy, sys
+for arguments in json.loads(sys.argv[1]):
+    sys.argv, code = arguments, 0
+    with contextlib.redirect_stderr(io.StringIO()) as err, contextlib.redirect_stdout(io.StringIO()):
+        try:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        except SystemExit as stop:
+            code = stop.code
+    print(json.dumps([code, err.getvalue(), sorted({"torch", "transformers", "matplotlib", "numpy"} & sys.modules.keys())]))
 """
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        pytest.param(["train.py", *BROKEN], 1, " problems in the configuration", id="wrong values"),
-        pytest.param(["train.py", "data.path=nowhere.txt"], 1, "data.path = nowhere.txt", id="missing file"),
-        pytest.param(["train.py", "-m", "model=small,xl", "model.n_head=7,12"], 1, "3 of 4 points are invalid", id="sweep"),
-        pytest.param(["train.py", "model=xl", "dry_run=true"], 0, "", id="dry run"),
-        pytest.param(["generate.py", "checkpoint=nowhere"], 1, "checkpoint = nowhere", id="missing checkpoint"),
-        pytest.param(["generate.py"], 1, "must be given", id="no checkpoint"),
-    ],
-)
-def test_what_starts_nothing_imports_nothing_heavy(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
-    program, *rest = arguments
-    command = [sys.executable, "-c", WATCHED, str(ROOT / program), *rest]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout.splitlines()[-1]) == [code, []]
-    assert message in done.stderr and "Traceback" not in done.stderr
+def test_what_starts_nothing_imports_nothing_heavy(tmp_path: Path) -> None:
+    commands = json.dumps([[str(ROOT / program), *rest] for (program, *rest), _, _ in STARTS_NOTHING])
+    done = subprocess.run([sys.executable, "-c", WATCHED, commands], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    for (arguments, code, message), line in zip(STARTS_NOTHING, done.stdout.splitlines(), strict=True):
+        found, err, heavy = json.loads(line)
+        assert (found, heavy) == (code, []), arguments
+        assert message in err and "Traceback" not in err, arguments
     assert list(tmp_path.iterdir()) == []
