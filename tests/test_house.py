@@ -66,6 +66,12 @@ def test_every_folder_is_in_the_wheel() -> None:
     assert set(re.findall(r'"([\w.]+)"', listed)) == folders | {"gpt2hydra.conf"}
 
 
+def test_an_editable_install_is_a_path_entry() -> None:
+    """It wins over a folder named gpt2hydra in the current directory, such as that of a clone; setuptools' finder does not."""
+    settings = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
+    assert re.search(r'\[tool\.distutils\.editable_wheel\]\nmode = "compat"', settings)
+
+
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_imports_point_one_way(module: str) -> None:
     here = floor(module)

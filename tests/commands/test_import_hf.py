@@ -80,6 +80,13 @@ def test_a_folder_without_a_config_is_refused(tmp_path: Path, capsys: pytest.Cap
     assert f"1 problem in {tmp_path}.\n\n  {tmp_path}/config.json\n    there is no such file" in capsys.readouterr().err
 
 
+def test_a_text_file_is_no_problem_of_a_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("To be, or not to be\n")
+    with pytest.raises(SystemExit):
+        main(["import-hf", str(tmp_path / "notes.txt")])
+    assert capsys.readouterr().err.startswith(f"1 problem in {tmp_path}/notes.txt.\n\n  {tmp_path}/notes.txt\n    is not JSON")
+
+
 def test_what_is_imported_is_a_size_to_choose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.json").write_text(json.dumps(HUB["small"] | {"n_layer": 3}))
     main(["import-hf", str(tmp_path)])

@@ -101,6 +101,13 @@ def test_a_subclass_may_have_fields_of_its_own() -> None:
     assert (Named(n_embd=64, n_head=4).n_inner, Named(label="other").label) == (256, "other")
 
 
+def test_a_subclass_without_fields_of_its_own_needs_no_decorator() -> None:
+    class Mine(GPT2Config): ...
+
+    assert type(Mine.gpt2_xl()) is Mine
+    assert Mine(n_embd=64, n_head=4).n_inner == 256
+
+
 def test_n_inner_is_computed_and_never_a_parameter() -> None:
     assert GPT2Config(n_embd=512, n_layer=6, n_head=8).n_inner == 2048
     with pytest.raises(TypeError, match="n_inner"):

@@ -144,6 +144,18 @@ def test_a_sweep_that_was_killed_continues_where_it_was(run: CommandLine) -> Non
     assert whole.items() <= everything(run.folder / "s").items()
 
 
+def test_a_sweep_whose_points_have_directories_of_their_own_changes_no_finished_run(run: CommandLine) -> None:
+    points = ("-m", "model.n_head=4,6", "training.max_steps=50", "training.warmup_steps=5", "hydra.sweep.dir=s/${model.n_head}")
+    assert run(*points, job=job()).code == 0
+    before = everything(run.folder)
+    again = run(*points, job=job())
+    assert (again.code, again.configs, everything(run.folder)) == (1, [], before)
+    assert "try: 'hydra.sweep.dir=s/${model.n_head}-2'\n" in again.err and "output_dir" not in again.err
+    resumed = run(*points, "resume=auto", job=job())
+    after = {name: file for name, file in everything(run.folder).items() if "multirun.yaml" not in name}
+    assert (resumed.code, resumed.configs) == (0, []) and after.items() <= before.items()
+
+
 def test_a_point_that_is_another_run_now_is_refused(run: CommandLine) -> None:
     assert run(*POINTS, job=job(broken=(6,), killed=(8,))).code == 130
     before = everything(run.folder)
