@@ -14,7 +14,7 @@ from gpt2hydra.config.annotations import is_section_class
 from gpt2hydra.config.declaration import TARGET_KEYS
 from gpt2hydra.config.errors import ABSENT
 from gpt2hydra.config.fields import Common, choice, flag, metadata_of, plain_field, text
-from gpt2hydra.config.keys import fields_of, once_a_class
+from gpt2hydra.config.keys import fields_of
 from gpt2hydra.config.rules import Problem, Rule
 from gpt2hydra.config.validation import Checked, build, check, check_declaration
 from gpt2hydra.utils.formatting import kind_of
@@ -25,13 +25,7 @@ if TYPE_CHECKING:
 SECTION_CLASSES = "a class that derives from Checked, a dataclass or a pydantic model"
 
 
-def section(
-    config_class: type[Any],
-    doc: str = "",
-    *,
-    target: bool = False,
-    **common: Unpack[Common],
-) -> Any:
+def section(config_class: type[Any], doc: str = "", *, target: bool = False, **common: Unpack[Common]) -> Any:
     """A field that holds another configuration: a ``Checked``, a plain dataclass, or a pydantic model.
 
     It must be given where the defaults of the class alone are not valid. ``optional``: null may stand there, and is the
@@ -42,7 +36,7 @@ def section(
         TypeError: the class is none of these, or declared wrongly.
     """
     check_section_class(config_class)
-    made = with_target(config_class) if target else config_class
+    made = _with_keys(config_class, "target=True") if target else config_class
     optional = common.get("optional", False)
     element = Section(optional=optional, config_class=made)
     metadata = {"section": made, "doc": doc, "optional": optional, "element": element}
@@ -51,12 +45,7 @@ def section(
     return dataclasses.field(default_factory=made, metadata={**metadata, **metadata_of(common)})
 
 
-def union(
-    discriminator: str,
-    variants: Mapping[Any, type[Any]],
-    doc: str = "",
-    **common: Unpack[Common],
-) -> Any:
+def union(discriminator: str, variants: Mapping[Any, type[Any]], doc: str = "", **common: Unpack[Common]) -> Any:
     """A section whose class one of its keys names: ``union("type", {"adamw": AdamW, "muon": Muon}, "the optimizer")``.
 
     ``_target_`` may be that key. It must be given, unless it is ``optional``, which makes null the default.
@@ -66,15 +55,16 @@ def union(
     """
     for config_class in variants.values():
         check_section_class(config_class)
+    declared = f"union({discriminator!r})"
     if not variants:
-        raise TypeError(f"union({discriminator!r}) has no classes")
+        raise TypeError(f"{declared} has no classes")
     alike = [each for each in variants if sum(str(each).lower() == str(other).lower() for other in variants) > 1]
     if alike:
-        raise TypeError(f"union({discriminator!r}) has values that are alike: {', '.join(map(repr, alike))}")
+        raise TypeError(f"{declared} has values that are alike: {', '.join(map(repr, alike))}")
     twice = next((each.__name__ for each in variants.values() if [*variants.values()].count(each) > 1), None)
     if twice:
-        raise TypeError(f"union({discriminator!r}) has {twice} twice; derive a class for each: class Other({twice}): ...")
-    made = {value: _with_discriminator(each, discriminator, value) for value, each in variants.items()}
+        raise TypeError(f"{declared} has {twice} twice; derive a class for each: class Other({twice}): ...")
+    made = {value: _with_keys(each, declared, discriminator, value) for value, each in variants.items()}
     optional = common.get("optional", False)
     metadata = {"variants": made, "discriminator": discriminator, "doc": doc, "optional": optional}
     return plain_field(None if optional else ABSENT, metadata, common)
@@ -95,23 +85,14 @@ def check_section_class(config_class: Any) -> None:
 # ------------------------------------------------------------------------------------------------ classes with more keys
 
 
-@once_a_class
-def with_target(config_class: type[Any]) -> type[Any]:
-    """``config_class`` with the keys of ``hydra.utils.instantiate``; all of them may be left out."""
-    if set(TARGET_KEYS) & {each.name for each in fields_of(config_class)}:
+def _with_keys(config_class: type[Any], declared: str, discriminator: str = "", value: Any = None) -> type[Any]:
+    """``config_class``, where it has no such fields of its own with a discriminator, or the keys of ``instantiate``."""
+    keys = {discriminator} if discriminator else {*TARGET_KEYS}
+    if keys & {each.name for each in fields_of(config_class)}:
         return config_class
     if not issubclass(config_class, Checked):
-        raise TypeError(f"target=True: {config_class.__name__} must derive from Checked, or have a field _target_ of its own")
-    return _extended(config_class, "", None)
-
-
-def _with_discriminator(config_class: type[Any], discriminator: str, value: Any) -> type[Any]:
-    if any(each.name == discriminator for each in fields_of(config_class)):
-        return config_class
-    if not issubclass(config_class, Checked):
-        raise TypeError(
-            f"union({discriminator!r}): {config_class.__name__} must derive from Checked, or have a field {discriminator}"
-        )
+        wanted = f"must derive from Checked, or have a field {discriminator or '_target_'} of its own"
+        raise TypeError(f"{declared}: {config_class.__name__} {wanted}")
     return _extended(config_class, discriminator, value)
 
 

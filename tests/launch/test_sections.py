@@ -349,6 +349,19 @@ def test_a_size_of_ours_may_be_chosen_for_a_class_that_derives_from_gpt2config(t
         gpt2hydra.compose("train", ["encoder.n_head=7"], config_dir=tmp_path, config_class=AlteredProgram)
 
 
+def test_a_size_of_ours_in_another_kind_of_section_hides_no_other_mistake(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Program(Checked):
+        encoder: Net = section(Net, "another network")
+        steps: int = integer(3, "steps")
+
+    (tmp_path / "train.yaml").write_text("defaults: [train_schema, gpt2/model@encoder: small, _self_]\nsteps: 0\n")
+    with pytest.raises(ConfigError) as caught:
+        gpt2hydra.compose("train", config_dir=tmp_path, config_class=Program)
+    heads = {each.head: each.rule for each in caught.value.violations}
+    assert heads.keys() >= {"encoder.n_head = 12", "steps = 0"} and "unknown key" in heads["encoder.n_head = 12"]
+
+
 # ------------------------------------------------------------------------------------------- commands with --app
 
 LOOKED_AT = """
