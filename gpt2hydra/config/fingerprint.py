@@ -18,7 +18,7 @@ from gpt2hydra.config.keys import field_at, fields_of, is_section, sections_of, 
 def affects_result(config_class: type[Any], key: str) -> bool:
     """Whether the value under a dotted key affects the result; a key that the class does not know does."""
     name, _, rest = key.partition(".")
-    field = next((each for each in fields_of(config_class) if each.name == name), None)
+    field = field_at(config_class, name)
     if field is None:
         return True
     if not (field.init and field.metadata.get("affects_result", True)):

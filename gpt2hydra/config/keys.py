@@ -119,7 +119,7 @@ def rule_at(config_class: type[Any], key: str) -> Rule | None:
 def may_stand(config_class: type[Any], key: str) -> bool:
     """Whether a dotted key that is no field may stand there: in an open section, a mapping, or below a value of any kind."""
     name, _, rest = key.partition(".")
-    field = next((each for each in fields_of(config_class) if each.name == name), None)
+    field = field_at(config_class, name)
     if field is None:
         return is_open(config_class)
     if isinstance(field.metadata.get("rule"), (Anything, MappingOf)):
@@ -134,7 +134,7 @@ def is_checked(config_class: type[Any], key: str) -> bool:
     if getattr(config_class, "HAS_SCHEMA", True):
         return True
     name, _, rest = key.partition(".")
-    field = next((each for each in fields_of(config_class) if each.name == name), None)
+    field = field_at(config_class, name)
     return field is not None and (not rest or any(is_checked(nested, rest) for nested in sections_of(field)))
 
 

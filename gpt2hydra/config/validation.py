@@ -113,10 +113,7 @@ def to_plain(value: Any) -> Any:
     return [to_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
-_DECLARED: set[type[Any]] = set()
-"""The classes that are declared as they should be."""
-
-
+@once_a_class
 def check_declaration(config_class: type[Any]) -> None:
     """Look at a class, as early as it is complete: when it becomes a section, a program's configuration, or an object.
 
@@ -124,15 +121,12 @@ def check_declaration(config_class: type[Any]) -> None:
         TypeError: it is no frozen dataclass, a field has no rule or a name that Hydra cannot hold, a rule between fields is
             about one that is not there, or a default breaks its own rule.
     """
-    if config_class in _DECLARED:
-        return
     name = f"{config_class.__module__}.{config_class.__qualname__}"
     if issubclass(config_class, Checked):
         found = mistakes(config_class, dir(Checked))
         if found:
             raise TypeError("\n".join(f"{name}: {mistake}" for mistake in found))
         check(config_class, {})  # so that a validator that reads what is no field is found now
-    _DECLARED.add(config_class)
 
 
 def build(config_class: type[C], values: Mapping[str, Any]) -> C:
