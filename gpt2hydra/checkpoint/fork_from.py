@@ -13,12 +13,12 @@ from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.checkpoint.init_from import DROPOUTS
 from gpt2hydra.checkpoint.run_checkpoints import RESUME, CheckpointInfo
 from gpt2hydra.composition.hydra_state import parse
-from gpt2hydra.config.errors import ConfigError, Violation, unreadable
+from gpt2hydra.config.errors import ConfigError, Source, Violation, unreadable
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.keys import field_at, fields_of, leaves
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.strict_json import read_json
-from gpt2hydra.utils.paths import user_path
+from gpt2hydra.utils.paths import relative_path, user_path
 from gpt2hydra.utils.quoting import override
 
 KEY = "fork_from"
@@ -35,23 +35,23 @@ def parent(path: str) -> CheckpointInfo | None:
     return run_checkpoints.newest(folder)
 
 
-def with_parent(overrides: Sequence[str]) -> list[str]:
-    """``overrides``, after those that ``fork_from=PATH`` among them stands for. Keys that are set already are left as they are.
+def implied(overrides: Sequence[str]) -> dict[str, Source]:
+    """What ``fork_from=PATH`` among ``overrides`` stands for, and the file that says so; keys that are set are left out.
 
-    Unchanged where there is no such override, where it is swept over, or where the checkpoint or an override cannot be used:
+    Nothing where there is no such override, where it is swept over, or where the checkpoint or an override cannot be used:
     both are reported later, by name.
     """
     try:
         given = [parse(text) for text in overrides]
     except Exception:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
-        return [*overrides]
+        return {}
     path = next((each.value() for each in given if each.key_or_group == KEY and not each.is_sweep_override()), None)
     if not isinstance(path, str):
-        return [*overrides]
+        return {}
     typed = {each.key_or_group for each in given}
     if any(each.key_or_group == "resume" and each.value() not in (None, "auto") for each in given):
-        return [*overrides]  # a run that continues has its own configuration
-    return [*(override(key, value) for key, value in _configuration(path) if not _is_set(key, typed)), *overrides]
+        return {}  # a run that continues has its own configuration
+    return {override(key, value): source for key, value, source in _configuration(path) if not _is_set(key, typed)}
 
 
 def _is_set(key: str, typed: set[str]) -> bool:
@@ -59,20 +59,21 @@ def _is_set(key: str, typed: set[str]) -> bool:
     return key in typed or key.partition(".")[0] in typed
 
 
-def _configuration(path: str) -> Iterator[tuple[str, Any]]:
-    """The keys that a fork takes over from its parent, with their values."""
+def _configuration(path: str) -> Iterator[tuple[str, Any, Source]]:
+    """The keys that a fork takes over from its parent, with their values, and the file that has them."""
     try:
         checkpoint = parent(path)
         config = None if checkpoint is None else read_json(checkpoint.folder / run_checkpoints.RUN, run_checkpoints.LARGEST_RUN)
     except (ConfigError, OSError):
         return
-    if config is None or not isinstance(config.get("config"), Mapping):
+    if checkpoint is None or config is None or not isinstance(config.get("config"), Mapping):
         return
+    source = Source("file", relative_path(checkpoint.folder / run_checkpoints.RUN))
     for key, value in leaves(config["config"]):
         field = field_at(TrainConfig, key)
         computed = field is not None and "computed" in field.metadata
         if key not in OWN and not key.startswith("hardware.") and not computed:
-            yield key, value
+            yield key, value, source
 
 
 def check_fork_from(config: TrainConfig) -> list[Violation]:

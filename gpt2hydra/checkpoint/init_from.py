@@ -13,12 +13,12 @@ from pathlib import Path
 from gpt2hydra.checkpoint import folder as checkpoint
 from gpt2hydra.checkpoint.huggingface import from_hf
 from gpt2hydra.composition.hydra_state import parse
-from gpt2hydra.config.errors import ConfigError, Violation, unreadable
+from gpt2hydra.config.errors import ConfigError, Source, Violation, unreadable
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.keys import fields_of
 from gpt2hydra.config.run import VOCABULARIES, GenerateConfig, TrainConfig
 from gpt2hydra.data import tokenizer_files
-from gpt2hydra.utils.paths import user_path
+from gpt2hydra.utils.paths import relative_path, user_path
 from gpt2hydra.utils.quoting import override
 
 KEY = "init_from"
@@ -26,33 +26,32 @@ DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 """No part of the weights: fine-tuning may change them."""
 
 
-def with_folder(overrides: Sequence[str]) -> list[str]:
-    """``overrides``, after those that ``init_from=DIR`` among them stands for; keys that are set already are left as they are.
+def implied(overrides: Sequence[str]) -> dict[str, Source]:
+    """What ``init_from=DIR`` among ``overrides`` stands for, and the folder that says so; keys that are set are left out.
 
-    Unchanged where there is no such override, where it is swept over, or where the folder or an override will not do: both
-    are reported later, by name.
+    Nothing where there is no such override, where it is swept over, or where the folder or an override will not do: both are
+    reported later, by name.
     """
     try:
         given = [parse(text) for text in overrides]
     except Exception:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
-        return [*overrides]
+        return {}
     path = next((each.value() for each in given if each.key_or_group == KEY and not each.is_sweep_override()), None)
-    return [*_shape_and_tokenizer(path, {each.key_or_group for each in given}), *overrides]
+    return _shape_and_tokenizer(path, {each.key_or_group for each in given}) if isinstance(path, str) else {}
 
 
-def _shape_and_tokenizer(path: object, set_already: set[str]) -> list[str]:
-    if not isinstance(path, str):
-        return []
+def _shape_and_tokenizer(path: str, set_already: set[str]) -> dict[str, Source]:
     folder = checkpoint.locate(path)
     try:
         shape = from_hf(folder)
         tokenizer = _tokenizer(folder)
     except (ConfigError, OSError):
-        return []
-    found = {} if "model" in set_already else {f"model.{name}": getattr(shape, name) for name in _shape()}
+        return {}
+    found: dict[str, object] = {} if "model" in set_already else {f"model.{name}": getattr(shape, name) for name in _shape()}
     if not any(key.partition(".")[0] == "tokenizer" for key in set_already):
         found |= tokenizer
-    return [override(key, value) for key, value in found.items() if key not in set_already]
+    source = Source("file", relative_path(folder))
+    return {override(key, value): source for key, value in found.items() if key not in set_already}
 
 
 def _shape() -> list[str]:

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpt2hydra.checkpoint import init_from
 from gpt2hydra.composition.compose import compose_and_check
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.conf_tree import ConfTree
 from gpt2hydra.composition.fold import Provenance
-from gpt2hydra.composition.overrides import as_typed, reporting_as_typed, source_as_typed
+from gpt2hydra.composition.overrides import Words
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.launch.application import Application, application_at, values_of_earlier_run
+from gpt2hydra.launch.application import Application, application_at, values_of_earlier_run, with_implied
 
 
 def add_app(parser: argparse.ArgumentParser) -> None:
@@ -52,24 +51,19 @@ class ProgramConfig:
     """The configuration of a program that some overrides make."""
 
     composer: Composer
-    overrides: Sequence[str]
-    typed: Sequence[str]
-    """As they were typed."""
-    meant: Sequence[str]
-    """What Hydra is given in their place, among ``overrides``."""
+    words: Words
 
     @classmethod
     def of_train(cls, overrides: Sequence[str], config_dir: str | None = None) -> ProgramConfig:
         """What ``train.py`` makes of the overrides."""
-        meant = as_typed(overrides, TrainConfig)
         composer = Composer("train", CONF_DIR, config_dir, once=True, begin=values_of_earlier_run)
-        return cls(composer, init_from.with_folder(meant), overrides, meant)
+        return cls(composer, with_implied(Words.typed(overrides, TrainConfig)))
 
     @classmethod
     def of(cls, program: Application, overrides: Sequence[str], config_dir: str | None = None) -> ProgramConfig:
         """What any program makes of the overrides."""
-        meant = as_typed(overrides, program.config_class or TrainConfig)
-        return cls(program.composer(config_dir), meant, overrides, meant)
+        words = Words.typed(overrides, program.config_class or TrainConfig)
+        return cls(program.composer(config_dir), with_implied(words))
 
     def checked(self) -> Any:
         """The composed and validated configuration.
@@ -77,17 +71,13 @@ class ProgramConfig:
         Raises:
             ConfigError: it is refused.
         """
-        with reporting_as_typed(self.typed, self.meant):
-            return compose_and_check(self.composer, self.overrides)
+        with self.words.reported():
+            return compose_and_check(self.composer, self.words.texts)
 
     @property
     def provenance(self) -> Provenance:
         """Who set each value."""
-        return self.as_typed(self.composer.fold(self.overrides).provenance)
-
-    def as_typed(self, provenance: Provenance) -> Provenance:
-        """The same with each override as it was typed."""
-        return provenance.with_sources(source_as_typed(self.typed, self.meant))
+        return self.composer.fold(self.words.texts).provenance.with_sources(self.words.source)
 
     def options(self, group: str) -> Sequence[str]:
         """The names that ``group=`` takes."""

@@ -13,7 +13,6 @@ from gpt2hydra.commands.common_options import ProgramConfig, add_config_dir
 from gpt2hydra.composition.compose import refusal
 from gpt2hydra.composition.composer import Composition
 from gpt2hydra.composition.hydra_state import hydra_state
-from gpt2hydra.composition.overrides import reporting_as_typed
 from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Setting, Violation, command_line
 from gpt2hydra.launch.application import program_meant
 from gpt2hydra.utils.formatting import did_you_mean, plain, show
@@ -35,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
     program = program_meant(options.app, options.words)
     keys = [word for word in options.words if "=" not in word and not word.startswith("~")]
     chosen = ProgramConfig.of(program, [word for word in options.words if word not in keys], options.config_dir)
-    with reporting_as_typed(chosen.typed, chosen.meant):
+    with chosen.words.reported():
         found = histories(chosen, keys)
     print(json.dumps({each.key: each.to_dict() for each in found}, indent=2) if options.json else "\n".join(map(str, found)))
     try:
@@ -88,12 +87,12 @@ def histories(chosen: ProgramConfig, keys: Sequence[str] = ()) -> list[History]:
         ConfigError: the configuration does not compose, or has no such key.
     """
     with hydra_state():
-        composition = chosen.composer.fold(chosen.overrides)
+        composition = chosen.composer.fold(chosen.words.texts)
         chosen.composer.ask_hydra(composition)
     if composition.composed is None:
         raise refusal(chosen.composer, composition)
     composition.provenance.verify(composition.composed)
-    provenance = chosen.as_typed(composition.provenance)
+    provenance = composition.provenance.with_sources(chosen.words.source)
     found = []
     for key in keys or [""]:
         chains = {each: chain for each, chain in provenance.settings.items() if not key or f"{each}.".startswith(f"{key}.")}

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 
 from gpt2hydra.composition.composer import Composer, Composition
 from gpt2hydra.composition.hydra_errors import as_it_came
-from gpt2hydra.composition.overrides import as_typed, reporting_as_typed
+from gpt2hydra.composition.overrides import Words
 from gpt2hydra.composition.schema import ROOTS, register
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
@@ -73,9 +73,9 @@ def compose(
         if key not in _COMPOSERS:
             _COMPOSERS[key] = Composer(config_name, folder, config_class=config_class)
         composer = _COMPOSERS[key]
-    meant = as_typed(overrides, config_class or TrainConfig)
-    with reporting_as_typed(overrides, meant):
-        return compose_and_check(composer, meant)
+    words = Words.typed(overrides, config_class or TrainConfig)
+    with words.reported():
+        return compose_and_check(composer, words.texts)
 
 
 def compose_and_check(composer: Composer, overrides: Sequence[str]) -> Any:

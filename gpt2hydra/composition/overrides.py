@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -189,39 +189,44 @@ def _meant(violation: Violation, options: Options, root: type[Checked]) -> Viola
 # ------------------------------------------------------------------------------------------------ text as it was typed
 
 
-def as_typed(overrides: Iterable[str], config_class: type[Checked], *, sweep: bool = False) -> list[str]:
-    """Quote the values of text fields so that they mean what was typed.
+@dataclass(frozen=True)
+class Words:
+    """Overrides for Hydra, and who set those that nobody typed like that."""
 
-    Hydra's grammar would read ``data.path=007`` as 7 and the commas of ``prompt=To be, or not`` as a sweep. A ``prompt`` is
-    taken as it stands, any other text field when it looks like a number or has signs that the grammar lacks; quoted values
-    are left to Hydra, and so is everything in a sweep.
-    """
-    return [_as_typed(text, config_class, sweep) for text in overrides]
+    texts: list[str]
+    sources: Mapping[str, Source] = field(default_factory=dict)
+
+    @classmethod
+    def typed(cls, overrides: Iterable[str], config_class: type[Checked], *, sweep: bool = False) -> Words:
+        """Quote the values of text fields so that they mean what was typed.
+
+        Hydra's grammar would read ``data.path=007`` as 7 and the commas of ``prompt=To be, or not`` as a sweep. A ``prompt``
+        is taken as it stands, any other text field when it looks like a number or has signs that the grammar lacks; quoted
+        values are left to Hydra, and so is everything in a sweep.
+        """
+        quoted = {text: _quoted(text, config_class, sweep) for text in overrides}
+        changed = {after: command_line(before) for before, after in quoted.items() if before != after}
+        return cls([quoted[text] for text in overrides], changed)
+
+    def after(self, implied: Mapping[str, Source]) -> Words:
+        """The same after other overrides, such as those that ``fork_from=`` stands for."""
+        return Words([*implied, *self.texts], {**implied, **self.sources})
+
+    def source(self, source: Source) -> Source:
+        """Who set what ``source`` did."""
+        return self.sources.get(source.override or "", source)
+
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """Within, a refusal shows each override as it was typed, or who else set it."""
+        try:
+            yield
+        except ConfigError as error:
+            error.violations = tuple(each.with_sources(self.source) for each in error.violations)
+            raise
 
 
-def source_as_typed(typed: Sequence[str], meant: Sequence[str]) -> Callable[[Source], Source]:
-    """What turns the source of an override that :func:`as_typed` made into that of the one that was typed."""
-    changed = {after: before for before, after in zip(typed, meant, strict=True) if before != after}
-
-    def of(source: Source) -> Source:
-        text = changed.get(source.override or "")
-        return source if text is None else dataclasses.replace(source, override=text)
-
-    return of
-
-
-@contextmanager
-def reporting_as_typed(typed: Sequence[str], meant: Sequence[str]) -> Iterator[None]:
-    """Within, a refusal of what :func:`as_typed` made of overrides shows each as it was typed."""
-    of = source_as_typed(typed, meant)
-    try:
-        yield
-    except ConfigError as error:
-        error.violations = tuple(each.with_sources(of) for each in error.violations)
-        raise
-
-
-def _as_typed(text: str, config_class: type[Checked], sweep: bool) -> str:
+def _quoted(text: str, config_class: type[Checked], sweep: bool) -> str:
     key, equals, value = text.partition("=")
     field = field_at(config_class, key)
     if not equals or field is None or "rule" not in field.metadata or field.metadata["rule"].kind is not str:

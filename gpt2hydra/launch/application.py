@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from gpt2hydra.composition.composer import Composer, Look
 from gpt2hydra.composition.fold import Fold
 from gpt2hydra.composition.layers import Layer
+from gpt2hydra.composition.overrides import Words
 from gpt2hydra.composition.schema import ROOTS, register
 from gpt2hydra.config.checked_sections import SectionKind, class_with_sections, section_at, section_of
 from gpt2hydra.config.errors import ConfigError, Violation
@@ -112,6 +113,16 @@ def values_of_earlier_run(config_class: type[Checked], folded: Fold) -> Mapping[
     from gpt2hydra.launch.resume import values_of_the_run  # with all of runs/, which most compositions do without
 
     return values_of_the_run(config_class, folded)
+
+
+def with_implied(words: Words) -> Words:
+    """``words`` after what ``fork_from=`` and ``init_from=`` among them stand for."""
+    if any(text.startswith(("init_from=", "fork_from=")) for text in words.texts):
+        from gpt2hydra.checkpoint import fork_from, init_from  # checkpoints are not needed where none is named
+
+        words = words.after(fork_from.implied(words.texts))
+        words = words.after(init_from.implied(words.texts))
+    return words
 
 
 # ------------------------------------------------------------------------------------- what the parameters say

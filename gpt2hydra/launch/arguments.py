@@ -19,11 +19,11 @@ from hydra.types import RunMode
 from gpt2hydra.composition.compose import compose_and_check, refusal_of
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_compat import arguments_parser, help_text, hydra_of, look, set_version_base
-from gpt2hydra.composition.overrides import as_typed, reporting_as_typed
+from gpt2hydra.composition.overrides import Words
 from gpt2hydra.config.errors import ConfigError, UsageError, Violation, command_line
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
-from gpt2hydra.launch.application import Application
+from gpt2hydra.launch.application import Application, with_implied
 from gpt2hydra.launch.handle_errors import handle_errors
 from gpt2hydra.launch.hydra_components import with_origin
 from gpt2hydra.training.processes import rank_zero_output, this_process
@@ -42,16 +42,9 @@ class CommandLine:
         self.arguments: Namespace = self._parse()
         self.config_name = (self.arguments.config_name or application.config_name).removesuffix(".yaml")
         self.config_dir = Path(self.arguments.config_path or application.config_dir).resolve()
-        self.typed = self.arguments.overrides
-        self.meant = self.arguments.overrides = as_typed(
-            self.typed,
-            self.config_class or TrainConfig,
-            sweep=bool(self.arguments.multirun or self.arguments.shell_completion),
-        )
-        if any(text.startswith(("init_from=", "fork_from=")) for text in self.arguments.overrides):
-            from gpt2hydra.checkpoint import fork_from, init_from  # checkpoints are not needed where none is named
-
-            self.arguments.overrides = init_from.with_folder(fork_from.with_parent(self.arguments.overrides))
+        sweep = bool(self.arguments.multirun or self.arguments.shell_completion)
+        self.words = with_implied(Words.typed(self.arguments.overrides, self.config_class or TrainConfig, sweep=sweep))
+        self.arguments.overrides = self.words.texts
 
     def _parse(self) -> Namespace:
         words = words_typed()
@@ -75,8 +68,7 @@ class CommandLine:
     def run(self) -> None:
         """Do what the command line asks for; a refusal is printed and exits with 1."""
         set_version_base()
-        as_typed_in_reports = reporting_as_typed(self.typed, self.meant)
-        with handle_errors(), quiet() if self.arguments.quiet else nullcontext(), self._with_origins(), as_typed_in_reports:
+        with handle_errors(), quiet() if self.arguments.quiet else nullcontext(), self._with_origins(), self.words.reported():
             self._check_encoding()
             if self.arguments.shell_completion and any(each.startswith("query=") for each in self.arguments.overrides):
                 self._complete()
@@ -183,7 +175,7 @@ class CommandLine:
         overrides, verbose = self.arguments.overrides, self.arguments.verbose
         if verbose:
             overrides.append("hydra.verbose=true")
-        launcher = RunLauncher(composer, overrides, self.application, self.process, verbose)
+        launcher = RunLauncher(composer, self.words, self.application, self.process, verbose)
         with self._global_hydra(composer):
             found = None if self.arguments.multirun else launcher.compose()
             if found is None or found.composed is None or found.composed.hydra.mode == RunMode.MULTIRUN:

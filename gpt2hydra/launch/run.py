@@ -26,6 +26,7 @@ from gpt2hydra.composition.fold import Provenance
 from gpt2hydra.composition.hydra_compat import failure_of, make_callbacks, report_as_hydra
 from gpt2hydra.composition.hydra_errors import making, resolving
 from gpt2hydra.composition.job import job
+from gpt2hydra.composition.overrides import Words
 from gpt2hydra.config.errors import ConfigError, Setting, Violation, collect_violations
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
@@ -47,7 +48,7 @@ class RunLauncher:
     """Launches a run with these overrides, in this process of perhaps several."""
 
     composer: Composer
-    overrides: Sequence[str]
+    words: Words
     application: Application
     process: Process
     verbose: bool = False
@@ -55,7 +56,7 @@ class RunLauncher:
 
     def compose(self) -> Composition:
         """The composition of this run, Hydra's included. That leaves sweeps out, for a file may ask for one."""
-        found = compose_by_hydra(self.composer, self.overrides, self._later)
+        found = compose_by_hydra(self.composer, self.words.texts, self._later)
         assert found.composed is not None
         check_references(found.composed, "mode")
         return found
@@ -65,17 +66,18 @@ class RunLauncher:
         composed = found.composed
         assert composed is not None
         config = self._pass_gate(found, composed)
+        provenance = found.provenance.with_sources(self.words.source)
         locations: list[Place] = []
         violations = problems(self._context(config, composed, lambda: locations.append(self._locate(composed, config))))
         if violations:
-            raise self._blaming(violations, found.provenance)
-        note_overruled(found.overrides, found.provenance)
+            raise self._blaming(violations, provenance)
+        note_overruled(found.overrides, provenance)
         note_fine_tuning(config)
         if is_dry(config):
-            self._print_plan(found, composed, config)
+            self._print_plan(provenance, composed, config)
             return
         if self.verbose:
-            sys.stderr.write(f"{format_settings(found.provenance.changes(config))}\n\n")
+            sys.stderr.write(f"{format_settings(provenance.changes(config))}\n\n")
         (location,) = locations
         words = location.words(config)
         if location.loss is not None:
@@ -83,7 +85,7 @@ class RunLauncher:
             return
         if words and location.step is None:  # a run that is resumed prints this itself
             sys.stderr.write(f"{words}.\n")
-        self._begin(composed, location.of(config), location, found.provenance)
+        self._begin(composed, location.of(config), location, provenance)
 
     # ----------------------------------------------------------------------------------------------------- the checks
 
@@ -137,10 +139,10 @@ class RunLauncher:
 
     # ------------------------------------------------------------------------------------------------------ the start
 
-    def _print_plan(self, found: Composition, composed: DictConfig, config: Checked) -> None:
+    def _print_plan(self, provenance: Provenance, composed: DictConfig, config: Checked) -> None:
         if isinstance(config, TrainConfig) and config.resume is not None:
             sys.stderr.write(f"{self._free_location(composed, config).words(config)}.\n\n")
-        print_plan(found.provenance.changes(config), config)
+        print_plan(provenance.changes(config), config)
 
     def _begin(self, composed: DictConfig, config: Checked, place: Place, provenance: Provenance) -> None:
         """Hydra's job, which makes the directory, and in it the function."""

@@ -9,7 +9,7 @@ import pytest
 import gpt2hydra
 from gpt2hydra import TrainConfig
 from gpt2hydra.checkpoint import atomic_directory, run_checkpoints
-from gpt2hydra.checkpoint.fork_from import check_fork_from, parent, with_parent
+from gpt2hydra.checkpoint.fork_from import check_fork_from, implied, parent
 
 PARENT: TrainConfig = gpt2hydra.compose(
     "train", ["experiment=quickstart", "training.learning_rate=0.01", "training.seed=7", "data.path='a, b.txt'"]
@@ -33,7 +33,7 @@ def test_a_run_is_forked_from_its_newest_checkpoint_and_a_checkpoint_from_itself
 
 def test_a_fork_has_its_parents_configuration_and_what_is_typed(run: Path) -> None:
     typed = [f"fork_from='{run}'", "training.learning_rate=0.003", "hardware=h100_80gb"]
-    fork = gpt2hydra.compose("train", with_parent(typed))
+    fork = gpt2hydra.compose("train", [*implied(typed), *typed])
     assert fork == replace(
         PARENT,
         fork_from=str(run),
@@ -45,17 +45,18 @@ def test_a_fork_has_its_parents_configuration_and_what_is_typed(run: Path) -> No
 
 
 @pytest.mark.parametrize("overrides", [["model=large"], ["fork_from=nowhere"], ["fork_from=a,b"], ["=", "x"]])
-def test_without_a_parent_the_overrides_stay_as_they_are(overrides: list[str]) -> None:
-    assert with_parent(overrides) == overrides
+def test_without_a_parent_nothing_is_implied(overrides: list[str]) -> None:
+    assert implied(overrides) == {}
 
 
 def test_a_chosen_option_is_not_mixed_with_the_parents(run: Path) -> None:
-    keys = [text.partition("=")[0] for text in with_parent([f"fork_from='{run}'", "model=large"])]
+    keys = [text.partition("=")[0] for text in implied([f"fork_from='{run}'", "model=large"])]
     assert not any(key.startswith("model.") for key in keys) and "training.seed" in keys
 
 
 def fork(run: Path, *overrides: str) -> TrainConfig:
-    built: TrainConfig = gpt2hydra.compose("train", with_parent([f"fork_from='{run}'", *overrides]))
+    typed = [f"fork_from='{run}'", *overrides]
+    built: TrainConfig = gpt2hydra.compose("train", [*implied(typed), *typed])
     return built
 
 
@@ -96,7 +97,7 @@ def test_a_checkpoint_that_cannot_be_continued_is_refused(run: Path, tmp_path: P
 
 def test_the_configuration_of_a_run_that_continues_is_its_own(run: Path) -> None:
     typed = [f"fork_from='{run}'", "resume=there"]
-    assert with_parent(typed) == typed
+    assert implied(typed) == {}
 
 
 def test_a_run_begins_with_the_weights_of_one_folder(run: Path) -> None:

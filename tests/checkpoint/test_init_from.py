@@ -32,8 +32,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_it_stands_for_shape_and_tokenizer(folder: Path) -> None:
-    assert init_from.with_folder([f"init_from={folder}"]) == [*SHAPE, "tokenizer=bytes", f"init_from={folder}"]
-    config = gpt2hydra.compose("train", init_from.with_folder([f"init_from={folder}"]))
+    assert [*init_from.implied([f"init_from={folder}"])] == [*SHAPE, "tokenizer=bytes"]
+    config = gpt2hydra.compose("train", [*init_from.implied([f"init_from={folder}"]), f"init_from={folder}"])
     assert config == TrainConfig(
         model=TINY, training=TrainingConfig(seq_len=16), init_from=str(folder), hardware=config.hardware
     )
@@ -41,11 +41,7 @@ def test_it_stands_for_shape_and_tokenizer(folder: Path) -> None:
 
 def test_a_tokenizer_with_merges_is_read_from_the_folder(folder: Path) -> None:
     write_bpe(folder, "t h")
-    assert init_from.with_folder([f"init_from={folder}"])[-3:] == [
-        "tokenizer=gpt2",
-        f"tokenizer.path={folder}",
-        f"init_from={folder}",
-    ]
+    assert [*init_from.implied([f"init_from={folder}"])][-2:] == ["tokenizer=gpt2", f"tokenizer.path={folder}"]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +55,7 @@ def test_a_tokenizer_with_merges_is_read_from_the_folder(folder: Path) -> None:
 )
 def test_what_is_set_already_is_left(typed: str, left_out: list[str], folder: Path) -> None:
     expected = [each for each in [*SHAPE, "tokenizer=bytes"] if each not in left_out]
-    assert init_from.with_folder([typed, f"init_from={folder}"]) == [*expected, typed, f"init_from={folder}"]
+    assert [*init_from.implied([typed, f"init_from={folder}"])] == expected
 
 
 @pytest.mark.parametrize(
@@ -67,7 +63,7 @@ def test_what_is_set_already_is_left(typed: str, left_out: list[str], folder: Pa
     [[], ["model=large"], ["init_from=null"], ["init_from=a,b"], ["init_from=/nowhere"], ["init_from=x", "data.path=[a"]],
 )
 def test_otherwise_nothing_changes(overrides: list[str]) -> None:
-    assert init_from.with_folder(overrides) == overrides
+    assert init_from.implied(overrides) == {}
 
 
 # ----------------------------------------------------------------------------------------------------- what can be wrong

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 import gpt2hydra
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_state import parse
-from gpt2hydra.composition.overrides import as_typed, no_override
+from gpt2hydra.composition.overrides import Words, no_override
 from gpt2hydra.config.run import GenerateConfig
 from gpt2hydra.utils.quoting import quoted
 
@@ -68,7 +68,7 @@ def test_an_option_with_a_name_that_is_no_text_is_chosen_in_quotes(
 
 
 def test_sweeps_keep_hydras_grammar() -> None:
-    assert as_typed(["prompt=a,b"], GenerateConfig, sweep=True) == ["prompt=a,b"]
+    assert Words.typed(["prompt=a,b"], GenerateConfig, sweep=True).texts == ["prompt=a,b"]
 
 
 @given(st.text(max_size=30))

@@ -8,6 +8,7 @@ import pytest
 
 import gpt2hydra
 from gpt2hydra import TrainConfig
+from gpt2hydra.checkpoint import atomic_directory, run_checkpoints
 from gpt2hydra.composition.job import set_by
 from gpt2hydra.launch.app import output_dir
 from gpt2hydra.runs import record
@@ -344,3 +345,15 @@ def test_what_a_killed_save_left_is_finished_before_a_run_continues(run: Command
     save(cut, 30)
     (cut / "checkpoints/step-000030").rename(cut / "checkpoints/.step-000030-unfinished")
     assert run(f"resume={cut}", "dry_run=true").err == "outputs/day/time continues after step 30 of 50.\n\n"
+
+
+def test_what_a_fork_takes_over_is_set_by_its_checkpoint(run: CommandLine) -> None:
+    with atomic_directory.write_directory(run_checkpoints.place(run.folder / "r", 20)) as folder:
+        (folder / run_checkpoints.RESUME).mkdir()
+        atomic_directory.write_json(folder / run_checkpoints.RUN, {"step": 20, "config": own().to_dict()})
+    outcome = run("fork_from=r", "training.max_steps=4")
+    assert outcome.code == 1 and "  training.warmup_steps = 5\n" in outcome.err
+    assert "    set by r/checkpoints/step-000020/gpt2hydra.json   (was 100, the default); training.max_steps is" in outcome.err
+    outcome = run("fork_from=r", "training.max_steps=60", "dry_run=true")
+    origins = [line.split() for line in outcome.out.partition("Not the default:\n")[2].splitlines()]
+    assert ["model.n_layer", "=", "2", "r/checkpoints/step-000020/gpt2hydra.json"] in origins
