@@ -44,7 +44,7 @@ def test_an_experiment_states_nothing_twice(file: Path) -> None:
 def test_the_quickstart_needs_no_download() -> None:
     config = gpt2hydra.compose("train", ["experiment=quickstart"])
     assert (config.data.path, config.tokenizer.name) == (None, "bytes")
-    assert data.problems(config) == []
+    assert data.check_corpus(config) == []
 
 
 def test_gpt2_124m_is_the_published_recipe() -> None:

@@ -122,7 +122,7 @@ def load(path: str, device: torch.device | str = "cpu") -> tuple[GPT2LMHeadModel
     import torch
     from transformers import GPT2LMHeadModel
 
-    violations = _problems(path)
+    violations = _check_folder(path)
     if violations:
         raise ConfigError(violations)
     folder = locate(path)
@@ -183,12 +183,12 @@ def end_of_text(folder: Path, tokenizer: Tokenizer) -> frozenset[int]:
 def check_checkpoint(config: GenerateConfig) -> list[Violation]:
     """Everything about a checkpoint that a look at the disk can refuse, without opening the weights themselves."""
     try:
-        return _problems(config.checkpoint)
+        return _check_folder(config.checkpoint)
     except OSError as error:
         return [unreadable("checkpoint", config.checkpoint, error)]
 
 
-def _problems(path: str) -> list[Violation]:
+def _check_folder(path: str) -> list[Violation]:
     folder = locate(path)
     if not folder.is_dir():
         rule = "is a file; must be a run directory or a Hugging Face folder" if folder.exists() else "there is no such folder"
@@ -199,7 +199,7 @@ def _problems(path: str) -> list[Violation]:
         why = "the run saved none: it does so at each evaluation" if run else "there is no config.json"
         return [_violation(path, f"holds no checkpoint; {why}", _newest_run())]
     try:
-        broken = weights.problems(folder, from_hf(folder))
+        broken = weights.mismatches(folder, from_hf(folder))
         return [_violation(path, rule) for rule in broken] or _tokenizer_problems(path, folder)
     except ConfigError as error:
         return [_violation(path, _in_words(violation)) for violation in error.violations]

@@ -94,7 +94,7 @@ def _is_shard(name: object) -> bool:
     return isinstance(name, str) and name.endswith(".safetensors") and Path(name).name == name
 
 
-def problems(folder: Path, config: GPT2Config) -> list[str]:
+def mismatches(folder: Path, config: GPT2Config) -> list[str]:
     """The rules that the weights in ``folder`` break; none if they are complete and fit ``config``.
 
     Raises:

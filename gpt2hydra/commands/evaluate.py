@@ -15,7 +15,7 @@ from gpt2hydra.composition.compose import compose
 from gpt2hydra.config.errors import ConfigError, UsageError, Violation, command_line
 from gpt2hydra.config.run import VOCABULARIES, GenerateConfig, TokenizerConfig, TrainConfig
 from gpt2hydra.data import corpus
-from gpt2hydra.launch.checks import Context, problems, refusal
+from gpt2hydra.launch.checks import Context, refusal, run_checks
 from gpt2hydra.utils.paths import relative_path
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ def run(options: argparse.Namespace) -> None:
     """Print loss, perplexity and bits per byte."""
     settings, text = _composed(options.overrides)
     folder = checkpoint.locate(settings.checkpoint)
-    _refuse(problems(Context(settings, extra="train")))
+    _refuse(run_checks(Context(settings, extra="train")))
     shape = from_hf(folder)
     context = shape.n_positions // 2 if options.context is None else options.context
     _refuse_unless(0 <= context < shape.n_positions, "--context", context, f"must be ≥ 0 and < {shape.n_positions:,}")
     _refuse_unless(0 < options.batch_size <= LARGEST_BATCH, "--batch-size", options.batch_size, "must be ≥ 1")
     large_enough = replace(text.model, vocab_size=max(shape.vocab_size, VOCABULARIES["gpt2"]))
     config = replace(text, model=large_enough, tokenizer=TokenizerConfig("gpt2", str(folder)))
-    _refuse(problems(Context(config, unread=frozenset({"training"}))))
+    _refuse(run_checks(Context(config, unread=frozenset({"training"}))))
     from tqdm import tqdm  # type: ignore[import-untyped]  # of the extra train, as the two below
 
     from gpt2hydra.inference.device import device_for

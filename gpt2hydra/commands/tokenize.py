@@ -65,7 +65,7 @@ def _texts(config: TrainConfig) -> list[Path]:
     path = config.data.path
     if path is None:
         raise ConfigError([Violation("data.path", rule="must be given: the text to tokenize")])
-    problems = corpus.file_problems(config)
+    problems = corpus.check_files(config)
     files = [] if problems else [file for file in text.files(path) if file.stat().st_size]
     problems += [Violation("data.path", path, f"{file} has tokens already") for file in files if file.suffix == shards.SUFFIX][
         :1

@@ -70,7 +70,7 @@ def tokenized(files: Sequence[Path], config: TrainConfig) -> list[list[Shard]]:
     return [_found(place) or [] for place in places]
 
 
-def problems(files: Sequence[Path], config: TrainConfig) -> list[Violation]:
+def check_cache(files: Sequence[Path], config: TrainConfig) -> list[Violation]:
     """Why what is absent could not be written into the cache."""
     absent = [file for file in files if known(file, config) is None]
     if not absent:

@@ -75,14 +75,14 @@ def _with_content(files: Iterable[Path]) -> list[Path]:
 # ----------------------------------------------------------------------------------------------------- what can be wrong
 
 
-def problems(config: TrainConfig) -> list[Violation]:
+def check_corpus(config: TrainConfig) -> list[Violation]:
     """Everything about text and tokenizer that a look at the disk can refuse before the run begins."""
-    return file_problems(config) or _length_problems(config) or _cache_problems(config)
+    return check_files(config) or _length_problems(config) or _cache_problems(config)
 
 
-def file_problems(config: TrainConfig) -> list[Violation]:
+def check_files(config: TrainConfig) -> list[Violation]:
     """What is wrong with the files of text and tokenizer, each by itself."""
-    of_tokenizer = tokenizer_files.problems(config.tokenizer, config.model.vocab_size)
+    of_tokenizer = tokenizer_files.check_tokenizer(config.tokenizer, config.model.vocab_size)
     limit = VOCABULARIES["bytes"] if of_tokenizer else _symbols(config)
     found = [*_path_problems("data.path", config.data.path, limit), *of_tokenizer]
     if config.data.validation_path is not None:
@@ -90,7 +90,7 @@ def file_problems(config: TrainConfig) -> list[Violation]:
     return found
 
 
-def path_problems(config: TrainConfig) -> list[Violation]:
+def check_paths(config: TrainConfig) -> list[Violation]:
     """What is wrong with the files of the text, whatever the tokenizer is."""
     paths = {"data.path": config.data.path, "data.validation_path": config.data.validation_path}
     given = {key: path for key, path in paths.items() if path is not None}
@@ -223,7 +223,7 @@ def _shorter(count: int) -> dict[str, object]:
 def _cache_problems(config: TrainConfig) -> list[Violation]:
     large = [file for path in (config.data.path, config.data.validation_path) if path for file in _for_cache(path)]
     try:
-        return cache.problems(large, config) if large else []
+        return cache.check_cache(large, config) if large else []
     except OSError as error:
         return [unreadable("data.cache_dir", config.data.cache_dir, error)]
 

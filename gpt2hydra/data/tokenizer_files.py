@@ -175,7 +175,7 @@ def not_fetched(path: str, reason: str) -> Violation:
     return Violation("tokenizer.path", path, rule, remedy={"tokenizer.path": Placeholder("FOLDER")})
 
 
-def problems(config: TokenizerConfig, vocab_size: int) -> list[Violation]:
+def check_tokenizer(config: TokenizerConfig, vocab_size: int) -> list[Violation]:
     """What is wrong with the tokenizer's files, as far as a look at this machine's disk can tell."""
     if config.name == "bytes" or config.path is None:
         return []

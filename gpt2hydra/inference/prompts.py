@@ -36,7 +36,7 @@ def prompts(config: GenerateConfig) -> list[str]:
     return found
 
 
-def problems(config: GenerateConfig) -> list[Violation]:
+def check_prompts(config: GenerateConfig) -> list[Violation]:
     """What is wrong with the prompts."""
     try:
         prompts(config)

@@ -72,9 +72,9 @@ def main(
             if is_composed:
                 config = instantiate(composed, application.config_class or config_class_of(composed))
             if isinstance(config, Checked):
-                from gpt2hydra.launch.checks import Context, problems, refusal  # help and completion do without
+                from gpt2hydra.launch.checks import Context, refusal, run_checks  # help and completion do without
 
-                found = problems(Context(config, process=this_process(), extra=extra))
+                found = run_checks(Context(config, process=this_process(), extra=extra))
                 if found:
                     raise refusal(found)
             return application.task(config, composed) if is_composed else function(*arguments)

@@ -201,9 +201,9 @@ class CommandLine:
 
 def _problems_of_start(config: Checked) -> Sequence[Violation]:
     """What could stop a start with this configuration, as far as it shows that."""
-    from gpt2hydra.launch.checks import Context, problems  # with all of runs/, which help and completion do without
+    from gpt2hydra.launch.checks import Context, run_checks  # with all of runs/, which help and completion do without
 
-    return problems(Context(config))
+    return run_checks(Context(config))
 
 
 def _parser() -> ArgumentParser:

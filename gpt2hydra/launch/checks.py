@@ -1,7 +1,7 @@
 """What could stop a run whose configuration is valid: one list of checks, :data:`CHECKS`, asked before anything is made.
 
 A run, each point of a sweep, the sweep itself, a dry run, ``--cfg``, a program that Python calls with a ready configuration,
-and ``gpt2hydra evaluate`` ask :func:`problems`. Each check declares of which configuration it is, which keys it reads, and
+and ``gpt2hydra evaluate`` ask :func:`run_checks`. Each check declares of which configuration it is, which keys it reads, and
 where it applies, so that it can also be asked of a configuration that breaks a rule somewhere else.
 """
 
@@ -77,13 +77,15 @@ def check_data(context: Context) -> Iterable[Violation]:
 
     config, files, symbols = context.config, ("data.path", "data.validation_path"), ("tokenizer", "model.vocab_size")
     if any(check_init_from(context)):  # the tokenizer would have come from there
-        return corpus.path_problems(config) if context.can_read(*files) else ()
+        return corpus.check_paths(config) if context.can_read(*files) else ()
     if context.can_read("data", *symbols, "training.seq_len"):
-        return corpus.problems(config)
+        return corpus.check_corpus(config)
     if context.can_read(*files, *symbols):
-        return corpus.file_problems(config)
-    of_text = corpus.path_problems(config) if context.can_read(*files) else []
-    of_tokenizer = tokenizer_files.problems(config.tokenizer, config.model.vocab_size) if context.can_read(*symbols) else []
+        return corpus.check_files(config)
+    of_text = corpus.check_paths(config) if context.can_read(*files) else []
+    of_tokenizer = (
+        tokenizer_files.check_tokenizer(config.tokenizer, config.model.vocab_size) if context.can_read(*symbols) else []
+    )
     return [*of_text, *of_tokenizer]
 
 
@@ -98,7 +100,7 @@ def check_prompts(context: Context) -> Iterable[Violation]:
     """The file of prompts can be read."""
     from gpt2hydra.inference import prompts
 
-    return prompts.problems(context.config)
+    return prompts.check_prompts(context.config)
 
 
 def check_processes(context: Context) -> Iterable[Violation]:
@@ -212,7 +214,7 @@ CHECKS = (
 """Every check, in the order of a report."""
 
 
-def problems(context: Context) -> list[Violation]:
+def run_checks(context: Context) -> list[Violation]:
     """What the checks that apply find. A key is reported once, by the first check that blames it."""
     found: dict[str, Violation] = {}
     for declared in CHECKS:

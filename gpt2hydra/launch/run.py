@@ -31,7 +31,7 @@ from gpt2hydra.config.errors import ConfigError, Setting, Violation, collect_vio
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import Application
-from gpt2hydra.launch.checks import Context, is_dry, problems, readable, refusal
+from gpt2hydra.launch.checks import Context, is_dry, readable, refusal, run_checks
 from gpt2hydra.launch.hydra_components import check_references, compose_right_words, files_of_job, log_rule
 from gpt2hydra.launch.notes import note_fine_tuning, note_other_machine, note_overruled, warn_of_memory
 from gpt2hydra.launch.resume import Place, place_of
@@ -68,7 +68,7 @@ class RunLauncher:
         config = self._pass_gate(found, composed)
         provenance = found.provenance.with_sources(self.words.source)
         locations: list[Place] = []
-        violations = problems(self._context(config, composed, lambda: locations.append(self._locate(composed, config))))
+        violations = run_checks(self._context(config, composed, lambda: locations.append(self._locate(composed, config))))
         if violations:
             raise self._blaming(violations, provenance)
         note_overruled(found.overrides, provenance)
@@ -117,7 +117,7 @@ class RunLauncher:
         if composed is None:
             return ()
         locate = partial(self._new_directory, composed, None if unread else config)
-        found = problems(replace(self._context(config, composed, locate), unread=unread))
+        found = run_checks(replace(self._context(config, composed, locate), unread=unread))
         return self._blaming(found, right.provenance).violations if found else ()
 
     def _new_directory(self, composed: DictConfig, config: Checked | None) -> None:

@@ -30,7 +30,7 @@ from gpt2hydra.composition.hydra_errors import making
 from gpt2hydra.composition.hydra_state import parse, task_overrides
 from gpt2hydra.config.errors import ConfigError, Violation, collect_violations, command_line
 from gpt2hydra.config.validation import Checked
-from gpt2hydra.launch.checks import Context, problems, readable
+from gpt2hydra.launch.checks import Context, readable, run_checks
 from gpt2hydra.launch.extras import absent_modules
 from gpt2hydra.launch.hydra_components import (
     READ_BY_A_JOB,
@@ -91,11 +91,11 @@ def _look(composer: Composer, composed: DictConfig, overrides: Sequence[str], ex
     point_context = Context(process=Process(), extra=there, here=is_basic(composed, "launcher"), sweep=True)
     if found.checks:
         found.compose(composer)
-        found.look(composer, lambda number, config: problems(replace(point_context, config=config)))
+        found.look(composer, lambda number, config: run_checks(replace(point_context, config=config)))
     if found.starting or not found.dry:
         directories: dict[int, Path] = {}
         locate = lambda: directories.update(locate_points(composer, composed, found.starting))  # noqa: E731
-        found.own += problems(Context(composed=composed, extra=extra, sweep=True, locate=locate))
+        found.own += run_checks(Context(composed=composed, extra=extra, sweep=True, locate=locate))
         if basic and found.checks:
             found.places = _places(composer, found, directories)
     found.own = [with_origin(each, overrides, lambda: composer) for each in found.own]
@@ -182,7 +182,7 @@ def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
             return
         config, unread = readable(right)
         context = Context(config, unread, composed, Process(), sweep=True, locate=partial(_look_at_directory, composed))
-        yield from problems(context)
+        yield from run_checks(context)
 
     try:
         return composer.full(overrides, RunMode.MULTIRUN)

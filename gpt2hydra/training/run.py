@@ -66,7 +66,7 @@ def train(
     violations = [
         *check_world_size(process, config),
         *(init_from.check_init_from(config) or fork_from.check_fork_from(config)),
-        *corpus.problems(config),
+        *corpus.check_corpus(config),
     ]
     if violations:
         raise ConfigError(violations)

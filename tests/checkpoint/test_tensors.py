@@ -16,7 +16,7 @@ from tests.strategies import gpt2_configs
 
 
 def problems(folder: Path) -> list[str]:
-    return weights.problems(folder, TINY)
+    return weights.mismatches(folder, TINY)
 
 
 @given(gpt2_configs())
@@ -167,4 +167,4 @@ def test_a_pipe_for_a_shard_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_one_tensor_under_two_names(tmp_path: Path) -> None:
     (tmp_path / weights.FILE).write_bytes(safetensors(tiny_shapes() | {"ln_f.weight": (2,)}))
-    assert weights.problems(tmp_path, TINY) == ["model.safetensors holds ln_f.weight twice"]
+    assert weights.mismatches(tmp_path, TINY) == ["model.safetensors holds ln_f.weight twice"]

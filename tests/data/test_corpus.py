@@ -32,7 +32,7 @@ def configured(path: Path | str | None, *overrides: str) -> TrainConfig:
 
 
 def problems(config: TrainConfig) -> list[tuple[str, str, str]]:
-    return [(violation.key, violation.rule, violation.suggestion) for violation in data.problems(config)]
+    return [(violation.key, violation.rule, violation.suggestion) for violation in data.check_corpus(config)]
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ import pytest
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.run import TokenizerConfig
 from gpt2hydra.data import tokenizer_files
-from gpt2hydra.data.tokenizer_files import END_OF_TEXT, TOKENIZER_JSON, byte_of, problems, read_tokenizer_json, symbols
+from gpt2hydra.data.tokenizer_files import END_OF_TEXT, TOKENIZER_JSON, byte_of, check_tokenizer, read_tokenizer_json, symbols
 from tests.checkpoints import write_bpe
 
 MERGES = ("t h", "th e")
 
 
 def rules_of(folder: Path) -> list[str]:
-    return [violation.rule for violation in problems(TokenizerConfig("gpt2", str(folder)), 50257)]
+    return [violation.rule for violation in check_tokenizer(TokenizerConfig("gpt2", str(folder)), 50257)]
 
 
 def write_whole(folder: Path, **changes: Any) -> Path:

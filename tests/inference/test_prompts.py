@@ -6,7 +6,7 @@ import pytest
 
 from gpt2hydra import GenerateConfig
 from gpt2hydra.config.errors import ConfigError
-from gpt2hydra.inference.prompts import problems, prompts
+from gpt2hydra.inference.prompts import check_prompts, prompts
 
 
 def from_file(file: Path | str) -> GenerateConfig:
@@ -34,13 +34,13 @@ def test_each_line_of_a_file_is_a_prompt(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_used(content: bytes | None, message: str, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "prompts.txt").write_bytes(content)
-    ((key, rule),) = [(each.key, each.rule) for each in problems(from_file(tmp_path / "prompts.txt"))]
+    ((key, rule),) = [(each.key, each.rule) for each in check_prompts(from_file(tmp_path / "prompts.txt"))]
     assert (key, rule) == ("prompt_file", message)
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    assert [each.rule for each in problems(from_file(tmp_path))] == ["must be a file"]
-    assert problems(from_file("a" * 300))[0].rule.startswith("cannot be read: ")
+    assert [each.rule for each in check_prompts(from_file(tmp_path))] == ["must be a file"]
+    assert check_prompts(from_file("a" * 300))[0].rule.startswith("cannot be read: ")
 
 
 def test_a_prompt_comes_from_one_place() -> None:

@@ -11,17 +11,17 @@ import gpt2hydra
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.launch.checks import Context, problems, readable
+from gpt2hydra.launch.checks import Context, readable, run_checks
 from gpt2hydra.training.processes import Process
 from tests.command_line import CommandLine
 
 
 def keys(config: object) -> list[str]:
-    return [each.key for each in problems(Context(config))]
+    return [each.key for each in run_checks(Context(config))]
 
 
 def test_files_that_a_valid_config_names_are_looked_for(run: CommandLine) -> None:
-    (problem,) = problems(Context(gpt2hydra.compose("train", ["data.path=nowhere.txt"])))
+    (problem,) = run_checks(Context(gpt2hydra.compose("train", ["data.path=nowhere.txt"])))
     assert (problem.key, problem.rule) == ("data.path", f"there is no such file in {run.folder}")
     assert keys(gpt2hydra.compose("train", ["model=xl"])) == []
 
@@ -68,9 +68,9 @@ def test_without_a_key_that_must_be_given_there_is_no_configuration() -> None:
 
 def test_a_check_is_left_out_where_a_key_that_it_reads_is_wrong() -> None:
     config = gpt2hydra.compose("train", ["training.batch_size=7"])
-    found = problems(Context(config, process=Process(count=2)))
+    found = run_checks(Context(config, process=Process(count=2)))
     assert [each.key for each in found] == ["training.batch_size"]
-    assert problems(Context(config, frozenset({"training.batch_size"}), process=Process(count=2))) == []
+    assert run_checks(Context(config, frozenset({"training.batch_size"}), process=Process(count=2))) == []
 
 
 def test_a_broken_relation_does_not_hide_an_absent_file(run: CommandLine) -> None:
@@ -91,14 +91,14 @@ def test_a_broken_relation_does_not_hide_a_batch_that_two_processes_cannot_share
 
 def test_a_plan_is_not_asked_what_only_a_start_needs(run: CommandLine, tmp_path: Path) -> None:
     config = gpt2hydra.compose("train", ["dry_run=true", "training.tracker=wandb"])
-    assert problems(Context(config, extra="train", locate=lambda: 1 / 0)) == []
+    assert run_checks(Context(config, extra="train", locate=lambda: 1 / 0)) == []
 
 
 def test_any_device_will_do_without_a_look_by_torch() -> None:
     pytest.importorskip("torch")
     code = (
-        "import json, sys, gpt2hydra; from gpt2hydra.launch.checks import Context, problems; "
-        "found = problems(Context(gpt2hydra.compose('train'), extra='train')); "
+        "import json, sys, gpt2hydra; from gpt2hydra.launch.checks import Context, run_checks; "
+        "found = run_checks(Context(gpt2hydra.compose('train'), extra='train')); "
         "print(json.dumps([len(found), 'torch' in sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
