@@ -113,11 +113,12 @@ def pasted(words: Sequence[str], violation: dict[str, Any]) -> str:
     """The command line, for bash, with the remedy in place of what it is for."""
     if violation["multirun"]:
         return str(violation["suggestion"])
-    typed = violation.get("source", {}).get("override")
-    kept = [word for word in words if word != typed]
-    if typed is not None and len(kept) == len(words):  # a text with spaces
-        kept = [word for word in words if word not in typed.split(" ")]
-    return " ".join([*map(shlex.quote, kept), violation["suggestion"]])
+    typed, remedy = violation.get("source", {}).get("override"), violation["suggestion"]
+    if typed in words:
+        at = words.index(typed)
+        return " ".join([*map(shlex.quote, words[:at]), remedy, *map(shlex.quote, words[at + 1 :])])
+    cut = typed.split(" ") if typed is not None else []  # a text that was cut at its spaces
+    return " ".join([*(shlex.quote(word) for word in words if word not in cut), remedy])
 
 
 def read_by_bash(commands: Sequence[str]) -> list[list[str]]:

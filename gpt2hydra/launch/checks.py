@@ -21,7 +21,7 @@ from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.config.validation import Checked, build, check
 from gpt2hydra.launch import resume
 from gpt2hydra.launch.extras import EXTRAS, absent_modules, check_extra, importing_pytorch
-from gpt2hydra.launch.hydra_components import problems_of_job, problems_of_sweep
+from gpt2hydra.launch.hydra_components import check_job, check_sweep
 from gpt2hydra.training.processes import Process, check_world_size
 
 
@@ -153,7 +153,7 @@ def check_resume(context: Context) -> Iterable[Violation]:
 def check_hydra_components(context: Context) -> Iterable[Violation]:
     """Hydra's callbacks and logs can be made; of a sweep, its launcher and sweeper too."""
     assert context.composed is not None
-    return (problems_of_sweep if context.sweep else problems_of_job)(context.composed)
+    return (check_sweep if context.sweep else check_job)(context.composed)
 
 
 def check_location(context: Context) -> Iterable[Violation]:

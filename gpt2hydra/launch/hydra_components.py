@@ -38,7 +38,7 @@ def compose_right_words(composer: Composer, words: Sequence[str], run_mode: RunM
     return None
 
 
-def problems_of_job(composed: DictConfig) -> Iterator[Violation]:
+def check_job(composed: DictConfig) -> Iterator[Violation]:
     """What of ``hydra.callbacks``, ``hydra.verbose`` and ``hydra.job_logging`` cannot be made."""
     broken = [*unresolved(composed, *READ_BY_A_JOB)]
     if broken:
@@ -139,9 +139,9 @@ def check_chosen(composed: DictConfig) -> None:
         raise ConfigError(found)
 
 
-def problems_of_sweep(composed: DictConfig) -> Iterator[Violation]:
+def check_sweep(composed: DictConfig) -> Iterator[Violation]:
     """The same of a sweep, with ``hydra.launcher``, ``hydra.sweeper`` and ``hydra.hydra_logging``."""
-    yield from problems_of_job(composed)
+    yield from check_job(composed)
     broken = [*unresolved(composed, *READ_BY_A_SWEEP)]
     if broken:
         yield from broken

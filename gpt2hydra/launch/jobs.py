@@ -29,7 +29,7 @@ from gpt2hydra.launch.checks import is_dry
 from gpt2hydra.launch.points import Point
 from gpt2hydra.launch.prefix_lines import numbered
 from gpt2hydra.launch.preflight import summary
-from gpt2hydra.launch.resume import point
+from gpt2hydra.launch.resume import locate_point
 from gpt2hydra.runs.directory import unwritable
 from gpt2hydra.utils.formatting import reason_of
 
@@ -107,11 +107,11 @@ class SweepJob:
             if is_dry(config):
                 print(f"job #{job.num} was not started: dry_run=true")
                 return None
-            place = point(config, Path(HydraConfig.get().runtime.output_dir))
-            if place.loss is not None:
-                print(place.words(config))
-                return place.loss
-            with running_job(place.of(config)) as config:
+            location = locate_point(config, Path(HydraConfig.get().runtime.output_dir))
+            if location.loss is not None:
+                print(location.format(config))
+                return location.loss
+            with running_job(location.of(config)) as config:
                 return self.task(config, composed)
         except Exception as error:
             self.failures.append(error)

@@ -15,7 +15,7 @@ from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.checks import is_dry, refusal
 from gpt2hydra.launch.handle_errors import report_line
 from gpt2hydra.launch.points import Point
-from gpt2hydra.launch.resume import Place
+from gpt2hydra.launch.resume import RunLocation
 from gpt2hydra.utils.table import table, wrapped
 from gpt2hydra.utils.verbosity import with_counter
 
@@ -37,7 +37,7 @@ class Preflight:
     """What cannot be known beforehand."""
     own: list[Violation] = field(default_factory=list)
     """What is wrong with the sweep itself: where it writes, what starts its jobs."""
-    places: dict[int, Place] = field(default_factory=dict)
+    locations: dict[int, RunLocation] = field(default_factory=dict)
     """Where each point that starts writes, and whether it continues there, as far as that was asked."""
 
     @property

@@ -62,7 +62,7 @@ def _another_directory(composed: DictConfig, folder: Path) -> list[Violation]:
 
 
 @dataclass(frozen=True)
-class Place:
+class RunLocation:
     """Where a run writes, and what it does there. Plain values: processes tell each other."""
 
     directory: str
@@ -71,14 +71,21 @@ class Place:
     loss: float | None = None
     """It has finished with this validation loss, and there is nothing left to do."""
 
+    @property
+    def state(self) -> str:
+        """``finished``, ``continuing`` or ``beginning``."""
+        if self.loss is not None:
+            return "finished"
+        return "beginning" if self.step is None else "continuing"
+
     def of(self, config: Checked) -> Checked:
-        """``config`` for a run in this place."""
+        """``config`` for a run here."""
         if not isinstance(config, TrainConfig):
             return config
         return replace(config, resume=None if self.step is None else self.directory)
 
     def redirect(self, composed: DictConfig, *, silent: bool) -> None:
-        """Let Hydra's job run in this place. What ``.hydra`` has of a run that is continued stays.
+        """Let Hydra's job run here. What ``.hydra`` has of a run that is continued stays.
 
         Args:
             silent: make no ``.hydra`` and write no log, which another process does.
@@ -91,7 +98,7 @@ class Place:
             if silent:
                 composed.hydra.job_logging = {"version": 1, "root": None}  # as hydra/job_logging=none
 
-    def words(self, config: Checked) -> str:
+    def format(self, config: Checked) -> str:
         """The line about it before the run; nothing of a run that just begins."""
         if not isinstance(config, TrainConfig) or config.resume is None:
             return ""
@@ -105,7 +112,7 @@ class Place:
         return f"resume=auto: no run has the fingerprint {config.fingerprint()}; a new one begins"
 
 
-def place_of(config: Checked, composed: DictConfig) -> Place:
+def locate_run(config: Checked, composed: DictConfig) -> RunLocation:
     """Where a run with this configuration writes: ``hydra.run.dir``, or the directory of the run that continues.
 
     Raises:
@@ -113,7 +120,7 @@ def place_of(config: Checked, composed: DictConfig) -> Place:
     """
     directory = Path(composed.hydra.runtime.output_dir)
     if not isinstance(config, TrainConfig) or config.resume is None:
-        return Place(str(directory))
+        return RunLocation(str(directory))
     if config.resume != AUTO:
         run = resume_state.open_run(config.resume)
         if problems := _another_directory(composed, run.folder):
@@ -122,33 +129,33 @@ def place_of(config: Checked, composed: DictConfig) -> Place:
     written: Any = OmegaConf.to_container(composed.hydra.run, resolve=False)
     pattern = str(written["dir"])  # outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}
     if "${" not in pattern:
-        return in_directory(config, directory)
+        return locate_in(config, directory)
     newest = resume_state.newest_alike(_alike(directory, pattern), config.fingerprint())
-    return Place(str(directory)) if newest is None else in_directory(config, newest.folder)
+    return RunLocation(str(directory)) if newest is None else locate_in(config, newest.folder)
 
 
-def in_directory(config: TrainConfig, directory: Path) -> Place:
+def locate_in(config: TrainConfig, directory: Path) -> RunLocation:
     """Where a run with ``resume=auto`` and this very directory writes: it continues, or begins; or it is done.
 
     Raises:
         ConfigError: another process runs there, or a run with another configuration did.
     """
     if not (directory / record.FILE).is_file():
-        return Place(str(directory))
+        return RunLocation(str(directory))
     run = record.read(directory)
     if run.state == record.FINISHED and run.fingerprint == config.fingerprint():
-        return Place(str(directory), loss=run.result["validation_loss"])
+        return RunLocation(str(directory), loss=run.result["validation_loss"])
     return _continuing(run, config)
 
 
-def _continuing(run: record.RunRecord, config: TrainConfig) -> Place:
+def _continuing(run: record.RunRecord, config: TrainConfig) -> RunLocation:
     if run.process is None:
         run_checkpoints.recover_interrupted(run.folder)
     problems = resume_state.check_resumable(run, config)
     if problems:
         raise ConfigError(problems)
     newest = run_checkpoints.newest(run.folder)
-    return Place(str(run.folder), step=newest.step if newest else None)
+    return RunLocation(str(run.folder), step=newest.step if newest else None)
 
 
 def _alike(directory: Path, pattern: str) -> Iterator[Path]:
@@ -171,27 +178,29 @@ def check_resume(config: TrainConfig, *, sweep: bool = False) -> list[Violation]
     return [Violation("resume", config.resume, rule, remedy={"resume": AUTO})]
 
 
-def point(config: Checked, directory: Path) -> Place:
+def locate_point(config: Checked, directory: Path) -> RunLocation:
     """Where a point of a sweep writes: in its own directory, where it continues with ``resume=auto``.
 
     Raises:
         ConfigError: it cannot continue there.
     """
     if not isinstance(config, TrainConfig):
-        return Place(str(directory))
+        return RunLocation(str(directory))
     problems = check_resume(config, sweep=True)
     if problems:
         raise ConfigError(problems)
     if config.resume == AUTO:
-        return in_directory(config, directory)
-    return Place(str(directory))
+        return locate_in(config, directory)
+    return RunLocation(str(directory))
 
 
-def summary_of(places: Mapping[int, Place]) -> str:
+def summary_of(locations: Mapping[int, RunLocation]) -> str:
     """Which points of a sweep have finished, which continue, and which begin."""
     kinds: dict[str, list[int]] = {"finished": [], "continuing": [], "beginning": []}
-    for number, place in places.items():
-        kinds["finished" if place.loss is not None else "beginning" if place.step is None else "continuing"].append(number)
+    for number, location in locations.items():
+        kinds["finished" if location.loss is not None else "beginning" if location.step is None else "continuing"].append(
+            number
+        )
     return "resume=auto: " + "; ".join(f"{kind}: {_listed(numbers)}" for kind, numbers in kinds.items() if numbers)
 
 

@@ -34,7 +34,7 @@ from gpt2hydra.launch.application import Application
 from gpt2hydra.launch.checks import Context, is_dry, readable, refusal, run_checks
 from gpt2hydra.launch.hydra_components import check_references, compose_right_words, files_of_job, log_rule
 from gpt2hydra.launch.notes import note_fine_tuning, note_other_machine, note_overruled, warn_of_memory
-from gpt2hydra.launch.resume import Place, place_of
+from gpt2hydra.launch.resume import RunLocation, locate_run
 from gpt2hydra.runs import record
 from gpt2hydra.runs.directory import check_directory, check_space, remove_new, unwritable
 from gpt2hydra.runs.resume_state import alike
@@ -67,7 +67,7 @@ class RunLauncher:
         assert composed is not None
         config = self._pass_gate(found, composed)
         provenance = found.provenance.with_sources(self.words.source)
-        locations: list[Place] = []
+        locations: list[RunLocation] = []
         violations = run_checks(self._context(config, composed, lambda: locations.append(self._locate(composed, config))))
         if violations:
             raise self._blaming(violations, provenance)
@@ -79,7 +79,7 @@ class RunLauncher:
         if self.verbose:
             sys.stderr.write(f"{format_settings(provenance.changes(config))}\n\n")
         (location,) = locations
-        words = location.words(config)
+        words = location.format(config)
         if location.loss is not None:
             print(words)
             return
@@ -92,17 +92,17 @@ class RunLauncher:
     def _context(self, config: Checked | None, composed: DictConfig, locate: Callable[[], object] | None) -> Context:
         return Context(config, composed=composed, process=self.process, extra=self.application.extra, locate=locate)
 
-    def _locate(self, composed: DictConfig, config: Checked) -> Place:
+    def _locate(self, composed: DictConfig, config: Checked) -> RunLocation:
         """Where this run writes, as the first process decides it for all of them."""
-        return Place(**agree(self.process, lambda: asdict(self._free_location(composed, config))))
+        return RunLocation(**agree(self.process, lambda: asdict(self._free_location(composed, config))))
 
-    def _free_location(self, composed: DictConfig, config: Checked) -> Place:
+    def _free_location(self, composed: DictConfig, config: Checked) -> RunLocation:
         """Where this run writes. Refused where it cannot.
 
         Raises:
             ConfigError: the directory cannot be written, holds another run, or has no space.
         """
-        location = place_of(config, composed)
+        location = locate_run(config, composed)
         if location.step is None and location.loss is None:
             check_directory(Path(location.directory), "hydra.run.dir", files=files_of_job(composed))
         if location.loss is None and isinstance(config, TrainConfig):
@@ -141,14 +141,14 @@ class RunLauncher:
 
     def _print_plan(self, provenance: Provenance, composed: DictConfig, config: Checked) -> None:
         if isinstance(config, TrainConfig) and config.resume is not None:
-            sys.stderr.write(f"{self._free_location(composed, config).words(config)}.\n\n")
+            sys.stderr.write(f"{self._free_location(composed, config).format(config)}.\n\n")
         print_plan(provenance.changes(config), config)
 
-    def _begin(self, composed: DictConfig, config: Checked, place: Place, provenance: Provenance) -> None:
+    def _begin(self, composed: DictConfig, config: Checked, location: RunLocation, provenance: Provenance) -> None:
         """Hydra's job, which makes the directory, and in it the function."""
-        place.redirect(composed, silent=not self.process.first)
+        location.redirect(composed, silent=not self.process.first)
         warn_of_memory(config)
-        directory = Path(place.directory)
+        directory = Path(location.directory)
         with making("hydra.callbacks", "names a callback that cannot be made"):
             callbacks = make_callbacks(composed)
         existing = nearest_existing(directory)

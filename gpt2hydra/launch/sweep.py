@@ -44,7 +44,7 @@ from gpt2hydra.launch.jobs import PointSweeper, SweepJob
 from gpt2hydra.launch.notes import note_overruled
 from gpt2hydra.launch.points import Point, expand, is_basic
 from gpt2hydra.launch.preflight import Preflight, print_points, report, warn_of_memory
-from gpt2hydra.launch.resume import Place, point, summary_of
+from gpt2hydra.launch.resume import RunLocation, locate_point, summary_of
 from gpt2hydra.launch.sweep_directories import locate_points
 from gpt2hydra.runs.comparison import Comparison
 from gpt2hydra.runs.comparison_table import format_runs
@@ -72,7 +72,7 @@ def sweep(composer: Composer, overrides: Sequence[str], task: Callable[[Checked,
     here = is_basic(composed, "launcher")
     if extra and here:
         warn_of_memory(found)
-    points = _continued(found, here) if found.places else found.starting
+    points = _continued(found, here) if found.locations else found.starting
     _run(composer, composed, points, SweepJob(task, composer.config_class, checked=found.checks, numbers=not here))
 
 
@@ -97,33 +97,33 @@ def _look(composer: Composer, composed: DictConfig, overrides: Sequence[str], ex
         locate = lambda: directories.update(locate_points(composer, composed, found.starting))  # noqa: E731
         found.own += run_checks(Context(composed=composed, extra=extra, sweep=True, locate=locate))
         if basic and found.checks:
-            found.places = _places(composer, found, directories)
+            found.locations = _locations(composer, found, directories)
     found.own = [with_origin(each, overrides, lambda: composer) for each in found.own]
     return found
 
 
-def _places(composer: Composer, found: Preflight, directories: Mapping[int, Path]) -> dict[int, Place]:
+def _locations(composer: Composer, found: Preflight, directories: Mapping[int, Path]) -> dict[int, RunLocation]:
     """Where each point writes; one that cannot be resumed there is valid no more."""
-    places: dict[int, Place] = {}
+    locations: dict[int, RunLocation] = {}
 
     def problems_of(number: int, config: Checked) -> Sequence[Violation]:
         violations: list[Violation] = []
         with collect_violations(violations):
             if number in directories:
-                places[number] = point(config, directories[number])
+                locations[number] = locate_point(config, directories[number])
         return violations
 
     found.look(composer, problems_of)
-    return places
+    return locations
 
 
 def _continued(found: Preflight, here: bool) -> dict[int, Point]:
     """The points that are still to run, ``here`` or elsewhere. What ``.hydra`` says of a point that began earlier stays."""
-    places = found.places
-    began = {number for number, place in places.items() if place.step is not None or place.loss is not None}
-    finished = {number for number in began if places[number].loss is not None}
+    locations = found.locations
+    began = {number for number, location in locations.items() if location.state != "beginning"}
+    finished = {number for number in began if locations[number].state == "finished"}
     if began:
-        sys.stderr.write(f"{summary_of(places)}.\n")
+        sys.stderr.write(f"{summary_of(locations)}.\n")
     if here:
         found.leave_out(sorted(finished))
     # Other launchers start all points at once, and count on from the first: those that have finished return without a trace.
