@@ -43,7 +43,7 @@ def write_bpe(folder: Path, *merges: str) -> Path:
 
 
 def write_checkpoint(folder: Path, **changes: Any) -> Path:
-    """A whole checkpoint of :data:`TINY`; ``changes`` are to its config.json."""
+    """A complete checkpoint of :data:`TINY`; ``changes`` are to its config.json."""
     write_bpe(folder)
     (folder / "config.json").write_text(json.dumps(to_hf(TINY) | changes))
     (folder / "model.safetensors").write_bytes(safetensors(tiny_shapes()))

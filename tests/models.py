@@ -12,7 +12,7 @@ from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.data.tokenizer import bytes_tokenizer
 from gpt2hydra.training.model import build_model
 
-torch.set_num_threads(1)  # what is computed here is too small to share, and tests run beside each other
+torch.set_num_threads(1)  # what is computed here is too small to share, and tests run at once
 
 TINY = GPT2Config(vocab_size=257, n_positions=16, n_embd=32, n_layer=2, n_head=2, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0)
 

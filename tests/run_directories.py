@@ -1,4 +1,4 @@
-"""Run directories without a training: a record, and checkpoints that are whole and hold no weights."""
+"""Run directories without a training: a record, and checkpoints that are complete and hold no weights."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from gpt2hydra.runs.record import recording
 
 
 def save(run: Path, step: int, validation_loss: float | None = None) -> None:
-    """A whole checkpoint of a step."""
+    """A complete checkpoint of a step."""
     with atomic_directory.write_directory(run_checkpoints.place(run, step)) as folder:
         atomic_directory.write_json(folder / run_checkpoints.RUN, {"step": step, "validation_loss": validation_loss})
 

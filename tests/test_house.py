@@ -22,7 +22,7 @@ FLOORS = (
     "launch",
     "commands",
 )
-"""From the ground up: a room may import from its own folder and from those before it."""
+"""From the ground up: a module may import from its own folder and from those before it."""
 
 
 def modules() -> dict[str, Path]:
@@ -38,7 +38,7 @@ MODULES = modules()
 
 
 def imports(module: str) -> Iterator[tuple[int, str]]:
-    """``(line, module)`` of each import of this package's own rooms, in functions too."""
+    """``(line, module)`` of each import of this package's own modules, in functions too."""
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -50,7 +50,7 @@ def imports(module: str) -> Iterator[tuple[int, str]]:
 
 
 def floor(module: str) -> int | None:
-    """The number of the folder that holds a room; None for what stands beside the folders."""
+    """The number of the folder that holds a module; None for what is in no folder."""
     folder = module.split(".")[1] if "." in module else ""
     return FLOORS.index(folder) if folder in FLOORS else None
 
@@ -97,7 +97,7 @@ UNNAMED = {"_asdict", "_replace", "_exit"}
 
 
 def private_names(module: str) -> Iterator[str]:
-    """``line N: name`` of each private name that is not the room's own."""
+    """``line N: name`` of each private name that is not the module's own."""
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
     own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)]
@@ -118,7 +118,7 @@ def private_names(module: str) -> Iterator[str]:
 
 
 def test_hydras_private_names_are_in_one_module() -> None:
-    """A new version of Hydra is made to fit there. No other room has private names of anybody else's."""
+    """A new version of Hydra is made to fit there. No other module has private names of anybody else's."""
     found = {module: [*private_names(module)] for module in MODULES if module != "gpt2hydra.composition.hydra_compat"}
     assert {module: names for module, names in found.items() if names} == {}
 
@@ -137,8 +137,8 @@ def test_hydra_is_imported_where_it_composes_and_launches_alone() -> None:
 
 def test_each_module_has_a_mirror_in_the_tests() -> None:
     tests = Path(__file__).resolve().parent
-    rooms = [file for file in PACKAGE.glob("*/*.py") if file.name != "__init__.py"]
-    absent = [str(room.relative_to(PACKAGE)) for room in rooms if not (tests / room.parent.name / f"test_{room.name}").exists()]
+    files = [file for file in PACKAGE.glob("*/*.py") if file.name != "__init__.py"]
+    absent = [str(file.relative_to(PACKAGE)) for file in files if not (tests / file.parent.name / f"test_{file.name}").exists()]
     assert set(absent) == WITHOUT_MIRROR
 
 

@@ -1,7 +1,7 @@
 """Trains, in children of this process that are killed: ``python -m tools.killed FOLDER KILLS SEED``.
 
 The children are forked after all imports, so a run takes a second. Half of them are killed at a random moment, half while a
-checkpoint is written. Each goes on where the one before was killed; the last is left in peace.
+checkpoint is written. Each continues where the one before was killed; the last is left in peace.
 """
 
 import os
@@ -22,7 +22,7 @@ CONFIG = tiny(
 
 
 def start(folder: Path) -> int:
-    """A child that trains in ``folder``, and goes on with what is there."""
+    """A child that trains in ``folder``, and continues with what is there."""
     child = os.fork()
     if child:
         return child

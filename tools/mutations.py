@@ -333,7 +333,7 @@ class Comparison:
         self.refused.append(f"{case}\n{ours}")
         rules = [violation.rule for violation in ours.violations]
         if not rules or not all(violation.key and violation.rule for violation in ours.violations):
-            self.failures.append(f"{case}\nis refused without a word\n{ours!r}")
+            self.failures.append(f"{case}\nis refused without a message\n{ours!r}")
         if hydras is not None and hydras == usual and not any(map(ON_PURPOSE.search, rules)):
             self.failures.append(f"{case}\nis harmless, and refused\n{ours}")
 

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, and refused before anything is loaded where they will not do."""
+"""Checkpoints: complete or not at all, and refused before anything is loaded where they will not do."""
 
 import json
 import subprocess

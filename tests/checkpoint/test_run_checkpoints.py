@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps: the newest, the best, the whole ones. Without torch."""
+"""Which checkpoints a run keeps: the newest, the best, the complete ones. Without torch."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One YAML file: its defaults list by line, and what is said where it cannot be read."""
+"""One YAML file: its defaults list by line, and what is reported where it cannot be read."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is odd about a file of options is told in words that name it."""
+"""What is odd about a file of options is reported in words that name it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the schema cannot hold is told where it stands; what is offered instead is what was meant."""
+"""What the schema cannot hold is reported where it stands; what is offered instead is what was meant."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -42,7 +42,7 @@ MISTAKES = {
     "experiment/package.yaml": ("training:\n  seed: 3\n", {1: "whose first line must be: # @package _global_"}),
     "debug/alone.yaml": ("x: 1\n", {1: "no defaults list names the group debug"}),
 }
-"""File → its text, and line → what is said of it."""
+"""File → its text, and line → what is reported of it."""
 
 RIGHT = {
     "model/open.yaml": "n_layer: ???\nn_head: ${.n_layer}\n",

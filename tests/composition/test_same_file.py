@@ -1,4 +1,4 @@
-"""The same file means the same: alone or beside others, from Python or from the command line, whatever chose it."""
+"""The same file means the same: alone or with others, from Python or from the command line, whatever chose it."""
 
 import os
 from pathlib import Path
@@ -179,7 +179,7 @@ def test_a_file_cannot_ask_for_a_sweep_where_hydra_reads_that_in_the_primary_con
 
 @pytest.fixture
 def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A primary config beside a folder ``more`` with options that only ``hydra.searchpath`` finds."""
+    """A primary config next to a folder ``more`` with options that only ``hydra.searchpath`` finds."""
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "more", model__far="n_layer: 7\n", extra__on="# @package _global_\nmodel: {n_head: 4}\n")
     (tmp_path / "more/mine.yaml").unlink()

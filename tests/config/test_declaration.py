@@ -1,4 +1,4 @@
-"""A class that is declared wrongly is told at once, with class and field."""
+"""A class that is declared wrongly is reported at once, with class and field."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""An unknown key is told with the key that was probably meant, and a remedy that obeys."""
+"""An unknown key is reported with the key that was probably meant, and a remedy that obeys."""
 
 import pytest
 

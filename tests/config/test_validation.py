@@ -1,4 +1,4 @@
-"""A configuration is checked as a whole, against the rules of its fields and between them."""
+"""A configuration is checked completely, against the rules of its fields and between them."""
 
 from dataclasses import dataclass
 

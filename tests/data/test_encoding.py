@@ -26,8 +26,8 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small pieces, few at a time."""
-    for room, name, size in ((encoding, "PIECE", 40), (encoding, "AT_ONCE", 200), (text, "BLOCK", 333)):
-        monkeypatch.setattr(room, name, size)
+    for module, name, size in ((encoding, "PIECE", 40), (encoding, "AT_ONCE", 200), (text, "BLOCK", 333)):
+        monkeypatch.setattr(module, name, size)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
 
 

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.data.tokenizer import bytes_tokenizer
 from gpt2hydra.data.tokens import Tokens
-from gpt2hydra.inference import evaluate as room
+from gpt2hydra.inference import evaluate as module
 from gpt2hydra.inference.evaluate import Evaluation, evaluate
 from tests.models import tiny_model
 
@@ -49,7 +49,7 @@ def test_every_token_is_predicted_once(context: int) -> None:
 
 def test_the_batch_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = evaluated(TEXT, batch_size=1).nats
-    monkeypatch.setattr(room, "LOGITS", 257 * 3)
+    monkeypatch.setattr(module, "LOGITS", 257 * 3)
     assert evaluated(TEXT, batch_size=50).nats == pytest.approx(expected, rel=1e-5)
 
 

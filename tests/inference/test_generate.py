@@ -19,7 +19,7 @@ from gpt2hydra.checkpoint import folder as checkpoint
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.data.tokenizer import bytes_tokenizer
-from gpt2hydra.inference import generate as room
+from gpt2hydra.inference import generate as module
 from gpt2hydra.inference.generate import encode_prompt, generate
 from tests.command_line import CommandLine
 from tests.models import save_tiny, tiny_model
@@ -76,7 +76,7 @@ def test_the_second_sample_is_the_first_of_the_next_seed(saved: Path) -> None:
 def test_many_samples_go_in_several_batches(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings: dict[str, object] = {"temperature": 1, "num_samples": 5, "max_new_tokens": 20}
     together = generate(greedy(saved, **settings))
-    monkeypatch.setattr(room, "CACHE_BYTES", 2 * 2 * 2 * 32 * 16 * 4)  # two samples: keys and values, layers, width, places
+    monkeypatch.setattr(module, "CACHE_BYTES", 2 * 2 * 2 * 32 * 16 * 4)  # two samples: keys and values, layers, width, places
     assert generate(greedy(saved, **settings)) == together
 
 

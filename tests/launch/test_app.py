@@ -1,4 +1,4 @@
-"""A decorated function gets the validated config, as a whole process and in this one."""
+"""A decorated function gets the validated config, as a complete process and in this one."""
 
 import json
 import os

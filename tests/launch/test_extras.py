@@ -1,4 +1,4 @@
-"""The extras: which modules they bring, and what is said where they are not installed."""
+"""The extras: which modules they bring, and what is reported where they are not installed."""
 
 import re
 from pathlib import Path

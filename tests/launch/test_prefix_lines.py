@@ -1,4 +1,4 @@
-"""Jobs that print at once are told apart."""
+"""Jobs that print at once can be distinguished."""
 
 import io
 import sys

@@ -1,4 +1,4 @@
-"""A sweep is checked as a whole before its first job."""
+"""A sweep is checked completely before its first job."""
 
 import json
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""``resume=``: the run's own configuration in the run's own directory, and what may be set beside it."""
+"""``resume=``: the run's own configuration in the run's own directory, and what may be set with it."""
 
 import json
 from pathlib import Path

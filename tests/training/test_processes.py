@@ -30,7 +30,7 @@ TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1", "SLUR
     ("environment", "process"),
     [
         pytest.param({}, Process(), id="alone"),
-        pytest.param({"WORLD_SIZE": "1", "RANK": "0"}, Process(), id="alone, and told so"),
+        pytest.param({"WORLD_SIZE": "1", "RANK": "0"}, Process(), id="alone, and set so"),
         pytest.param({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}, Process(), id="the batch script of four tasks"),
         pytest.param(TORCHRUN, Process(5, 1, 8, 4), id="torchrun, on two machines by srun"),
         pytest.param(

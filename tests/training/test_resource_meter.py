@@ -1,4 +1,4 @@
-"""What a run took, beside what was predicted."""
+"""What a run took, next to what was predicted."""
 
 from mmap import mmap
 

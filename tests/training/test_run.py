@@ -367,12 +367,12 @@ def test_lost_rows_are_measured_again(result: Result, tmp_path: Path) -> None:
     assert curve(tmp_path / "run") == curve(folder_of(result))
 
 
-# ------------------------------------------------------------------------------------------------------- told to stop
+# ------------------------------------------------------------------------------------------------------- asked to stop
 
 
 @pytest.fixture
-def told_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """``told_at(7, signal.SIGTERM)``: this process gets the signal in the middle of step 7."""
+def signal_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """``signal_at(7, signal.SIGTERM)``: this process gets the signal in the middle of step 7."""
     forward = Trainer._forward_and_backward
 
     def tell(step: int, signum: signal.Signals) -> None:
@@ -397,9 +397,9 @@ def told_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     ],
 )
 def test_a_run_that_is_asked_to_stop_saves_and_continues_exactly(
-    step: int, signum: signal.Signals, result: Result, told_at: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    step: int, signum: signal.Signals, result: Result, signal_at: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    told_at(step, signum)
+    signal_at(step, signum)
     with pytest.raises(Interrupted) as stopped:
         train(tiny(), tmp_path)
     assert stopped.value.exit_code == 128 + signum
@@ -434,8 +434,8 @@ def test_an_evaluation_that_was_cut_short_is_made_when_the_run_continues(
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
-def test_the_command_exits_as_a_shell_expects(run: CommandLine, told_at: Any, signum: signal.Signals, code: int) -> None:
-    told_at(3, signum)
+def test_the_command_exits_as_a_shell_expects(run: CommandLine, signal_at: Any, signum: signal.Signals, code: int) -> None:
+    signal_at(3, signum)
     outcome = run(*TINY, "hydra.run.dir=here", job=lambda config: train(config, output_dir()))
     assert outcome.code == code
     assert outcome.err.count("finishing the step, then saving") == 1
@@ -485,10 +485,10 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pyt
 
 
 def test_broken_weights_are_not_saved_when_the_run_is_asked_to_stop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told_at: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal_at: Any
 ) -> None:
     lose(monkeypatch, first=12)
-    told_at(13, signal.SIGTERM)
+    signal_at(13, signal.SIGTERM)
     with pytest.raises(Diverged, match="made the loss NaN at step 12"):
         train(tiny(), tmp_path)
     assert [each.step for each in run_checkpoints.checkpoints(tmp_path)] == [10]
@@ -585,7 +585,7 @@ def test_the_command_line(run: CommandLine) -> None:
     assert {path.name for path in (run.folder / "here").iterdir()} >= {".hydra", "checkpoints", "loss.csv", "loss.png"}
     log = (run.folder / "here/train.log").read_text()
     assert "step 20 of 20   validation loss" in log and "Trained 20 steps" in log
-    assert "][gpt2hydra]" not in outcome.out + outcome.err  # the terminal is told once
+    assert "][gpt2hydra]" not in outcome.out + outcome.err  # the terminal has each line once
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
@@ -652,12 +652,12 @@ def test_a_spike_changes_nothing_and_is_counted(tmp_path: Path, capfd: pytest.Ca
 
 
 def test_skipped_steps_are_the_same_after_an_interruption(
-    tmp_path: Path, told_at: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, signal_at: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Trainer, "_is_spike", lambda self: self.step in (2, 6, 7, 12))
     train(tiny("training.log_interval=10"), tmp_path / "complete")
     assert record(tmp_path / "complete")["result"]["skipped_steps"] == 4
-    told_at(7, signal.SIGTERM)
+    signal_at(7, signal.SIGTERM)
     with pytest.raises(Interrupted):
         train(tiny("training.log_interval=10"), tmp_path / "run")
     train(tiny("training.log_interval=10"), resume_from=tmp_path / "run")
@@ -701,10 +701,10 @@ def test_a_fork_begins_with_weights_optimizer_and_step_and_leaves_its_parent_alo
     assert before == {path: path.read_bytes() for path in (tmp_path / "parent").rglob("*") if path.is_file()}
 
 
-def test_a_fork_that_is_interrupted_continues_exactly(result: Result, tmp_path: Path, told_at: Any) -> None:
+def test_a_fork_that_is_interrupted_continues_exactly(result: Result, tmp_path: Path, signal_at: Any) -> None:
     config = tiny(f"fork_from='{folder_of(result)}/checkpoints/step-000010'", "training.seed=7")
     train(config, tmp_path / "complete")
-    told_at(13, signal.SIGTERM)
+    signal_at(13, signal.SIGTERM)
     with pytest.raises(Interrupted):
         train(config, tmp_path / "run")
     train(config, resume_from=tmp_path / "run")

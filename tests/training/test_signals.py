@@ -1,4 +1,4 @@
-"""A run that is told to stop."""
+"""A run that is asked to stop."""
 
 import os
 import signal

@@ -10,7 +10,7 @@ from gpt2hydra.utils.openmp import SPINS, limit_spinning
 @pytest.mark.parametrize(
     ("given", "count"),
     [
-        pytest.param({}, SPINS, id="nothing said"),
+        pytest.param({}, SPINS, id="nothing set"),
         pytest.param({"GOMP_SPINCOUNT": "7"}, "7", id="a count given"),
         pytest.param({"OMP_WAIT_POLICY": "passive"}, None, id="a policy given"),
     ],

@@ -1,4 +1,4 @@
-"""YAML is read as OmegaConf reads it, whatever its version, and a file that no config can be is told before it is read."""
+"""YAML is read as OmegaConf reads it, whatever its version, and a file that no config can be is reported before it is read."""
 
 import io
 from pathlib import Path
