@@ -18,6 +18,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
 from gpt2hydra.composition.composer import Composer
+from gpt2hydra.composition.hydra_compat import node_at
+from gpt2hydra.composition.layers import raw
 from gpt2hydra.config.errors import ConfigError, Violation, command_line
 from gpt2hydra.utils.formatting import reason_of
 
@@ -71,8 +73,7 @@ def check_references(composed: DictConfig, *parts: str) -> None:
 
 def unresolved(composed: DictConfig, *parts: str) -> Iterator[Violation]:
     """The references in parts of Hydra's section that cannot be resolved; what only a job knows is left out."""
-    written: Any = OmegaConf.to_container(composed.hydra, resolve=False)
-    if not any("${" in str(written[part]) for part in parts):
+    if not any("${" in str(raw(node_at(composed.hydra, part))) for part in parts):
         return
     HydraConfig.instance().set_config(copy.deepcopy(composed))  # for ${hydra:job.name}; what is set there is read-only
     for part in parts:
@@ -85,8 +86,7 @@ def _unresolved(parent: DictConfig, name: Any, key: str) -> Iterator[Violation]:
     except (MissingMandatoryValue, InterpolationToMissingValueError):
         return
     except Exception as error:  # resolvers raise what they like
-        written: Any = OmegaConf.to_container(parent, resolve=False)
-        yield Violation(key, written[name], f"cannot be resolved: {reason_of(error)}")
+        yield Violation(key, raw(node_at(parent, name)), f"cannot be resolved: {reason_of(error)}")
     else:
         for each in node if isinstance(node, DictConfig) else ():
             yield from _unresolved(node, each, f"{key}.{each!s}")
