@@ -16,7 +16,7 @@ from gpt2hydra.utils.formatting import reason_of, show
 from gpt2hydra.utils.paths import user_path
 
 if TYPE_CHECKING:
-    from gpt2hydra.data.tokens import Source, Tokens
+    from gpt2hydra.data.tokens import Tokens, TokenSource
 
 BYTES_PER_BPE_TOKEN = 4
 """A round figure for an estimate: English prose has a little more under GPT-2's BPE, plays and program text less."""
@@ -272,7 +272,7 @@ def _read(path: str | None, config: TrainConfig) -> Tokens:
     return Tokens.of_sources(_sources(path, config), _symbols(config))
 
 
-def _sources(path: str | None, config: TrainConfig) -> list[Source]:
+def _sources(path: str | None, config: TrainConfig) -> list[TokenSource]:
     from gpt2hydra.data.encoding import Encoder
     from gpt2hydra.data.tokens import InMemory
 
@@ -283,7 +283,7 @@ def _sources(path: str | None, config: TrainConfig) -> list[Source]:
     cached = dict(zip(large, cache.tokenized(large, config), strict=True))
     small = {file for file in files if file.suffix != shards.SUFFIX and file not in cached}
     encoder = Encoder(config.tokenizer) if small else None
-    sources: list[Source] = []
+    sources: list[TokenSource] = []
     for file in files:
         if file in cached:
             sources += cached[file]

@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 """Token ids, (N,): uint16 or uint32."""
 
 
-class Source(Protocol):
+class TokenSource(Protocol):
     """Where tokens lie: an array, or a file."""
 
     @property
@@ -54,7 +54,7 @@ class InMemory:
 class Span:
     """Tokens ``begin`` to ``end`` (excluded) of a source."""
 
-    source: Source
+    source: TokenSource
     begin: int
     end: int
 
@@ -78,12 +78,12 @@ class Tokens:
         return cls.of_sources([InMemory(array)])
 
     @classmethod
-    def of_sources(cls, sources: Iterable[Source], limit: int | None = None) -> Tokens:
+    def of_sources(cls, sources: Iterable[TokenSource], limit: int | None = None) -> Tokens:
         """All tokens of ``sources``."""
         return cls((Span(source, 0, source.count) for source in sources), limit)
 
     @classmethod
-    def split(cls, sources: Sequence[Source], fraction: float, limit: int | None = None) -> tuple[Tokens, Tokens]:
+    def split(cls, sources: Sequence[TokenSource], fraction: float, limit: int | None = None) -> tuple[Tokens, Tokens]:
         """The beginning of each source, and ``fraction`` of it, the end: of all together, ``int(fraction * tokens)``."""
         beginnings, ends, before, held_out = [], [], 0, 0
         for source in sources:

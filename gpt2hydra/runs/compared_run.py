@@ -12,8 +12,7 @@ from typing import Any
 
 from gpt2hydra.config.keys import leaves
 from gpt2hydra.runs import record
-from gpt2hydra.runs.metrics_csv import Row as Measurement
-from gpt2hydra.runs.metrics_csv import rows_until
+from gpt2hydra.runs.metrics_csv import Measurement, rows_until
 
 LOSS = "validation_loss"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gpt2hydra.runs.metrics_csv import Row
+from gpt2hydra.runs.metrics_csv import Measurement
 from gpt2hydra.utils.files import atomic_file
 from gpt2hydra.utils.formatting import reason_of
 
@@ -25,7 +25,7 @@ class LossPlot:
         self.file, self.title = file, title
         self._next = 0.0
 
-    def update(self, rows: Sequence[Row], *, last: bool = False) -> str | None:
+    def update(self, rows: Sequence[Measurement], *, last: bool = False) -> str | None:
         """Draw, unless the last picture was drawn a moment ago. Returns why it could not be written."""
         began = time.perf_counter()
         if began < self._next and not last:
@@ -39,7 +39,7 @@ class LossPlot:
         return None
 
 
-def draw(rows: Sequence[Row], title: str, file: Path) -> None:
+def draw(rows: Sequence[Measurement], title: str, file: Path) -> None:
     """Both losses over the steps. The first steps, whose fall would flatten all that follows, are left out.
 
     Raises:
@@ -75,7 +75,7 @@ def draw(rows: Sequence[Row], title: str, file: Path) -> None:
         figure.savefig(unfinished, dpi=130, format="png")
 
 
-def _without_first_steps(rows: Sequence[Row]) -> tuple[Sequence[Row], int]:
+def _without_first_steps(rows: Sequence[Measurement]) -> tuple[Sequence[Measurement], int]:
     """The rows that are drawn, and the first step of them where some are left out: a short run is drawn from its start."""
     first = round(NOT_SHOWN * max((row.step for row in rows), default=0))
     later = [row for row in rows if row.step >= first]

@@ -14,7 +14,7 @@ FILE = "loss.csv"
 
 
 @dataclass(frozen=True)
-class Row:
+class Measurement:
     """One row of loss.csv. Losses are means, in nats per token; None where nothing was measured."""
 
     step: int
@@ -33,13 +33,13 @@ class Row:
     """Of the steps since the row before: their gradient norm was above ``training.skip_spike_norm``."""
 
 
-COLUMNS = tuple(field.name for field in fields(Row))
+COLUMNS = tuple(field.name for field in fields(Measurement))
 
 
 class LossTable:
     """The rows of a run, and the file that they are in."""
 
-    def __init__(self, folder: Path, rows: Iterable[Row] = ()) -> None:
+    def __init__(self, folder: Path, rows: Iterable[Measurement] = ()) -> None:
         """Begin the file with ``rows``, in place of what may lie there.
 
         Raises:
@@ -50,7 +50,7 @@ class LossTable:
         """Whether the file has every row."""
         self._write_all()
 
-    def add(self, row: Row) -> str | None:
+    def add(self, row: Measurement) -> str | None:
         """Take a row. What cannot be written now is written with the next one; returns why, the first time."""
         self.rows.append(row)
         was_complete = self._complete
@@ -87,23 +87,23 @@ class LossTable:
         return sum(row.skipped_steps for row in self.rows)
 
 
-def _cells(row: Row) -> Iterable[object]:
+def _cells(row: Measurement) -> Iterable[object]:
     return ("" if value is None else value for value in astuple(row))
 
 
-def rows_until(folder: Path, step: int) -> list[Row]:
+def rows_until(folder: Path, step: int) -> list[Measurement]:
     """The rows of a run directory up to a step, each step once. What cannot be read is left out."""
     return read_rows(folder, step)[0]
 
 
-def read_rows(folder: Path, step: int) -> tuple[list[Row], str | None]:
+def read_rows(folder: Path, step: int) -> tuple[list[Measurement], str | None]:
     """The rows of a run directory up to a step, each step once, the last of two alike.
 
     Returns:
         The rows, and what is wrong with the file, in words: it is missing, or lines of it cannot be read. The last line may be
         one that a killed process left half written, which is nothing wrong.
     """
-    found: dict[int, Row] = {}
+    found: dict[int, Measurement] = {}
     unreadable: list[int] = []
     number = 1
     try:
@@ -121,16 +121,16 @@ def read_rows(folder: Path, step: int) -> tuple[list[Row], str | None]:
     return _sorted(found), None
 
 
-def _sorted(found: dict[int, Row]) -> list[Row]:
+def _sorted(found: dict[int, Measurement]) -> list[Measurement]:
     return [found[each] for each in sorted(found)]
 
 
-def _read(cells: dict[str, str]) -> Row | None:
+def _read(cells: dict[str, str]) -> Measurement | None:
     """The row of a line; None where that cannot be read."""
     if None in cells.values():
         return None
     try:
         numbers = {name: float(cells[name]) if cells[name] else None for name in COLUMNS[2:-1]}
-        return Row(int(cells["step"]), int(cells["tokens"]), **numbers, skipped_steps=int(cells["skipped_steps"]))
+        return Measurement(int(cells["step"]), int(cells["tokens"]), **numbers, skipped_steps=int(cells["skipped_steps"]))
     except (KeyError, TypeError, ValueError):
         return None

@@ -14,7 +14,7 @@ from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.data.batches import NOT_COUNTED, Batch, complete_text, evaluation, validation_starts
 from gpt2hydra.data.tokens import Tokens
 from gpt2hydra.training.fabric import pad_batches_across_ranks
-from gpt2hydra.training.losses import Losses
+from gpt2hydra.training.loss_buffer import LossBuffer
 from gpt2hydra.training.progress import Progress
 
 
@@ -83,7 +83,7 @@ def mean_loss(
         model: a :class:`gpt2hydra.training.model.WithLoss` that Fabric has set up. It trains again afterwards.
         passed: called after each pass, of which all processes have as many. What it raises ends the evaluation.
     """
-    losses, counts = Losses(fabric.device), []
+    losses, counts = LossBuffer(fabric.device), []
     nothing = Batch(torch.zeros(1, seq_len, dtype=torch.long), torch.zeros(1, seq_len, dtype=torch.long))
     model.eval()
     try:

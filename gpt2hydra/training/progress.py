@@ -14,7 +14,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.runs.loss_plot import LossPlot
-from gpt2hydra.runs.metrics_csv import FILE, LossTable, Row
+from gpt2hydra.runs.metrics_csv import FILE, LossTable, Measurement
 from gpt2hydra.utils.formatting import duration
 from gpt2hydra.utils.verbosity import is_quiet, shows_progress
 
@@ -92,7 +92,7 @@ class Progress:
         learning_rate: float | None,
         gradient_norm: float | None = None,
         skipped_steps: int = 0,
-    ) -> Row:
+    ) -> Measurement:
         """Take the measurements of a step."""
         now = time.perf_counter()
         steps, seconds = step - self._row_before, now - self._clock
@@ -100,7 +100,7 @@ class Progress:
             self.speeds.append((steps, seconds))
         speed = steps * self.config.tokens_per_step / seconds if steps > 0 else None
         tokens = step * self.config.tokens_per_step
-        row = Row(step, tokens, training, validation, learning_rate, gradient_norm, speed, skipped_steps)
+        row = Measurement(step, tokens, training, validation, learning_rate, gradient_norm, speed, skipped_steps)
         self._clock, self._row_before = now, step
         if self.table is not None:
             self._warn(self.table.add(row), FILE, "it is written with the next row")
@@ -176,7 +176,7 @@ class Progress:
     def _seconds_left(self, step: int) -> float:
         return self.seconds / (step - self.first_step) * (self.config.max_steps - step)
 
-    def _line(self, row: Row) -> str:
+    def _line(self, row: Measurement) -> str:
         head = f"{self._head(row.step)}   validation loss {row.validation_loss:.4f}"
         if row.training_loss is None or row.learning_rate is None or row.tokens_per_second is None:
             return f"{head}   (before training)"

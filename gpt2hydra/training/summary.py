@@ -76,7 +76,7 @@ def long_run(config: TrainConfig, seconds: float, device: str) -> str:
 
 
 @dataclass(frozen=True)
-class Losses:
+class ValidationLosses:
     """The validation losses of a run, in nats per token."""
 
     before: float | None
@@ -109,7 +109,7 @@ def summary(
     folder: Path,
     steps: int,
     took: str,
-    losses: Losses,
+    losses: ValidationLosses,
     best: run_checkpoints.CheckpointInfo,
     usage: str,
     skipped: int = 0,

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.runs.metrics_csv import Row
+from gpt2hydra.runs.metrics_csv import Measurement
 from gpt2hydra.utils.formatting import reason_of
 
 PROJECT = "gpt2hydra"
@@ -34,7 +34,7 @@ class Tracker(Protocol):
         """The run has ended."""
 
 
-def measurements(row: Row) -> dict[str, float]:
+def measurements(row: Measurement) -> dict[str, float]:
     """What a tracker gets of a row."""
     return {name: value for name, value in asdict(row).items() if name != "step" and value is not None}
 
@@ -45,7 +45,7 @@ class SafeLogger:
     def __init__(self, tracker: Tracker | None, note: Callable[[str], None]) -> None:
         self.tracker, self.note = tracker, note
 
-    def numbers(self, row: Row) -> None:
+    def numbers(self, row: Measurement) -> None:
         """A row of the loss table."""
         self._send(lambda tracker: tracker.numbers(row.step, measurements(row)))
 

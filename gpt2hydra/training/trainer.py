@@ -27,7 +27,7 @@ from gpt2hydra.inference.sampling import Sample
 from gpt2hydra.training.checkpointing import Checkpointer
 from gpt2hydra.training.evaluation import Evaluator, to_device
 from gpt2hydra.training.fabric import DistributedStopFlag, Requests, accumulating, gradient_norm, seed_dropout
-from gpt2hydra.training.losses import Losses
+from gpt2hydra.training.loss_buffer import LossBuffer
 from gpt2hydra.training.model import WithLoss, compiles
 from gpt2hydra.training.optimizer import adamw, set_learning_rate
 from gpt2hydra.training.outcome import Diverged
@@ -96,7 +96,7 @@ class Trainer:
         self.evaluator = Evaluator(fabric, self.model, data.validation, self.settings, progress)
         self.checkpoints = Checkpointer(config, folder, fabric, data.tokenizer, checkpoint or parent)
         self.first_step = 0 if parent is None else parent.step
-        self._losses_on_device = Losses(fabric.device)
+        self._losses_on_device = LossBuffer(fabric.device)
         self._norm_on_device: torch.Tensor | None = None
         self._began = time.monotonic() if began is None else began
         self.stall_detector = StallDetector(fabric, folder, self.settings.stall_timeout)

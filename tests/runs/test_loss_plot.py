@@ -10,13 +10,13 @@ pytest.importorskip("matplotlib")
 
 from gpt2hydra.runs import loss_plot
 from gpt2hydra.runs.loss_plot import LossPlot, draw
-from gpt2hydra.runs.metrics_csv import Row
+from gpt2hydra.runs.metrics_csv import Measurement
 
-ROWS = [Row(0, 0, None, 5.5, None, None, None), Row(1, 8, 5.0, 4.5, 0.1, 1.0, 9.0)]
+ROWS = [Measurement(0, 0, None, 5.5, None, None, None), Measurement(1, 8, 5.0, 4.5, 0.1, 1.0, 9.0)]
 
 
 @pytest.mark.parametrize("rows", [pytest.param(ROWS[:1], id="untrained only"), pytest.param(ROWS, id="one step"), []])
-def test_a_picture_is_drawn_of_any_run(rows: list[Row], tmp_path: Path) -> None:
+def test_a_picture_is_drawn_of_any_run(rows: list[Measurement], tmp_path: Path) -> None:
     draw(rows, "GPT-2", tmp_path / "loss.png")
     assert (tmp_path / "loss.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert [path.name for path in tmp_path.iterdir()] == ["loss.png"]
@@ -38,9 +38,10 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return saved
 
 
-def curve(steps: range, evaluated: int) -> list[Row]:
+def curve(steps: range, evaluated: int) -> list[Measurement]:
     return [
-        Row(step, step, 5 - step / 1000, 5 - step / 1100 if step % evaluated == 0 else None, 0.1, 1.0, 9.0) for step in steps
+        Measurement(step, step, 5 - step / 1000, 5 - step / 1100 if step % evaluated == 0 else None, 0.1, 1.0, 9.0)
+        for step in steps
     ]
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from gpt2hydra.runs.metrics_csv import COLUMNS, LossTable, Row, read_rows
+from gpt2hydra.runs.metrics_csv import COLUMNS, LossTable, Measurement, read_rows
 
-UNTRAINED = Row(0, 0, None, 5.5, None, None, None)
-FIRST = Row(10, 480, 4.25, None, 0.001, 0.75, 1000.5)
-SECOND = Row(20, 960, 0.1 + 0.2, 4.0, 0.002, 1.25, 1000.25)
+UNTRAINED = Measurement(0, 0, None, 5.5, None, None, None)
+FIRST = Measurement(10, 480, 4.25, None, 0.001, 0.75, 1000.5)
+SECOND = Measurement(20, 960, 0.1 + 0.2, 4.0, 0.002, 1.25, 1000.25)
 
 
 def test_each_row_is_on_the_disk_at_once(tmp_path: Path) -> None:
@@ -60,12 +60,12 @@ def test_a_file_of_something_else_is_reported(tmp_path: Path) -> None:
     ("losses", "count"), [([], 0), ([3.0], 0), ([3.0, 2.0], 0), ([2.0, 3.0, 2.0], 2), ([3.0, 2.0, 2.5, 2.25], 2)]
 )
 def test_evaluations_since_the_best(losses: list[float], count: int, tmp_path: Path) -> None:
-    rows = [Row(step, step, None, loss, None, None, None) for step, loss in enumerate(losses)]
+    rows = [Measurement(step, step, None, loss, None, None, None) for step, loss in enumerate(losses)]
     assert LossTable(tmp_path, rows).evaluations_since_best() == count
 
 
 def test_of_two_rows_of_a_step_the_last_counts(tmp_path: Path) -> None:
-    LossTable(tmp_path, [FIRST, UNTRAINED, SECOND, Row(10, 480, 4.5, None, 0.001, 0.75, 9.0)])
+    LossTable(tmp_path, [FIRST, UNTRAINED, SECOND, Measurement(10, 480, 4.5, None, 0.001, 0.75, 9.0)])
     assert [row.training_loss for row in read_rows(tmp_path, 20)[0]] == [None, 4.5, SECOND.training_loss]
 
 
@@ -86,11 +86,11 @@ def test_a_row_that_could_not_be_written_is_written_with_the_next(tmp_path: Path
     assert [table.add(FIRST), table.add(SECOND)] == ["No space left on device", None]
     assert read_rows(tmp_path, 100) == ([UNTRAINED], None)
     monkeypatch.undo()
-    last = Row(30, 1440, 3.0, None, 0.001, 1.0, 1.0)
+    last = Measurement(30, 1440, 3.0, None, 0.001, 1.0, 1.0)
     assert table.add(last) is None
     assert read_rows(tmp_path, 100) == ([UNTRAINED, FIRST, SECOND, last], None)
     assert [path.name for path in tmp_path.iterdir()] == ["loss.csv"]
 
 
 def test_columns_are_the_fields_of_a_row() -> None:
-    assert tuple(Row.__dataclass_fields__) == COLUMNS
+    assert tuple(Measurement.__dataclass_fields__) == COLUMNS

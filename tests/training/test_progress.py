@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("tqdm")
 
 from gpt2hydra.config.run import TrainingConfig
-from gpt2hydra.runs.metrics_csv import LossTable, Row
+from gpt2hydra.runs.metrics_csv import LossTable, Measurement
 from gpt2hydra.training import progress as progress_module
 from gpt2hydra.training.progress import Progress, print_line
 from gpt2hydra.utils.verbosity import quiet
@@ -73,7 +73,7 @@ def test_speed_leaves_out_what_the_clock_did_not_run_for(tmp_path: Path, clock: 
     with progress.paused():
         clock[0] += 50
     clock[0] += 2
-    assert progress.add(10, 4.25, None, 0.001, 0.75) == Row(10, 480, 4.25, None, 0.001, 0.75, 240.0)
+    assert progress.add(10, 4.25, None, 0.001, 0.75) == Measurement(10, 480, 4.25, None, 0.001, 0.75, 240.0)
 
 
 def test_the_speed_of_a_run_is_the_median_without_the_first_row(tmp_path: Path, clock: list[float]) -> None:

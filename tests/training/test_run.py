@@ -26,7 +26,7 @@ from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.data import corpus
-from gpt2hydra.data.batches import BatchSampler, complete_text, evaluation
+from gpt2hydra.data.batches import complete_text, evaluation
 from gpt2hydra.launch.app import output_dir
 from gpt2hydra.runs import loss_plot
 from gpt2hydra.runs.metrics_csv import COLUMNS
@@ -34,8 +34,8 @@ from gpt2hydra.training import evaluation as evaluation_module
 from gpt2hydra.training.evaluation import mean_loss
 from gpt2hydra.training.fabric import setup_fabric
 from gpt2hydra.training.model import WithLoss
-from gpt2hydra.training.run import Diverged, Interrupted, Result, Stopped, train
-from gpt2hydra.training.summary import resuming_command, sampling_command
+from gpt2hydra.training.run import Diverged, Interrupted, Result, train
+from gpt2hydra.training.summary import resuming_command
 from gpt2hydra.training.trainer import Trainer
 from tests.checkpoints import write_bpe
 from tests.command_line import CommandLine
@@ -74,26 +74,6 @@ def test_another_shape_than_the_folders_is_refused_from_python_too(result: Resul
     with pytest.raises(ConfigError, match=r"model\.n_layer = 2\n    must be 1, as in init_from = "):
         train(tiny(f"init_from='{result.checkpoint}'", "model.n_layer=2"), tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_token_file_that_shrinks_stops_the_run_with_a_word(tmp_path: Path) -> None:
-    file = tmp_path / "train.bin"
-    file.write_bytes(bytes(2 * 5000))
-    config = tiny(f"data.path='{file}'", "training.max_steps=20")
-    starts = BatchSampler.starts
-
-    def shrinks(order: BatchSampler, step: int) -> Any:
-        if step == 7:
-            os.truncate(file, 2000)
-        return starts(order, step)
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped) as stopped:
-        patch.setattr(BatchSampler, "starts", shrinks)
-        train(config, tmp_path / "run")
-    assert re.search(
-        rf"^Training was stopped\.\n\n{file}\n  has changed its size since the run began, at step \d+ of 20; ",
-        str(stopped.value),
-    )
 
 
 # ---------------------------------------------------------------------------------------------------------- what it leaves
@@ -274,35 +254,6 @@ def test_bpe_and_several_files(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------ what it says
-
-
-def test_the_report_and_a_quiet_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    result = train(tiny(), tmp_path / "run")
-    out, err = capfd.readouterr()
-    assert out.startswith("\nA sample, 30 tokens:\n")
-    assert re.search(r"\n\nTrained 20 steps on 2,560 tokens in \d+ s\.\n\n", out)
-    after = float(table(tmp_path / "run")[-1]["validation_loss"])
-    assert f"  validation loss  {result.initial_loss:.3f} before → {after:.3f} after, on the same 16 sequences (nats" in out
-    assert f"\n                   {result.validation_loss:.3f} on 160 sequences of the validation text\n" in out
-    memory = r"[\d.]+ [kMG]?B of memory \(predicted: [\d.]+ [kMG]?B\)"
-    assert re.search(rf"  speed            [\d,]+ tokens/s(, [\d.]+% of .*\(MFU\))?; {memory}\n", out)
-    assert out.endswith(
-        f"  checkpoints      {tmp_path}/run/checkpoints\n"
-        f"  losses           {tmp_path}/run/loss.png, {tmp_path}/run/loss.csv\n"
-        f"  sample from it   {sampling_command(tmp_path / 'run')}\n"
-        f"  train it longer  {resuming_command(tmp_path / 'run', 'training.max_steps=40')}\n"
-    )
-    training, validation = map(len, corpus.tokens(tiny()))
-    assert [line.split("   ")[0] for line in err.splitlines()] == [
-        "GPT-2, 7,680 parameters, fp32 on cpu",
-        f"the Python language reference: {training:,} tokens for training, {validation:,} for validation",
-        "first the model before training is evaluated on 16 sequences of 16 tokens, then 20 steps of 128 tokens follow",
-        "",
-        "step  0 of 20",
-        "step 10 of 20",
-        "step 20 of 20",
-    ]
-    assert "\r" not in err
 
 
 def test_no_sample_where_none_is_wanted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -524,29 +475,6 @@ def full(*_: Any, **__: Any) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_ends_a_run_with_a_word_and_keeps_its_last_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save, saves = checkpoint._save_tensors, []
-
-    def fills(*arguments: Any) -> None:
-        saves.append(arguments)
-        if len(saves) == 4:  # the optimizer of the second checkpoint
-            full()
-        save(*arguments)
-
-    monkeypatch.setattr(checkpoint, "_save_tensors", fills)
-    with pytest.raises(Stopped) as stopped:
-        train(tiny(), tmp_path)
-    where = f"the checkpoint of step 10 is in {tmp_path}/checkpoints/step-000010"
-    assert str(stopped.value) == (
-        f"Training was stopped.\n\nthe run directory = {tmp_path}\n"
-        f"  could not be written (No space left on device), at step 20 of 20; {where}\n"
-        f"  try: resume={tmp_path}"
-    )
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000010"]
-
-
 def test_a_picture_that_cannot_be_written_ends_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -559,11 +487,6 @@ def test_a_picture_that_cannot_be_written_ends_nothing(
 def test_a_finished_run_is_not_overwritten_from_python_either(result: Result) -> None:
     with pytest.raises(ConfigError, match="holds the checkpoints of an earlier run"):
         train(tiny(), folder_of(result))
-
-
-def test_a_run_that_only_made_things_worse_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    train(tiny("training.learning_rate=10", "training.max_grad_norm=0"), tmp_path)
-    assert "note: training did not lower the validation loss; try: training.learning_rate=3.0\n" in capfd.readouterr().err
 
 
 def test_nothing_is_made_where_the_text_cannot_be_used(tmp_path: Path) -> None:
@@ -754,15 +677,6 @@ def test_a_garbled_or_missing_table_is_reported(
     assert f"note: {file} {message}" in capfd.readouterr().err
 
 
-def test_a_longer_schedule_that_raises_the_learning_rate_says_so(
-    result: Result, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copytree(folder_of(result), tmp_path / "run")
-    train(tiny("training.max_steps=60"), resume_from=tmp_path / "run")
-    message = r"note: the learning rate rises from 0\.001 to 0\.00\d+: training\.max_steps, which was 20, stretches the cosine"
-    assert re.search(message, capfd.readouterr().err)
-
-
 def test_a_divergence_is_no_problem_in_the_configuration(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     lose(monkeypatch, first=13)
     done = run(*TINY, "hydra.run.dir=here", job=lambda config: train(config, output_dir()))
@@ -787,3 +701,12 @@ def test_a_signal_while_the_text_is_tokenized_ends_the_run_at_once(
     assert stopped.value.exit_code == 143
     assert capfd.readouterr().err == "\nSIGTERM: stopped before the first step; there is nothing to save\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_longer_schedule_that_raises_the_learning_rate_says_so(
+    result: Result, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(folder_of(result), tmp_path / "run")
+    train(tiny("training.max_steps=60"), resume_from=tmp_path / "run")
+    message = r"note: the learning rate rises from 0\.001 to 0\.00\d+: training\.max_steps, which was 20, stretches the cosine"
+    assert re.search(message, capfd.readouterr().err)

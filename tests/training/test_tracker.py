@@ -13,10 +13,10 @@ import dataclasses
 
 from gpt2hydra import TrainConfig
 from gpt2hydra.config.run import TrainingConfig
-from gpt2hydra.runs.metrics_csv import Row
+from gpt2hydra.runs.metrics_csv import Measurement
 from gpt2hydra.training import tracker
 
-ROW = Row(10, 480, 4.25, 4.125, 0.001, 0.75, 1000.5)
+ROW = Measurement(10, 480, 4.25, 4.125, 0.001, 0.75, 1000.5)
 SET_BY = {"training.seed": [{"value": 7, "source": {"kind": "command line", "override": "training.seed=7"}}]}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 
-class Losses:
+class LossBuffer:
     """Scalars, in the order in which they came, in one tensor.
 
     A GPU continues to compute meanwhile. On a CPU, a small tensor for each, which stays between large ones that are freed,

@@ -6,11 +6,11 @@ pytest.importorskip("torch")
 
 import torch
 
-from gpt2hydra.training.losses import Losses
+from gpt2hydra.training.loss_buffer import LossBuffer
 
 
 def test_losses_come_back_in_their_order_and_only_once() -> None:
-    losses = Losses(torch.device("cpu"))
+    losses = LossBuffer(torch.device("cpu"))
     expected = [each / 7 for each in range(200)]
     for each in expected:
         losses.append(torch.tensor(each, requires_grad=True))
@@ -23,7 +23,7 @@ def test_losses_come_back_in_their_order_and_only_once() -> None:
 
 
 def test_no_tensor_is_kept_for_each() -> None:
-    losses = Losses(torch.device("cpu"))
+    losses = LossBuffer(torch.device("cpu"))
     before = torch.zeros(())
     losses.append(before)
     before += 1
