@@ -216,7 +216,8 @@ def _wrong(entry: Entry, options: Options, own: set[str], itself: str, *, is_pri
         return None
     meant = did_you_mean(wrong[0], known)
     plugin = "" if meant or not entry.path.startswith("hydra/") else f"; is the plugin installed that brings {wrong[0]}?"
-    return f"must be one of {', '.join(known)}{meant}{plugin}"
+    which = f"{wrong[0]} " if len(entry.options) > 1 else ""
+    return f"{which}must be one of {', '.join(known)}{meant}{plugin}"
 
 
 def _own_groups(options: Options) -> list[str]:

@@ -51,6 +51,7 @@ MISTAKES = {
 PRIMARIES = [
     pytest.param("[one]", {}, [("app", "there is no such config; did you mean 'db: one'?")], id="an option for a config"),
     pytest.param("[bd: one]", {}, [("app", "there is no such group; known: db, experiment, extra, model")], id="group"),
+    pytest.param("[db: [one, tow]]", {}, [("app", "tow must be one of one, two; did you mean two?")], id="one of several"),
     pytest.param(
         "[db: one]",
         {"db/one.yaml": "url: here\nport: 010\nurl: 3\n"},
