@@ -59,7 +59,7 @@ def predicted(overrides: Sequence[str]) -> int:
 def resident(overrides: Sequence[str], folder: Path) -> int:
     """Bytes that a run took at most."""
     command = [sys.executable, str(REPOSITORY / "train.py"), *FEW_STEPS, *overrides, f"hydra.run.dir={folder / 'run'}"]
-    return run(command, folder, PYTHONPATH=str(REPOSITORY))[1]
+    return run(command, folder, PYTHONPATH=str(REPOSITORY)).peak
 
 
 def measured(names: Sequence[str]) -> Iterator[tuple[str, int]]:

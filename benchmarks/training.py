@@ -1,7 +1,8 @@
 """Training against nanoGPT's own ``train.py``: the same bytes, shape, threads and settings, whole commands, interleaved.
 
-Run: ``python -m benchmarks.training NANOGPT [speed|small|run ...]``, where NANOGPT is a checkout of karpathy/nanoGPT.
+Run: ``python -m benchmarks.training NANOGPT [start|speed|small|run ...]``, where NANOGPT is a checkout of karpathy/nanoGPT.
 
+    start    seconds from the command to its 20th step, which is an evaluation
     speed    tokens/s of the character model (4 layers, 4 heads, 128 wide, block 64, batch 12)
     small    tokens/s of GPT-2 small at block 256, batch 2, fp32
     run      nanoGPT's CPU setting for 2,000 steps: seconds of the whole command, loss over the whole validation text
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import os
 import pickle
 import re
@@ -29,6 +31,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from gpt2hydra.data.text import reference
 
@@ -79,23 +82,38 @@ class Outcome:
     """Bytes that were resident at most."""
     tokens_per_second: float
     loss: float | None
+    start: float
+    """Seconds until the 20th step was done."""
 
 
-def run(command: Sequence[str], folder: Path, **environment: str) -> tuple[float, int, str]:
-    """Seconds, bytes resident at most, and what was printed."""
-    start = time.perf_counter()
-    with (folder / "output.txt").open("w+") as output:
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment}
-        )
+class Command(NamedTuple):
+    """What a command took and printed."""
+
+    seconds: float
+    peak: int
+    """Bytes that were resident at most."""
+    text: str
+    reached: float
+    """Seconds until it printed a certain line; NaN if it did not."""
+
+
+def run(command: Sequence[str], folder: Path, until: str = "$^", **environment: str) -> Command:
+    """Run a command to its end. ``until``: a pattern of the line whose time is wanted."""
+    start, reached, lines = time.perf_counter(), math.nan, []
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
+    output: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, cwd=folder, env=environment, **output) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if math.isnan(reached) and re.search(until, line):
+                reached = time.perf_counter() - start
         _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        text = output.read()
+    seconds, text = time.perf_counter() - start, "".join(lines)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}\n{text[-3000:]}\nended with {process.returncode}")
-    return seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024), text
+    return Command(seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024), text, reached)
 
 
 # --------------------------------------------------------------------------------------------------------- the contenders
@@ -125,11 +143,11 @@ class Theirs:
         # lr_decay_iters and min_lr end the schedule as ours ends
         all_of_them = {**fixed, **settings, "lr_decay_iters": settings["max_iters"], "min_lr": settings["learning_rate"] / 10}
         command = [sys.executable, "train.py", *(f"--{key}={value}" for key, value in all_of_them.items())]
-        seconds, peak, text = run(command, self.folder)
+        seconds, peak, text, start = run(command, self.folder, "^iter 19: ")
         milliseconds = [float(each) for each in re.findall(r"iter \d+: loss [\d.]+, time ([\d.]+)ms", text)]
         rate = settings["batch_size"] * settings["block_size"] / (statistics.median(milliseconds) / 1000)
-        loss = float(run([sys.executable, "-c", WHOLE_LOSS], self.folder)[2].split()[-1]) if whole else None
-        return Outcome(seconds, peak, rate, loss)
+        loss = float(run([sys.executable, "-c", WHOLE_LOSS], self.folder).text.split()[-1]) if whole else None
+        return Outcome(seconds, peak, rate, loss, start)
 
 
 class Ours:
@@ -150,11 +168,11 @@ class Ours:
         self.count += 1
         directory = self.folder / f"run-{self.count}"
         train = [sys.executable, str(REPOSITORY / "train.py"), *overrides, f"hydra.run.dir={directory}"]
-        seconds, peak, _ = run(train, self.folder, PYTHONPATH=str(REPOSITORY))
+        seconds, peak, _, start = run(train, self.folder, "^step +20 of ", PYTHONPATH=str(REPOSITORY))
         with (directory / "loss.csv").open(newline="") as file:
             rates = [float(row["tokens_per_second"]) for row in csv.DictReader(file) if row["tokens_per_second"]]
         result = json.loads((directory / "run.json").read_text())["result"]
-        return Outcome(seconds, peak, statistics.median(rates), result["validation_loss"] if whole else None)
+        return Outcome(seconds, peak, statistics.median(rates), result["validation_loss"] if whole else None, start)
 
 
 # ----------------------------------------------------------------------------------------------------------- what is told
@@ -168,6 +186,7 @@ def compare(title: str, theirs: Callable[[], Outcome], ours: Callable[[], Outcom
     of: dict[str, Callable[[Outcome], float]] = {
         "tokens/s": lambda each: each.tokens_per_second,
         "seconds, whole command": lambda each: each.seconds,
+        "seconds to the 20th step": lambda each: each.start,
         "resident, MB": lambda each: each.peak / 1e6,
     }
     for label, measure in of.items():
@@ -194,14 +213,14 @@ def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("nanogpt", type=Path, help="a checkout of karpathy/nanoGPT")
-    parser.add_argument("what", nargs="*", help="speed, small, run; all if none is named")
+    parser.add_argument("what", nargs="*", help="start, speed, small, run; all if none is named")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tanh", action="store_true", help="GPT-2's own GELU, by the tanh, on both sides")
     parser.add_argument("--compile", action="store_true", help="torch.compile on both sides")
     parser.add_argument("--quick", action="store_true", help="one short round, to see that it still runs")
     arguments = parser.parse_args()
     rounds = 1 if arguments.quick else arguments.rounds
-    wanted = arguments.what or ["speed", "small", "run"]
+    wanted = arguments.what or ["start", "speed", "small", "run"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "theirs").mkdir()
@@ -216,6 +235,7 @@ def main() -> None:
 
 def contests(arguments: argparse.Namespace) -> Iterator[tuple[str, str, dict[str, float], bool]]:
     """Word, title, settings, and whether the loss is looked at."""
+    yield "start", "character model, 20 steps", CHARACTERS | steps(arguments, 20), False
     yield "speed", "character model", CHARACTERS | steps(arguments, 400), False
     yield "small", "GPT-2 small, block 256, batch 2", SMALL | steps(arguments, 30), False
     whole = steps(arguments, 2000) | {"eval_iters": 20, "warmup_iters": 100, "beta2": 0.99}
