@@ -179,34 +179,15 @@ def _no_primary(options: Options, error: Exception) -> list[Violation]:
 
 
 def why_no_option(file: Path) -> str:
-    """Why a file holds no option at all: it is a list, a text, or contains itself. Empty where it is a mapping, or empty."""
+    """Why a file holds no option at all: it is a list or a text. Empty where it is a mapping, or empty."""
     try:
         root = root_node(str(file))
-    except yaml.constructor.ConstructorError:
-        try:
-            anchor = _contains_itself(file)
-        except yaml.YAMLError:
-            return ""
-        return f"contains itself: {displayed(str(file))} has *{anchor} below &{anchor}" if anchor else ""
     except (OSError, yaml.YAMLError):
         return ""  # Hydra says what it is
     if isinstance(root, yaml.SequenceNode):
         return f"is a list; {displayed(str(file))} must have lines of key: value"
     if isinstance(root, yaml.ScalarNode) and root.value:
         return f"is one text; {displayed(str(file))} must have lines of key: value"
-    return ""
-
-
-def _contains_itself(file: Path) -> str:
-    """The anchor that is referred to below itself."""
-    above: list[str | None] = []
-    for event in yaml.parse(file.read_text(encoding="utf-8", errors="replace")):
-        if isinstance(event, yaml.CollectionStartEvent):
-            above.append(event.anchor)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            above.pop()
-        elif isinstance(event, yaml.AliasEvent) and event.anchor in above:
-            return str(event.anchor)
     return ""
 
 

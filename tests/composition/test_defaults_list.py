@@ -44,15 +44,27 @@ def violations(folder: Path, *overrides: str, name: str = "mine", **files: bytes
         pytest.param(b"training: {seed: 3}\n", "names FILE, whose first line must be: # @package _global_", id="no header"),
         pytest.param(GLOBAL + b"- a\n- b\n", "is a list; FILE must have lines of key: value", id="list"),
         pytest.param(GLOBAL + b"hello\n", "is one text; FILE must have lines of key: value", id="text"),
-        pytest.param(
-            GLOBAL + b"model: &m\n  n_layer: 3\n  x: *m\n", "contains itself: FILE has *m below &m", id="anchor of itself"
-        ),
     ],
 )
 def test_an_odd_experiment(content: bytes, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     reported = violations(tmp_path / "conf", "experiment=a", experiment__a=content)
     assert reported == {"experiment": rule.replace("FILE", "conf/experiment/a.yaml")}
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        pytest.param(b"a: &m\n  x: *m\n", "contains itself through the anchor (&name) at this line", id="itself"),
+        pytest.param(b"a: " + b"[" * 20_000, "is nested more than 100 deep", id="20,000 brackets"),
+    ],
+)
+def test_an_experiment_that_has_no_end_is_reported_at_once(
+    content: bytes, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    reported = violations(tmp_path / "conf", "experiment=a", experiment__a=GLOBAL + content)
+    assert reported == {"conf/experiment/a.yaml:2": rule}
 
 
 @pytest.mark.parametrize(
