@@ -93,7 +93,7 @@ def _unwritable(place: Path, reason: object) -> Violation:
 @contextmanager
 def _locked(place: Path) -> Iterator[None]:
     """One process at a time; the lock ends with its process, however that ends."""
-    from filelock import FileLock, Timeout
+    from filelock import FileLock, Timeout  # of the extra train: a plan does without
 
     try:
         place.mkdir(parents=True, exist_ok=True)

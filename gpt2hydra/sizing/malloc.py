@@ -21,7 +21,7 @@ def set_malloc_options(config: TrainingConfig) -> None:
     """
     if not sys.platform.startswith("linux"):
         return
-    import ctypes
+    import ctypes  # a plan for another machine does without
 
     trim_threshold, top_pad, mmap_threshold, mmap_max = -1, -2, -3, -4  # malloc.h
     if config.gradient_checkpointing:
