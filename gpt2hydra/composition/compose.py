@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, overload
 
 from gpt2hydra.composition.composer import Composer, Composition
-from gpt2hydra.composition.hydra_errors import as_it_came
+from gpt2hydra.composition.hydra_errors import unexplained
 from gpt2hydra.composition.overrides import Words
 from gpt2hydra.composition.schema import ROOTS, register
 from gpt2hydra.config.errors import ConfigError, Violation
@@ -92,7 +92,7 @@ wrong stands in a file.
 """
 
 
-def compose_by_hydra(composer: Composer, overrides: Sequence[str], later: Later | None = None) -> Composition:
+def compose_run(composer: Composer, overrides: Sequence[str], later: Later | None = None) -> Composition:
     """The composition of a run, and what Hydra composes for it; sweeps are left out of that, for a file may ask for one.
 
     Raises:
@@ -102,7 +102,7 @@ def compose_by_hydra(composer: Composer, overrides: Sequence[str], later: Later 
     if all(each.multirun for each in found.violations):
         composer.ask_hydra(found, leave_sweeps_out=True)
     else:
-        composer.complete(found)
+        composer.check_hydra_section(found)
     if found.composed is None:
         raise refusal(composer, found, later)
     return found
@@ -113,7 +113,7 @@ def refusal_of(composer: Composer, overrides: Sequence[str], error: Exception, l
     found = composer.compose(overrides)
     if isinstance(error, ConfigError) and (error.violations[0].key.startswith("hydra.") or not found.violations):
         found.violations += (each for each in error.violations if each not in found.violations)
-    found.violations = found.violations or [as_it_came(error)]
+    found.violations = found.violations or [unexplained(error)]
     return refusal(composer, found, later)
 
 
@@ -126,10 +126,10 @@ def refusal(composer: Composer, found: Composition, later: Later | None = None) 
     from gpt2hydra.composition.suggest import candidate, words_meant  # not needed where nothing is refused
 
     overrides = found.overrides.texts
-    rest = words_meant(found.violations, overrides, composer.searching(overrides).options)
-    right = composer.compose(rest) if rest != [*overrides] and not found.headless else found
+    rest = words_meant(found.violations, overrides, composer.with_searchpath(overrides).options)
+    right = composer.compose(rest) if rest != [*overrides] and not found.start_unknown else found
     known = {each.key for each in found.violations}
-    absent = [right.provenance.blame(each) for each in (composer.look(right.config) if right.is_valid else ())]
+    absent = [right.provenance.blame(each) for each in (composer.find_absent(right.config) if right.is_valid else ())]
     found.violations += (each for each in absent if each.key not in known)
     if found.root is not None:
         found.violations = [candidate(each, found.provenance, found.root) for each in found.violations]
@@ -147,8 +147,8 @@ def with_tried_remedies(composer: Composer, found: Composition, further: Sequenc
 
     def check(texts: Sequence[str]) -> Sequence[Violation]:
         tried = composer.compose(texts)
-        return tried.violations or composer.look(tried.config)
+        return tried.violations or composer.find_absent(tried.config)
 
     texts = found.overrides.texts
-    trial = Trial(texts, [*found.violations, *further], check, composer.searching(texts).options)
+    trial = Trial(texts, [*found.violations, *further], check, composer.with_searchpath(texts).options)
     return [trial.tried(each) for each in found.violations]

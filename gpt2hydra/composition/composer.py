@@ -2,7 +2,7 @@
 
 :class:`Composer` asks Hydra which files the chosen options bring, lays them and the overrides over each other
 (:mod:`gpt2hydra.composition.fold`), and checks what comes of it. Hydra itself composes what runs, and what the fold does not
-model: :func:`beyond_the_fold` says what that is.
+model: :func:`needs_hydra` says what that is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from gpt2hydra.composition.files import ConfigFiles, FoldedFiles, schema_alone, surroundings, without_schema
 from gpt2hydra.composition.fold import Fold, Provenance
 from gpt2hydra.composition.hydra_compat import ConfigLoader, search_path_of
-from gpt2hydra.composition.hydra_errors import as_it_came, file_error
+from gpt2hydra.composition.hydra_errors import file_error, unexplained
 from gpt2hydra.composition.hydra_section import refused_mode, refused_overrides, source_in_files, usual_section
 from gpt2hydra.composition.hydra_state import as_job, as_run, hydra_overrides, hydra_state, parse
 from gpt2hydra.composition.layers import Layer
@@ -49,7 +49,7 @@ from gpt2hydra.config.validation import Checked, build
 _SCHEMAS = SearchPathQuery(provider="schema")
 """What Hydra searches last, and wants to stay there."""
 
-Look = Callable[[Checked], Sequence[Violation]]
+FindAbsent = Callable[[Checked], Sequence[Violation]]
 
 Begin = Callable[[type[Checked], Fold], Mapping[str, Layer]]
 """The values of the earlier run that a configuration of a class names, by key; none where it names none."""
@@ -65,9 +65,9 @@ class Composition:
     files: FoldedFiles | None = None
     values: dict[str, Any] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
-    beyond: bool = False
+    needs_hydra: bool = False
     """Whether only Hydra can tell the values."""
-    headless: bool = False
+    start_unknown: bool = False
     """Whether it begins with an earlier run that cannot be read, so that the other values are not known."""
     composed: DictConfig | None = None
     """What Hydra composed, ``hydra`` node included, once it was asked."""
@@ -113,7 +113,7 @@ class Composer:
         *,
         once: bool = False,
         config_class: type[Checked] | None = None,
-        look: Look = lambda config: (),
+        find_absent: FindAbsent = lambda config: (),
         begin: Begin = lambda root, folded: {},
     ) -> None:
         """Args:
@@ -122,7 +122,8 @@ class Composer:
         extra_dir: one more folder to search, after that one (``--config-dir``).
         once: for one command, during which YAML files do not change, so that they are not looked at again.
         config_class: what the config becomes; by default that of the schema in its defaults list.
-        look: what a valid config names that is not there, such as a file: a refusal reports it too, and no remedy brings it.
+        find_absent: what a valid config names that is not there, such as a file; a refusal reports it too, and no
+            remedy brings it.
         begin: what a config begins with that continues an earlier run, in place of the files that nobody chose.
         """
         setup_globals()
@@ -138,7 +139,8 @@ class Composer:
                 register_groups()
             if inherits_groups(config_class):
                 search_path.prepend("gpt2hydra", f"file://{CONF_DIR}", _SCHEMAS)
-        self.config_name, self.config_class, self.once, self.look, self.begin = config_name, config_class, once, look, begin
+        self.config_name, self.config_class, self.once = config_name, config_class, once
+        self.find_absent, self.begin = find_absent, begin
         register_schemas(config_class, config_name)
         self.loader = ConfigLoader(search_path)
         self.options = Options(self.loader, config_name)
@@ -152,7 +154,7 @@ class Composer:
         found._sweep = composed
         return found
 
-    def searching(self, overrides: Iterable[str]) -> Composer:
+    def with_searchpath(self, overrides: Iterable[str]) -> Composer:
         """The same composer, or one that knows the folders which ``hydra.searchpath`` on the command line adds."""
         texts = [text for text in overrides if re.match(r"\+{0,2}hydra\.searchpath=", text)]
         try:
@@ -175,8 +177,8 @@ class Composer:
         """
         with hydra_state():
             found = self.fold(overrides)
-            if found.violations or not found.beyond:
-                self.complete(found)
+            if found.violations or not found.needs_hydra:
+                self.check_hydra_section(found)
             else:
                 self.ask_hydra(found, job)
                 if found.composed is not None:
@@ -184,14 +186,14 @@ class Composer:
                         HydraConfig.instance().set_config(found.composed)
                     elif not HydraConfig.initialized():
                         as_run(found.composed)
-                    self.accept(found, found.composed)
+                    self.accept_composed(found, found.composed)
             return found
 
     def fold(self, overrides: Sequence[str]) -> Composition:
         """Fold and validate, without Hydra's own composition."""
         with hydra_state():
             self._refresh()
-            return self.searching(overrides)._fold(overrides)
+            return self.with_searchpath(overrides)._fold(overrides)
 
     def _fold(self, texts: Sequence[str]) -> Composition:
         overrides = read(texts, self.options)
@@ -204,7 +206,7 @@ class Composer:
             for override in overrides.values:
                 folded.override(override)
             wrong = [*overrides.violations, *wrong_mode, *folded.violations]
-            return Composition(None, folded, overrides, files, {}, wrong, beyond=True)
+            return Composition(None, folded, overrides, files, {}, wrong, needs_hydra=True)
         overrides.violations = join_split_arguments(texts, overrides.violations, self.options, root)
         several = self.options.unclear(overrides.choices, root)
         clear = {each.key_or_group for each in overrides.choices} - {each.key for each in several}
@@ -218,8 +220,8 @@ class Composer:
         of_all = bool(overrides.incomplete or unread)
         unsure = frozenset(key for key in keys_of(root) if of_all or key.partition(".")[0] in unclear - clear)
         values, broken = validate(folded, root, {each.key for each in found} - clear, unsure)
-        beyond = beyond_the_fold(files, overrides)
-        result = Composition(root, folded, overrides, files, values, beyond=beyond, headless=bool(unread))
+        result = Composition(root, folded, overrides, files, values)
+        result.needs_hydra, result.start_unknown = needs_hydra(files, overrides), bool(unread)
         if found or broken:
             found = [self._as_choice(each) if each.value is ABSENT else each for each in (*found, *broken)]
             result.violations = in_order(root, [result.provenance.blame(each) for each in found])
@@ -259,17 +261,19 @@ class Composer:
 
     # ------------------------------------------------------------------------------------------------------ by Hydra
 
-    def full(self, overrides: Sequence[str], run_mode: RunMode = RunMode.RUN, *, leave_sweeps_out: bool = False) -> DictConfig:
+    def compose_by_hydra(
+        self, overrides: Sequence[str], run_mode: RunMode = RunMode.RUN, *, leave_sweeps_out: bool = False
+    ) -> DictConfig:
         """What Hydra composes, ``hydra`` node included. Overrides that sweep are refused, or left out."""
         register_schemas(self.config_class, self.config_name)
         return self.loader.load_configuration(
             self.config_name, list(overrides), run_mode, validate_sweep_overrides=not leave_sweeps_out
         )
 
-    def point(self, overrides: Sequence[str], number: int) -> DictConfig:
+    def compose_point(self, overrides: Sequence[str], number: int) -> DictConfig:
         """A point of the sweep as Hydra's launchers compose it for its job: ``${now:...}`` is the sweep's, the same in each."""
         shared = [] if self._sweep is None else hydra_overrides(self._sweep.hydra)
-        config = self.full([*overrides, *shared])
+        config = self.compose_by_hydra([*overrides, *shared])
         if self._sweep is not None:
             OmegaConf.copy_cache(self._sweep, config)
         return as_job(config, number)
@@ -289,32 +293,36 @@ class Composer:
     def job_directory(self, overrides: Sequence[str], number: int) -> str:
         """The output directory of a point of a sweep."""
         with hydra_state():
-            return str(self.point(overrides, number).hydra.runtime.output_dir)
+            return str(self.compose_point(overrides, number).hydra.runtime.output_dir)
 
     def ask_hydra(self, found: Composition, job: int | None = None, *, leave_sweeps_out: bool = False) -> None:
         """Let Hydra compose the same, or report why it cannot."""
         texts = found.overrides.texts
         try:
-            composed = self.point(texts, job) if job is not None else self.full(texts, leave_sweeps_out=leave_sweeps_out)
+            composed = (
+                self.compose_point(texts, job)
+                if job is not None
+                else self.compose_by_hydra(texts, leave_sweeps_out=leave_sweeps_out)
+            )
             if found.files is not None and found.files.continues:  # what the earlier run has
                 composed.merge_with(tree_of(found.folded))
             found.composed = composed
         except Exception as error:
-            self.complete(found)
+            self.check_hydra_section(found)
             if not found.violations:
-                named = as_it_came(error) if found.root is not None else file_error(error, f"{self.config_name}.yaml")
+                named = unexplained(error) if found.root is not None else file_error(error, f"{self.config_name}.yaml")
                 found.violations.append(named)
 
-    def complete(self, found: Composition) -> None:
+    def check_hydra_section(self, found: Composition) -> None:
         """Add what is wrong with Hydra's own config, on the command line and in files, which the fold leaves aside."""
-        found.violations += refused_overrides(found.overrides, self.full)
+        found.violations += refused_overrides(found.overrides, self.compose_by_hydra)
         if found.files is not None and found.files.wrong_sections:
             found.violations += found.files.wrong_sections
             found.violations = in_order(found.root, found.violations) if found.root is not None else found.violations
 
     def hydra_section(self, found: Composition) -> DictConfig | None:
         """A config with Hydra's own section: as it was composed, or as files tell; None where Hydra must compose it."""
-        if found.files is None or found.beyond or found.files.wrong_sections:
+        if found.files is None or found.needs_hydra or found.files.wrong_sections:
             return found.composed
         return usual_section(self.options.repository, [section for section, _ in found.files.sections])
 
@@ -323,9 +331,9 @@ class Composer:
         files = self.fold(overrides).files
         return None if files is None else source_in_files(key, [section for section, _ in files.sections])
 
-    def accept(self, found: Composition, config: DictConfig) -> None:
+    def accept_composed(self, found: Composition, config: DictConfig) -> None:
         """Take what Hydra composed, which counts where the fold differs, unless something is wrong already."""
-        if found.violations or not (found.provenance.verify(config) or found.beyond):
+        if found.violations or not (found.provenance.verify(config) or found.needs_hydra):
             return
         found.root = self.class_of(config)
         found.values, violations = examine(config, found.root)
@@ -342,10 +350,10 @@ def _with_overrides(files: FoldedFiles, overrides: Overrides, unclear: set[str],
     return folded
 
 
-def beyond_the_fold(files: FoldedFiles, overrides: Overrides) -> bool:
+def needs_hydra(files: FoldedFiles, overrides: Overrides) -> bool:
     """Whether only Hydra can tell what comes of these: its own keys are set, or a value depends on more than the files."""
     return (
-        files.is_beyond
+        files.needs_hydra
         or bool(overrides.hydra)
         or any(not each.is_delete() and is_stateful(each.value()) for each in overrides.values)
     )

@@ -57,7 +57,7 @@ class FoldedFiles:
         return [each for section, primary in sections for each in refused_section(section, is_primary=primary)]
 
     @cached_property
-    def is_beyond(self) -> bool:
+    def needs_hydra(self) -> bool:
         """Whether only Hydra can tell what the values are."""
         if self.chosen.hydras or any(depends_on_plugins(section) for section, _ in self.sections):
             return True

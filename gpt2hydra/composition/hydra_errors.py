@@ -17,7 +17,7 @@ from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.utils.formatting import closest, reason_of
 
 
-def as_it_came(error: Exception) -> Violation:
+def unexplained(error: Exception) -> Violation:
     """An error that the diagnosis has no better words for."""
     if isinstance(error, ConfigError):
         return error.violations[0]

@@ -20,7 +20,7 @@ from gpt2hydra.composition.conf_file import (
 from gpt2hydra.composition.conf_tree import ConfTree, Primary
 from gpt2hydra.composition.files import FoldedFiles
 from gpt2hydra.composition.fold import Fold, split_key
-from gpt2hydra.composition.hydra_errors import as_it_came
+from gpt2hydra.composition.hydra_errors import unexplained
 from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.composition.judge import Schema, unmergeable
 from gpt2hydra.composition.layers import Path as KeyPath
@@ -178,11 +178,11 @@ class PrimaryCheck:
             refused = bool(found.overrides.values)  # a choice of what Hydra cannot load is taken for a value
             if found.files is None or refused or (not found.violations and self._is_new_to_hydra(found.files)):
                 with hydra_state():
-                    composer.full(overrides)
+                    composer.compose_by_hydra(overrides)
         except ConfigError as error:
             return [each for each in error.violations if not _is_left_open(each, root)]
         except Exception as error:  # what Hydra alone refuses
-            return [as_it_came(error)]
+            return [unexplained(error)]
         return self._of_untyped(found, choice, file or self.file) if found.files is not None else []
 
     def _is_new_to_hydra(self, files: FoldedFiles) -> bool:

@@ -71,7 +71,7 @@ def union(discriminator: str, variants: Mapping[Any, type[Any]], doc: str = "", 
 
 
 def check_section_class(config_class: Any) -> None:
-    """Look at a class that is to be a section.
+    """FindAbsent at a class that is to be a section.
 
     Raises:
         TypeError: it is none, or declared wrongly.

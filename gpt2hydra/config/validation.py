@@ -115,7 +115,7 @@ def to_plain(value: Any) -> Any:
 
 @once_a_class
 def check_declaration(config_class: type[Any]) -> None:
-    """Look at a class, as early as it is complete: when it becomes a section, a program's configuration, or an object.
+    """FindAbsent at a class, as early as it is complete: when it becomes a section, a program's configuration, or an object.
 
     Raises:
         TypeError: it is no frozen dataclass, a field has no rule or a name that Hydra cannot hold, a rule between fields is

@@ -14,7 +14,7 @@ from typing import Any, Optional
 
 from omegaconf import DictConfig
 
-from gpt2hydra.composition.composer import Composer, Look
+from gpt2hydra.composition.composer import Composer, FindAbsent
 from gpt2hydra.composition.fold import Fold
 from gpt2hydra.composition.layers import Layer
 from gpt2hydra.composition.overrides import Words
@@ -97,11 +97,16 @@ class Application:
             register(config_class, config_name)
         return cls(function, config_name, folder, config_class, task, extra)
 
-    def composer(self, extra_dir: str | None = None, look: Look = lambda config: ()) -> Composer:
-        """What composes the configuration; ``extra_dir`` is searched too; ``look`` as for :class:`Composer`."""
-        kind = self.config_class
+    def composer(self, extra_dir: str | None = None, find_absent: FindAbsent = lambda config: ()) -> Composer:
+        """What composes the configuration; ``extra_dir`` is searched too; ``find_absent`` as for :class:`Composer`."""
         return Composer(
-            self.config_name, self.config_dir, extra_dir, once=True, config_class=kind, look=look, begin=values_of_earlier_run
+            self.config_name,
+            self.config_dir,
+            extra_dir,
+            once=True,
+            config_class=self.config_class,
+            find_absent=find_absent,
+            begin=values_of_earlier_run,
         )
 
 

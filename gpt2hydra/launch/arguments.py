@@ -47,7 +47,7 @@ class CommandLine:
         self.arguments.overrides = self.words.texts
 
     def _parse(self) -> Namespace:
-        words = words_typed()
+        words = arguments_typed()
         arguments, unknown = self.parser.parse_known_args(words)
         if unknown:  # an option between overrides, which takes argparse a second look
             arguments, unknown = self.parser.parse_known_intermixed_args(words)
@@ -130,7 +130,7 @@ class CommandLine:
     def _help(self, composer: Composer, hydra: Any) -> None:
         from gpt2hydra.launch.help import use_our_help
 
-        config = composer.full(self.arguments.overrides)
+        config = composer.compose_by_hydra(self.arguments.overrides)
         root = composer.class_of(config)
         HydraConfig.instance().set_config(config)
         use_our_help(config, root, Path(self.config_dir).name, self.arguments.topics)
@@ -144,7 +144,7 @@ class CommandLine:
     def _check_encoding(self) -> None:
         """Refuse bytes that Python could not read as text: no file of ours, and no YAML, can hold them."""
         violations = []
-        for word in words_typed():
+        for word in arguments_typed():
             try:
                 word.encode()
             except UnicodeEncodeError:
@@ -217,7 +217,7 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def words_typed() -> list[str]:
+def arguments_typed() -> list[str]:
     """What stands behind the program's name; in a notebook nothing, for its process was started with the kernel's own words.
 
     Where others stand in their place by now, as with ``%run train.py model=large``, those are the program's.

@@ -244,7 +244,7 @@ def readable(found: Composition) -> tuple[Checked | None, frozenset[str]]:
     """
     if found.is_valid:
         return found.config, frozenset()
-    if found.root is None or found.headless:
+    if found.root is None or found.start_unknown:
         return None, frozenset()
     given, broken, left = resolve(found.folded, found.root)
     unread = {*broken, *left, *(key for each in found.violations for key in (each.key, *each.others))}

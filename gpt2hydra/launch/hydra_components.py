@@ -29,14 +29,14 @@ AT_LEAST_ONE = {"max_batch_size": ", or null for all at once", "n_trials": "", "
 DIRECTIONS = ("minimize", "maximize")
 
 
-def compose_right_words(composer: Composer, words: Sequence[str], run_mode: RunMode) -> DictConfig | None:
+def compose_valid_overrides(composer: Composer, words: Sequence[str], run_mode: RunMode) -> DictConfig | None:
     """What Hydra makes of the overrides that are right.
 
     Where what they choose is broken, it has those of Hydra's own section alone; it is None where they are broken too.
     """
     for texts in (words, [text for text in words if text.lstrip("+~").startswith("hydra")]):
         with suppress(Exception):
-            return composer.full(texts, run_mode, leave_sweeps_out=True)
+            return composer.compose_by_hydra(texts, run_mode, leave_sweeps_out=True)
     return None
 
 

@@ -102,7 +102,7 @@ class SweepJob:
             else:
                 composer = composer_of_job()
                 found = composer.fold(overrides)
-                composer.accept(found, composed)
+                composer.accept_composed(found, composed)
                 config = found.config
             if is_dry(config):
                 print(f"job #{job.num} was not started: dry_run=true")

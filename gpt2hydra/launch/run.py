@@ -19,7 +19,7 @@ from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from gpt2hydra.composition.compose import compose_by_hydra
+from gpt2hydra.composition.compose import compose_run
 from gpt2hydra.composition.compose import refusal as refusal_with_remedies
 from gpt2hydra.composition.composer import Composer, Composition
 from gpt2hydra.composition.fold import Provenance
@@ -32,7 +32,7 @@ from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import Application
 from gpt2hydra.launch.checks import Context, is_dry, readable, refusal, run_checks
-from gpt2hydra.launch.hydra_components import check_references, compose_right_words, files_of_job, log_rule
+from gpt2hydra.launch.hydra_components import check_references, compose_valid_overrides, files_of_job, log_rule
 from gpt2hydra.launch.notes import note_fine_tuning, note_other_machine, note_overruled, warn_of_memory
 from gpt2hydra.launch.resume import RunLocation, locate_run
 from gpt2hydra.runs import record
@@ -56,7 +56,7 @@ class RunLauncher:
 
     def compose(self) -> Composition:
         """The composition of this run, Hydra's included. That leaves sweeps out, for a file may ask for one."""
-        found = compose_by_hydra(self.composer, self.words.texts, self._later)
+        found = compose_run(self.composer, self.words.texts, self._later)
         assert found.composed is not None
         check_references(found.composed, "mode")
         return found
@@ -65,7 +65,7 @@ class RunLauncher:
         """Validate the configuration, ask all checks, and only then make a directory and call the function."""
         composed = found.composed
         assert composed is not None
-        config = self._pass_gate(found, composed)
+        config = self._validated(found, composed)
         provenance = found.provenance.with_sources(self.words.source)
         locations: list[RunLocation] = []
         violations = run_checks(self._context(config, composed, lambda: locations.append(self._locate(composed, config))))
@@ -113,7 +113,7 @@ class RunLauncher:
         """What the checks find besides a refusal: of the overrides that are right, and of the values that can be read."""
         config, unread = readable(right)
         composed = composed or self.composer.hydra_section(right)
-        composed = composed or compose_right_words(self.composer, right.overrides.texts, RunMode.RUN)
+        composed = composed or compose_valid_overrides(self.composer, right.overrides.texts, RunMode.RUN)
         if composed is None:
             return ()
         locate = partial(self._new_directory, composed, None if unread else config)
@@ -121,7 +121,7 @@ class RunLauncher:
         return self._blaming(found, right.provenance).violations if found else ()
 
     def _new_directory(self, composed: DictConfig, config: Checked | None) -> None:
-        """Look at the directory of a run that is refused for something else.
+        """FindAbsent at the directory of a run that is refused for something else.
 
         Raises:
             ConfigError: it cannot be resolved, cannot be written, or holds another run.
@@ -179,7 +179,7 @@ class RunLauncher:
         with job(config, provenance):
             return self.application.task(config, composed)
 
-    def _pass_gate(self, found: Composition, composed: DictConfig) -> Checked:
+    def _validated(self, found: Composition, composed: DictConfig) -> Checked:
         """The valid config, or a ConfigError. ``${hydra:...}`` resolves, the output directory included."""
         if composed.hydra.mode is None:
             composed.hydra.mode = RunMode.RUN
@@ -190,7 +190,7 @@ class RunLauncher:
             with read_write(composed.hydra.runtime), open_dict(composed.hydra.runtime):
                 composed.hydra.runtime.output_dir = directory
             HydraConfig.instance().set_config(composed)
-        self.composer.accept(found, composed)
+        self.composer.accept_composed(found, composed)
         found.violations += violations
         if found.violations:
             raise refusal_with_remedies(self.composer, found, partial(self._later, composed=composed))

@@ -37,7 +37,7 @@ from gpt2hydra.launch.hydra_components import (
     READ_BY_A_SWEEP,
     check_chosen,
     check_references,
-    compose_right_words,
+    compose_valid_overrides,
     with_origin,
 )
 from gpt2hydra.launch.jobs import PointSweeper, SweepJob
@@ -177,7 +177,7 @@ def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
         """What is wrong with the values to sweep over, each tried by itself, and with what starts the sweep."""
         rest = right.overrides.texts
         yield from _swept_problems(composer, rest, sweeping)
-        composed = compose_right_words(composer, rest, RunMode.MULTIRUN)
+        composed = compose_valid_overrides(composer, rest, RunMode.MULTIRUN)
         if composed is None:
             return
         config, unread = readable(right)
@@ -185,7 +185,7 @@ def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
         yield from run_checks(context)
 
     try:
-        return composer.full(overrides, RunMode.MULTIRUN)
+        return composer.compose_by_hydra(overrides, RunMode.MULTIRUN)
     except Exception as error:  # Hydra, OmegaConf and PyYAML raise what they like
         raise refusal_of(composer, fixed, error, later) from error
 

@@ -42,7 +42,7 @@ def test_the_files_of_a_choice_are_folded_once(options: Options) -> None:
 
 def test_what_a_file_says_of_hydra_is_no_part_of_the_fold(options: Options) -> None:
     files = ConfigFiles(options, TrainConfig).fold(Overrides())
-    assert files is not None and files.wrong_sections == [] and not files.is_beyond
+    assert files is not None and files.wrong_sections == [] and not files.needs_hydra
     assert not any(path[0] == "hydra" for path in files.folded.chains)
 
 
@@ -53,7 +53,7 @@ def test_a_class_needs_its_schema(options: Options) -> None:
 
 def test_files_without_a_schema_are_left_to_hydra(options: Options) -> None:
     files = ConfigFiles(Options(options.loader, "plain"), None).fold(Overrides())
-    assert files is not None and files.root is None and files.is_beyond
+    assert files is not None and files.root is None and files.needs_hydra
 
 
 def names(folder: Path) -> list[str]:

@@ -191,7 +191,7 @@ def traced(here: Path, tree: dict[str, str], *overrides: str, conf: str = "conf"
     write(tree, here)
     composer = a_composer(conf, config_dir)
     provenance = composer.fold(overrides).provenance
-    assert provenance.verify(composer.full(overrides)) == frozenset()
+    assert provenance.verify(composer.compose_by_hydra(overrides)) == frozenset()
     return provenance
 
 
@@ -254,7 +254,7 @@ def agreed(overrides: list[str], composer: Composer) -> bool:
     """Compose with random overrides; whether Hydra took them. Fails where the trace is wrong about one value."""
     provenance = composer.fold(overrides).provenance
     try:
-        config = composer.full(overrides)
+        config = composer.compose_by_hydra(overrides)
     except Exception:  # refused, and OmegaConf has no common class for it
         return False
     assert provenance.verify(config) == frozenset(), overrides

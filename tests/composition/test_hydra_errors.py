@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from gpt2hydra.composition.hydra_errors import as_it_came, file_error, grammar, making, resolving
+from gpt2hydra.composition.hydra_errors import file_error, grammar, making, resolving, unexplained
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.config.errors import ConfigError, Violation
 
@@ -64,5 +64,5 @@ def test_what_cannot_be_made_is_reported_by_its_cause_and_a_refusal_stays_one() 
 
 
 def test_an_error_without_better_words_keeps_its_own() -> None:
-    assert as_it_came(RuntimeError("one\n\n two\nthree\nfour")).rule == "one; two; three"
-    assert as_it_came(RuntimeError()).rule == "RuntimeError"
+    assert unexplained(RuntimeError("one\n\n two\nthree\nfour")).rule == "one; two; three"
+    assert unexplained(RuntimeError()).rule == "RuntimeError"

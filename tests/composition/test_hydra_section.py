@@ -82,7 +82,7 @@ def test_a_plugin_knows_its_own_keys() -> None:
 def test_hydras_section_is_known_without_composing_it() -> None:
     composer = Composer("train", CONF_DIR, once=True)
     found = composer.fold(["model=large"])
-    section, hydras = composer.hydra_section(found), composer.full(["model=large"])
+    section, hydras = composer.hydra_section(found), composer.compose_by_hydra(["model=large"])
     assert section is not None
     for key in ("job_logging", "callbacks", "verbose", "output_subdir", "run"):
         ours, theirs = (OmegaConf.masked_copy(each.hydra, key) for each in (section, hydras))

@@ -18,7 +18,7 @@ def test_what_the_caller_had_comes_back_after_an_error_too() -> None:
     before = JobRuntime.instance().get("name"), HydraConfig.instance().cfg
     with pytest.raises(RuntimeError), hydra_state():
         assert JobRuntime.instance().get("name") == "gpt2hydra"
-        HydraConfig.instance().set_config(Composer("train", CONF_DIR, once=True).full([]))
+        HydraConfig.instance().set_config(Composer("train", CONF_DIR, once=True).compose_by_hydra([]))
         raise RuntimeError
     assert (JobRuntime.instance().get("name"), HydraConfig.instance().cfg) == before
 
@@ -29,14 +29,15 @@ def test_an_override_is_parsed_once() -> None:
 
 def test_overrides_are_reported_as_they_were_typed() -> None:
     with hydra_state():
-        config = Composer("train", CONF_DIR, once=True).full(["data.path=${oc.env:HOME}", "hydra.run.dir=${now:%Y}"])
+        composer = Composer("train", CONF_DIR, once=True)
+        config = composer.compose_by_hydra(["data.path=${oc.env:HOME}", "hydra.run.dir=${now:%Y}"])
     assert task_overrides(config.hydra) == ["data.path=${oc.env:HOME}"]
     assert hydra_overrides(config.hydra) == ["hydra.run.dir=${now:%Y}"]
 
 
 def test_a_job_of_a_sweep_has_its_number_and_directory() -> None:
     with hydra_state():
-        composed = Composer("train", CONF_DIR, once=True).full(["hydra.sweep.dir=out"])
+        composed = Composer("train", CONF_DIR, once=True).compose_by_hydra(["hydra.sweep.dir=out"])
         hydra = as_job(composed, 3).hydra
     assert (hydra.job.num, hydra.runtime.output_dir) == (3, os.path.abspath("out/3"))
 
@@ -45,7 +46,7 @@ def test_a_job_that_changed_its_directory_knows_where_it_was_started(tmp_path: P
     start = os.getcwd()
     assert start_folder() == start
     with hydra_state():
-        job = as_job(Composer("train", CONF_DIR, once=True).full([f"hydra.sweep.dir={tmp_path}"]), 3)
+        job = as_job(Composer("train", CONF_DIR, once=True).compose_by_hydra([f"hydra.sweep.dir={tmp_path}"]), 3)
         HydraConfig.instance().set_config(job)
         (tmp_path / "3").mkdir()
         monkeypatch.chdir(tmp_path / "3")
@@ -72,5 +73,5 @@ def test_integers_are_parsed_as_by_hydra(key: str, value: str) -> None:
 def test_state_within_state_is_left_as_it_is() -> None:
     with hydra_state():
         with hydra_state():
-            HydraConfig.instance().set_config(Composer("train", CONF_DIR, once=True).full([]))
+            HydraConfig.instance().set_config(Composer("train", CONF_DIR, once=True).compose_by_hydra([]))
         assert (JobRuntime.instance().get("name"), HydraConfig.instance().cfg) == ("gpt2hydra", None)

@@ -27,7 +27,7 @@ class AdaptiveConf:
 
 def composed(*overrides: str) -> tuple[DictConfig, Composer]:
     composer = Composer("train", CONF_DIR, once=True)
-    return composer.full([*overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN), composer
+    return composer.compose_by_hydra([*overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN), composer
 
 
 @pytest.fixture

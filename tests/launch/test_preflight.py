@@ -204,7 +204,7 @@ def test_the_optuna_sweepers_space_is_checked_as_far_as_it_is_known(run: Command
 
 def space(*overrides: str) -> tuple[Composer, list[list[str]]]:
     composer = Composer("train", CONF_DIR, once=True)
-    return composer, expand(composer.full([*overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN), composer)[0]
+    return composer, expand(composer.compose_by_hydra([*overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN), composer)[0]
 
 
 def test_every_point_of_a_large_sweep_equals_its_own_composition() -> None:

@@ -491,5 +491,5 @@ def test_a_size_gives_its_keys_by_reference(tmp_path: Path) -> None:
     (tmp_path / "train.yaml").write_text("defaults: [model: own, _self_]\n")
     composer = getattr(program, ATTRIBUTE).composer()
     with hydra_state():
-        assert program(composer.full([])) == ("src.Own", 768, 12)
-        assert program(composer.full(["gpt2/model@shape=large"])) == ("src.Own", 1280, 36)
+        assert program(composer.compose_by_hydra([])) == ("src.Own", 768, 12)
+        assert program(composer.compose_by_hydra(["gpt2/model@shape=large"])) == ("src.Own", 1280, 36)
