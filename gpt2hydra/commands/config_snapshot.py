@@ -75,7 +75,7 @@ def snapshot_of(text: str, app: str | None = None, config_dir: str | None = None
 def _no_run(path: Path) -> str:
     if path.is_file():
         return "is a file; must be a run directory, a checkpoint, or overrides"
-    points = [each.relative_to(path).as_posix() for each in record.below(path)]
+    points = [each.relative_to(path).as_posix() for each in record.runs_below(path)]
     if points:
         return f"holds several runs, name one of them: {', '.join(points[:5])}{', ...' if len(points) > 5 else ''}"
     return f"holds no run ({record.FILE}) and no checkpoint (config.json)"

@@ -130,7 +130,7 @@ def locate_run(config: Checked, composed: DictConfig) -> RunLocation:
     pattern = str(written["dir"])  # outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}
     if "${" not in pattern:
         return locate_in(config, directory)
-    newest = resume_state.newest_alike(_alike(directory, pattern), config.fingerprint())
+    newest = resume_state.newest_of_fingerprint(_earlier_directories(directory, pattern), config.fingerprint())
     return RunLocation(str(directory)) if newest is None else locate_in(config, newest.folder)
 
 
@@ -158,7 +158,7 @@ def _continuing(run: record.RunRecord, config: TrainConfig) -> RunLocation:
     return RunLocation(str(run.folder), step=newest.step if newest else None)
 
 
-def _alike(directory: Path, pattern: str) -> Iterator[Path]:
+def _earlier_directories(directory: Path, pattern: str) -> Iterator[Path]:
     """The directories of earlier runs that ``pattern`` gave, as it gives ``directory`` now."""
     fixed = Path(pattern.partition("${")[0] + "x").parent.absolute()
     depth = len(directory.absolute().relative_to(fixed).parts)

@@ -37,7 +37,7 @@ from gpt2hydra.launch.notes import note_fine_tuning, note_other_machine, note_ov
 from gpt2hydra.launch.resume import RunLocation, locate_run
 from gpt2hydra.runs import record
 from gpt2hydra.runs.directory import check_directory, check_space, remove_new, unwritable
-from gpt2hydra.runs.resume_state import alike
+from gpt2hydra.runs.resume_state import of_fingerprint
 from gpt2hydra.training.processes import Process, agree
 from gpt2hydra.utils.formatting import reason_of
 from gpt2hydra.utils.paths import nearest_existing
@@ -233,8 +233,8 @@ def format_settings(changed: Sequence[Setting]) -> str:
 
 def done_before(config: TrainConfig) -> list[str]:
     """What finished runs with this fingerprint there are below ``outputs/`` and ``multirun/``: the latest one."""
-    folders = (each for name in ("outputs", "multirun") for each in record.below(Path(name)))
-    finished = [run for run in alike(folders, config.fingerprint()) if run.state == record.FINISHED]
+    folders = (each for name in ("outputs", "multirun") for each in record.runs_below(Path(name)))
+    finished = [run for run in of_fingerprint(folders, config.fingerprint()) if run.state == record.FINISHED]
     return [
         f"Finished already: {run.folder}, validation loss {run.result.get('validation_loss', math.nan):.4f}; "
         f"all that decides the result is the same ({run.fingerprint})."

@@ -34,7 +34,7 @@ class Comparison:
         runs: list[ComparedRun] = []
         unreadable: list[Violation] = []
         for folder in folders:
-            for each in record.below(folder):
+            for each in record.runs_below(folder):
                 name = str(each if each == folder or len(folders) > 1 else each.relative_to(folder))
                 try:
                     runs.append(ComparedRun(name, record.read(each)))

@@ -258,7 +258,7 @@ def read(folder: Path) -> RunRecord:
     return RunRecord(folder, content, state, process)
 
 
-def below(folder: Path) -> Iterator[Path]:
+def runs_below(folder: Path) -> Iterator[Path]:
     """Every run directory below ``folder``, itself included, in the order of their names."""
     for parent, folders, files in os.walk(folder):
         folders.sort()

@@ -152,7 +152,7 @@ def _why_not(folder: Path) -> str:
     run = next((each for each in folder.parents[:3] if (each / record.FILE).is_file()), None)
     if run is not None:
         return f"is a part of the run in {relative_path(run)}"
-    runs = sum(1 for _ in zip(record.below(folder), range(100), strict=False))
+    runs = sum(1 for _ in zip(record.runs_below(folder), range(100), strict=False))
     if (folder / "multirun.yaml").is_file():
         return f"is a sweep of {runs} runs; continue it with -m, the command that started it, and resume=auto"
     if runs:
@@ -167,12 +167,12 @@ def _near(folder: Path) -> dict[str, object]:
     return {"resume": relative_path(run)} if run is not None else {}
 
 
-def newest_alike(folders: Iterable[Path], fingerprint: str) -> record.RunRecord | None:
+def newest_of_fingerprint(folders: Iterable[Path], fingerprint: str) -> record.RunRecord | None:
     """Of the runs in ``folders`` with this fingerprint, the one that wrote its record last."""
-    return next(iter(alike(folders, fingerprint)), None)
+    return next(iter(of_fingerprint(folders, fingerprint)), None)
 
 
-def alike(folders: Iterable[Path], fingerprint: str) -> list[record.RunRecord]:
+def of_fingerprint(folders: Iterable[Path], fingerprint: str) -> list[record.RunRecord]:
     """The runs in ``folders`` with this fingerprint, that which wrote its record last comes first."""
     found = []
     for folder in folders:

@@ -156,8 +156,8 @@ def test_run_directories_are_found_below_a_folder(tmp_path: Path) -> None:
     for name in ("b/2", "a/1"):
         with recording(TrainConfig(), tmp_path / name, None):
             pass
-    assert list(record.below(tmp_path)) == [tmp_path / "a/1", tmp_path / "b/2"]
-    assert list(record.below(tmp_path / "a/1")) == [tmp_path / "a/1"]
+    assert list(record.runs_below(tmp_path)) == [tmp_path / "a/1", tmp_path / "b/2"]
+    assert list(record.runs_below(tmp_path / "a/1")) == [tmp_path / "a/1"]
 
 
 @pytest.mark.parametrize(
