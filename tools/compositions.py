@@ -1,7 +1,7 @@
 """Composes random override lists, and sees that each becomes what ``hydra.compose`` makes of it, or is refused by both.
 
-Run: ``python -m tools.compositions --lists 5000``, some minutes. A quarter of the lists are for our own ``conf/``, the others
-for small random trees of groups, options and experiments.
+Run: ``python -m tools.compositions --lists 5000``, some minutes. A quarter of the lists are for our own
+``conf/``, the others for small random trees of groups, options and experiments.
 """
 
 from __future__ import annotations

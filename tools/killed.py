@@ -1,7 +1,8 @@
 """Trains, in children of this process that are killed: ``python -m tools.killed FOLDER KILLS SEED``.
 
-The children are forked after all imports, so a run takes a second. Half of them are killed at a random moment, half while a
-checkpoint is written. Each continues where the one before was killed; the last is left in peace.
+The children are forked after all imports, so a run takes a second. Half of them are killed at a random
+moment, half while a checkpoint is written. Each continues where the one before was killed; the last is left
+in peace.
 """
 
 import os

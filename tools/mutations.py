@@ -1,7 +1,7 @@
 """Mutates YAML files of a copy of ``conf/``, and sees that each composes as Hydra composes it, or is refused in words.
 
-Run: ``python -m tools.mutations --files 10000``, about half an hour. All are written into one folder, one after another, so
-that a composition which is remembered for too long is found too.
+Run: ``python -m tools.mutations --files 10000``, about half an hour. All are written into one folder, one
+after another, so that a composition which is remembered for too long is found too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Pastes every remedy of random wrong command lines into bash, and sees that each cures what it names and brings nothing new.
 
-Run: ``python -m tools.remedies --lists 2000``, some minutes. bash splits and unquotes what was printed; the words that it
-makes of it are then given to the program as a dry run, here rather than in a process for each.
+Run: ``python -m tools.remedies --lists 2000``, some minutes. bash splits and unquotes what was printed; the
+words that it makes of it are then given to the program as a dry run, here rather than in a process for each.
 """
 
 from __future__ import annotations

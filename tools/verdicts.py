@@ -1,7 +1,7 @@
 """Mutates a small conf tree, and sees that ``gpt2hydra check`` and the program agree about it, by their exit codes.
 
-Run: ``python -m tools.verdicts --trees 1000``, about half an hour. ``check`` finds nothing wrong exactly where the program
-takes every choice that the tree offers.
+Run: ``python -m tools.verdicts --trees 1000``, about half an hour. ``check`` finds nothing wrong exactly
+where the program takes every choice that the tree offers.
 """
 
 from __future__ import annotations

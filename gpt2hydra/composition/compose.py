@@ -43,15 +43,16 @@ def compose(
 ) -> Any:
     """Compose and validate from Python: ``compose("train", ["model=large", "model.n_head=10"])``.
 
-    Hydra's process-wide state stays as it was, so this works in a notebook, inside a running Hydra job, and in threads.
-    YAML files are read again when they change.
+    Hydra's process-wide state stays as it was, so this works in a notebook, inside a running Hydra job, and
+    in threads. YAML files are read again when they change.
 
     Args:
         config_name: the primary config, ``train`` or ``generate`` or one of your own.
         overrides: as on the command line.
         config_dir: the folder that holds the primary config; by default our own ``conf/``.
-        config_class: what it becomes; by default that of the schema that its defaults list has, ``train_schema``,
-            ``generate_schema``, or that of a program under :func:`gpt2hydra.main` that was imported.
+        config_class: what it becomes; by default that of the schema that its defaults list has,
+            ``train_schema``, ``generate_schema``, or that of a program under :func:`gpt2hydra.main` that was
+            imported.
 
     Returns:
         TrainConfig | GenerateConfig, or a ``config_class``.

@@ -1,8 +1,8 @@
 """Composing: overrides → layers → fold → resolve → validate → suggest, over layers that are read once.
 
 :class:`Composer` asks Hydra which files the chosen options bring, lays them and the overrides over each other
-(:mod:`gpt2hydra.composition.fold`), and checks what comes of it. Hydra itself composes what runs, and what the fold does not
-model: :func:`needs_hydra` says what that is.
+(:mod:`gpt2hydra.composition.fold`), and checks what comes of it. Hydra itself composes what runs, and what
+the fold does not model: :func:`needs_hydra` says what that is.
 """
 
 from __future__ import annotations
@@ -122,9 +122,10 @@ class Composer:
         extra_dir: one more folder to search, after that one (``--config-dir``).
         once: for one command, during which YAML files do not change, so that they are not looked at again.
         config_class: what the config becomes; by default that of the schema in its defaults list.
-        find_absent: what a valid config names that is not there, such as a file; a refusal reports it too, and no
-            remedy brings it.
-        begin: what a config begins with that continues an earlier run, in place of the files that nobody chose.
+        find_absent: what a valid config names that is not there, such as a file; a refusal reports it too,
+            and no remedy brings it.
+        begin: what a config begins with that continues an earlier run, in place of the files that nobody
+            chose.
         """
         setup_globals()
         if isinstance(config_dir, ConfigSearchPath):

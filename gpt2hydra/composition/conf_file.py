@@ -35,7 +35,8 @@ _HEADER = 512
 class Entry:
     """One line of a defaults list: ``override /model@encoder: xl`` is a group with its options, ``train_schema`` a config.
 
-    ``path`` counts from the root of the search path; ``options`` is None for a config, and empty where none is chosen.
+    ``path`` counts from the root of the search path; ``options`` is None for a config, and empty where none
+    is chosen.
     """
 
     line: int

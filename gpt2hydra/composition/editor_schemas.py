@@ -68,7 +68,8 @@ def _file_schema(places: Sequence[tuple[str, type[Checked]]], group: str, primar
 def _defaults(group: str, primaries: Sequence[Primary]) -> dict[str, Schema]:
     """The definition of a defaults list, and of the options of each group.
 
-    Its entries are names of configs, and groups with one of their options: ``/model`` from the root, ``model`` from here.
+    Its entries are names of configs, and groups with one of their options: ``/model`` from the root,
+    ``model`` from here.
     """
     options = {key.partition("@")[0]: primary.options(key) for primary in primaries for key in primary.groups}
     keys = {f"/{each}": each for each in options}

@@ -1,7 +1,8 @@
 """The fold: layers laid over each other as OmegaConf merges them, so that each key has its settings, the last one in force.
 
-Values stay as they were written, untyped and unresolved. A :data:`Judge` says of each what the schema cannot hold: that becomes
-a violation with its source, is left out, and the fold continues. Without a judge everything is laid over everything.
+Values stay as they were written, untyped and unresolved. A :data:`Judge` says of each what the schema cannot
+hold: that becomes a violation with its source, is left out, and the fold continues. Without a judge
+everything is laid over everything.
 """
 
 from __future__ import annotations

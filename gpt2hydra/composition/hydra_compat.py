@@ -1,8 +1,8 @@
 """Every private name of Hydra and OmegaConf that this package uses, and what differs between Hydra 1.3 and 1.4.
 
-No other module has such a name, as ``tests/test_house.py`` checks. Here each has a line: what it does,
-since which version it is there, and what public name would replace it ('public: none' where there is none). Hydra is called
-here, never patched; another version of it is made to fit in this module alone.
+No other module has such a name, as ``tests/test_house.py`` checks. Here each has a line: what it does, since
+which version it is there, and what public name would replace it ('public: none' where there is none). Hydra
+is called here, never patched; another version of it is made to fit in this module alone.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def store_config(name: str, node: Any, group: str | None = None) -> None:
 def search_path_of(folder: str) -> ConfigSearchPath:
     """All that Hydra searches for an application with this folder: its own, the plugins', the schemas'.
 
-    ``create_config_search_path``, since 0.11. Public: ``initialize_config_dir``, which changes the process's Hydra.
+    ``create_config_search_path``, since 0.11. Public: ``initialize_config_dir``, which changes the process's
+    Hydra.
     """
     return create_config_search_path(folder)
 
@@ -204,7 +205,8 @@ class _CheckedFiles(ConfigRepository):
 class ConfigLoader(ConfigLoaderImpl):
     """What composes. It merges the configs of a defaults list again only after a change. ``ConfigLoaderImpl``, since 1.0.
 
-    Public: ``GlobalHydra.instance().config_loader()`` after ``initialize_config_dir``, which changes the process's Hydra.
+    Public: ``GlobalHydra.instance().config_loader()`` after ``initialize_config_dir``, which changes the
+    process's Hydra.
     """
 
     def __init__(self, search_path: ConfigSearchPath) -> None:
@@ -269,8 +271,8 @@ def open_repository(loader: ConfigLoader, config_name: str | None, overrides: Se
 def options_of(repository: Repository, group: str) -> list[str]:
     """The options of a group, in whatever folder they are. ``IConfigRepository.get_group_options``, since 1.0.
 
-    Public: ``ConfigLoader.get_group_options``. Hydra 1.4 refuses to list a folder that also holds a ``.yml``, which it never
-    takes; so that such a file can be reported, the others are listed here then.
+    Public: ``ConfigLoader.get_group_options``. Hydra 1.4 refuses to list a folder that also holds a ``.yml``,
+    which it never takes; so that such a file can be reported, the others are listed here then.
     """
     with contextlib.suppress(ConfigLoadError), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a .yml, which composing warns of
@@ -289,7 +291,8 @@ def defaults_list(
 ) -> DefaultsList:
     """The configs that make up the result, in order. ``create_defaults_list``, since 1.1.
 
-    Public: ``ConfigLoader.compute_defaults_list``, which reads every file anew and always takes Hydra's own in: slower.
+    Public: ``ConfigLoader.compute_defaults_list``, which reads every file anew and always takes Hydra's own
+    in: slower.
     """
     return _CREATE_DEFAULTS_LIST(repository, config_name, choices, prepend_hydra=prepend_hydra, skip_missing=skip_missing)
 
@@ -320,7 +323,8 @@ def hydra_of(function: Callable[..., Any], loader: ConfigLoader) -> Any:
 def make_callbacks(composed: DictConfig) -> Callbacks:
     """The callbacks that ``hydra.callbacks`` names. ``Callbacks``, since 1.1. Public: none.
 
-    Hydra 1.4 asks which classes a config may name: those that it names there, for a user's own config is trusted as code is.
+    Hydra 1.4 asks which classes a config may name: those that it names there, for a user's own config is
+    trusted as code is.
     """
     with contextlib.ExitStack() as stack:
         if HYDRA >= (1, 4):
@@ -343,7 +347,8 @@ def _targets(values: Any) -> Iterator[str]:
 def look(hydra: Any, options: argparse.Namespace, parser: argparse.ArgumentParser, config_name: str) -> None:
     """Print what ``--hydra-help``, ``--cfg``, ``--info`` or ``--shell-completion`` ask of a program.
 
-    Methods of ``Hydra``, since 1.0; errors are raised. Public: ``hydra.main``, which reads the arguments itself.
+    Methods of ``Hydra``, since 1.0; errors are raised. Public: ``hydra.main``, which reads the arguments
+    itself.
     """
     if options.hydra_help:
         hydra.hydra_help(config_name=config_name, args_parser=parser, args=options)

@@ -45,7 +45,8 @@ def refused_section(section: Layer, *, is_primary: bool) -> list[Violation]:
 def refused_mode(sections: Sequence[tuple[Layer, bool]], overrides: Overrides) -> Iterator[Violation]:
     """The violation of a file that asks for another ``hydra.mode`` than the primary config, where Hydra reads it there alone.
 
-    ``sections`` are what files say of Hydra, and whether that is the primary config, in the order in which they are merged.
+    ``sections`` are what files say of Hydra, and whether that is the primary config, in the order in which
+    they are merged.
     """
     asked = [(section.value["mode"], primary) for section, primary in sections if _has_mode(section)]
     typed = any(each.key_or_group == "hydra.mode" for each in overrides.hydra)

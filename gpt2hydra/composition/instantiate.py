@@ -47,14 +47,16 @@ def instantiate(config: DictConfig, /, *others: DictConfig | type[Any]) -> Any: 
 def instantiate(config: DictConfig, *others: Any, config_class: type[Any] | None = None) -> Any:
     """The one gate: a composed config in, a valid immutable dataclass out; of several, a tuple, or one report on all.
 
-    Each section may be followed by its class: ``model, optim = instantiate(cfg.model, Net, cfg.optim, Optim)``.
+    Each section may be followed by its class:
+    ``model, optim = instantiate(cfg.model, Net, cfg.optim, Optim)``.
 
     Args:
-        config: composed by Hydra, or any ``DictConfig`` with the same keys. A ``hydra`` node is ignored, and so is what
-            ``hydra.utils.instantiate`` reads (``_target_``) where the class has no field for it.
-        others: more of them, as the sections of one application: ``model, teacher = instantiate(cfg.model, cfg.teacher)``.
-        config_class: what to make, of each that has no class behind it: a ``Checked``, a dataclass, or a pydantic model. By
-            default named by the schema that a config was composed into, or by its keys.
+        config: composed by Hydra, or any ``DictConfig`` with the same keys. A ``hydra`` node is ignored, and
+            so is what ``hydra.utils.instantiate`` reads (``_target_``) where the class has no field for it.
+        others: more of them, as the sections of one application:
+            ``model, teacher = instantiate(cfg.model, cfg.teacher)``.
+        config_class: what to make, of each that has no class behind it: a ``Checked``, a dataclass, or a
+            pydantic model. By default named by the schema that a config was composed into, or by its keys.
 
     Raises:
         ConfigError: with every violation, of each; within a job of Hydra's, with who set each value.

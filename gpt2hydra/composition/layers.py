@@ -1,7 +1,7 @@
 """Layers: what one source says about a config, raw and with its place. A YAML file, a structured config, an override.
 
-Values are neither converted nor resolved here; :func:`agree` tells whether OmegaConf's conversion makes of one what a
-composed config holds.
+Values are neither converted nor resolved here; :func:`agree` tells whether OmegaConf's conversion makes of
+one what a composed config holds.
 """
 
 from __future__ import annotations

@@ -95,7 +95,8 @@ class Options:
     def unclear(self, overrides: Iterable[Override], config_class: type[Checked]) -> list[Violation]:
         """What leaves a section of ``config_class`` without the one option that it is to have of its group.
 
-        Hydra lets ``~tokenizer`` fall back to the schema's defaults, and ``model=[small,large]`` lay one over the other.
+        Hydra lets ``~tokenizer`` fall back to the schema's defaults, and ``model=[small,large]`` lay one over
+        the other.
         """
         violations = []
         for override in overrides:

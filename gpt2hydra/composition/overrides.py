@@ -200,9 +200,9 @@ class Words:
     def typed(cls, overrides: Iterable[str], config_class: type[Checked], *, sweep: bool = False) -> Words:
         """Quote the values of text fields so that they mean what was typed.
 
-        Hydra's grammar would read ``data.path=007`` as 7 and the commas of ``prompt=To be, or not`` as a sweep. A ``prompt``
-        is taken as it stands, any other text field when it looks like a number or has signs that the grammar lacks; quoted
-        values are left to Hydra, and so is everything in a sweep.
+        Hydra's grammar would read ``data.path=007`` as 7 and the commas of ``prompt=To be, or not`` as a
+        sweep. A ``prompt`` is taken as it stands, any other text field when it looks like a number or has
+        signs that the grammar lacks; quoted values are left to Hydra, and so is everything in a sweep.
         """
         quoted = {text: _quoted(text, config_class, sweep) for text in overrides}
         changed = {after: command_line(before) for before, after in quoted.items() if before != after}

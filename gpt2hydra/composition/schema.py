@@ -1,7 +1,7 @@
 """The schemas that Hydra composes into, one for each configuration class, and the names under which files list them.
 
-Hydra merges YAML into mutable dataclasses; ours are frozen. So a schema is a mutable mirror, derived from the same fields:
-names, types, defaults and formulas are written once, where the class is declared.
+Hydra merges YAML into mutable dataclasses; ours are frozen. So a schema is a mutable mirror, derived from the
+same fields: names, types, defaults and formulas are written once, where the class is declared.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ def node_of(config_class: type[Any]) -> Any:
 class _OfBases(type):
     """Of schemas: those of a class's bases count as schemas of the class.
 
-    OmegaConf merges a typed node into another of the same type or one that derives from it. With this, ``gpt2/model: small``
-    may be chosen for a section whose class derives from ``GPT2Config``.
+    OmegaConf merges a typed node into another of the same type or one that derives from it. With this,
+    ``gpt2/model: small`` may be chosen for a section whose class derives from ``GPT2Config``.
     """
 
     def __subclasscheck__(cls, other: type) -> bool:
@@ -172,7 +172,8 @@ def _lenient(formula: Callable[..., Any]) -> Callable[..., Any]:
 def register(config_class: type[Checked], config_name: str) -> None:
     """Make ``config_class`` what the primary config ``config_name`` becomes: its schema is ``<config_name>_schema``.
 
-    ``train`` and ``generate`` alone stay ours; of others the newest counts, as where a notebook declares a class again.
+    ``train`` and ``generate`` alone stay ours; of others the newest counts, as where a notebook declares a
+    class again.
 
     Raises:
         TypeError: the class is declared wrongly.
@@ -233,8 +234,9 @@ def register_configs() -> None:
           - gpt2/model@model: large           # config.model, typed; instantiate(config.model) is a GPT2Config
           - gpt2/model@encoder: small
 
-    A program under :func:`gpt2hydra.main` has them without this call, and one whose class derives from ``TrainConfig`` or
-    ``GenerateConfig`` also has our folders as groups, as ``model: large``, behind the files of its own ``conf/``.
+    A program under :func:`gpt2hydra.main` has them without this call, and one whose class derives from
+    ``TrainConfig`` or ``GenerateConfig`` also has our folders as groups, as ``model: large``, behind the
+    files of its own ``conf/``.
     """
     register_schemas()
     register_groups()

@@ -128,7 +128,8 @@ class Trial:
     def _may_add(self, violation: Violation, keys: set[str]) -> bool:
         """Whether the remedy may have other values, of these keys, than it first had.
 
-        Not for a misspelt key or an option, of which what was typed is all that is known, nor for what the command line sets.
+        Not for a misspelt key or an option, of which what was typed is all that is known, nor for what the
+        command line sets.
         """
         typed = {text.partition("=")[0].lstrip("+") for text in self.texts} - {violation.key}
         return violation.key in violation.remedy and not self.options.is_group(violation.key) and not typed & keys

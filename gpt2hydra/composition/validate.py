@@ -134,7 +134,8 @@ def _pitfall(written: str, value: object, rule: Rule) -> str | None:
 def examine(config: DictConfig, config_class: type[Checked], section: str = "") -> tuple[dict[str, Any], list[Violation]]:
     """Resolve ``config`` and check it: the values, and every violation in the schema's order, its keys below ``section``.
 
-    What ``hydra.utils.instantiate`` reads, ``_target_`` for one, is left out where the class has no such field.
+    What ``hydra.utils.instantiate`` reads, ``_target_`` for one, is left out where the class has no such
+    field.
     """
     broken: dict[str, Violation] = {}
     names = {field.name for field in fields_of(config_class)}

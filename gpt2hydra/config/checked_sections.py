@@ -47,8 +47,8 @@ def section_of(kind: SectionKind) -> dataclasses.Field[Any] | None:
 def class_with_sections(sections: Mapping[str, SectionKind], doc: str = "") -> type[Checked]:
     """The class of a configuration with these sections, by dotted key.
 
-    ``_target_`` and the other keys of ``hydra.utils.instantiate`` may stand in each of them; a class that has no such field
-    does not get them.
+    ``_target_`` and the other keys of ``hydra.utils.instantiate`` may stand in each of them; a class that has
+    no such field does not get them.
 
     Raises:
         TypeError: something cannot be a section, or stands within another.

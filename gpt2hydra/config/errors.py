@@ -1,7 +1,7 @@
 """The report on a configuration that is refused: :class:`Violation`, one broken rule, and :class:`ConfigError`, all of them.
 
-Who set a value (:class:`Source`, :class:`Setting`) and what to type instead are kept as data; they become words here, when
-a report is printed. Standard library only.
+Who set a value (:class:`Source`, :class:`Setting`) and what to type instead are kept as data; they become
+words here, when a report is printed. Standard library only.
 """
 
 from __future__ import annotations
@@ -42,9 +42,11 @@ class Source:
     """Who set a value. ``str()`` names it in a report.
 
     Args:
-        kind: ``default``: the schema. ``file``: a YAML file. ``ConfigStore``: a config that Python stored there.
-            ``command line``: an override, also one that was given to ``compose``. ``untraced``: nobody can tell.
-        file: the file's path, relative to the current directory where it lies below; the name of a node of the ConfigStore.
+        kind: ``default``: the schema. ``file``: a YAML file. ``ConfigStore``: a config that Python stored
+            there. ``command line``: an override, also one that was given to ``compose``. ``untraced``: nobody
+            can tell.
+        file: the file's path, relative to the current directory where it lies below; the name of a node of
+            the ConfigStore.
         line: of the file, from 1; None where no line is meant.
         override: as it was typed; None where it is an option or a word that is no override.
         items: the line of each element, where the value is a list in a file.
@@ -91,9 +93,10 @@ def command_line(override: str | None = None) -> Source:
 class Setting:
     """One source that set one key.
 
-    ``value`` is raw: not converted to the schema's type, interpolations not resolved; ``DELETED`` where the source deleted
-    the key. ``written`` is the text of a plain YAML scalar, which YAML may read as something else: ``012`` is 10, ``1:30``
-    is 90, ``yes`` is true. Of a list it is a tuple of those of its elements; None of what was not written in YAML.
+    ``value`` is raw: not converted to the schema's type, interpolations not resolved; ``DELETED`` where the
+    source deleted the key. ``written`` is the text of a plain YAML scalar, which YAML may read as something
+    else: ``012`` is 10, ``1:30`` is 90, ``yes`` is true. Of a list it is a tuple of those of its elements;
+    None of what was not written in YAML.
     """
 
     key: str
@@ -124,8 +127,8 @@ class Violation:
         source: who set it; None in plain Python.
         remedy: keys to set instead, with their values; ``ABSENT`` deletes one (``~key``).
         multirun: several values were given for one; the remedy is a sweep, which takes ``-m``.
-        action: what the source did: it ``set`` the key, ``deleted`` it, ``chose`` the file that is wrong, or holds a
-            ``word`` that is no override.
+        action: what the source did: it ``set`` the key, ``deleted`` it, ``chose`` the file that is wrong, or
+            holds a ``word`` that is no override.
         replaced: the setting before that of ``source``, if it had another value.
         others: the other keys that the rule is about, with who set them as far as that is known.
     """

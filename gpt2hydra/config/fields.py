@@ -1,7 +1,7 @@
 """How a field of a configuration class says what it may hold. Standard library only.
 
-A field states its rule where it is declared, and everything else (checks, messages, the Hydra schema, help) derives from
-that one place::
+A field states its rule where it is declared, and everything else (checks, messages, the Hydra schema, help)
+derives from that one place::
 
     n_head: int = integer(12, "attention heads of each layer", at_least=1, at_most=10_000)
 

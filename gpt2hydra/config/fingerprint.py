@@ -1,7 +1,8 @@
 """The fingerprint of a configuration: 16 hex digits of what affects its result. Standard library only.
 
-Two runs with one fingerprint train the same model on a text of the same name. A field that does not affect the result says
-so where it is declared: ``integer(10, "steps between two rows of the loss table", affects_result=False)``.
+Two runs with one fingerprint train the same model on a text of the same name. A field that does not affect
+the result says so where it is declared:
+``integer(10, "steps between two rows of the loss table", affects_result=False)``.
 """
 
 from __future__ import annotations

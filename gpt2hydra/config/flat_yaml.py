@@ -18,12 +18,13 @@ from gpt2hydra.utils.yaml_nodes import Written, decimal, is_misread_number, misr
 def read_flat_yaml(file: Path, config_class: type[Any], key: str) -> dict[str, Any]:
     """The values for ``config_class`` that a file holds; none if it is empty.
 
-    Text that spells a number is one where the field is to hold one, as for OmegaConf. ``key`` is blamed where the complete
-    file is wrong.
+    Text that spells a number is one where the field is to hold one, as for OmegaConf. ``key`` is blamed where
+    the complete file is wrong.
 
     Raises:
-        ConfigError: it cannot be read, holds more than lines of ``key: value``, a key twice, a number that YAML reads
-            otherwise than a person does, or what only Hydra can make something of: ``defaults``, ``${...}``.
+        ConfigError: it cannot be read, holds more than lines of ``key: value``, a key twice, a number that
+            YAML reads otherwise than a person does, or what only Hydra can make something of: ``defaults``,
+            ``${...}``.
     """
     import yaml
     from yaml.constructor import ConstructorError

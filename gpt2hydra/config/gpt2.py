@@ -17,8 +17,8 @@ from gpt2hydra.utils.formatting import did_you_mean
 
 G = TypeVar("G", bound="GPT2Config")
 
-_BESIDE = Path(__file__).resolve().parent.parent
-CONF_DIR = _BESIDE / "conf" if (_BESIDE / "conf").is_dir() else _BESIDE.parent / "conf"
+_PACKAGE_DIR = Path(__file__).resolve().parent.parent
+CONF_DIR = _PACKAGE_DIR / "conf" if (_PACKAGE_DIR / "conf").is_dir() else _PACKAGE_DIR.parent / "conf"
 """The YAML files: inside the package when installed, next to it in a checkout."""
 
 MODEL_DIR = CONF_DIR / "model"

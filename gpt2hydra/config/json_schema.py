@@ -1,7 +1,8 @@
 """JSON Schema (2020-12) of a configuration class, for editors: the same rules, in their words. Standard library only.
 
-Wherever a value is, ``${other.key}`` and ``???`` may stand too. ``markdownDescription`` and ``patternErrorMessage`` are read by
-editors' language servers; validators ignore what JSON Schema does not know.
+Wherever a value is, ``${other.key}`` and ``???`` may stand too. ``markdownDescription`` and
+``patternErrorMessage`` are read by editors' language servers; validators ignore what JSON Schema does not
+know.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The keys of a configuration class: its fields, and those of its sections by dotted name. Standard library only.
 
-A key has the name that YAML uses. Where Python's is another (``key="lr-min"``), the fields here bear that of YAML, and
-:func:`attribute_of` knows Python's.
+A key has the name that YAML uses. Where Python's is another (``key="lr-min"``), the fields here bear that of
+YAML, and :func:`attribute_of` knows Python's.
 """
 
 from __future__ import annotations

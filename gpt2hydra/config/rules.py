@@ -31,8 +31,8 @@ class Problem(NamedTuple):
 class Rule:
     """What one value must be. ``str()`` says it in words.
 
-    ``kind`` is the type of a single value, ``object`` where it can be of several; ``choices``, the only values, where
-    there are few.
+    ``kind`` is the type of a single value, ``object`` where it can be of several; ``choices``, the only
+    values, where there are few.
     """
 
     kind: type = object

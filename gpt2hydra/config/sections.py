@@ -28,9 +28,9 @@ SECTION_CLASSES = "a class that derives from Checked, a dataclass or a pydantic 
 def section(config_class: type[Any], doc: str = "", *, target: bool = False, **common: Unpack[Common]) -> Any:
     """A field that holds another configuration: a ``Checked``, a plain dataclass, or a pydantic model.
 
-    It must be given where the defaults of the class alone are not valid. ``optional``: null may stand there, and is the
-    default. ``target``: ``_target_`` may stand in it, with the other keys of ``hydra.utils.instantiate``, which takes what
-    ``to_dict()`` returns.
+    It must be given where the defaults of the class alone are not valid. ``optional``: null may stand there,
+    and is the default. ``target``: ``_target_`` may stand in it, with the other keys of
+    ``hydra.utils.instantiate``, which takes what ``to_dict()`` returns.
 
     Raises:
         TypeError: the class is none of these, or declared wrongly.
@@ -51,7 +51,8 @@ def union(discriminator: str, variants: Mapping[Any, type[Any]], doc: str = "", 
     ``_target_`` may be that key. It must be given, unless it is ``optional``, which makes null the default.
 
     Raises:
-        TypeError: a class is declared wrongly, stands there twice, or two values of the key differ in capitals alone.
+        TypeError: a class is declared wrongly, stands there twice, or two values of the key differ in
+            capitals alone.
     """
     for config_class in variants.values():
         check_section_class(config_class)

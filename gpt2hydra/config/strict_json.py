@@ -1,6 +1,7 @@
 """JSON files that are not trusted, a checkpoint's for one. Standard library only.
 
-It stands in config/, not in utils/: what is wrong with a file is a violation, which ten callers report as it is.
+It stands in config/, not in utils/: what is wrong with a file is a violation, which ten callers report as it
+is.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ def read_json(file: Path, largest: int) -> dict[str, Any]:
     """A JSON object from a file that is not trusted.
 
     Raises:
-        ConfigError: it cannot be read, is larger than ``largest`` bytes, repeats a key, holds NaN, Infinity or an
-            integer beyond 64 bits, or is no JSON object.
+        ConfigError: it cannot be read, is larger than ``largest`` bytes, repeats a key, holds NaN, Infinity
+            or an integer beyond 64 bits, or is no JSON object.
     """
     try:
         with file.open("rb") as stream:

@@ -178,7 +178,8 @@ class TrainingConfig(Checked):
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of a step, counted from 0: a linear rise to the peak, then the schedule.
 
-        The rise begins above 0, so that no step is wasted; the minimum is reached at the last step, if the warm-up leaves any.
+        The rise begins above 0, so that no step is wasted; the minimum is reached at the last step, if the
+        warm-up leaves any.
         """
         peak, least = self.learning_rate, self.min_learning_rate_ratio * self.learning_rate
         if step < self.warmup_steps:

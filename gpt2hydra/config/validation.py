@@ -38,9 +38,10 @@ C = TypeVar("C", bound="Checked")
 class Checked:
     """Base of every configuration dataclass: no instance breaks a rule.
 
-    A class derives from it, or from one that does, and is a frozen dataclass, whose fields are declared by what
-    :mod:`gpt2hydra.fields` has. Rules between fields are methods under ``@validator``. A class that declares nothing of its
-    own needs no decorator. ``class Trainer(Checked, extra="allow")`` takes other keys too, and keeps them in ``extra``.
+    A class derives from it, or from one that does, and is a frozen dataclass, whose fields are declared by
+    what :mod:`gpt2hydra.fields` has. Rules between fields are methods under ``@validator``. A class that
+    declares nothing of its own needs no decorator. ``class Trainer(Checked, extra="allow")`` takes other keys
+    too, and keeps them in ``extra``.
 
     Raises:
         ConfigError: naming every broken rule at once.
@@ -118,8 +119,8 @@ def check_declaration(config_class: type[Any]) -> None:
     """FindAbsent at a class, as early as it is complete: when it becomes a section, a program's configuration, or an object.
 
     Raises:
-        TypeError: it is no frozen dataclass, a field has no rule or a name that Hydra cannot hold, a rule between fields is
-            about one that is not there, or a default breaks its own rule.
+        TypeError: it is no frozen dataclass, a field has no rule or a name that Hydra cannot hold, a rule
+            between fields is about one that is not there, or a default breaks its own rule.
     """
     name = f"{config_class.__module__}.{config_class.__qualname__}"
     if issubclass(config_class, Checked):
@@ -158,8 +159,8 @@ def _arguments(config_class: type[Any], values: Mapping[str, Any]) -> dict[str, 
 class CheckResult:
     """What became of the values of one section, and everything that is wrong, in the order of the fields.
 
-    ``values`` are as the class stores them, an instance for each section. ``valid`` has every dotted key that is valid by
-    itself, ``sections`` the class of each section by its dotted key, None where it is null.
+    ``values`` are as the class stores them, an instance for each section. ``valid`` has every dotted key that
+    is valid by itself, ``sections`` the class of each section by its dotted key, None where it is null.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -177,7 +178,8 @@ def check(
     Args:
         config_class: a ``Checked``, a plain dataclass, or a pydantic model.
         prefix: what stands before each key in a message, for example ``"model."``.
-        known_wrong: dotted keys (without prefix) that are already known to be wrong; validators that read them do not run.
+        known_wrong: dotted keys (without prefix) that are already known to be wrong; validators that read
+            them do not run.
     """
     found = CheckResult(given=given)
     fields = own_fields(config_class)

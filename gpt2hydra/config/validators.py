@@ -1,7 +1,7 @@
 """Rules between fields: methods of their class under :func:`validator`. Standard library only.
 
-A validator reads fields by their names, ``self.n_embd``, ``self.model.n_positions``, and returns a :class:`Failure` or None.
-It runs once each value that it reads is valid by itself::
+A validator reads fields by their names, ``self.n_embd``, ``self.model.n_positions``, and returns a
+:class:`Failure` or None. It runs once each value that it reads is valid by itself::
 
     @validator("n_head")
     def _heads_divide_width(self) -> Failure | None:

@@ -30,30 +30,36 @@ def main(
 ) -> Callable[[Job], Callable[..., Any]]:
     """Decorate a function that takes a validated configuration, as ``hydra.main`` does for a ``DictConfig``.
 
-    The command line is Hydra's: overrides, ``-m``, ``--cfg``, ``--info``, ``--help``, ``--config-dir``, shell completion. A
-    config that is refused is reported on standard error and exits with 1; no directory is made and the function's imports
-    do not happen.
+    The command line is Hydra's: overrides, ``-m``, ``--cfg``, ``--info``, ``--help``, ``--config-dir``, shell
+    completion. A config that is refused is reported on standard error and exits with 1; no directory is made
+    and the function's imports do not happen.
 
-    What the config becomes is the class that the function's annotation names: ``TrainConfig``, ``GenerateConfig``, or one of
-    your own, declared with what :mod:`gpt2hydra.fields` has. Its schema is ``<config_name>_schema``, to be listed first in the
-    primary config's defaults. There, ``gpt2/model@SECTION: large`` gives any section one of our sizes, typed, and
-    so do ``gpt2/tokenizer`` and ``gpt2/hardware``. A class that derives from ``TrainConfig`` or ``GenerateConfig`` also
-    inherits our groups: ``model: large``, ``experiment: null``; files of your own folder go before ours. Fields named
+    What the config becomes is the class that the function's annotation names: ``TrainConfig``,
+    ``GenerateConfig``, or one of your own, declared with what :mod:`gpt2hydra.fields` has. Its schema is
+    ``<config_name>_schema``, to be listed first in the primary config's defaults. There,
+    ``gpt2/model@SECTION: large`` gives any section one of our sizes, typed, and so do ``gpt2/tokenizer`` and
+    ``gpt2/hardware``. A class that derives from ``TrainConfig`` or ``GenerateConfig`` also inherits our
+    groups: ``model: large``, ``experiment: null``; files of your own folder go before ours. Fields named
     ``dry_run`` and ``preflight`` mean what they mean in ``train.py``.
 
-    A function of several parameters takes sections, of which each is checked against the class that it is annotated with:
-    ``def main(cfg: DictConfig, model: Net, optim: Optim)``. The first may be what Hydra composed; the others are keys of it.
-    All else passes as it is, and no schema is listed. A class is a ``Checked``, a dataclass, or a pydantic model; of several
-    by a discriminator, ``Annotated[AdamW | Muon, union("type", {"adamw": AdamW, "muon": Muon})]``.
+    A function of several parameters takes sections, of which each is checked against the class that it is
+    annotated with: ``def main(cfg: DictConfig, model: Net, optim: Optim)``. The first may be what Hydra
+    composed; the others are keys of it. All else passes as it is, and no schema is listed. A class is a
+    ``Checked``, a dataclass, or a pydantic model; of several by a discriminator,
+    ``Annotated[AdamW | Muon, union("type", {"adamw": AdamW, "muon": Muon})]``.
 
     Args:
         config_name: the primary config, ``train``, ``generate``, or one of your own.
-        config_path: the folder that holds it, relative to the decorated function's file; by default our own ``conf/``.
-        extra: an extra of this package that the function needs; reported after validation where it is not installed.
-        sections: key → class, or ``union(...)``, of each section that the function takes, for keys such as ``model.config``.
+        config_path: the folder that holds it, relative to the decorated function's file; by default our own
+            ``conf/``.
+        extra: an extra of this package that the function needs; reported after validation where it is not
+            installed.
+        sections: key → class, or ``union(...)``, of each section that the function takes, for keys such as
+            ``model.config``.
 
-    The decorated function can also be called with a ready dataclass, or with a composed ``DictConfig``. Without arguments in a
-    notebook, it has no overrides. The files and the device that a ready one names are looked for before the function is called.
+    The decorated function can also be called with a ready dataclass, or with a composed ``DictConfig``.
+    Without arguments in a notebook, it has no overrides. The files and the device that a ready one names are
+    looked for before the function is called.
 
     Raises:
         ConfigError: of a call with a ready configuration: this machine lacks something that it names.

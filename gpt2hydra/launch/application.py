@@ -55,8 +55,8 @@ class Task:
 class Application:
     """A function that takes a configuration, what kind of one, and where that is to be found.
 
-    ``config_class`` is None where nothing is annotated and the name is not known: the schema in the defaults list decides.
-    ``task`` calls the function as it wants to be called.
+    ``config_class`` is None where nothing is annotated and the name is not known: the schema in the defaults
+    list decides. ``task`` calls the function as it wants to be called.
     """
 
     function: Job
@@ -78,8 +78,8 @@ class Application:
         """What the arguments of the decorator say, and the function's parameters.
 
         Raises:
-            TypeError: a parameter is annotated with no configuration class, or one that is declared wrongly, or
-                ``sections`` and the parameters do not agree.
+            TypeError: a parameter is annotated with no configuration class, or one that is declared wrongly,
+                or ``sections`` and the parameters do not agree.
         """
         plain, config_name = inspect.unwrap(function), config_name.removesuffix(".yaml")
         folder = CONF_DIR if config_path is None else (Path(plain.__code__.co_filename).parent / config_path).resolve()
@@ -174,7 +174,8 @@ def sections_of_parameters(
     """Key → what it is, of each section that a function takes, in the order of its parameters.
 
     Raises:
-        TypeError: a parameter is annotated with what can be no section, or there are more or fewer than ``sections``.
+        TypeError: a parameter is annotated with what can be no section, or there are more or fewer than
+            ``sections``.
     """
     rest = [*parameters][with_config:]
     if sections is not None:

@@ -1,8 +1,9 @@
 """What could stop a run whose configuration is valid: one list of checks, :data:`CHECKS`, asked before anything is made.
 
-A run, each point of a sweep, the sweep itself, a dry run, ``--cfg``, a program that Python calls with a ready configuration,
-and ``gpt2hydra evaluate`` ask :func:`run_checks`. Each check declares of which configuration it is, which keys it reads, and
-where it applies, so that it can also be asked of a configuration that breaks a rule somewhere else.
+A run, each point of a sweep, the sweep itself, a dry run, ``--cfg``, a program that Python calls with a ready
+configuration, and ``gpt2hydra evaluate`` ask :func:`run_checks`. Each check declares of which configuration
+it is, which keys it reads, and where it applies, so that it can also be asked of a configuration that breaks
+a rule somewhere else.
 """
 
 from __future__ import annotations
@@ -240,7 +241,8 @@ def refusal(violations: Sequence[Violation]) -> ConfigError:
 def readable(found: Composition) -> tuple[Checked | None, frozenset[str]]:
     """The configuration, and the keys that have a default instead of a value that breaks a rule.
 
-    None in place of the configuration where a key that has no default must be given, or where it is not known what it is of.
+    None in place of the configuration where a key that has no default must be given, or where it is not known
+    what it is of.
     """
     if found.is_valid:
         return found.config, frozenset()

@@ -1,7 +1,7 @@
 """How a program ends: with a refusal, an interruption, or an output that nobody reads any more.
 
-A refusal is a report for people on standard error. With ``GPT2HYDRA_ERRORS=json`` in the environment it is one line of JSON
-there (:meth:`gpt2hydra.config.errors.ConfigError.to_dict`), for CI and editors.
+A refusal is a report for people on standard error. With ``GPT2HYDRA_ERRORS=json`` in the environment it is
+one line of JSON there (:meth:`gpt2hydra.config.errors.ConfigError.to_dict`), for CI and editors.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from gpt2hydra.utils.interruption import Terminated, exit_code, format_interrupt
 def handle_errors() -> Iterator[None]:
     """Around everything that a command does: a refusal is printed and exits with 1, an interruption with 130 or 143.
 
-    A reader that has seen enough (``| head``) ends it quietly, a full disk behind standard output with a message, what the
-    output's encoding lacks is written as its code, and where an output is closed (``>&-``), nothing is written.
+    A reader that has seen enough (``| head``) ends it quietly, a full disk behind standard output with a
+    message, what the output's encoding lacks is written as its code, and where an output is closed (``>&-``),
+    nothing is written.
     """
     sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):

@@ -32,7 +32,8 @@ DIRECTIONS = ("minimize", "maximize")
 def compose_valid_overrides(composer: Composer, words: Sequence[str], run_mode: RunMode) -> DictConfig | None:
     """What Hydra makes of the overrides that are right.
 
-    Where what they choose is broken, it has those of Hydra's own section alone; it is None where they are broken too.
+    Where what they choose is broken, it has those of Hydra's own section alone; it is None where they are
+    broken too.
     """
     for texts in (words, [text for text in words if text.lstrip("+~").startswith("hydra")]):
         with suppress(Exception):

@@ -1,6 +1,7 @@
 """One run, from what Hydra composed to the function's end; :mod:`gpt2hydra.launch.sweep` has many.
 
-Its order: validate the configuration, ask :mod:`gpt2hydra.launch.checks`, and only then make a directory and start.
+Its order: validate the configuration, ask :mod:`gpt2hydra.launch.checks`, and only then make a directory and
+start.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sweeps, once :mod:`gpt2hydra.launch.preflight` has checked them. Hydra's sweepers and launchers do the running.
 
-What a sweep costs beyond its jobs is one quick composition of each point; for Hydra's basic sweeper, that replaces the check by
-full composition that it would make itself.
+What a sweep costs beyond its jobs is one quick composition of each point; for Hydra's basic sweeper, that
+replaces the check by full composition that it would make itself.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ def atomic_file(file: Path, *, durable: bool = False) -> Iterator[Path]:
     """The path of a hidden file to write, which takes the name ``file`` at the end. After an error it is removed.
 
     Args:
-        durable: the content is on the disk before the name is, so that a power failure leaves the old file or the new one.
+        durable: the content is on the disk before the name is, so that a power failure leaves the old file or
+            the new one.
 
     Raises:
         OSError: the file cannot be written.

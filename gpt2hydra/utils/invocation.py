@@ -1,6 +1,7 @@
 """How this program was started, and what is typed to start it, or another of ours, once more. Standard library only.
 
-``python train.py``, ``python -m my_package.finetune``, ``gpt2hydra-train``, ``torchrun --nproc-per-node 2 train.py``.
+``python train.py``, ``python -m my_package.finetune``, ``gpt2hydra-train``,
+``torchrun --nproc-per-node 2 train.py``.
 """
 
 from __future__ import annotations

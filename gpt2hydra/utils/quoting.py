@@ -1,7 +1,8 @@
 """Values as they are typed: in Hydra's grammar, and then in bash. Standard library only.
 
-Hydra reads ``a=1,2`` as a sweep, ``a=x(y)`` as a function, ``a=007`` as a number; bash splits at spaces and takes ``&``, ``$``
-and ``*`` for itself. What :func:`override` and :func:`for_bash` make is read by both as the value that it stands for.
+Hydra reads ``a=1,2`` as a sweep, ``a=x(y)`` as a function, ``a=007`` as a number; bash splits at spaces and
+takes ``&``, ``$`` and ``*`` for itself. What :func:`override` and :func:`for_bash` make is read by both as
+the value that it stands for.
 """
 
 from __future__ import annotations

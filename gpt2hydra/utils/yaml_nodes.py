@@ -100,7 +100,8 @@ def check_yaml(path: str) -> None:
     """FindAbsent at a file's nodes before anybody makes values of them. A file that did not change is looked at once.
 
     Raises:
-        yaml.MarkedYAMLError: it is no UTF-8, no YAML, has a key twice, contains itself, or unfolds without end; with the line.
+        yaml.MarkedYAMLError: it is no UTF-8, no YAML, has a key twice, contains itself, or unfolds without
+            end; with the line.
         OSError: it cannot be read.
     """
     _file(path)
