@@ -17,15 +17,18 @@ def note_overruled(overrides: Overrides, provenance: Provenance) -> None:
 
 
 def _overruled(overrides: Overrides, provenance: Provenance) -> Iterator[str]:
-    """A note for each option chosen on the command line of which nothing is left: an experiment replaced it all."""
+    """A note for each option chosen on the command line of which nothing is left: an experiment or a parent set it all."""
     choices = [each for each in overrides.choices if isinstance(each.value(), str)]
-    chains = provenance.settings.values() if len(choices) > 1 else ()
     for choice in choices:
         file = f"/{choice.key_or_group}/{choice.value()}.yaml"
-        set_there = [chain for chain in chains if any(f"/{setting.source.file}".endswith(file) for setting in chain)]
-        in_force = [chain[-1].source for chain in set_there]
-        if in_force and not any(each.kind == "command line" or f"/{each.file}".endswith(file) for each in in_force):
-            winners, keys = sorted({str(each.file) for each in in_force}), [chain[-1].key for chain in set_there]
+        set_there = [
+            chain
+            for chain in provenance.settings.values()
+            if any(f"/{setting.source.file}".endswith(file) for setting in chain)
+        ]
+        in_force = [chain[-1] for chain in set_there if chain[-1].source.kind != "command line"]
+        if in_force and not any(f"/{each.source.file}".endswith(file) for each in in_force):
+            winners, keys = sorted({str(each.source.file) for each in in_force}), [each.key for each in in_force]
             yield f"note: {choice.input_line} has no effect: {', '.join(winners)} sets {', '.join(keys)}"
 
 

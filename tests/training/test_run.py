@@ -638,6 +638,7 @@ def test_a_fork_is_typed_with_what_differs_alone(run: CommandLine, result: Resul
     arguments = (
         f"fork_from='{folder_of(result)}/checkpoints/step-000010'",
         "training.learning_rate=0.001",
+        "experiment=quickstart",
         "hydra.run.dir=fork",
     )
     done = run(*arguments, job=lambda config: train(config, output_dir()))
@@ -645,6 +646,7 @@ def test_a_fork_is_typed_with_what_differs_alone(run: CommandLine, result: Resul
     saved = record(run.folder / "fork")
     assert saved["config"]["training"] == tiny("training.learning_rate=0.001").to_dict()["training"]
     assert "a fork of " in done.err and "then 10 steps of 128 tokens follow" in done.err
+    assert re.search(r"note: experiment=quickstart has no effect: .*/step-000010/gpt2hydra\.json sets ", done.err)
 
 
 # ------------------------------------------------------------------------------------------------------ what goes wrong
