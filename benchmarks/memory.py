@@ -1,8 +1,8 @@
 """The memory of real runs on a CPU against the plan's.
 
-Run: ``python -m benchmarks.memory [PART OF A NAME ...]``. Each case is a run of ten steps, after which nothing grows any more,
-in a process of its own. What it takes is the most that is resident, less that of a run of the smallest model: what Python and
-its libraries need.
+Run: ``python -m benchmarks.memory [PART OF A NAME ...]``. Each case is a run of ten steps, after which
+nothing grows any more, in a process of its own. What it takes is the most that is resident, less that of a
+run of the smallest model: what Python and its libraries need.
 """
 
 from __future__ import annotations

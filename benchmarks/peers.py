@@ -110,7 +110,8 @@ def _type(field: object) -> str:
 def process(command: list[str], folder: Path, **environment: str) -> Callable[[], float]:
     """A call that runs ``command`` once and returns its seconds.
 
-    Bytecode is kept, as Python does unless told otherwise: what pip installed has it already, a checkout may not.
+    Bytecode is kept, as Python does unless told otherwise: what pip installed has it already, a checkout may
+    not.
     """
     environment = {**os.environ, **environment}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)

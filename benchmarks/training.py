@@ -1,15 +1,17 @@
 """Training against nanoGPT's own ``train.py``: the same bytes, shape, threads and settings, whole commands, interleaved.
 
-Run: ``python -m benchmarks.training NANOGPT [start|speed|small|run ...]``, where NANOGPT is a checkout of karpathy/nanoGPT.
+Run: ``python -m benchmarks.training NANOGPT [start|speed|small|run ...]``, where NANOGPT is a checkout of
+karpathy/nanoGPT.
 
     start    seconds from the command to its 20th step, which is an evaluation
     speed    tokens/s of the character model (4 layers, 4 heads, 128 wide, block 64, batch 12)
     small    tokens/s of GPT-2 small at block 256, batch 2, fp32
     run      nanoGPT's CPU setting for 2,000 steps: seconds of the whole command, loss over the whole validation text
 
-Each as many rounds as ``--rounds``, first theirs, then ours; ``--compile`` compiles both. The text is the Python language
-reference that every Python has, byte by byte. nanoGPT has biases here, as GPT-2 does; with ``--tanh`` it also has GPT-2's own
-GELU, of which PyTorch's kernel takes twice as long on a CPU as of nanoGPT's. ``--quick`` only sees that it still runs.
+Each as many rounds as ``--rounds``, first theirs, then ours; ``--compile`` compiles both. The text is the
+Python language reference that every Python has, byte by byte. nanoGPT has biases here, as GPT-2 does; with
+``--tanh`` it also has GPT-2's own GELU, of which PyTorch's kernel takes twice as long on a CPU as of
+nanoGPT's. ``--quick`` only sees that it still runs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a configuration class of your own is declared with, and everything that follows from a declaration.
 
-A field states once what it may hold, and what it means; checks, messages, ``--help`` and the schema that Hydra composes into
-follow from that::
+A field states once what it may hold, and what it means; checks, messages, ``--help`` and the schema that
+Hydra composes into follow from that::
 
     from gpt2hydra.fields import Checked, Failure, computed, integer, number, section, validator
 
@@ -25,10 +25,11 @@ follow from that::
                 return None
             return Failure("must be < {model.n_embd}", {"lora.rank": self.model.n_embd // 4})
 
-A method under :func:`validator` is a rule between fields. It runs once the values that it reads are valid by themselves.
+A method under :func:`validator` is a rule between fields. It runs once the values that it reads are valid by
+themselves.
 
-A class that is declared wrongly raises a ``TypeError`` that names class and field, as soon as it becomes a section or the
-configuration of a program under :func:`gpt2hydra.main`. Standard library only.
+A class that is declared wrongly raises a ``TypeError`` that names class and field, as soon as it becomes a
+section or the configuration of a program under :func:`gpt2hydra.main`. Standard library only.
 """
 
 import warnings

@@ -30,7 +30,8 @@ settings.load_profile("any speed")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--thorough``: all of what is random or long, and many more random cases; minutes instead of seconds.
 
-    ``--rewrite-golden``: complete reports are written instead of compared; ``git diff tests/golden`` shows what changed.
+    ``--rewrite-golden``: complete reports are written instead of compared; ``git diff tests/golden`` shows
+    what changed.
     """
     parser.addoption("--thorough", action="store_true", help="also run what takes minutes, with many more random cases")
     parser.addoption("--rewrite-golden", action="store_true", help="write what the programs print now into tests/golden/")

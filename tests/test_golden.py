@@ -1,6 +1,7 @@
 """Complete reports, as a user sees them, in ``tests/golden/``. Elsewhere tests assert keys, rules and remedies.
 
-``python -m pytest tests/test_golden.py --rewrite-golden`` writes them again; ``git diff tests/golden`` shows what has changed.
+``python -m pytest tests/test_golden.py --rewrite-golden`` writes them again; ``git diff tests/golden`` shows
+what has changed.
 """
 
 import shlex

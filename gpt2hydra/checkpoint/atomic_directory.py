@@ -1,8 +1,8 @@
 """Folders that appear complete or not at all, and can be checked later. Standard library only.
 
-A folder is filled under a hidden name, next to the one that it will have. Then a manifest of every file's size and SHA-256 is
-added, all of it is flushed to the disk, and one rename gives it its name. A process that is killed on the way leaves a hidden
-folder, which :func:`recover_interrupted` finishes or removes.
+A folder is filled under a hidden name, next to the one that it will have. Then a manifest of every file's
+size and SHA-256 is added, all of it is flushed to the disk, and one rename gives it its name. A process that
+is killed on the way leaves a hidden folder, which :func:`recover_interrupted` finishes or removes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Where a fork begins, ``fork_from=RUN|CHECKPOINT``: configuration, weights, optimizer and step of another run.
 
-The parent's configuration becomes overrides before those of the command line, so that a configuration, its record and its
-checks are as if they had been typed. What the command line says otherwise is kept. Standard library only.
+The parent's configuration becomes overrides before those of the command line, so that a configuration, its
+record and its checks are as if they had been typed. What the command line says otherwise is kept. Standard
+library only.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ def parent(path: str) -> CheckpointInfo | None:
 def implied(overrides: Sequence[str]) -> dict[str, Source]:
     """What ``fork_from=PATH`` among ``overrides`` stands for, and the file that says so; keys that are set are left out.
 
-    Nothing where there is no such override, where it is swept over, or where the checkpoint or an override cannot be used:
-    both are reported later, by name.
+    Nothing where there is no such override, where it is swept over, or where the checkpoint or an override
+    cannot be used: both are reported later, by name.
     """
     try:
         given = [parse(text) for text in overrides]

@@ -1,6 +1,7 @@
 """GPT2Config to and from the ``config.json`` of Hugging Face. Standard library only.
 
-The names are transformers' own (``transformers/models/gpt2/configuration_gpt2.py``), which are OpenAI's and ours.
+The names are transformers' own (``transformers/models/gpt2/configuration_gpt2.py``), which are OpenAI's and
+ours.
 """
 
 from __future__ import annotations
@@ -61,14 +62,16 @@ _FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
 def to_hf(config: GPT2Config, end_of_text: int | None = None) -> dict[str, Any]:
     """The content of a ``config.json`` that transformers, and what else reads its files, builds the same model from.
 
-    ``n_ctx`` repeats ``n_positions`` for old readers, ``n_inner: null`` means 4·n_embd to all of them, and the activation
-    bears its oldest name, ``gelu_new``.
+    ``n_ctx`` repeats ``n_positions`` for old readers, ``n_inner: null`` means 4·n_embd to all of them, and
+    the activation bears its oldest name, ``gelu_new``.
 
     Args:
-        end_of_text: token that begins and ends a text. The default is GPT-2's 50256, or the last one if there are fewer.
+        end_of_text: token that begins and ends a text. The default is GPT-2's 50256, or the last one if there
+            are fewer.
 
     Raises:
-        ConfigError: the end of text is no token, or the class has fields that a GPT-2 of transformers has not.
+        ConfigError: the end of text is no token, or the class has fields that a GPT-2 of transformers has
+            not.
     """
     dropped = {key: value for key, value in values_of(config).items() if key not in _KEYS and key not in TARGET_KEYS}
     if dropped:
@@ -101,8 +104,8 @@ def from_hf(source: Mapping[str, Any] | str | Path) -> GPT2Config:
     Args:
         source: the content of a ``config.json``, its path, or the path of the folder that holds it.
 
-    Keys that no GPT-2 computes with (``summary_*``, ``task_specific_params``, ``transformers_version``, ...) are passed
-    over, absent ones take transformers' defaults, which are ours.
+    Keys that no GPT-2 computes with (``summary_*``, ``task_specific_params``, ``transformers_version``, ...)
+    are passed over, absent ones take transformers' defaults, which are ours.
 
     Raises:
         ConfigError: naming everything that our GPT-2 cannot express, or why the file cannot be read.

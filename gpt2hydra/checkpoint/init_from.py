@@ -1,7 +1,8 @@
 """Where fine-tuning begins, ``init_from=DIR``: the model's shape and its tokenizer come from the folder. Standard library only.
 
-They become overrides before those of the command line, so that a configuration, its record and its checks are as if they had
-been typed. What the command line or a file says otherwise is kept, and refused where it contradicts the folder.
+They become overrides before those of the command line, so that a configuration, its record and its checks are
+as if they had been typed. What the command line or a file says otherwise is kept, and refused where it
+contradicts the folder.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 def implied(overrides: Sequence[str]) -> dict[str, Source]:
     """What ``init_from=DIR`` among ``overrides`` stands for, and the folder that says so; keys that are set are left out.
 
-    Nothing where there is no such override, where it is swept over, or where the folder or an override will not do: both are
-    reported later, by name.
+    Nothing where there is no such override, where it is swept over, or where the folder or an override will
+    not do: both are reported later, by name.
     """
     try:
         given = [parse(text) for text in overrides]

@@ -1,7 +1,7 @@
 """Weights and AdamW's tensors of a model in training, out of it and back into it, however many processes share it.
 
-Imports torch. Every tensor is gathered and has its parameter's name, so what one process saved continues in many, and the
-other way round.
+Imports torch. Every tensor is gathered and has its parameter's name, so what one process saved continues in
+many, and the other way round.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The weights of a checkpoint: which tensors there must be, and whether the files hold them. Standard library only.
 
-Files are safetensors: 8 bytes of header length, the header in JSON, then the tensors. The header alone tells whether a file is
-complete and belongs to the config next to it.
+Files are safetensors: 8 bytes of header length, the header in JSON, then the tensors. The header alone tells
+whether a file is complete and belongs to the config next to it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Which tokens a step sees: windows of the text, by number, from the seed alone. Imports torch.
 
-A step of ``S`` sequences, counted from 0, sees those numbered ``step * S`` to ``step * S + S - 1``. Where sequence ``n`` begins
-follows from the seed and ``n``, so no state is kept, and a run continues at any step, with any number of processes.
+A step of ``S`` sequences, counted from 0, sees those numbered ``step * S`` to ``step * S + S - 1``. Where
+sequence ``n`` begins follows from the seed and ``n``, so no state is kept, and a run continues at any step,
+with any number of processes.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ class Batch(NamedTuple):
 class BatchSampler:
     """The sequences of every step of a run.
 
-    ``shuffled``: the text is a circle, cut into windows of ``seq_len``. Each epoch cuts it from another place on, and visits
-    every window once, in an order of its own. ``random``: each sequence begins anywhere, drawn with replacement, as nanoGPT
-    draws them.
+    ``shuffled``: the text is a circle, cut into windows of ``seq_len``. Each epoch cuts it from another place
+    on, and visits every window once, in an order of its own. ``random``: each sequence begins anywhere, drawn
+    with replacement, as nanoGPT draws them.
     """
 
     tokens: Tokens
@@ -83,8 +84,8 @@ class BatchSampler:
     def micro_batches(self, step: int, batch_size: int, rank: int = 0, processes: int = 1) -> Iterator[Batch]:
         """The part of a step that falls to one of ``processes``, in as few batches of at most ``batch_size`` as possible.
 
-        All processes have as many sequences; batches of one differ by one sequence at most. A mean over the step weighs
-        each batch by its sequences.
+        All processes have as many sequences; batches of one differ by one sequence at most. A mean over the
+        step weighs each batch by its sequences.
         """
         assert self.sequences % processes == 0, (self.sequences, processes)
         part = np.split(self.starts(step), processes)[rank]
@@ -95,8 +96,8 @@ class BatchSampler:
 def shuffled(numbers: Words, count: int, keys: Words) -> Words:
     """A one-to-one map of ``range(count)`` to itself that looks random, applied to ``numbers``.
 
-    A Feistel network over the cells of a grid that just holds ``count``; a number that falls on one of the few cells
-    beyond goes through it again (Black and Rogaway 2002, 'Ciphers with arbitrary finite domains').
+    A Feistel network over the cells of a grid that just holds ``count``; a number that falls on one of the
+    few cells beyond goes through it again (Black and Rogaway 2002, 'Ciphers with arbitrary finite domains').
     """
     rows = np.uint64(math.isqrt(count - 1) + 1)
     columns = np.uint64(-(-count // int(rows)))
@@ -143,7 +144,8 @@ def evaluation(
 ) -> Iterator[Batch]:
     """The sequences of :func:`validation_starts`, whatever the batch; of several processes, each takes its part of them.
 
-    Parts may differ by one sequence, and be empty: add up losses and sequences over the processes, then divide.
+    Parts may differ by one sequence, and be empty: add up losses and sequences over the processes, then
+    divide.
     """
     part = np.array_split(validation_starts(len(tokens), seq_len, sequences), processes)[rank]
     for first in range(0, len(part), batch_size):
@@ -155,8 +157,9 @@ def complete_text(
 ) -> Iterator[Batch]:
     """Every token but the first, as a target that counts exactly once.
 
-    Each window begins with at least ``context`` tokens whose targets counted in the window before; the last one reaches back
-    as far as it must to be full. A text shorter than ``seq_len + 1`` is one window of its own length.
+    Each window begins with at least ``context`` tokens whose targets counted in the window before; the last
+    one reaches back as far as it must to be full. A text shorter than ``seq_len + 1`` is one window of its
+    own length.
 
     Args:
         context: less than ``seq_len``.

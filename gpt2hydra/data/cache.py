@@ -1,7 +1,8 @@
 """Large texts, tokenized once into files that later runs read: in a cache, or where ``gpt2hydra tokenize`` writes.
 
-An entry of the cache is a folder named after the content of a text file and of the tokenizer. It appears complete or not at
-all, and one process at a time makes them: a second one waits, and finds what the first one made.
+An entry of the cache is a folder named after the content of a text file and of the tokenizer. It appears
+complete or not at all, and one process at a time makes them: a second one waits, and finds what the first one
+made.
 """
 
 from __future__ import annotations

@@ -26,8 +26,9 @@ LARGE = 2**24
 
 COMPLETE = 2**30
 """Bytes of a token file up to which all of it is read. A larger one is known by 16 blocks of 1 MiB at equal distances, the
-first and the last among them: a change that keeps the size and leaves these blocks as they were is not noticed. Text is read
-completely, however large, as it is to be tokenized."""
+first and the last among them: a change that keeps the size and leaves these blocks as they were is not
+noticed. Text is read completely, however large, as it is to be tokenized.
+"""
 
 SETTLED = 2 * 10**9
 """Nanoseconds after which a file's time of change tells it from its next content."""

@@ -56,8 +56,8 @@ class Shard:
     def open(self) -> Iterator[npt.NDArray[Any]]:
         """The tokens, (count,), as a view of the mapped file: read where they are looked at, and not to be kept.
 
-        Opened for each batch and closed after it, so that memory stays flat however much is read, a thousand files need no
-        thousand descriptors, and a file that shrank is noticed.
+        Opened for each batch and closed after it, so that memory stays flat however much is read, a thousand
+        files need no thousand descriptors, and a file that shrank is noticed.
 
         Raises:
             Unreadable: the file is not what it was.

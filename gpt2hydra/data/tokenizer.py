@@ -1,6 +1,7 @@
 """Text to tokens and back, with byte-level BPE. Plain bytes are the case without merges. Never imports torch.
 
-Every token stands for certain bytes, so a text is decoded exactly, and also while it is still being generated.
+Every token stands for certain bytes, so a text is decoded exactly, and also while it is still being
+generated.
 """
 
 from __future__ import annotations

@@ -37,7 +37,8 @@ HOLDS = "vocab.json and merges.txt, or tokenizer.json"
 def byte_of() -> dict[str, int]:
     """Character in a vocabulary file → the byte it stands for.
 
-    Printable bytes stand for themselves; the others, in order, are U+0100 onwards (OpenAI, gpt-2/src/encoder.py).
+    Printable bytes stand for themselves; the others, in order, are U+0100 onwards (OpenAI,
+    gpt-2/src/encoder.py).
     """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]

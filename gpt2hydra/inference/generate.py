@@ -23,8 +23,8 @@ CACHE_BYTES = 2 * 10**9
 def generate(config: GenerateConfig) -> list[str]:
     """Print and return ``num_samples`` continuations of each prompt, each with its prompt before it.
 
-    Text goes to stdout, ``---`` between two samples, the first of a batch as it is generated. With ``format=json`` each sample
-    is an object on a line of its own. Notices go to stderr.
+    Text goes to stdout, ``---`` between two samples, the first of a batch as it is generated. With
+    ``format=json`` each sample is an object on a line of its own. Notices go to stderr.
 
     Raises:
         ConfigError: the checkpoint, a prompt or the device will not do.

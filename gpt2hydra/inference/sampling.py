@@ -88,8 +88,9 @@ def _overlap(text: str, stop: str) -> int:
 def generate_batch(model: GPT2LMHeadModel, samples: Sequence[Sample]) -> None:
     """Generate samples of one prompt to their ends, all in one batch.
 
-    The context is the last ``n_positions`` tokens. Once it is full, it is cut to the last :func:`context_after_truncation`.
-    A sample does not depend on the others, except for rounding in matrix products of another size.
+    The context is the last ``n_positions`` tokens. Once it is full, it is cut to the last
+    :func:`context_after_truncation`. A sample does not depend on the others, except for rounding in matrix
+    products of another size.
     """
     n_positions = model.config.n_positions
     unfinished = [sample for sample in samples if not sample.finish]
@@ -150,7 +151,8 @@ def draw_token(logits: torch.Tensor, config: GenerateConfig, generator: torch.Ge
 def penalize(logits: torch.Tensor, seen: Sequence[int], penalty: float) -> torch.Tensor:
     """``logits`` (V,) with those of ``seen`` tokens divided by ``penalty``, or multiplied where they are negative.
 
-    As in CTRL (Keskar et al. 2019) and transformers' ``repetition_penalty``; once for a token, however often it was seen.
+    As in CTRL (Keskar et al. 2019) and transformers' ``repetition_penalty``; once for a token, however often
+    it was seen.
     """
     places = torch.tensor(sorted(set(seen)), dtype=torch.long)
     scores = logits[places]

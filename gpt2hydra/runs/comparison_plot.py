@@ -32,10 +32,12 @@ def plot_losses(comparison: Comparison, file: Path, x: str | None = None, by: Se
 
     Args:
         x: by default the key with most values, the seed last.
-        by: a line for each combination of their values; by default those of the key with the next most values.
+        by: a line for each combination of their values; by default those of the key with the next most
+            values.
 
     Raises:
-        UsageError: nothing differs, no loss was measured, losses cannot be compared, or the file cannot be written.
+        UsageError: nothing differs, no loss was measured, losses cannot be compared, or the file cannot be
+            written.
     """
     measured = comparison.where(lambda run: run.loss is not None)
     _check_comparable(measured, [x, *by], "--plot", file)

@@ -20,8 +20,10 @@ def format_runs(comparison: Comparison, columns: Sequence[str] | None = None, by
 
     Args:
         columns: what to show of each run in place of what differs, state and loss.
-        by: a line for each combination of the values of these columns, with the mean loss of the runs that have them.
-        width: characters of a line; columns are left out, and named below, where they do not fit. 0: that of the terminal.
+        by: a line for each combination of the values of these columns, with the mean loss of the runs that
+            have them.
+        width: characters of a line; columns are left out, and named below, where they do not fit. 0: that of
+            the terminal.
     """
     width = width or shutil.get_terminal_size((NO_LIMIT, 24)).columns
     groups = comparison.comparable()

@@ -34,10 +34,12 @@ def check_directory(directory: Path, key: str, *, written: str = "", files: Sequ
         directory: where the run would write.
         key: what gave it: ``hydra.run.dir``.
         written: how it stands there, where that may have a ``${...}``; by default ``directory`` itself.
-        files: what will be written there next to the run's own files, by relative path: ``.hydra/config.yaml``.
+        files: what will be written there next to the run's own files, by relative path:
+            ``.hydra/config.yaml``.
 
     Raises:
-        ConfigError: it cannot be written, another run writes there, or it holds the checkpoints of an earlier one.
+        ConfigError: it cannot be written, another run writes there, or it holds the checkpoints of an earlier
+            one.
     """
     reason = why_unwritable(directory, files)
     if reason:
@@ -131,8 +133,8 @@ def check_space(config: TrainConfig, directory: Path, key: str) -> None:
 def checkpoints_at_once(settings: TrainingConfig, first_step: int = 0) -> int:
     """Those of a run in its directory at most, of the steps after ``first_step``.
 
-    They are the last ``keep_checkpoints``, the best, the one that is being written, and the milestones of ``keep_every``; a
-    short run saves fewer in all, unless ``save_minutes`` asks for any number.
+    They are the last ``keep_checkpoints``, the best, the one that is being written, and the milestones of
+    ``keep_every``; a short run saves fewer in all, unless ``save_minutes`` asks for any number.
     """
     there = settings.keep_checkpoints + 2 + _multiples(settings.keep_every, first_step, settings.max_steps)
     return there if settings.save_minutes else min(there, _saved(settings, first_step))

@@ -100,7 +100,8 @@ def read_rows(folder: Path, step: int) -> tuple[list[Measurement], str | None]:
     """The rows of a run directory up to a step, each step once, the last of two alike.
 
     Returns:
-        The rows, and what is wrong with the file, in words: it is missing, or lines of it cannot be read. The last line may be
+        The rows, and what is wrong with the file, in words: it is missing, or lines of it cannot be read. The
+            last line may be
         one that a killed process left half written, which is nothing wrong.
     """
     found: dict[int, Measurement] = {}

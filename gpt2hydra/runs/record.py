@@ -1,7 +1,7 @@
 """The record of a run, ``run.json``: what ran, with which configuration, who set it, and how far it came. Plain JSON to read.
 
-It is complete before the first step, and at any later moment: a new one takes the old one's place. Of a run that was
-killed it says 'running'; :func:`read` tells the two apart by the lock, which died with the process.
+It is complete before the first step, and at any later moment: a new one takes the old one's place. Of a run
+that was killed it says 'running'; :func:`read` tells the two apart by the lock, which died with the process.
 """
 
 from __future__ import annotations
@@ -67,11 +67,13 @@ def recording(
 ) -> Iterator[Recorder]:
     """Keep the record of a run, and its directory's lock, while it runs; of several processes, only the first does.
 
-    An interruption (``KeyboardInterrupt``, ``SystemExit``) leaves the state ``interrupted``, any other error ``failed``.
+    An interruption (``KeyboardInterrupt``, ``SystemExit``) leaves the state ``interrupted``, any other error
+    ``failed``.
 
     Args:
         set_by: each key with its settings, the one in force first; None outside of Hydra.
-        resumed_from: the step of the checkpoint that the run in ``folder`` continues from; None for a new run.
+        resumed_from: the step of the checkpoint that the run in ``folder`` continues from; None for a new
+            run.
         facts: more to record: ``processes``, ``device``.
 
     Raises:

@@ -30,8 +30,8 @@ FIGURE = {"full_html": False, "include_plotlyjs": False, "config": {"displaylogo
 def report_page(comparison: Comparison, title: str) -> str:
     """The HTML of a report on some runs.
 
-    Sections: a table of what differs, loss curves, parallel coordinates of what was swept, the plan and what was measured,
-    samples, and a diff of any two.
+    Sections: a table of what differs, loss curves, parallel coordinates of what was swept, the plan and what
+    was measured, samples, and a diff of any two.
     """
     page = Template(resources.files("gpt2hydra.runs").joinpath("report_page.html").read_text(encoding="utf-8"))
     groups = comparison.comparable()

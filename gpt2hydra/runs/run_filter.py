@@ -50,7 +50,8 @@ def apply_filter(comparison: Comparison, text: str) -> Comparison:
     """The runs that meet every condition of ``text``, which stand with spaces between them.
 
     Raises:
-        UsageError: a condition cannot be read, no run has its column, it compares text by size, or no run meets all.
+        UsageError: a condition cannot be read, no run has its column, it compares text by size, or no run
+            meets all.
     """
     try:
         words = shlex.split(text)

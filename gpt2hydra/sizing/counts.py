@@ -1,8 +1,9 @@
 """What a GPT-2 costs: parameters, FLOPs, memory. Formulas over a :class:`GPT2Config`. Standard library only.
 
-V, P, d, L, h, f stand for vocab_size, n_positions, n_embd, n_layer, n_head, n_inner; b, s for batch and sequence length;
-N = b·s tokens. All that is counted here is exact for transformers' ``GPT2LMHeadModel``, the four sizes and any other shape, and
-held against it in ``tests/sizing/test_counts.py``; :mod:`gpt2hydra.sizing.memory` predicts the peak of a training step.
+V, P, d, L, h, f stand for vocab_size, n_positions, n_embd, n_layer, n_head, n_inner; b, s for batch and
+sequence length; N = b·s tokens. All that is counted here is exact for transformers' ``GPT2LMHeadModel``, the
+four sizes and any other shape, and held against it in ``tests/sizing/test_counts.py``;
+:mod:`gpt2hydra.sizing.memory` predicts the peak of a training step.
 """
 
 from __future__ import annotations
@@ -88,13 +89,15 @@ def flops_per_token(
 ) -> int:
     """FLOPs of the matrix products, a token; one multiply-add is 2. Exact against ``torch.utils.flop_counter``.
 
-    Forward: 2 · :func:`product_weights` + 4·s·d·L. Training is three times that; a fused kernel (flash, memory-efficient)
-    computes QKᵀ once more in the backward pass, + 2·s·d·L; checkpointing runs every block again, + L·(8d² + 4df + 4·s·d),
-    but for its last product, - L·2df, if no dropout follows that the backward pass would need the mask of.
+    Forward: 2 · :func:`product_weights` + 4·s·d·L. Training is three times that; a fused kernel (flash,
+    memory-efficient) computes QKᵀ once more in the backward pass, + 2·s·d·L; checkpointing runs every block
+    again, + L·(8d² + 4df + 4·s·d), but for its last product, - L·2df, if no dropout follows that the backward
+    pass would need the mask of.
 
-    Causal attention counts in full, the convention of PaLM (arXiv 2204.02311, appendix B), nanoGPT and torchtitan; a kernel
-    that skips the masked blocks does about half of its part. The default, ``attention="eager"`` without
-    checkpointing, is the count that model FLOPs utilisation divides by: what the model needs, nothing recomputed.
+    Causal attention counts in full, the convention of PaLM (arXiv 2204.02311, appendix B), nanoGPT and
+    torchtitan; a kernel that skips the masked blocks does about half of its part. The default,
+    ``attention="eager"`` without checkpointing, is the count that model FLOPs utilisation divides by: what
+    the model needs, nothing recomputed.
     """
     asked = _Asked(config, 1, seq_len, training=training, attention=attention, gradient_checkpointing=gradient_checkpointing)
     scores = 4 * asked.seq_len * config.n_embd * config.n_layer  # QKᵀ, and the weights times V

@@ -19,7 +19,7 @@ LEGEND = (
 )
 
 
-class Row(NamedTuple):
+class PlanRow(NamedTuple):
     """A line of the plan."""
 
     label: str
@@ -73,17 +73,17 @@ def _set_by(setting: Setting) -> str:
     return "the command line" if setting.source.kind == "command line" else str(setting.source)
 
 
-def _parameters(plan: Plan) -> Iterator[Row]:
+def _parameters(plan: Plan) -> Iterator[PlanRow]:
     counts = parameters(plan.config.model)
-    yield Row("parameters", f"{counts.total:,}")
+    yield PlanRow("parameters", f"{counts.total:,}")
     for part, count in vars(counts).items():
-        yield Row(f"  {part.replace('_', ' ')}", f"{count:,}", f"{count / counts.total:.1%}")
+        yield PlanRow(f"  {part.replace('_', ' ')}", f"{count:,}", f"{count / counts.total:.1%}")
 
 
-def _memory(plan: Plan) -> Iterator[Row]:
+def _memory(plan: Plan) -> Iterator[PlanRow]:
     peak, step, training = plan.memory.peak, plan.memory.step, plan.config.training
     each = "on each device; " if plan.device.count > 1 else ""
-    yield Row("memory of a step", gigabytes(plan.memory.resident), f"{each}most at the {peak.name}", exact=False)
+    yield PlanRow("memory of a step", gigabytes(plan.memory.resident), f"{each}most at the {peak.name}", exact=False)
     shard = f"1/{step.shards} of them" if step.shards > 1 else ""
     notes = {
         "weights": shard,
@@ -96,64 +96,64 @@ def _memory(plan: Plan) -> Iterator[Row]:
     }
     for part in PARTS:
         if getattr(peak, part):
-            yield Row(f"  {part}", gigabytes(getattr(peak, part)), notes.get(part, ""), exact=False)
+            yield PlanRow(f"  {part}", gigabytes(getattr(peak, part)), notes.get(part, ""), exact=False)
     if plan.memory.allocator_overhead:
-        yield Row("  allocator overhead", gigabytes(plan.memory.allocator_overhead), "freed, and kept for later", exact=False)
+        yield PlanRow("  allocator overhead", gigabytes(plan.memory.allocator_overhead), "freed, and kept for later", exact=False)
 
 
-def _device(plan: Plan) -> Iterator[Row]:
+def _device(plan: Plan) -> Iterator[PlanRow]:
     device, share = plan.device, plan.share
     if device.count > 1:
         passes = f" in {share.passes} passes" if share.passes > 1 else ""
         note = f"{plan.memory.step.strategy}; {share.sequences:,} sequences of a step each{passes}"
-        yield Row("devices", f"{device.count:,}", note)
+        yield PlanRow("devices", f"{device.count:,}", note)
     if device.memory is None or device.usable is None:
-        yield Row("memory of the device", "unknown", device.name)
+        yield PlanRow("memory of the device", "unknown", device.name)
         return
     less = ", less other programs" if device.is_here and device.kind == "cpu" else ""
-    yield Row("memory of the device", gigabytes(device.memory), f"{device.name}{less}")
+    yield PlanRow("memory of the device", gigabytes(device.memory), f"{device.name}{less}")
     for reason, count in device.reserve.items():
-        yield Row(f"  {reason}", gigabytes(count), exact=False)
-    yield Row("  left for a step", gigabytes(device.usable), "fits" if plan.fits else "does not fit", exact=False)
+        yield PlanRow(f"  {reason}", gigabytes(count), exact=False)
+    yield PlanRow("  left for a step", gigabytes(device.usable), "fits" if plan.fits else "does not fit", exact=False)
     largest = plan.largest_batch
     note = f"training.batch_size={largest}: {gigabytes(peak_of_batch(plan.config, device, largest))}" if largest else "none"
-    yield Row("  largest batch", f"{largest:,}", note, exact=False)
+    yield PlanRow("  largest batch", f"{largest:,}", note, exact=False)
 
 
-def _work(plan: Plan) -> Iterator[Row]:
+def _work(plan: Plan) -> Iterator[PlanRow]:
     training, text = plan.config.training, plan.text
     passes = f" x {training.gradient_accumulation_steps} passes" if training.gradient_accumulation_steps > 1 else ""
-    yield Row("steps", f"{training.max_steps:,}")
+    yield PlanRow("steps", f"{training.max_steps:,}")
     factors = f"{training.batch_size:,} sequences{passes} x {training.seq_len:,}"
-    yield Row("tokens a step", f"{training.tokens_per_step:,}", factors)
-    yield Row("tokens in all", f"{plan.tokens:,}")
+    yield PlanRow("tokens a step", f"{training.tokens_per_step:,}", factors)
+    yield PlanRow("tokens in all", f"{plan.tokens:,}")
     if text:
         count, exact = text
-        yield Row("  times the text", f"{plan.tokens / count:,.2f}", f"which has {count:,} tokens", exact)
-    yield Row("training FLOPs", f"{plan.flops:.3e}", "multiply-add = 2, attention in full")
+        yield PlanRow("  times the text", f"{plan.tokens / count:,.2f}", f"which has {count:,} tokens", exact)
+    yield PlanRow("training FLOPs", f"{plan.flops:.3e}", "multiply-add = 2, attention in full")
     yield _time(plan)
 
 
-def _time(plan: Plan) -> Row:
+def _time(plan: Plan) -> PlanRow:
     device = plan.device
     if plan.seconds is None:
         if device.is_measured:
-            return Row("time", "unknown", "PyTorch, to measure it, is not installed" if plan.fits else "it does not fit")
+            return PlanRow("time", "unknown", "PyTorch, to measure it, is not installed" if plan.fits else "it does not fit")
         key = "fp32_tflops" if plan.config.training.precision == "fp32" else "bf16_tflops"
-        return Row("time", "unknown", f"{device.name} has no hardware.{key}; try a device, as hardware=a100_80gb")
+        return PlanRow("time", "unknown", f"{device.name} has no hardware.{key}; try a device, as hardware=a100_80gb")
     if device.published is None:
         note = f"{plan.step_seconds:.3g} s a step, by passes measured now"
-        return Row("time", duration(plan.seconds), note, exact=False)
+        return PlanRow("time", duration(plan.seconds), note, exact=False)
     several = f"{device.count:,} x " * (device.count > 1)
     note = f"{device.utilization:.0%} of {several}{device.published / 1e12:.3g} TFLOP/s, published"
-    return Row("time", duration(plan.seconds), note, exact=False)
+    return PlanRow("time", duration(plan.seconds), note, exact=False)
 
 
-def _files(plan: Plan) -> Iterator[Row]:
-    yield Row("checkpoint", gigabytes(plan.checkpoint), f"{plan.config.training.weights_dtype} weights")
+def _files(plan: Plan) -> Iterator[PlanRow]:
+    yield PlanRow("checkpoint", gigabytes(plan.checkpoint), f"{plan.config.training.weights_dtype} weights")
     cached = f"generating {plan.config.training.seq_len:,} tokens in float32"
-    yield Row("KV cache", gigabytes(plan.kv_cache), cached)
-    yield Row("fingerprint", "", plan.config.fingerprint())
+    yield PlanRow("KV cache", gigabytes(plan.kv_cache), cached)
+    yield PlanRow("fingerprint", "", plan.config.fingerprint())
 
 
 # ------------------------------------------------------------------------------------------------------ several points

@@ -146,7 +146,8 @@ def _read(file: str) -> str:
 def computes_bf16() -> bool | None:
     """Whether this machine's processor has instructions for bfloat16; None where it does not say, which only Linux does.
 
-    Without them PyTorch computes in bf16 many times slower than in fp32: 23 times, measured with 124M parameters.
+    Without them PyTorch computes in bf16 many times slower than in fp32: 23 times, measured with 124M
+    parameters.
     """
     features = re.findall(r"^(?:flags|Features)\s*: (.*)$", _read("/proc/cpuinfo"), re.MULTILINE)
     if not features:

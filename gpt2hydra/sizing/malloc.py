@@ -14,10 +14,10 @@ LARGE_BLOCK = 2**20
 def set_malloc_options(config: TrainingConfig) -> None:
     """Choose between speed and memory in glibc's allocator; elsewhere than on Linux with glibc: nothing.
 
-    Without gradient checkpointing, freed memory is kept, rather than handed back and faulted in again at each step: 1.2 times
-    the tokens/s, measured on two cores with 124M parameters. But freed blocks are seldom reused exactly, so the process takes
-    1.3 to 1.7 times what is alive. With checkpointing, which is there to save memory, each large tensor is mapped by itself
-    and given back: the process takes what is alive.
+    Without gradient checkpointing, freed memory is kept, rather than handed back and faulted in again at each
+    step: 1.2 times the tokens/s, measured on two cores with 124M parameters. But freed blocks are seldom
+    reused exactly, so the process takes 1.3 to 1.7 times what is alive. With checkpointing, which is there to
+    save memory, each large tensor is mapped by itself and given back: the process takes what is alive.
     """
     if not sys.platform.startswith("linux"):
         return

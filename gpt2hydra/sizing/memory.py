@@ -1,8 +1,9 @@
 """The memory of a training step: the moment at which most is alive. Standard library only.
 
-It counts the tensors that are alive together on one device. On the CPU that is what PyTorch's profiler sees, within 0.1 %
-(``tests/sizing/test_peak.py``); for CUDA it is a prediction, since no GPU was used. Not in it, because it cannot be known
-beforehand: the allocator's fragmentation, workspaces of cuBLAS and kernels, the CUDA context.
+It counts the tensors that are alive together on one device. On the CPU that is what PyTorch's profiler sees,
+within 0.1 % (``tests/sizing/test_peak.py``); for CUDA it is a prediction, since no GPU was used. Not in it,
+because it cannot be known beforehand: the allocator's fragmentation, workspaces of cuBLAS and kernels, the
+CUDA context.
 """
 
 from __future__ import annotations
@@ -35,16 +36,19 @@ def training_memory(
     """Bytes of one training step with AdamW on one device, by part and by moment; ``total`` is the peak.
 
     Args:
-        precision: ``fp32``; ``bf16``, autocast over fp32 weights; ``bf16_pure``, weights and AdamW in bf16 too.
+        precision: ``fp32``; ``bf16``, autocast over fp32 weights; ``bf16_pure``, weights and AdamW in bf16
+            too.
         gradient_checkpointing: keep each block's input alone, and recompute the rest in the backward pass.
-        attention: ``flash``, ``memory_efficient``, ``math``, ``eager``; ``sdpa`` is the kernel that PyTorch takes.
+        attention: ``flash``, ``memory_efficient``, ``math``, ``eager``; ``sdpa`` is the kernel that PyTorch
+            takes.
         accumulation: more than one pass a step.
-        fused_gelu: ``gelu_pytorch_tanh``; ``gelu_new`` otherwise. fused_adamw: one kernel; ``foreach`` otherwise.
+        fused_gelu: ``gelu_pytorch_tanh``; ``gelu_new`` otherwise. fused_adamw: one kernel; ``foreach``
+            otherwise.
         keeps_logits: the loop holds the model's output, not the loss alone, until a step ends.
         device: ``cuda`` or ``cpu``, whose kernels keep different things. Dropout is the config's.
         devices: how many share the step, each with a pass of ``batch_size`` sequences.
-        strategy: ``ddp``, each device has all weights; ``fsdp``, weights, gradients and AdamW's means are divided among them
-            (PyTorch's FSDP2, each block and the rest a unit of its own).
+        strategy: ``ddp``, each device has all weights; ``fsdp``, weights, gradients and AdamW's means are
+            divided among them (PyTorch's FSDP2, each block and the rest a unit of its own).
 
     Raises:
         ConfigError: a value is unknown or out of range, or the device has no such kernel for the precision.
@@ -98,8 +102,8 @@ PARTS = tuple(field.name for field in fields(Moment))[1:]
 class TrainingMemory:
     """Bytes of a training step. Each part is the most that it ever takes; ``total`` is the most that is alive together.
 
-    The parts do not add up to the total, since the gradients arrive while the activations go: ``peak`` is the moment
-    that decides, ``moments`` are all that may, and the parts of a moment do add up.
+    The parts do not add up to the total, since the gradients arrive while the activations go: ``peak`` is the
+    moment that decides, ``moments`` are all that may, and the parts of a moment do add up.
     """
 
     step: Step
@@ -134,9 +138,10 @@ class TrainingMemory:
     def allocator_overhead(self) -> int:
         """Bytes that the process holds beyond the tensors: on a CPU, freed blocks that the C library keeps.
 
-        Without checkpointing they are kept for the next step (:func:`gpt2hydra.sizing.malloc.set_malloc_options`), and few
-        are reused exactly: some lie between the tensors of each block, and gradients find no place among them. Fitted to
-        the resident memory of real runs, of which ``benchmarks/memory.py`` prints prediction and measurement.
+        Without checkpointing they are kept for the next step
+        (:func:`gpt2hydra.sizing.malloc.set_malloc_options`), and few are reused exactly: some lie between the
+        tensors of each block, and gradients find no place among them. Fitted to the resident memory of real
+        runs, of which ``benchmarks/memory.py`` prints prediction and measurement.
         """
         step = self.step
         if step.device != "cpu":
@@ -245,8 +250,8 @@ class TrainingMemory:
     def _block_backward(self, name: str, blocks: int) -> Moment:
         """A block (recomputed if checkpointed), with the gradients of the stream and of the widest tensor inside.
 
-        ``blocks`` have their backward pass before them, this one included. What is alive changes by as much from each
-        block to the next, so the last and the first decide.
+        ``blocks`` have their backward pass before them, this one included. What is alive changes by as much
+        from each block to the next, so the last and the first decide.
         """
         step, d, f = self.step, self.step.model.n_embd, self.step.model.n_inner
         inner = step.item * step.tokens * f

@@ -1,9 +1,10 @@
 """What autograd keeps of one training step, tensor by tensor. Standard library only.
 
-Symbols as in :mod:`gpt2hydra.sizing.counts`; E is the bytes of a number that enters a matrix product, R of one in the
-residual stream. :meth:`Step.saved`, :meth:`Step.loss` and :meth:`Step.copies` are exact: byte for byte on the CPU in
-``tests/sizing/test_step.py``; for CUDA's kernels they were so on 180 random steps, read off PyTorch's autograd and autocast
-dispatch over tensors without data. :mod:`gpt2hydra.sizing.memory` finds the peak.
+Symbols as in :mod:`gpt2hydra.sizing.counts`; E is the bytes of a number that enters a matrix product, R of
+one in the residual stream. :meth:`Step.saved`, :meth:`Step.loss` and :meth:`Step.copies` are exact: byte for
+byte on the CPU in ``tests/sizing/test_step.py``; for CUDA's kernels they were so on 180 random steps, read
+off PyTorch's autograd and autocast dispatch over tensors without data. :mod:`gpt2hydra.sizing.memory` finds
+the peak.
 """
 
 from __future__ import annotations
@@ -147,7 +148,8 @@ class Step(Checked):
     def _math_attention(self) -> int:
         """Query and key, scaled, value and output: the first three in fp32, whatever comes in; and the s·s weights.
 
-        A value that needs no copy for the product, with one sequence or one head, keeps all of the fp32 query, key, value.
+        A value that needs no copy for the product, with one sequence or one head, keeps all of the fp32
+        query, key, value.
         """
         heads, s = self.batch_size * self.model.n_head, self.seq_len
         shared = 8 if self.item == 4 and 1 in (self.batch_size, self.model.n_head) else 0

@@ -1,7 +1,7 @@
 """How long a training step takes on this machine, by the best of several short passes of this model.
 
-One block, and embedding with output layer, are computed as PyTorch computes those of transformers' GPT-2; the other blocks are
-alike. Imports PyTorch when it measures, and not transformers, which takes seconds more.
+One block, and embedding with output layer, are computed as PyTorch computes those of transformers' GPT-2; the
+other blocks are alike. Imports PyTorch when it measures, and not transformers, which takes seconds more.
 """
 
 from __future__ import annotations

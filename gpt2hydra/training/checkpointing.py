@@ -19,8 +19,8 @@ from gpt2hydra.data.tokenizer import Tokenizer
 class Checkpointer:
     """Writes the checkpoints of a run, in the first of its processes; the others wait for it.
 
-    A checkpoint is saved before its evaluation, so that nothing is lost if that is interrupted. Older ones are removed when the
-    new one is known not to have diverged: after its evaluation, or before the next one.
+    A checkpoint is saved before its evaluation, so that nothing is lost if that is interrupted. Older ones
+    are removed when the new one is known not to have diverged: after its evaluation, or before the next one.
     """
 
     def __init__(
@@ -68,7 +68,8 @@ class Checkpointer:
     def discard(self) -> None:
         """Remove the last checkpoint, whose weights diverged. The one before it is the last again.
 
-        One whose validation loss is known is kept: its weights are sound, and a batch of the next step was not.
+        One whose validation loss is known is kept: its weights are sound, and a batch of the next step was
+        not.
         """
         assert self.last is not None
         if self.last.validation_loss is not None:

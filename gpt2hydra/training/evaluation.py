@@ -80,8 +80,10 @@ def mean_loss(
     """Nats per token over all targets that count, of the batches of all processes together.
 
     Args:
-        model: a :class:`gpt2hydra.training.model.WithLoss` that Fabric has set up. It trains again afterwards.
-        passed: called after each pass, of which all processes have as many. What it raises ends the evaluation.
+        model: a :class:`gpt2hydra.training.model.WithLoss` that Fabric has set up. It trains again
+            afterwards.
+        passed: called after each pass, of which all processes have as many. What it raises ends the
+            evaluation.
     """
     losses, counts = LossBuffer(fabric.device), []
     nothing = Batch(torch.zeros(1, seq_len, dtype=torch.long), torch.zeros(1, seq_len, dtype=torch.long))

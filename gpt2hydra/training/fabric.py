@@ -88,8 +88,9 @@ def assert_same_config(fabric: Fabric, config: TrainConfig) -> None:
 def close_process_group(fabric: Fabric) -> None:
     """Once all processes have come to the end of a run together, and nothing refers to it any more.
 
-    A thread of gloo that frees a tensor while the interpreter ends aborts the process. So the groups go first, which joins
-    their threads. After an error the others may be anywhere, and the groups are left as they are.
+    A thread of gloo that frees a tensor while the interpreter ends aborts the process. So the groups go
+    first, which joins their threads. After an error the others may be anywhere, and the groups are left as
+    they are.
     """
     if fabric.world_size > 1:
         fabric.barrier()
@@ -132,7 +133,8 @@ class Requests(NamedTuple):
 class DistributedStopFlag:
     """The requests of all processes, the largest of each, known to all of them after the same step.
 
-    The question goes around while a step is computed, over a group of its own on the CPU, so no device is waited for.
+    The question goes around while a step is computed, over a group of its own on the CPU, so no device is
+    waited for.
     """
 
     def __init__(self, fabric: Fabric, requests: Callable[[], Requests], timeout: float) -> None:

@@ -8,8 +8,9 @@ import torch
 class LossBuffer:
     """Scalars, in the order in which they came, in one tensor.
 
-    A GPU continues to compute meanwhile. On a CPU, a small tensor for each, which stays between large ones that are freed,
-    would keep the memory of these from being used again: an evaluation of 512 passes grew by 2 MB a pass.
+    A GPU continues to compute meanwhile. On a CPU, a small tensor for each, which stays between large ones
+    that are freed, would keep the memory of these from being used again: an evaluation of 512 passes grew by
+    2 MB a pass.
     """
 
     def __init__(self, device: torch.device) -> None:

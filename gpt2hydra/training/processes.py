@@ -1,6 +1,7 @@
 """The processes that share a run: which of them this is, what they agree on, and which one speaks.
 
-``torchrun`` starts them and says in the environment who is who. Standard library only, until they have something to agree on.
+``torchrun`` starts them and says in the environment who is who. Standard library only, until they have
+something to agree on.
 """
 
 from __future__ import annotations

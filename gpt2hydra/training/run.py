@@ -54,8 +54,9 @@ def train(
         resume_from: the directory of a run, which continues there, from its newest complete checkpoint.
 
     Raises:
-        ConfigError: text, tokenizer or device cannot be used, ``output_dir`` holds a run, or ``resume_from`` only damaged
-            checkpoints; :class:`Diverged` if the loss became NaN, :class:`Stopped` if nothing more could be written.
+        ConfigError: text, tokenizer or device cannot be used, ``output_dir`` holds a run, or ``resume_from``
+            only damaged checkpoints; :class:`Diverged` if the loss became NaN, :class:`Stopped` if nothing
+            more could be written.
         Interrupted: Ctrl-C or another signal stopped the run, which was saved.
     """
     began, process = time.monotonic(), this_process()

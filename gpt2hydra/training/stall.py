@@ -1,7 +1,8 @@
 """A process that hangs: the others end the run after ``training.stall_timeout``, and name it.
 
-PyTorch's own timeouts raise an error in the processes that wait. Each of them then says so in torchrun's store, and whoever
-says nothing is the one that hangs. Shortly before, each process's stack is written into the log, by ``faulthandler``.
+PyTorch's own timeouts raise an error in the processes that wait. Each of them then says so in torchrun's
+store, and whoever says nothing is the one that hangs. Shortly before, each process's stack is written into
+the log, by ``faulthandler``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The training loop: batch, forward, backward, clip, step, measure, save. Read :meth:`Trainer.train` first.
 
-A step is a step: which sequences it sees follows from the seed and its number, their dropout from the seed, its number and the
-process's rank. So the state of a run is weights, optimizer and step, which is what a checkpoint holds.
+A step is a step: which sequences it sees follows from the seed and its number, their dropout from the seed,
+its number and the process's rank. So the state of a run is weights, optimizer and step, which is what a
+checkpoint holds.
 """
 
 from __future__ import annotations

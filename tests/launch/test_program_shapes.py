@@ -1,6 +1,7 @@
 """The gate before programs that exist, over small trees in the shapes of four public ones: at most 30 lines each.
 
-The shapes are those of ashleve/lightning-hydra-template, donglinkang2021/learnGPT, HazyResearch/based and kuleshov-group/mdlm.
+The shapes are those of ashleve/lightning-hydra-template, donglinkang2021/learnGPT, HazyResearch/based and
+kuleshov-group/mdlm.
 """
 
 import importlib
