@@ -98,7 +98,8 @@ def _memory(plan: Plan) -> Iterator[PlanRow]:
         if getattr(peak, part):
             yield PlanRow(f"  {part}", gigabytes(getattr(peak, part)), notes.get(part, ""), exact=False)
     if plan.memory.allocator_overhead:
-        yield PlanRow("  allocator overhead", gigabytes(plan.memory.allocator_overhead), "freed, and kept for later", exact=False)
+        kept = gigabytes(plan.memory.allocator_overhead)
+        yield PlanRow("  allocator overhead", kept, "freed, and kept for later", exact=False)
 
 
 def _device(plan: Plan) -> Iterator[PlanRow]:
