@@ -74,7 +74,7 @@ def browser(tmp_path: Path) -> Iterator[Any]:
         pytest.skip("chromium or its driver is not installed")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    switches = "start_unknown no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-sync"
+    switches = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-sync"
     for switch in f"{switches} disable-component-update window-size=1300,1000 user-data-dir={tmp_path}/profile".split():
         options.add_argument(f"--{switch}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
