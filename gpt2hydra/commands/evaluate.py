@@ -15,7 +15,7 @@ from gpt2hydra.composition.compose import compose
 from gpt2hydra.config.errors import ConfigError, UsageError, Violation, command_line
 from gpt2hydra.config.run import VOCABULARIES, GenerateConfig, TokenizerConfig, TrainConfig
 from gpt2hydra.data import corpus
-from gpt2hydra.launch.checks import Context, refusal, run_checks
+from gpt2hydra.launch.checks import Context, check_error, run_checks
 from gpt2hydra.utils.paths import relative_path
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _composed(overrides: list[str]) -> tuple[GenerateConfig, TrainConfig]:
 
 def _refuse(violations: list[Violation]) -> None:
     if violations:
-        raise refusal(violations)
+        raise check_error(violations)
 
 
 def _refuse_unless(right: bool, option: str, value: int, rule: str) -> None:

@@ -87,13 +87,11 @@ def compose_and_check(composer: Composer, overrides: Sequence[str]) -> Any:
     return found.config
 
 
-Later = Callable[[Composition], Iterable[Violation]]
-"""What a program would find wrong later: of the words of a command line that are right, which are not valid where what is
-wrong stands in a file.
-"""
+FindFurther = Callable[[Composition], Iterable[Violation]]
+"""What the checks before a start find, given the words of a command line that are right."""
 
 
-def compose_run(composer: Composer, overrides: Sequence[str], later: Later | None = None) -> Composition:
+def compose_run(composer: Composer, overrides: Sequence[str], find_further: FindFurther | None = None) -> Composition:
     """The composition of a run, and what Hydra composes for it; sweeps are left out of that, for a file may ask for one.
 
     Raises:
@@ -105,24 +103,26 @@ def compose_run(composer: Composer, overrides: Sequence[str], later: Later | Non
     else:
         composer.check_hydra_section(found)
     if found.composed is None:
-        raise refusal(composer, found, later)
+        raise refusal(composer, found, find_further)
     return found
 
 
-def refusal_of(composer: Composer, overrides: Sequence[str], error: Exception, later: Later | None = None) -> ConfigError:
+def refusal_of(
+    composer: Composer, overrides: Sequence[str], error: Exception, find_further: FindFurther | None = None
+) -> ConfigError:
     """The report on overrides that Hydra refuses with ``error``."""
     found = composer.compose(overrides)
     if isinstance(error, ConfigError) and (error.violations[0].key.startswith("hydra.") or not found.violations):
         found.violations += (each for each in error.violations if each not in found.violations)
     found.violations = found.violations or [unexplained(error)]
-    return refusal(composer, found, later)
+    return refusal(composer, found, find_further)
 
 
-def refusal(composer: Composer, found: Composition, later: Later | None = None) -> ConfigError:
+def refusal(composer: Composer, found: Composition, find_further: FindFurther | None = None) -> ConfigError:
     """Everything that is wrong, with the remedies that work.
 
     Args:
-        later: what a program would find wrong later, to be reported at once as well.
+        find_further: what else is wrong, to be reported at once as well.
     """
     from gpt2hydra.composition.suggest import candidate, words_meant  # not needed where nothing is refused
 
@@ -135,7 +135,7 @@ def refusal(composer: Composer, found: Composition, later: Later | None = None) 
     if found.root is not None:
         found.violations = [candidate(each, found.provenance, found.root) for each in found.violations]
     known = {each.key for each in found.violations}
-    further = [each for each in (later(right) if later else ()) if each.key not in known]
+    further = [each for each in (find_further(right) if find_further else ()) if each.key not in known]
     return ConfigError([*with_tried_remedies(composer, found, further), *further])
 
 

@@ -21,7 +21,7 @@ from gpt2hydra.composition.conf_file import package_of
 from gpt2hydra.composition.defaults_list import Chosen, choose, name_of, why_not_global
 from gpt2hydra.composition.fold import Fold, layer_of_schema, split_key
 from gpt2hydra.composition.hydra_compat import file_of
-from gpt2hydra.composition.hydra_section import depends_on_plugins, refused_section
+from gpt2hydra.composition.hydra_section import FileSection, depends_on_plugins, refused_section
 from gpt2hydra.composition.judge import Schema, is_modelled, unmergeable
 from gpt2hydra.composition.layers import Layer, displayed, layers_of
 from gpt2hydra.composition.options import Options
@@ -43,8 +43,8 @@ class FoldedFiles:
     chosen: Chosen
     root: type[Checked] | None
     folded: Fold
-    sections: list[tuple[Layer, bool]]
-    """What files say of Hydra itself, and whether that is the primary config."""
+    sections: list[FileSection]
+    """What files say of Hydra itself."""
     stored: bool = False
     """Whether a config that Python stored is among them."""
     continues: bool = False
@@ -125,7 +125,7 @@ class ConfigFiles:
         for default, layer in (each for each in layers if each not in schemas):
             placed = layer.below(split_key(default.package) if default.package else [])
             if isinstance(placed.value, dict) and "hydra" in placed.value:
-                sections.append((placed.value["hydra"], default.config_path == self.options.config_name))
+                sections.append(FileSection(placed.value["hydra"], default.config_path == self.options.config_name))
             if default in left_out:
                 continue
             misplaced = [*self._misplaced(default, layer, root, chosen, overrides)] if root is not None else []

@@ -344,7 +344,7 @@ def _targets(values: Any) -> Iterator[str]:
             yield from _targets(value)
 
 
-def look(hydra: Any, options: argparse.Namespace, parser: argparse.ArgumentParser, config_name: str) -> None:
+def print_information(hydra: Any, options: argparse.Namespace, parser: argparse.ArgumentParser, config_name: str) -> None:
     """Print what ``--hydra-help``, ``--cfg``, ``--info`` or ``--shell-completion`` ask of a program.
 
     Methods of ``Hydra``, since 1.0; errors are raised. Public: ``hydra.main``, which reads the arguments

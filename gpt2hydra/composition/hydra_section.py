@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.types import Override, OverrideType
@@ -20,6 +20,14 @@ from gpt2hydra.utils.formatting import closest, reason_of
 from gpt2hydra.utils.quoting import RawOverride
 
 Compose = Callable[..., DictConfig]
+
+
+class FileSection(NamedTuple):
+    """The ``hydra:`` section of a file."""
+
+    section: Layer
+    of_primary: bool
+    """Whether the file is the primary config."""
 
 
 def depends_on_plugins(section: Layer) -> bool:
@@ -42,7 +50,7 @@ def refused_section(section: Layer, *, is_primary: bool) -> list[Violation]:
     return []
 
 
-def refused_mode(sections: Sequence[tuple[Layer, bool]], overrides: Overrides) -> Iterator[Violation]:
+def refused_mode(sections: Sequence[FileSection], overrides: Overrides) -> Iterator[Violation]:
     """The violation of a file that asks for another ``hydra.mode`` than the primary config, where Hydra reads it there alone.
 
     ``sections`` are what files say of Hydra, and whether that is the primary config, in the order in which

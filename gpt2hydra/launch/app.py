@@ -78,11 +78,11 @@ def main(
             if is_composed:
                 config = instantiate(composed, application.config_class or config_class_of(composed))
             if isinstance(config, Checked):
-                from gpt2hydra.launch.checks import Context, refusal, run_checks  # help and completion do without
+                from gpt2hydra.launch.checks import Context, check_error, run_checks  # help and completion do without
 
                 found = run_checks(Context(config, process=this_process(), extra=extra))
                 if found:
-                    raise refusal(found)
+                    raise check_error(found)
             return application.task(config, composed) if is_composed else function(*arguments)
 
         setattr(wrapper, ATTRIBUTE, application)

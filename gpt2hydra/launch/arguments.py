@@ -18,7 +18,7 @@ from hydra.types import RunMode
 
 from gpt2hydra.composition.compose import compose_and_check, refusal_of
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.hydra_compat import arguments_parser, help_text, hydra_of, look, set_version_base
+from gpt2hydra.composition.hydra_compat import arguments_parser, help_text, hydra_of, print_information, set_version_base
 from gpt2hydra.composition.overrides import Words
 from gpt2hydra.config.errors import ConfigError, UsageError, Violation, command_line
 from gpt2hydra.config.run import TrainConfig
@@ -72,8 +72,8 @@ class CommandLine:
             self._check_encoding()
             if self.arguments.shell_completion and any(each.startswith("query=") for each in self.arguments.overrides):
                 self._complete()
-            elif self._only_looks():
-                self._look()
+            elif self._only_prints():
+                self._print_information()
             else:
                 self.process = this_process()
                 limit_spinning()
@@ -94,7 +94,7 @@ class CommandLine:
             traced = [run_meant(each, self.config_class or TrainConfig) for each in traced]
             raise error if traced == list(error.violations) else ConfigError(traced) from error
 
-    def _only_looks(self) -> bool:
+    def _only_prints(self) -> bool:
         options = self.arguments
         return bool(options.help or options.hydra_help or options.cfg or options.info or options.shell_completion)
 
@@ -107,7 +107,7 @@ class CommandLine:
             for each in answer(self._composer(), self.config_class or TrainConfig, self.parser):
                 print(each)
 
-    def _look(self) -> None:
+    def _print_information(self) -> None:
         """``--help``, ``--hydra-help``, ``--cfg``, ``--info`` and completion are Hydra's; a broken config gets our report."""
         options = self.arguments
         if sum(map(bool, (options.run, options.multirun, options.cfg, options.info, options.shell_completion))) > 1:
@@ -118,7 +118,7 @@ class CommandLine:
                 if options.help:
                     self._help(composer, hydra)
                 else:
-                    look(hydra, options, self.parser, self.config_name)
+                    print_information(hydra, options, self.parser, self.config_name)
         except BrokenPipeError:
             raise
         except Exception as error:

@@ -228,7 +228,7 @@ def run_checks(context: Context) -> list[Violation]:
     return list(found.values())
 
 
-def refusal(violations: Sequence[Violation]) -> ConfigError:
+def check_error(violations: Sequence[Violation]) -> ConfigError:
     """The report on what was found; its head names the installation where that alone is incomplete."""
     modules = {each.key for extra in EXTRAS for each in check_extra(extra)}
     only_modules = all(each.key in modules for each in violations)

@@ -27,7 +27,7 @@ from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.checks import is_dry
 from gpt2hydra.launch.points import Point
-from gpt2hydra.launch.prefix_lines import numbered
+from gpt2hydra.launch.prefix_lines import number_lines
 from gpt2hydra.launch.preflight import summary
 from gpt2hydra.launch.resume import locate_point
 from gpt2hydra.runs.directory import unwritable
@@ -88,7 +88,7 @@ class SweepJob:
 
     def __call__(self, composed: DictConfig) -> Any:
         """Run one point, in the process and the directory that the launcher chose."""
-        with numbered(int(HydraConfig.get().job.num)) if self.numbers else nullcontext():
+        with number_lines(int(HydraConfig.get().job.num)) if self.numbers else nullcontext():
             return self._run(composed)
 
     def _run(self, composed: DictConfig) -> Any:

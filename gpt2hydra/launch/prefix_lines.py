@@ -10,7 +10,7 @@ from typing import TextIO
 
 
 class Numbered(io.TextIOBase):
-    """A stream that writes complete lines, each with a number in front, into another."""
+    """A stream that writes complete lines, each with a number in front, into another stream."""
 
     def __init__(self, stream: TextIO, number: int) -> None:
         self.stream, self.prefix, self.begun = stream, f"#{number}  ", ""
@@ -30,7 +30,7 @@ class Numbered(io.TextIOBase):
 
 
 @contextmanager
-def numbered(number: int) -> Iterator[None]:
+def number_lines(number: int) -> Iterator[None]:
     """Within, both outputs are numbered. No terminal is seen behind them, so that nobody draws a bar."""
     out, err = Numbered(sys.stdout, number), Numbered(sys.stderr, number)
     with redirect_stdout(out), redirect_stderr(err):

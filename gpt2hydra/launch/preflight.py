@@ -12,7 +12,7 @@ from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.validation import Checked
-from gpt2hydra.launch.checks import is_dry, refusal
+from gpt2hydra.launch.checks import check_error, is_dry
 from gpt2hydra.launch.handle_errors import report_line
 from gpt2hydra.launch.points import Point
 from gpt2hydra.launch.resume import RunLocation
@@ -67,7 +67,7 @@ class Preflight:
         swept = any(len({_value_of(key, point) for point in self.points}) > 1 for key in deleted)
         return replace(violation, remedy={}) if swept else violation
 
-    def look(self, composer: Composer, problems_of: Callable[[int, Checked], Sequence[Violation]]) -> None:
+    def check_points(self, composer: Composer, problems_of: Callable[[int, Checked], Sequence[Violation]]) -> None:
         """FindAbsent at what else each valid point needs, by its number; one that has problems is valid no more."""
         for number, config in list(self.valid.items()):
             problems = problems_of(number, config)
@@ -158,7 +158,7 @@ def report(found: Preflight) -> None:
         report_line(f"preflight: {note}\n", {"note": note})
     if not found.invalid:
         if found.own:
-            raise refusal(found.own)
+            raise check_error(found.own)
         return
     total, bad = len(found.points), len(found.invalid)
     skip = found.skip and bool(found.valid) and not found.own

@@ -20,8 +20,7 @@ from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from gpt2hydra.composition.compose import compose_run
-from gpt2hydra.composition.compose import refusal as refusal_with_remedies
+from gpt2hydra.composition.compose import compose_run, refusal
 from gpt2hydra.composition.composer import Composer, Composition
 from gpt2hydra.composition.fold import Provenance
 from gpt2hydra.composition.hydra_compat import failure_of, make_callbacks, report_as_hydra
@@ -32,7 +31,7 @@ from gpt2hydra.config.errors import ConfigError, Setting, Violation, collect_vio
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import Application
-from gpt2hydra.launch.checks import Context, is_dry, readable, refusal, run_checks
+from gpt2hydra.launch.checks import Context, check_error, is_dry, readable, run_checks
 from gpt2hydra.launch.hydra_components import check_references, compose_valid_overrides, files_of_job, log_rule
 from gpt2hydra.launch.notes import note_fine_tuning, note_other_machine, note_overruled, warn_of_memory
 from gpt2hydra.launch.resume import RunLocation, locate_run
@@ -57,7 +56,7 @@ class RunLauncher:
 
     def compose(self) -> Composition:
         """The composition of this run, Hydra's included. That leaves sweeps out, for a file may ask for one."""
-        found = compose_run(self.composer, self.words.texts, self._later)
+        found = compose_run(self.composer, self.words.texts, self._find_further)
         assert found.composed is not None
         check_references(found.composed, "mode")
         return found
@@ -110,7 +109,7 @@ class RunLauncher:
             check_space(config, Path(location.directory), "hydra.run.dir")
         return location
 
-    def _later(self, right: Composition, composed: DictConfig | None = None) -> Sequence[Violation]:
+    def _find_further(self, right: Composition, composed: DictConfig | None = None) -> Sequence[Violation]:
         """What the checks find besides a refusal: of the overrides that are right, and of the values that can be read."""
         config, unread = readable(right)
         composed = composed or self.composer.hydra_section(right)
@@ -136,7 +135,7 @@ class RunLauncher:
     @staticmethod
     def _blaming(violations: Sequence[Violation], provenance: Provenance) -> ConfigError:
         """The report on violations with who set each."""
-        return refusal([*map(provenance.blame, violations)])
+        return check_error([*map(provenance.blame, violations)])
 
     # ------------------------------------------------------------------------------------------------------ the start
 
@@ -194,7 +193,7 @@ class RunLauncher:
         self.composer.accept_composed(found, composed)
         found.violations += violations
         if found.violations:
-            raise refusal_with_remedies(self.composer, found, partial(self._later, composed=composed))
+            raise refusal(self.composer, found, partial(self._find_further, composed=composed))
         return found.config
 
 

@@ -59,7 +59,7 @@ def sweep(composer: Composer, overrides: Sequence[str], task: Callable[[Checked,
     check_references(composed, *READ_BY_A_SWEEP, *READ_BY_A_JOB)
     check_chosen(composed)
     composer = composer.of_sweep(composed)
-    found = _look(composer, composed, overrides, extra)
+    found = _preflight(composer, composed, overrides, extra)
     if found.points:
         first = composer.fold(found.points[0])
         note_overruled(first.overrides, first.provenance)
@@ -76,7 +76,7 @@ def sweep(composer: Composer, overrides: Sequence[str], task: Callable[[Checked,
     _run(composer, composed, points, SweepJob(task, composer.config_class, checked=found.checks, numbers=not here))
 
 
-def _look(composer: Composer, composed: DictConfig, overrides: Sequence[str], extra: str | None) -> Preflight:
+def _preflight(composer: Composer, composed: DictConfig, overrides: Sequence[str], extra: str | None) -> Preflight:
     """All that can be found before the first job: of each point, of what all share, and of what starts them."""
     mode, basic = str(composed.get("preflight", "strict")), is_basic(composed)
     can_skip = basic and "preflight" in composed
@@ -91,7 +91,7 @@ def _look(composer: Composer, composed: DictConfig, overrides: Sequence[str], ex
     point_context = Context(process=Process(), extra=there, here=is_basic(composed, "launcher"), sweep=True)
     if found.checks:
         found.compose(composer)
-        found.look(composer, lambda number, config: run_checks(replace(point_context, config=config)))
+        found.check_points(composer, lambda number, config: run_checks(replace(point_context, config=config)))
     if found.starting or not found.dry:
         directories: dict[int, Path] = {}
         locate = lambda: directories.update(locate_points(composer, composed, found.starting))  # noqa: E731
@@ -113,7 +113,7 @@ def _locations(composer: Composer, found: Preflight, directories: Mapping[int, P
                 locations[number] = locate_point(config, directories[number])
         return violations
 
-    found.look(composer, problems_of)
+    found.check_points(composer, problems_of)
     return locations
 
 
@@ -173,7 +173,7 @@ def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
     sweeping = [text for text in overrides if _sweeps(text)]
     fixed = [text for text in overrides if text not in sweeping]
 
-    def later(right: Composition) -> Iterator[Violation]:
+    def find_further(right: Composition) -> Iterator[Violation]:
         """What is wrong with the values to sweep over, each tried by itself, and with what starts the sweep."""
         rest = right.overrides.texts
         yield from _swept_problems(composer, rest, sweeping)
@@ -187,7 +187,7 @@ def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
     try:
         return composer.compose_by_hydra(overrides, RunMode.MULTIRUN)
     except Exception as error:  # Hydra, OmegaConf and PyYAML raise what they like
-        raise refusal_of(composer, fixed, error, later) from error
+        raise refusal_of(composer, fixed, error, find_further) from error
 
 
 def _look_at_directory(composed: DictConfig) -> None:

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 import gpt2hydra
 from gpt2hydra.composition import hydra_section
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.hydra_section import depends_on_plugins, refused_mode, refused_section
+from gpt2hydra.composition.hydra_section import FileSection, depends_on_plugins, refused_mode, refused_section
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.layers import layer_of
 from gpt2hydra.composition.overrides import Overrides
@@ -50,7 +50,7 @@ def test_a_mode_that_comes_of_composing_is_refused_where_hydra_wants_it_before(
     primary: Any, experiment: Any, typed: list[str], refused: bool, before_composing: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hydra_section, "MODE_BEFORE_COMPOSING", before_composing)
-    sections = [(layer_of(primary, DEFAULT), True), (layer_of(experiment, DEFAULT), False)]
+    sections = [FileSection(layer_of(primary, DEFAULT), True), FileSection(layer_of(experiment, DEFAULT), False)]
     found = [*refused_mode(sections, Overrides(hydra=[*map(parse, typed)]))]
     assert [each.key for each in found] == ["hydra.mode"] * (refused and before_composing)
 

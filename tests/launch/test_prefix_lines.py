@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from gpt2hydra.launch.prefix_lines import Numbered, numbered
+from gpt2hydra.launch.prefix_lines import Numbered, number_lines
 
 
 def test_each_line_is_written_whole_with_its_number() -> None:
@@ -20,7 +20,7 @@ def test_each_line_is_written_whole_with_its_number() -> None:
 
 
 def test_both_outputs_are_numbered_and_a_mistake_too(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ValueError, match="oops"), numbered(12):
+    with pytest.raises(ValueError, match="oops"), number_lines(12):
         print("one", end="")
         sys.stderr.write("two\n")
         assert not sys.stderr.isatty()
