@@ -271,7 +271,7 @@ def agreed(overrides: list[str], composer: Composer) -> bool:
     return True
 
 
-BATCHES = [pytest.param(batch, marks=() if batch < 2 else pytest.mark.thorough) for batch in range(24)]
+BATCHES = [pytest.param(batch, marks=() if batch < 4 else pytest.mark.thorough) for batch in range(24)]
 
 
 @pytest.mark.parametrize("batch", BATCHES)

@@ -15,7 +15,7 @@ from transformers import DynamicCache  # noqa: E402
 from gpt2hydra import GPT2Config, sizing  # noqa: E402
 from tests.sizing.models import build, shape  # noqa: E402
 
-CONFIGS = [*GPT2Config.presets().values(), *(shape(seed) for seed in range(12))]
+CONFIGS = [*GPT2Config.presets().values(), *(shape(seed) for seed in range(30))]
 SHALLOW = [replace(config, n_layer=min(3, config.n_layer)) for config in CONFIGS]  # layers are alike
 
 
@@ -62,7 +62,7 @@ def test_flops_are_those_that_pytorch_counts(config: GPT2Config) -> None:
     assert training.get_total_flops() == batch * seq_len * sizing.flops_per_token(config, seq_len)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(30))
 def test_checkpointing_computes_as_much_again_as_documented(seed: int) -> None:
     config = shape(seed, resid_pdrop=0.1 * (seed % 3))
     model = build(config, checkpointing=True)
