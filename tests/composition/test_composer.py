@@ -15,7 +15,7 @@ def composer() -> Composer:
     return Composer("train", CONF_DIR, once=True)
 
 
-@pytest.mark.parametrize("lists", [pytest.param(24, id="few"), pytest.param(1000, id="many", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("lists", [pytest.param(100, id="few"), pytest.param(3000, id="many", marks=pytest.mark.thorough)])
 def test_random_override_lists_become_what_hydra_makes_of_them(lists: int) -> None:
     found = compared(lists, seed=1)
     assert found.failures == []
