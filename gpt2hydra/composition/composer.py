@@ -201,9 +201,10 @@ class Composer:
         files = self._files.fold(overrides)
         if files is None:
             return self._without_files(overrides)
-        root, folded = files.root, files.folded.copy()
+        root = files.root
         wrong_mode = [*refused_mode(files.sections, overrides)] if self._sweep is None else []
         if root is None:
+            folded = files.folded.copy()
             for override in overrides.values:
                 folded.override(override)
             wrong = [*overrides.violations, *wrong_mode, *folded.violations]
@@ -215,14 +216,21 @@ class Composer:
         folded, unread = _with_overrides(files, overrides, unclear, clear), list[Violation]()
         with collect_violations(unread):
             if earlier := self.begin(root, folded):
-                files = self._files.over(earlier, overrides)
+                files = self._files.over(earlier, files.chosen, overrides)
                 folded = _with_overrides(files, overrides, unclear, clear)
         found = [*overrides.violations, *wrong_mode, *several, *unread, *folded.violations]
         of_all = bool(overrides.incomplete or unread)
         unsure = frozenset(key for key in keys_of(root) if of_all or key.partition(".")[0] in unclear - clear)
         values, broken = validate(folded, root, {each.key for each in found} - clear, unsure)
-        result = Composition(root, folded, overrides, files, values)
-        result.needs_hydra, result.start_unknown = needs_hydra(files, overrides), bool(unread)
+        result = Composition(
+            root,
+            folded,
+            overrides,
+            files,
+            values,
+            needs_hydra=needs_hydra(files, overrides),
+            start_unknown=bool(unread),
+        )
         if found or broken:
             found = [self._as_choice(each) if each.value is ABSENT else each for each in (*found, *broken)]
             result.violations = in_order(root, [result.provenance.blame(each) for each in found])

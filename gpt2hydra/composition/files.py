@@ -94,10 +94,9 @@ class ConfigFiles:
                 self._kept.popitem(last=False)
         return files
 
-    def over(self, earlier: Mapping[str, Layer], overrides: Overrides) -> FoldedFiles:
-        """The files that the command line chooses, over the values of an ``earlier`` configuration by key."""
-        chosen, usual = choose(self.options, overrides), choose(self.options, Overrides())
-        assert chosen is not None
+    def over(self, earlier: Mapping[str, Layer], chosen: Chosen, overrides: Overrides) -> FoldedFiles:
+        """The ``chosen`` files that the command line brings, over the values of an ``earlier`` configuration by key."""
+        usual = choose(self.options, Overrides())
         assert usual is not None
         typed = {each.get_key_element().lstrip("+") for each in overrides.choices}
         others = [each for each in chosen.files if each in usual.files and each.override_key not in typed]

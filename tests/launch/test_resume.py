@@ -198,6 +198,14 @@ def test_a_run_that_is_not_there_hides_no_other_mistake(run: CommandLine) -> Non
     assert outcome.err.startswith("3 problems") and "  resume = nowhere\n    there is no such folder\n" in outcome.err
 
 
+def test_a_wrong_option_is_reported_once(run: CommandLine, cut: Path) -> None:
+    (run.folder / "more/experiment").mkdir(parents=True)
+    (run.folder / "more/experiment/bad.yaml").write_text("# @package _global_\ndefaults:\n  - nope\n")
+    outcome = run("--config-dir", "more", f"resume={cut}", "experiment=bad")
+    assert (outcome.code, outcome.configs) == (1, [])
+    assert outcome.err.startswith("1 problem ") and outcome.err.count("  defaults: nope\n    there is no such config\n") == 1
+
+
 def test_the_run_of_a_checkpoint_is_named(run: CommandLine, cut: Path) -> None:
     remedy = run("resume=outputs/day/time/checkpoints/step-000020").err.partition("try: ")[2].strip()
     assert run(remedy).code == 0
