@@ -7,16 +7,15 @@ library only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from gpt2hydra.checkpoint import run_checkpoints
-from gpt2hydra.checkpoint.init_from import DROPOUTS
+from gpt2hydra.checkpoint.init_from import DROPOUTS, values_set
 from gpt2hydra.checkpoint.run_checkpoints import RESUME, CheckpointInfo
-from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.config.errors import ConfigError, Source, Violation, unreadable
 from gpt2hydra.config.gpt2 import GPT2Config
-from gpt2hydra.config.keys import field_at, fields_of, leaves
+from gpt2hydra.config.keys import fields_of, settable_leaves
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.utils.paths import relative_path, user_path
@@ -42,20 +41,14 @@ def implied(overrides: Sequence[str]) -> dict[str, Source]:
     Nothing where there is no such override, where it is swept over, or where the checkpoint or an override
     cannot be used: both are reported later, by name.
     """
-    try:
-        given = [parse(text) for text in overrides]
-    except Exception:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
+    given = values_set(overrides)
+    path = given.get(KEY)
+    if not isinstance(path, str) or given.get("resume") not in (None, "auto"):  # a run that continues has its own
         return {}
-    path = next((each.value() for each in given if each.key_or_group == KEY and not each.is_sweep_override()), None)
-    if not isinstance(path, str):
-        return {}
-    typed = {each.key_or_group for each in given}
-    if any(each.key_or_group == "resume" and each.value() not in (None, "auto") for each in given):
-        return {}  # a run that continues has its own configuration
-    return {override(key, value): source for key, value, source in _configuration(path) if not _is_set(key, typed)}
+    return {override(key, value): source for key, value, source in _configuration(path) if not _is_set(key, given)}
 
 
-def _is_set(key: str, typed: set[str]) -> bool:
+def _is_set(key: str, typed: Collection[str]) -> bool:
     """Whether an override sets ``key``, or chooses an option of its group: ``model=large``."""
     return key in typed or key.partition(".")[0] in typed
 
@@ -70,10 +63,8 @@ def _configuration(path: str) -> Iterator[tuple[str, Any, Source]]:
     if checkpoint is None or config is None or not isinstance(config.get("config"), Mapping):
         return
     source = Source("file", relative_path(checkpoint.folder / run_checkpoints.RUN))
-    for key, value in leaves(config["config"]):
-        field = field_at(TrainConfig, key)
-        computed = field is not None and "computed" in field.metadata
-        if key not in OWN and not key.startswith("hardware.") and not computed:
+    for key, value in settable_leaves(TrainConfig, config["config"]):
+        if key not in OWN and not key.startswith("hardware."):
             yield key, value, source
 
 

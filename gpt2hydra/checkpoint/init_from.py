@@ -7,14 +7,14 @@ contradicts the folder.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from gpt2hydra.checkpoint import folder as checkpoint
 from gpt2hydra.checkpoint.huggingface import from_hf
 from gpt2hydra.composition.hydra_state import parse
-from gpt2hydra.config.errors import ConfigError, Source, Violation, unreadable
+from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation, unreadable
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.keys import fields_of
 from gpt2hydra.config.run import VOCABULARIES, GenerateConfig, TrainConfig
@@ -33,15 +33,21 @@ def implied(overrides: Sequence[str]) -> dict[str, Source]:
     Nothing where there is no such override, where it is swept over, or where the folder or an override will
     not do: both are reported later, by name.
     """
+    given = values_set(overrides)
+    path = given.get(KEY)
+    return _shape_and_tokenizer(path, given) if isinstance(path, str) else {}
+
+
+def values_set(overrides: Sequence[str]) -> dict[str, object]:
+    """The value of each key and group that overrides set, ABSENT of one that is swept over; none where one cannot be read."""
     try:
         given = [parse(text) for text in overrides]
+        return {each.key_or_group: ABSENT if each.is_sweep_override() else each.value() for each in given}
     except Exception:  # Hydra's grammar raises its own, and Python's where a number has 5,000 digits
         return {}
-    path = next((each.value() for each in given if each.key_or_group == KEY and not each.is_sweep_override()), None)
-    return _shape_and_tokenizer(path, {each.key_or_group for each in given}) if isinstance(path, str) else {}
 
 
-def _shape_and_tokenizer(path: str, set_already: set[str]) -> dict[str, Source]:
+def _shape_and_tokenizer(path: str, set_already: Collection[str]) -> dict[str, Source]:
     folder = checkpoint.locate(path)
     try:
         shape = from_hf(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from argparse import ArgumentParser, Namespace
@@ -88,7 +89,8 @@ class CommandLine:
         except ConfigError as error:
             if type(error) is not ConfigError:  # a run stopped, which is no refusal of its configuration
                 raise
-            traced = [with_origin(each, self.arguments.overrides, self._composer) for each in error.violations]
+            composer = functools.cache(self._composer)
+            traced = [with_origin(each, self.arguments.overrides, composer) for each in error.violations]
             from gpt2hydra.launch.resume import run_meant
 
             traced = [run_meant(each, self.config_class or TrainConfig) for each in traced]
@@ -172,10 +174,10 @@ class CommandLine:
         from gpt2hydra.launch.run import RunLauncher  # with all of training's modules, which help and completion do without
 
         composer = self._composer()
-        overrides, verbose = self.arguments.overrides, self.arguments.verbose
+        words, verbose = self.words, self.arguments.verbose
         if verbose:
-            overrides.append("hydra.verbose=true")
-        launcher = RunLauncher(composer, self.words, self.application, self.process, verbose)
+            words = replace(words, texts=[*words.texts, "hydra.verbose=true"])
+        launcher = RunLauncher(composer, words, self.application, self.process, verbose)
         with self._global_hydra(composer):
             found = None if self.arguments.multirun else launcher.compose()
             if found is None or found.composed is None or found.composed.hydra.mode == RunMode.MULTIRUN:
@@ -184,7 +186,7 @@ class CommandLine:
                     raise UsageError([Violation("-m", rule=rule)])
                 from gpt2hydra.launch.sweep import sweep
 
-                sweep(composer, overrides, self.application.task, self.application.extra)
+                sweep(composer, words.texts, self.application.task, self.application.extra)
             else:
                 launcher.run(found)
 
