@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         "gpt2hydra",
         usage="gpt2hydra [-h] [--version] COMMAND ...",
-        description="FindAbsent at GPT-2 configurations and at runs without starting anything.",
+        description="Look at GPT-2 configurations and at runs without starting anything.",
         epilog=f"Programs of their own: {' and '.join(our_program(each).command() for each in PROGRAMS)}.",
     )
     parser.add_argument("--version", action="version", version=f"gpt2hydra {__version__}")

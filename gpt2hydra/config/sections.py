@@ -72,7 +72,7 @@ def union(discriminator: str, variants: Mapping[Any, type[Any]], doc: str = "", 
 
 
 def check_section_class(config_class: Any) -> None:
-    """FindAbsent at a class that is to be a section.
+    """Check a class that is to be a section.
 
     Raises:
         TypeError: it is none, or declared wrongly.

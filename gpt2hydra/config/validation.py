@@ -116,7 +116,7 @@ def to_plain(value: Any) -> Any:
 
 @once_a_class
 def check_declaration(config_class: type[Any]) -> None:
-    """FindAbsent at a class, as early as it is complete: when it becomes a section, a program's configuration, or an object.
+    """Check a class, as early as it is complete: when it becomes a section, a program's configuration, or an object.
 
     Raises:
         TypeError: it is no frozen dataclass, a field has no rule or a name that Hydra cannot hold, a rule

@@ -68,7 +68,7 @@ class Preflight:
         return replace(violation, remedy={}) if swept else violation
 
     def check_points(self, composer: Composer, problems_of: Callable[[int, Checked], Sequence[Violation]]) -> None:
-        """FindAbsent at what else each valid point needs, by its number; one that has problems is valid no more."""
+        """Check what else each valid point needs, by its number; one that has problems is valid no more."""
         for number, config in list(self.valid.items()):
             problems = problems_of(number, config)
             if problems:

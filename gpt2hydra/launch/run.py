@@ -121,7 +121,7 @@ class RunLauncher:
         return self._blaming(found, right.provenance).violations if found else ()
 
     def _new_directory(self, composed: DictConfig, config: Checked | None) -> None:
-        """FindAbsent at the directory of a run that is refused for something else.
+        """Check the directory of a run that is refused for something else.
 
         Raises:
             ConfigError: it cannot be resolved, cannot be written, or holds another run.

@@ -97,7 +97,7 @@ def plain(written: Written) -> Any:
 
 
 def check_yaml(path: str) -> None:
-    """FindAbsent at a file's nodes before anybody makes values of them. A file that did not change is looked at once.
+    """Check a file's nodes before values are made of them. A file that did not change is checked once.
 
     Raises:
         yaml.MarkedYAMLError: it is no UTF-8, no YAML, has a key twice, contains itself, or unfolds without
