@@ -28,10 +28,16 @@ DESCRIPTION = (
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("conf_dir", nargs="?", metavar="CONF_DIR", type=Path, help="by default the program's, or our own")
+    parser.add_argument(
+        "conf_dir",
+        nargs="?",
+        metavar="CONF_DIR",
+        type=Path,
+        help="a folder of YAML files (default: that of --app, or gpt2hydra's own)",
+    )
     add_app(parser)
     add_config_dir(parser)
-    parser.add_argument("--json", action="store_true", help="print for a program")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> None:

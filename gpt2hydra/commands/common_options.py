@@ -25,7 +25,7 @@ def add_app(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="MODULE:FUNCTION",
-        help="a program of yours under @gpt2hydra.main: its conf tree and its class; again for each other that shares the tree",
+        help="your own program with @gpt2hydra.main; repeat it for each program that shares the conf tree",
     )
 
 

@@ -21,7 +21,7 @@ PARTS = {"model": "the model", "run": "the run", "aside": "does not affect the r
 
 
 SUMMARY = "what differs between two runs, checkpoints or override lists"
-DESCRIPTION = "Print the keys that differ, with both values and who set them. Exits with 0 if none does, else with 1."
+DESCRIPTION = "Print the keys that differ, with both values and who set them. Exits with 0 if no key differs, else with 1."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -30,11 +30,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             name,
             metavar=name.upper(),
-            help="a run directory, a checkpoint, or overrides in quotes: 'model=large training.seed=1', '' for none",
+            help="a run directory, a checkpoint, or quoted overrides: 'model=large training.seed=1' ('' for the defaults)",
         )
-    parser.add_argument("--app", metavar="MODULE:FUNCTION", help="a program of yours under @gpt2hydra.main, in place of train")
+    parser.add_argument("--app", metavar="MODULE:FUNCTION", help="your own program with @gpt2hydra.main (default: train)")
     parser.add_argument("--config-dir", metavar="DIR", help="one more folder of YAML files for overrides, as for train.py")
-    parser.add_argument("--json", action="store_true", help="print for a program")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> None:

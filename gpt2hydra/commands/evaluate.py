@@ -26,17 +26,20 @@ LARGEST_BATCH = 10_000
 
 
 SUMMARY = "loss, perplexity and bits per byte of a model over a text"
-DESCRIPTION = "Predict every token of a text once, each with context before it, and print how well that went."
+DESCRIPTION = "Predict every token of a text once, each with context before it, and print loss, perplexity and bits per byte."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("overrides", nargs="+", metavar="KEY=VALUE", help="checkpoint=RUN data.path=FILE [device=cpu]")
     parser.add_argument(
-        "--context", type=int, metavar="N", help="tokens of each window that were predicted already (default: half of it)"
+        "--context",
+        type=int,
+        metavar="N",
+        help="tokens of context that each window repeats from the one before (default: half a window)",
     )
-    parser.add_argument("--batch-size", type=int, default=4, metavar="N", help="windows at a time (default: 4)")
-    parser.add_argument("--json", action="store_true", help="print numbers for a program")
+    parser.add_argument("--batch-size", type=int, default=4, metavar="N", help="windows in a batch (default: 4)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> None:

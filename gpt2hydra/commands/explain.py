@@ -23,9 +23,11 @@ DESCRIPTION = "Print every value and who set it."
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("words", nargs="*", metavar="WORD", help="train or generate, OVERRIDES, and a KEY to look at alone")
-    parser.add_argument("--app", metavar="MODULE:FUNCTION", help="a program of yours under @gpt2hydra.main, in place of train")
-    parser.add_argument("--json", action="store_true", help="print key, value and who set it for a program")
+    parser.add_argument(
+        "words", nargs="*", metavar="WORD", help="train or generate, overrides, and a key to show only that one"
+    )
+    parser.add_argument("--app", metavar="MODULE:FUNCTION", help="your own program with @gpt2hydra.main (default: train)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     add_config_dir(parser)
 
 

@@ -17,7 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for train.py: model=large model.n_head=10")
     add_config_dir(parser)
-    parser.add_argument("--json", action="store_true", help="as without it: what is printed is JSON")
+    parser.add_argument("--json", action="store_true", help="accepted for symmetry; the output is JSON anyway")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -24,8 +24,8 @@ DESCRIPTION = "Print the shape of a Hugging Face GPT-2 as YAML: gpt2hydra import
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("path", metavar="DIR", help="a folder with config.json, or such a file")
-    parser.add_argument("--json", action="store_true", help="print every key of the shape for a program")
+    parser.add_argument("path", metavar="DIR", help="a folder with a config.json, or the file itself")
+    parser.add_argument("--json", action="store_true", help="print JSON, with every key of the shape")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -12,15 +12,15 @@ from gpt2hydra.utils.formatting import reason_of
 from gpt2hydra.utils.paths import relative_path
 
 SUMMARY = "compare runs on an HTML page: table, loss curves, parallel coordinates, samples"
-DESCRIPTION = "Write one HTML file on some runs, which any browser opens without network."
+DESCRIPTION = "Write an HTML page that compares runs. It opens in any browser, without a network."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     add_folders(parser)
     parser.add_argument("--output", metavar="FILE.html", default="report.html", help="the file to write (default: report.html)")
-    parser.add_argument("--filter", metavar="EXPR", help="only runs that meet conditions, as for gpt2hydra runs")
-    parser.add_argument("--sort", metavar="KEY", help="in the order of this, as for gpt2hydra runs")
+    parser.add_argument("--filter", metavar="EXPR", help="only the runs that match, as for gpt2hydra runs")
+    parser.add_argument("--sort", metavar="KEY", help="sort by this key, as for gpt2hydra runs")
 
 
 def run(options: argparse.Namespace) -> None:

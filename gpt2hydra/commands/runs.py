@@ -18,10 +18,10 @@ from gpt2hydra.utils.paths import relative_path, user_path
 USUAL = ("outputs", "multirun")
 """Where runs and sweeps are unless a folder is given."""
 
-SUMMARY = "compare runs: what differs, how far each came, how well"
-DESCRIPTION = "List runs, the best first: what differs between them, whether they have finished, validation loss."
+SUMMARY = "compare runs: settings, progress and loss"
+DESCRIPTION = "List runs, the best first: the settings that differ, state and validation loss."
 EPILOG = """\
-KEY is a key of the configuration, its last part where that is clear, or one of
+KEY is a key of the configuration (its last part is enough if unique), or one of
 run, state, step, validation_loss, seconds, tokens_per_second, mfu, ...:
   gpt2hydra runs sweeps/first --filter 'learning_rate<1e-3 state=finished'
   gpt2hydra runs sweeps/first --by n_layer,learning_rate
@@ -32,21 +32,23 @@ run, state, step, validation_loss, seconds, tokens_per_second, mfu, ...:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     add_folders(parser)
-    parser.add_argument("--filter", metavar="EXPR", help="only runs that meet conditions: 'learning_rate<1e-3 state=finished'")
-    parser.add_argument("--sort", metavar="KEY", help="in the order of this; --sort=-KEY: the largest first")
-    parser.add_argument("--columns", metavar="KEYS", help="show these, with commas, in place of what differs")
-    parser.add_argument("--by", metavar="KEYS", help="one line for each value of these: mean loss ± standard deviation, n")
+    parser.add_argument("--filter", metavar="EXPR", help="only the runs that match: 'learning_rate<1e-3 state=finished'")
+    parser.add_argument("--sort", metavar="KEY", help="sort by this key; --sort=-KEY: the largest first")
+    parser.add_argument("--columns", metavar="KEYS", help="show these keys (separated by commas) instead of those that differ")
+    parser.add_argument(
+        "--by", metavar="KEYS", help="one line for each value of these keys: mean loss ± standard deviation, number of runs"
+    )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print for a program; without --columns and --by, everything")
-    form.add_argument("--csv", action="store_true", help="print the table for a spreadsheet")
-    parser.add_argument("--plot", metavar="FILE.png", help="draw the loss over --x, with a line for each value of --by")
-    parser.add_argument("--x", metavar="KEY", help="what lies along the axis of --plot (default: what has most values)")
-    parser.add_argument("--curves", metavar="FILE.png", help="draw the loss curves of all runs over each other")
+    form.add_argument("--json", action="store_true", help="print JSON; without --columns and --by, all keys")
+    form.add_argument("--csv", action="store_true", help="print CSV")
+    parser.add_argument("--plot", metavar="FILE.png", help="plot the loss over --x, with a line for each value of --by")
+    parser.add_argument("--x", metavar="KEY", help="the key on the x axis of --plot (default: the key with the most values)")
+    parser.add_argument("--curves", metavar="FILE.png", help="plot the loss curves of all runs in one figure")
 
 
 def add_folders(parser: argparse.ArgumentParser) -> None:
     """Add the folders to look for runs in."""
-    parser.add_argument("folder", nargs="*", metavar="DIR", help="with runs below it; outputs and multirun if none is given")
+    parser.add_argument("folder", nargs="*", metavar="DIR", help="a folder that contains runs (default: outputs and multirun)")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -22,11 +22,11 @@ DESCRIPTION = "Write a JSON Schema (2020-12) for each kind of YAML file: DIR/tra
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("--output", metavar="DIR", default="schema", help="the folder to write them into (default: schema)")
-    parser.add_argument("--link", action="store_true", help="also write a line that names it into each YAML file")
+    parser.add_argument("--output", metavar="DIR", default="schema", help="the folder for the schemas (default: schema)")
+    parser.add_argument("--link", action="store_true", help="also add a line to each YAML file that names its schema")
     add_app(parser)
     add_config_dir(parser)
-    parser.add_argument("--json", action="store_true", help="print all of them as one JSON object, and write nothing")
+    parser.add_argument("--json", action="store_true", help="print all schemas as one JSON object; write no files")
 
 
 def run(options: argparse.Namespace) -> None:

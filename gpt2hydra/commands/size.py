@@ -21,23 +21,23 @@ from gpt2hydra.sizing.describe import describe
 from gpt2hydra.sizing.plan import Plan
 from gpt2hydra.utils.formatting import gigabytes, short_count
 
-SUMMARY = "what a configuration costs"
-DESCRIPTION = "Print parameters, memory, FLOPs and time."
+SUMMARY = "parameters, memory, FLOPs and time of a configuration"
+DESCRIPTION = "Print parameters, memory, FLOPs and time of a configuration."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for train.py: model=xl hardware=a100_40gb")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print numbers for a program")
+    form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument(
         "--plot",
         metavar="FILE.png",
-        help="draw the memory of every size in conf/model/, or of model=SIZE alone, into this file",
+        help="plot the memory of every size in conf/model/, or of model=SIZE only, to this file",
     )
-    form.add_argument("--plot-schedule", metavar="FILE.png", help="draw the learning rate over the steps into this file")
+    form.add_argument("--plot-schedule", metavar="FILE.png", help="plot the learning rate over the steps to this file")
     add_config_dir(parser)
-    parser.add_argument("--app", metavar="MODULE:FUNCTION", help="a program of yours under @gpt2hydra.main, in place of train")
+    parser.add_argument("--app", metavar="MODULE:FUNCTION", help="your own program with @gpt2hydra.main (default: train)")
 
 
 def run(options: argparse.Namespace) -> None:

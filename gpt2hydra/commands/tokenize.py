@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from gpt2hydra.data.encoding import Encoder, Progress
 
 
-SUMMARY = "text files into token files"
-DESCRIPTION = "Write the tokens of each text file into a .bin file in llm.c's format, which data.path takes."
+SUMMARY = "encode text files as token files"
+DESCRIPTION = "Encode each text file as a .bin file of tokens in llm.c's format. data.path takes such files."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("overrides", nargs="+", metavar="KEY=VALUE", help="data.path=FILES [tokenizer=gpt2 tokenizer.path=DIR]")
-    parser.add_argument("--output", required=True, metavar="DIR", help="the folder to write them into")
+    parser.add_argument("--output", required=True, metavar="DIR", help="the folder for the .bin files")
     add_config_dir(parser)
-    parser.add_argument("--json", action="store_true", help="print numbers for a program")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> None:
