@@ -9,6 +9,7 @@ four sizes and any other shape, and held against it in ``tests/sizing/test_count
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gpt2hydra.config.fields import choice, flag, integer
 from gpt2hydra.config.gpt2 import GPT2Config
@@ -59,7 +60,7 @@ def parameters(config: GPT2Config) -> Parameters:
 
     Every linear layer and layer norm has a bias, as OpenAI's (gpt-2/src/model.py).
     """
-    config = _Asked(config).model
+    config = config if isinstance(config, GPT2Config) else _Asked(config).model
     d, f, layers = config.n_embd, config.n_inner, config.n_layer
     return Parameters(
         token_embedding=config.vocab_size * d,
@@ -110,6 +111,10 @@ def flops_per_token(
         last = 0 if config.resid_pdrop else 2 * config.n_layer * config.n_embd * config.n_inner
         again += forward - head - last
     return 3 * forward + again
+
+
+flops_of_shape = lru_cache(maxsize=4096)(flops_per_token)
+"""The same for a valid configuration: the points of a sweep share shapes."""
 
 
 def kv_cache_bytes(config: GPT2Config, batch_size: int, seq_len: int, dtype: str = "bfloat16") -> int:

@@ -6,6 +6,7 @@ import bisect
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from gpt2hydra.config.run import LARGEST_BATCH, HardwareConfig, TrainConfig, TrainingConfig
@@ -36,10 +37,14 @@ class Share:
         return cls(sequences, min(training.batch_size, sequences))
 
 
+_memory_of_shape = lru_cache(maxsize=4096)(training_memory)
+"""The points of a sweep share shapes."""
+
+
 def step_memory(config: TrainConfig, device: Device) -> TrainingMemory:
     """The memory of one training step on one device, as :mod:`gpt2hydra.training` runs it."""
     training, share = config.training, Share.of(config.training, device.count)
-    return training_memory(
+    return _memory_of_shape(
         config.model,
         share.batch,
         training.seq_len,

@@ -134,7 +134,7 @@ class TrainingMemory:
         """The peak of the step."""
         return self.peak.total
 
-    @property
+    @cached_property
     def allocator_overhead(self) -> int:
         """Bytes that the process holds beyond the tensors: on a CPU, freed blocks that the C library keeps.
 

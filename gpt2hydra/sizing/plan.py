@@ -59,10 +59,10 @@ class Plan:
         """Of all steps."""
         return self.config.training.tokens_per_step * self.config.training.max_steps
 
-    @property
+    @cached_property
     def flops(self) -> int:
         """Of all steps: matrix products, nothing recomputed (:func:`.counts.flops_per_token`)."""
-        return self.tokens * counts.flops_per_token(self.config.model, self.config.training.seq_len)
+        return self.tokens * counts.flops_of_shape(self.config.model, self.config.training.seq_len)
 
     @cached_property
     def seconds(self) -> float | None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import TrainingConfig
-from gpt2hydra.sizing.counts import flops_per_token
+from gpt2hydra.sizing.counts import flops_of_shape
 from gpt2hydra.sizing.malloc import set_malloc_options
 
 BUDGET = 1.0
@@ -71,7 +70,7 @@ def step_seconds(model: GPT2Config, training: TrainingConfig, sequences: int, ba
     set_malloc_options(training)  # as a run does; without, a small model takes several times as long
     measured = min(batch, max(1, TOKENS // training.seq_len))
     waiting = max(1.0, processes * torch.get_num_threads() / (os.cpu_count() or 1))  # for processors that others use
-    flops = sequences * training.seq_len * flops_per_token(model, training.seq_len)
+    flops = sequences * training.seq_len * flops_of_shape(model, training.seq_len)
     seconds = _measurements.of(model, training, measured)
     if seconds is None:
         return flops / _measurements.rate
@@ -93,7 +92,8 @@ class _Measurements:
         Points of a sweep that differ in depth, seed or rate alone share one measurement.
         """
         settings = (training.seq_len, training.precision, training.gradient_checkpointing, training.max_grad_norm)
-        key = (replace(model, n_layer=1), *settings, batch)
+        block = tuple(value for name, value in vars(model).items() if name != "n_layer")
+        key = (block, *settings, batch)
         if key not in self._found:
             if self.spent > PATIENCE:
                 return None
@@ -128,6 +128,7 @@ def parts(model: GPT2Config, training: TrainingConfig, batch: int) -> Parts:
     """The parts of a step of ``batch`` sequences."""
     import torch
     from torch.nn import functional as F
+    from torch.optim.adamw import adamw  # the function: the class imports torch._dynamo, which takes two seconds
 
     width, inner, heads, epsilon = model.n_embd, model.n_inner, model.n_head, model.layer_norm_epsilon
     shape = (batch, training.seq_len, width)
@@ -174,14 +175,23 @@ def parts(model: GPT2Config, training: TrainingConfig, batch: int) -> Parts:
         torch.autograd.backward(F.cross_entropy(logits.flatten(0, 1).float(), tokens.flatten()))
 
     def updates(trained: list[torch.Tensor]) -> Callable[[], None]:
-        for each in trained:
-            each.grad = torch.zeros_like(each)
-        adamw = torch.optim.AdamW(trained, fused=True)
+        gradients, means, squares = ([torch.zeros_like(each) for each in trained] for _ in range(3))
+        steps = [torch.tensor(0.0) for _ in trained]
+        for each, gradient in zip(trained, gradients, strict=True):
+            each.grad = gradient
+        rates: dict[str, Any] = {
+            "lr": 1e-3,
+            "beta1": 0.9,
+            "beta2": 0.95,
+            "eps": 1e-8,
+            "weight_decay": 0.1,
+        }  # of no effect on time
 
         def update() -> None:
             if training.max_grad_norm:
                 torch.nn.utils.clip_grad_norm_(trained, training.max_grad_norm)
-            adamw.step()
+            with torch.no_grad():
+                adamw(trained, gradients, means, squares, [], steps, fused=True, amsgrad=False, maximize=False, **rates)
 
         return update
 

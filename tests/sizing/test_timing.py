@@ -1,5 +1,7 @@
 """How long a step takes, by measured passes."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -82,6 +84,16 @@ def test_the_parts_are_those_of_the_model(precision: str, checkpointing: bool) -
     training = replace(TRAINING, precision=precision, gradient_checkpointing=checkpointing)
     for part in parts(TINY, training, 2):
         part()
+
+
+def test_measuring_imports_no_torch_dynamo() -> None:
+    code = (
+        "import sys; from gpt2hydra import GPT2Config; from gpt2hydra.config.run import TrainingConfig; "
+        "from gpt2hydra.sizing import timing; timing.BUDGET = 0.01; "
+        "timing.step_seconds(GPT2Config(n_embd=24, n_layer=1), TrainingConfig(seq_len=8, batch_size=2), 2, 2); "
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_more_sequences_the_longer(monkeypatch: pytest.MonkeyPatch) -> None:
