@@ -40,7 +40,7 @@ from gpt2hydra.composition.schema import (
     register_groups,
     register_schemas,
 )
-from gpt2hydra.composition.validate import config_class_of, examine, in_order, validate
+from gpt2hydra.composition.validate import SharedSections, config_class_of, examine, in_order, validate
 from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation, collect_violations
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.keys import keys_of
@@ -220,8 +220,9 @@ class Composer:
                 folded = _with_overrides(files, overrides, unclear, clear)
         found = [*overrides.violations, *wrong_mode, *several, *unread, *folded.violations]
         of_all = bool(overrides.incomplete or unread)
-        unsure = frozenset(key for key in keys_of(root) if of_all or key.partition(".")[0] in unclear - clear)
-        values, broken = validate(folded, root, {each.key for each in found} - clear, unsure)
+        unsure = [*keys_of(root)] if of_all or unclear - clear else []
+        unsure = [key for key in unsure if of_all or key.partition(".")[0] in unclear - clear]
+        values, broken = validate(folded, root, files.shared, {each.key for each in found} - clear, unsure)
         result = Composition(
             root,
             folded,
@@ -244,7 +245,7 @@ class Composer:
         folded = schema_alone(root)
         for override in overrides.values:
             folded.override(override)
-        _, broken = validate(folded, root, (), frozenset(keys_of(root)))
+        _, broken = validate(folded, root, SharedSections(folded), unsure=[*keys_of(root)])
         blamed = map(folded.provenance().blame, (*folded.violations, *broken))
         typed = [replace(each, remedy={}, replaced=None) for each in blamed if each.is_typed]
         return Composition(overrides=overrides, violations=in_order(root, [*overrides.violations, *typed]))

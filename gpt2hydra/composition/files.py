@@ -28,6 +28,7 @@ from gpt2hydra.composition.options import Options
 from gpt2hydra.composition.overrides import Overrides
 from gpt2hydra.composition.resolve import is_stateful
 from gpt2hydra.composition.schema import ROOTS, register_schemas, schema_names, schema_of
+from gpt2hydra.composition.validate import SharedSections
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, command_line
 from gpt2hydra.config.keys import field_at, may_stand
 from gpt2hydra.config.validation import Checked
@@ -49,6 +50,11 @@ class FoldedFiles:
     """Whether a config that Python stored is among them."""
     continues: bool = False
     """Whether they are laid over an earlier configuration, so that only those count that the command line chooses."""
+
+    @cached_property
+    def shared(self) -> SharedSections:
+        """What compositions that override other sections share."""
+        return SharedSections(self.folded)
 
     @cached_property
     def wrong_sections(self) -> list[Violation]:

@@ -126,6 +126,11 @@ class Fold:
         other.demanded = {**self.demanded}
         return other
 
+    def changed_since(self, earlier: Fold) -> set[Any]:
+        """The keys at the top below which something was set or deleted since this was a copy of ``earlier``."""
+        changed = {path[0] for path, chain in self.chains.items() if earlier.chains.get(path) is not chain}
+        return changed | {path[0] for path in earlier.chains.keys() - self.chains.keys()}
+
     def provenance(self) -> Provenance:
         """Who set each key, by dotted key."""
         sections = {dotted(path): source for path, source in self.sections.items() if path}

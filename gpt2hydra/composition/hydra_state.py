@@ -6,7 +6,8 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -25,22 +26,33 @@ JOB_NAME = "gpt2hydra"
 """Of Hydra's job while we compose, where no file names it."""
 
 
+_IS_SET = ContextVar("gpt2hydra_hydra_state", default=False)
+
+
 @contextmanager
 def hydra_state() -> Iterator[None]:
     """Set Hydra's process-wide state for compositions and give the caller's back, whatever happens. They may be nested."""
-    base, runtime, config = version.VersionBase.instance(), JobRuntime.instance(), HydraConfig.instance()
-    with _LOCK:
-        before = base.version_base, config.cfg
-        name = runtime.get("name")
-        if name != JOB_NAME:  # Hydra logs it
-            runtime.set("name", JOB_NAME)
-        set_version_base()
+    config = HydraConfig.instance()
+    with _LOCK, nullcontext() if _IS_SET.get() else _base_and_name():
+        before = config.cfg
         try:
             yield
         finally:
-            base.version_base, config.cfg = before
-            if name != JOB_NAME:
-                runtime.set("name", name)
+            config.cfg = before
+
+
+@contextmanager
+def _base_and_name() -> Iterator[None]:
+    base, runtime, token = version.VersionBase.instance(), JobRuntime.instance(), _IS_SET.set(True)
+    before, name = base.version_base, runtime.get("name")
+    runtime.set("name", JOB_NAME)
+    set_version_base()
+    try:
+        yield
+    finally:
+        base.version_base = before
+        runtime.set("name", name)
+        _IS_SET.reset(token)
 
 
 @lru_cache(maxsize=4096)

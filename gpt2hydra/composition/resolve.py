@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -20,7 +21,7 @@ from gpt2hydra.composition.fold import Fold, dotted, split_key
 from gpt2hydra.composition.hydra_compat import names_no_variable, refers_to_itself
 from gpt2hydra.composition.layers import Path
 from gpt2hydra.config.errors import ABSENT, DELETED, Violation
-from gpt2hydra.config.keys import field_at, is_checked
+from gpt2hydra.config.keys import field_at, fields_by_key, is_checked
 from gpt2hydra.config.rules import Rule
 from gpt2hydra.config.validation import Checked, missing
 from gpt2hydra.utils.formatting import reason_of
@@ -53,61 +54,71 @@ def _node(kind: type, optional: bool) -> ValueNode:
     return _NODES[kind](None if optional else kind(), is_optional=optional)  # type: ignore[call-arg]
 
 
-def resolve(folded: Fold, root: type[Checked]) -> tuple[dict[str, Any], dict[str, Violation], frozenset[str]]:
-    """The nested values in force; by key, why others cannot be resolved; and the keys of those that Hydra alone can resolve."""
-    values: dict[str, Any] = {}
-    plain: dict[Path, Any] = {}
-    references: dict[Path, str | list[Any]] = {}
-    broken: dict[str, Violation] = {}
+@dataclass
+class Resolved:
+    """The values in force, nested, but for those that were known before."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    plain: dict[Path, Any] = field(default_factory=dict)
+    """The leaves that refer to nothing."""
+    references: dict[Path, str | list[Any]] = field(default_factory=dict)
+    """The leaves that refer to others, as they were written."""
+    broken: dict[str, Violation] = field(default_factory=dict)
+    """By key, why a value cannot be resolved."""
+    unresolved: frozenset[str] = frozenset()
+    """The keys of those that Hydra alone can resolve."""
+
+
+def resolve(folded: Fold, root: type[Checked], known: Mapping[Path, Any] = MappingProxyType({})) -> Resolved:
+    """Resolve all values, but for those of sections that are ``known``, which others may refer to."""
+    found, fields, sections = Resolved(plain={**known}), fields_by_key(root), {path[0] for path in known}
     for path, chain in folded.chains.items():
-        value, field = chain[-1].value, field_at(root, chain[-1].key)
-        if value is DELETED or (field is not None and "computed" in field.metadata and chain[-1].source.kind == "default"):
+        if path[0] in sections:
+            continue
+        last = chain[-1]
+        value, field = last.value, fields.get(last.key)
+        if value is DELETED:
+            continue
+        if field is not None and "computed" in field.metadata and last.source.kind == "default":
             continue
         if isinstance(value, (str, list)) and "${" in str(value):
-            references[path] = value
-        elif isinstance(value, str) and value == MISSING and is_checked(root, chain[-1].key):
-            broken[chain[-1].key] = _missing(root, chain[-1].key)
+            found.references[path] = value
+        elif isinstance(value, str) and value == MISSING and is_checked(root, last.key):
+            found.broken[last.key] = _missing(root, last.key)
         else:
             rule = field.metadata.get("rule") if field is not None else None
-            plain[path] = converted(rule, value) if rule is not None else value
-    for path, value in plain.items():
-        _put(values, path, value)
+            found.plain[path] = converted(rule, value) if rule is not None else value
+            _put(found.values, path, found.plain[path])
     for path in folded.sections:
-        if path and field_at(root, dotted(path)) is not None:
-            _put(values, path, {}, keep=True)
-    if any(map(is_stateful, references.values())):  # the others may refer to one of these
-        return values, broken, frozenset(map(dotted, references))
-    if references:
-        _resolve(folded, root, values, plain, references, broken)
-    return values, broken, frozenset()
+        if path and path[0] not in sections and dotted(path) in fields:
+            _put(found.values, path, {}, keep=True)
+    if any(map(is_stateful, found.references.values())):  # the others may refer to one of these
+        found.unresolved = frozenset(map(dotted, found.references))
+    else:
+        _follow_references(found, folded, root)
+    return found
 
 
-def _resolve(
-    folded: Fold,
-    root: type[Checked],
-    values: dict[str, Any],
-    plain: Mapping[Path, Any],
-    references: Mapping[Path, str | list[Any]],
-    broken: dict[str, Violation],
-) -> None:
-    """Put what each reference refers to into ``values``: a plain value at once, all else by OmegaConf."""
+def _follow_references(found: Resolved, folded: Fold, root: type[Checked]) -> None:
+    """Put what each reference refers to into the values: a plain value at once, all else by OmegaConf."""
     tree: DictConfig | None = None
-    for path, written in references.items():
+    for path, written in found.references.items():
         key = dotted(path)
         field = field_at(root, key)
         rule = field.metadata.get("rule") if field is not None else None
         target = _PLAIN.fullmatch(written) if isinstance(written, str) else None
-        if target is not None and (found := tuple(split_key(target[1]))) in plain:
-            value = plain[found]
+        if target is not None and (place := tuple(split_key(target[1]))) in found.plain:
+            value = found.plain[place]
         else:
-            tree = tree if tree is not None else tree_of(folded, plain)
-            value = resolved(functools.reduce(lambda node, part: node[part], path[:-1], tree), path[-1], key, root, broken)
+            tree = tree if tree is not None else tree_of(folded, found.plain)
+            parent = functools.reduce(lambda node, part: node[part], path[:-1], tree)
+            value = resolved(parent, path[-1], key, root, found.broken)
         if value is ABSENT:
             continue
         try:
-            _put(values, path, converted(rule, value) if rule is not None else value)
+            _put(found.values, path, converted(rule, value) if rule is not None else value)
         except Exception:  # OmegaConf raises what it likes
-            broken[key] = Violation(key, written, f"must be {rule}, which what it refers to is not")
+            found.broken[key] = Violation(key, written, f"must be {rule}, which what it refers to is not")
 
 
 _PLAIN = re.compile(r"\$\{([a-zA-Z_]\w*(?:\.\w+)*)\}")

@@ -9,27 +9,29 @@ import dataclasses
 import functools
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.fold import Fold, dotted
 from gpt2hydra.composition.hydra_compat import is_mapping
-from gpt2hydra.composition.judge import CANNOT_BE_DELETED
-from gpt2hydra.composition.layers import below, scalars
-from gpt2hydra.composition.resolve import resolve, resolved
+from gpt2hydra.composition.judge import CANNOT_BE_DELETED, is_modelled
+from gpt2hydra.composition.layers import Path, below, scalars
+from gpt2hydra.composition.resolve import Resolved, resolve, resolved
 from gpt2hydra.composition.schema import class_of_schema, known_classes
 from gpt2hydra.config.declaration import TARGET_KEYS
-from gpt2hydra.config.errors import ABSENT, DELETED, Violation
+from gpt2hydra.config.errors import ABSENT, DELETED, Setting, Violation
 from gpt2hydra.config.keys import (
     field_at,
     fields_of,
+    once_a_class,
     place,
     rule_at,
 )
 from gpt2hydra.config.rules import Anything, Items, MappingOf, Rule
 from gpt2hydra.config.sections import Section
-from gpt2hydra.config.validation import Checked, check, computed_rule
+from gpt2hydra.config.validation import Checked, CheckResult, check, computed_rule
 from gpt2hydra.utils.formatting import show
 from gpt2hydra.utils.quoting import RawOverride
 from gpt2hydra.utils.yaml_nodes import decimal, is_misread_number, misread_rule
@@ -37,44 +39,89 @@ from gpt2hydra.utils.yaml_nodes import decimal, is_misread_number, misread_rule
 # ----------------------------------------------------------------------------------------------- once they are folded
 
 
+@dataclass(frozen=True)
+class BuiltSection:
+    """A valid section that refers to nothing: its leaves as they were resolved, and what the check made of it."""
+
+    plain: Mapping[Path, Any]
+    checked: CheckResult
+
+
+@dataclass
+class SharedSections:
+    """The sections of ``files``, each built once for all overrides that change nothing in it, as most points of a sweep."""
+
+    files: Fold
+    built: dict[str, BuiltSection] = field(default_factory=dict)
+
+    def unchanged(self, folded: Fold, root: type[Checked]) -> set[str]:
+        """The sections that ``folded`` has as the files do."""
+        return {*_immutable_sections(root)} - folded.changed_since(self.files)
+
+    def add(self, names: set[str], resolved: Resolved, checked: CheckResult) -> None:
+        """Keep those sections, unless one refers to another."""
+        refer = {path[0] for path in resolved.references}
+        for name in names - refer - self.built.keys():
+            plain = {path: value for path, value in resolved.plain.items() if path[0] == name}
+            self.built[name] = BuiltSection(plain, checked.of_section(name))
+
+
+@once_a_class
+def _immutable_sections(root: type[Checked]) -> frozenset[str]:
+    fields = fields_of(root) if is_modelled(root) else ()
+    return frozenset(each.name for each in fields if "section" in each.metadata)
+
+
 def validate(
-    folded: Fold, root: type[Checked], known: Collection[str], unsure: frozenset[str] = frozenset()
+    folded: Fold, root: type[Checked], shared: SharedSections, known: Collection[str] = (), unsure: Collection[str] = ()
 ) -> tuple[dict[str, Any], list[Violation]]:
     """The values of a fold as ``root`` stores them, and what is wrong with them, besides the ``known`` keys that are.
 
     Values of ``unsure`` keys are checked one by one, for a file that was left out may have others.
     """
-    given, broken, left = resolve(folded, root)
-    known_wrong = frozenset(known) | unsure | broken.keys() | left
-    checked = check(root, _without_absent(given), known_wrong=known_wrong)
-    found = {each.key: each for each in [*_computed_by_hand(folded, root), *checked.violations, *broken.values()]}
-    for misread in _misread(folded, root):
-        found[misread.key] = misread
+    wrong = frozenset((*known, *unsure))
+    unchanged = shared.unchanged(folded, root) - {_section(key) for key in wrong}
+    plain, checked = dict[Path, Any](), CheckResult()
+    for name in unchanged & shared.built.keys():
+        plain |= shared.built[name].plain
+        checked.add(shared.built[name].checked)
+    settings = [chain[-1] for path, chain in folded.chains.items() if path[0] not in checked.values]
+    resolved = resolve(folded, root, plain)
+    known_wrong = wrong | resolved.broken.keys() | resolved.unresolved
+    check(root, _without_absent(resolved.values), known_wrong=known_wrong, found=checked)
+    by_hand = _computed_by_hand(settings, root)
+    found = {each.key: each for each in (*by_hand, *checked.violations, *resolved.broken.values())}
+    found |= {each.key: each for each in _misread(folded, settings, root)}
+    shared.add(unchanged - {_section(key) for key in found}, resolved, checked)
 
     def written(key: str) -> Any:
         chain = folded.chains.get(tuple(key.split(".")))
         return chain[-1].value if chain else None
 
-    new = [each for each in found.values() if each.key not in known and each.key not in left]
+    new = [each for each in found.values() if each.key not in known and each.key not in resolved.unresolved]
     return checked.values, in_order(root, _causes(written, new, frozenset(known)))
 
 
-def _computed_by_hand(folded: Fold, root: type[Checked]) -> Iterator[Violation]:
+def _section(key: str) -> str:
+    return key.partition(".")[0]
+
+
+def _computed_by_hand(settings: Iterable[Setting], root: type[Checked]) -> Iterator[Violation]:
     """Overrides of values that are computed; even the right value is no other than it would be without."""
-    for path, chain in folded.chains.items():
-        if chain[-1].source.kind != "command line" or chain[-1].value is DELETED:
+    for last in settings:
+        if last.source.kind != "command line" or last.value is DELETED:
             continue
-        field = field_at(root, dotted(path))
+        field = field_at(root, last.key)
         if field is not None and "computed" in field.metadata:
-            yield Violation(chain[-1].key, chain[-1].value, computed_rule(field), chain[-1].source)
+            yield Violation(last.key, last.value, computed_rule(field), last.source)
 
 
-def _misread(folded: Fold, root: type[Checked]) -> Iterator[Violation]:
+def _misread(folded: Fold, settings: Iterable[Setting], root: type[Checked]) -> Iterator[Violation]:
     """A violation for each value in force that YAML reads otherwise than a person does, and for each that ``???`` asks for."""
     for path, source in folded.demanded.items():
         if source.kind not in ("command line", "default") and field_at(root, dotted(path)) is not None:
             yield Violation(dotted(path), "???", "must be given: the file leaves it to the command line", source)
-    for last in (chain[-1] for chain in folded.chains.values()):
+    for last in settings:
         rule = rule_at(root, last.key) if last.written is not None else None
         if rule is None:
             continue

@@ -169,9 +169,25 @@ class CheckResult:
     given: Mapping[str, Any] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
 
+    def of_section(self, name: str) -> CheckResult:
+        """What became of one section that is valid."""
+        valid = {key: value for key, value in self.valid.items() if key.startswith(f"{name}.")}
+        sections = {key: kind for key, kind in self.sections.items() if f"{key}.".startswith(f"{name}.")}
+        return CheckResult({name: self.values[name]}, valid, sections)
+
+    def add(self, section: CheckResult) -> None:
+        """Add what became of a section."""
+        self.values |= section.values
+        self.valid |= section.valid
+        self.sections |= section.sections
+
 
 def check(
-    config_class: type[Any], given: Mapping[str, Any], prefix: str = "", known_wrong: frozenset[str] = frozenset()
+    config_class: type[Any],
+    given: Mapping[str, Any],
+    prefix: str = "",
+    known_wrong: frozenset[str] = frozenset(),
+    found: CheckResult | None = None,
 ) -> CheckResult:
     """Check ``given``, completed by defaults, against every rule of ``config_class``.
 
@@ -180,12 +196,14 @@ def check(
         prefix: what stands before each key in a message, for example ``"model."``.
         known_wrong: dotted keys (without prefix) that are already known to be wrong; validators that read
             them do not run.
+        found: sections that were checked before, and are not given; the result of all else is added to it.
     """
-    found = CheckResult(given=given)
+    found = found or CheckResult()
+    found.given, before = given, frozenset(found.values)
     fields = own_fields(config_class)
     for name, each in fields.items():
         metadata = each.metadata
-        if name in known_wrong and name not in given:
+        if name in before or (name in known_wrong and name not in given):
             continue
         if "rule" not in metadata and sections_of(each):
             _examine_section(found, each, given.get(name, ABSENT), prefix, _below(known_wrong, name))

@@ -248,9 +248,9 @@ def readable(found: Composition) -> tuple[Checked | None, frozenset[str]]:
         return found.config, frozenset()
     if found.root is None or found.start_unknown:
         return None, frozenset()
-    given, broken, left = resolve(found.folded, found.root)
-    unread = {*broken, *left, *(key for each in found.violations for key in (each.key, *each.others))}
-    values = {key: value for key, value in leaves(given) if key not in unread}
+    resolved = resolve(found.folded, found.root)
+    unread = {*resolved.broken, *resolved.unresolved, *(key for each in found.violations for key in (each.key, *each.others))}
+    values = {key: value for key, value in leaves(resolved.values) if key not in unread}
     while True:
         examined = check(found.root, _nested(values))
         if not examined.violations:

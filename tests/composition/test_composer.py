@@ -38,3 +38,16 @@ def test_values_are_taken_back_after_each_composition(composer: Composer) -> Non
     assert composer.compose(["model=large", "model.n_head=10", "training.seed=3", "data.path=x"]).is_valid
     assert not composer.compose(["model=large", "model.n_head=7"]).is_valid
     assert composer.compose(["model=large"]).config == before
+
+
+def test_points_share_the_sections_that_no_override_changes(composer: Composer) -> None:
+    first, second = (composer.compose(["model=large", f"training.seed={seed}"]).config for seed in (1, 2))
+    assert (first.model is second.model, first.training == second.training) == (True, False)  # type: ignore[attr-defined]
+
+
+def test_a_section_that_is_overridden_otherwise_or_refers_to_such_a_one_is_not_shared(composer: Composer) -> None:
+    usual = composer.compose(["training.seed=1"]).config
+    assert composer.compose(["model.n_positions=2048"]).config.training.seq_len == 2048  # type: ignore[attr-defined]
+    assert [each.key for each in composer.compose(["~model.n_head"]).violations] == ["model.n_head"]
+    assert [each.key for each in composer.compose(["model.n_head=7"]).violations] == ["model.n_head"]
+    assert composer.compose(["training.seed=1"]).config == usual

@@ -61,17 +61,16 @@ def folded(values: dict[str, Any]) -> Fold:
 )
 def test_a_reference_becomes_the_value_that_is_referred_to(text: str, value: int) -> None:
     model = {"n_layer": "3", "n_embd": 64}
-    values, broken, _ = resolve(
-        folded({"model": model, "training": {"max_steps": "${model.n_layer}", "seed": text}}), TrainConfig
-    )
-    assert (values["training"]["seed"], values["model"]["n_layer"], broken) == (value, 3, {})
+    fold = folded({"model": model, "training": {"max_steps": "${model.n_layer}", "seed": text}})
+    found = resolve(fold, TrainConfig)
+    assert (found.values["training"]["seed"], found.values["model"]["n_layer"], found.broken) == (value, 3, {})
 
 
 def test_a_reference_within_a_list_becomes_the_value_that_is_referred_to() -> None:
     fold = folded({"model": {"n_layer": "3"}})
     fold.chains["training", "betas"] = (Setting("training.betas", [1, "${model.n_layer}"], command_line()),)
-    values, broken, _ = resolve(fold, TrainConfig)
-    assert (values["training"]["betas"], broken) == ([1, 3], {})
+    found = resolve(fold, TrainConfig)
+    assert (found.values["training"]["betas"], found.broken) == ([1, 3], {})
 
 
 @pytest.mark.parametrize(
@@ -87,6 +86,6 @@ def test_a_reference_within_a_list_becomes_the_value_that_is_referred_to() -> No
 def test_what_cannot_be_resolved_is_left_out_with_the_reason(text: str, rule: str) -> None:
     fold = folded({})
     fold.chains["training", "seed"] += (Setting("training.seed", text, command_line()),)
-    values, broken, _ = resolve(fold, TrainConfig)
-    assert list(broken) == ["training.seed"] and rule in broken["training.seed"].rule
-    assert "seed" not in values["training"] and values["training"]["batch_size"] == 4
+    found = resolve(fold, TrainConfig)
+    assert list(found.broken) == ["training.seed"] and rule in found.broken["training.seed"].rule
+    assert "seed" not in found.values["training"] and found.values["training"]["batch_size"] == 4
