@@ -18,6 +18,7 @@ from gpt2hydra.config.errors import ABSENT, ConfigError
 from gpt2hydra.utils.formatting import counted, show
 from gpt2hydra.utils.paths import relative_path
 from gpt2hydra.utils.quoting import Placeholder, RawOverride
+from gpt2hydra.utils.verbosity import note
 
 SUMMARY = "check every YAML file of a conf tree"
 DESCRIPTION = (
@@ -49,7 +50,8 @@ def run(options: argparse.Namespace) -> None:
         print(json.dumps(to_dict(report), indent=2))
         sys.stdout.flush()
         sys.exit(1 if report.problems else 0)
-    sys.stderr.write("".join(f"note: {note}\n" for note in report.notes))
+    for each in report.notes:
+        note(f"note: {each}")
     if report.problems:
         raise WrongTree(name, report)
     print(f"{len(report.files)} files in {name}, nothing is wrong")

@@ -43,7 +43,7 @@ class DataConfig(Checked):
     validation_fraction: float = number(0.1, "share kept for evaluation: the end of each file", above=0, at_most=0.5)
     order: str = choice(
         "shuffled",
-        "shuffled: each epoch visits every window once; random: windows anywhere, as nanoGPT's",
+        "shuffled: each epoch visits every window once; random: windows at random offsets, as in nanoGPT",
         ("shuffled", "random"),
     )
     cache_dir: Optional[str] = text(
@@ -75,18 +75,18 @@ class TokenizerConfig(Checked):
 
 @dataclass(frozen=True)
 class HardwareConfig(Checked):
-    """The device that the plan reckons with; null figures are read from this machine where they can be."""
+    """The device that the plan assumes. Figures that are null are read from this machine, if possible."""
 
-    name: str = text("this machine", "what the plan calls it")
+    name: str = text("this machine", "its name in the plan")
     devices: Optional[int] = integer(
-        None, "devices that share a step; null: as many as torchrun starts processes", at_most=100_000, optional=True
+        None, "devices that share a step; null: the number of processes of torchrun", at_most=100_000, optional=True
     )
     memory_gb: Optional[float] = number(
         None, "memory that PyTorch sees, in GB of 10^9 bytes", above=0, at_most=1e6, optional=True
     )
     reserve_gb: Optional[float] = number(
         None,
-        "memory that no tensor may have; null: 0.6 GB and 3 % of a GPU, 0.5 GB and 23 % of a machine",
+        "memory that is not for tensors, in GB; null: 0.6 GB and 3 % of a GPU, 0.5 GB of a CPU machine",
         at_least=0,
         at_most=1e6,
         optional=True,
@@ -105,7 +105,7 @@ class HardwareConfig(Checked):
 
 
 def longer_than_model(key: str, seq_len: int, n_positions: int) -> Failure | None:
-    """The failure of a sequence, whose length stands under ``key``, that has more tokens than the model has positions."""
+    """The failure of a sequence, of the length under ``key``, that has more tokens than the model has positions."""
     return None if seq_len <= n_positions else Failure("must be ≤ {model.n_positions}", {key: n_positions})
 
 
@@ -117,28 +117,28 @@ class TrainConfig(Checked):
     data: DataConfig = section(DataConfig, "the text")
     tokenizer: TokenizerConfig = section(TokenizerConfig, "how text becomes tokens: conf/tokenizer/")
     training: TrainingConfig = section(TrainingConfig, "how to train")
-    hardware: HardwareConfig = section(HardwareConfig, "what the plan reckons with: conf/hardware/", affects_result=False)
+    hardware: HardwareConfig = section(HardwareConfig, "the device that the plan assumes: conf/hardware/", affects_result=False)
     init_from: Optional[str] = text(
         None,
-        "fine-tune: a run, or a Hugging Face folder of a GPT-2, whose weights, shape and tokenizer are taken",
+        "fine-tune the weights of a run or of a Hugging Face folder of a GPT-2; its shape and tokenizer are used",
         optional=True,
     )
     fork_from: Optional[str] = text(
         None,
-        "a run or one of its checkpoints: a new run begins with its configuration, weights, optimizer and step; "
+        "start a new run with the configuration, weights, optimizer and step of a run or checkpoint; "
         "all but the model's shape and the tokenizer may be changed",
         optional=True,
     )
     resume: Optional[str] = text(
         None,
-        "directory of a run, which continues; auto: the newest unfinished run of the same fingerprint, else a new one",
+        "directory of the run to continue; auto: the newest run of the same fingerprint, or a new one",
         optional=True,
         affects_result=False,
     )
     dry_run: bool = flag(False, "validate, print the plan, start nothing", affects_result=False)
     preflight: str = choice(
         "strict",
-        "a sweep with invalid points: strict refuses it, skip_invalid leaves them out, off does not look",
+        "a sweep with invalid points: strict refuses it, skip_invalid leaves them out, off checks no point in advance",
         PREFLIGHTS,
         affects_result=False,
     )
@@ -181,25 +181,33 @@ class GenerateConfig(Checked):
 
     checkpoint: str = text(doc="run directory, or any Hugging Face folder of a GPT-2 with safetensors")
     prompt: str = text("", "text to continue; empty: start from end-of-text", literal=True)
-    prompt_file: Optional[str] = text(None, "file of prompts, one a line; instead of prompt", optional=True)
+    prompt_file: Optional[str] = text(None, "file with a prompt on each line, instead of prompt", optional=True)
     max_new_tokens: int = integer(200, "tokens to generate", at_most=10_000_000)
     num_samples: int = integer(1, "continuations of each prompt", at_most=100_000)
     temperature: float = number(0.8, "higher is more random; 0 always takes the likeliest token", at_least=0, at_most=100)
     top_k: Optional[int] = integer(50, "sample from the k likeliest tokens; null is off", at_most=10_000_000, optional=True)
     top_p: Optional[float] = number(
-        None, "sample from the likeliest tokens of this total probability; null is off", above=0, at_most=1, optional=True
-    )
-    min_p: Optional[float] = number(
         None,
-        "sample from tokens at least this share as likely as the likeliest; null is off",
+        "sample from the likeliest tokens that together have this probability; null is off",
         above=0,
         at_most=1,
         optional=True,
     )
-    repetition_penalty: float = number(1.0, "makes tokens that were there less likely; 1 is off", at_least=1, at_most=10)
-    stop: Optional[str] = text(None, "text that ends a sample; several with | between them", optional=True, literal=True)
-    format: str = choice("text", "text, or json: an object a line for each sample", ("text", "json"))
-    seed: int = integer(1337, "seed of the first sample; the next ones have the next numbers", at_least=0, at_most=2**32 - 1)
+    min_p: Optional[float] = number(
+        None,
+        "sample from tokens with at least this share of the highest probability; null is off",
+        above=0,
+        at_most=1,
+        optional=True,
+    )
+    repetition_penalty: float = number(
+        1.0, "above 1, tokens that appeared before are less likely; 1 is off", at_least=1, at_most=10
+    )
+    stop: Optional[str] = text(None, "text that ends a sample; several are separated by |", optional=True, literal=True)
+    format: str = choice("text", "text, or json: one object per line for each sample", ("text", "json"))
+    seed: int = integer(
+        1337, "seed of the first sample; the next samples use seed + 1, seed + 2, ...", at_least=0, at_most=2**32 - 1
+    )
     device: str = choice(
         "auto", "auto: an accelerator if there is one", DEVICES, synonyms={"gpu": "cuda"}, affects_result=False
     )

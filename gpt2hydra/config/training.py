@@ -33,27 +33,27 @@ class TrainingConfig(Checked):
     """How the model is trained: AdamW, learning-rate warm-up, then a schedule."""
 
     seq_len: int = integer(1024, "tokens of one sequence", at_most=10_000_000)
-    batch_size: int = integer(4, "sequences of one forward and backward pass", at_most=LARGEST_BATCH)
-    gradient_accumulation_steps: int = integer(1, "passes whose gradients add up to one step", at_most=1_000_000)
+    batch_size: int = integer(4, "sequences of one micro-batch", at_most=LARGEST_BATCH)
+    gradient_accumulation_steps: int = integer(1, "micro-batches, whose gradients add up to one step", at_most=1_000_000)
     max_steps: int = integer(1000, "optimizer steps", at_most=MOST_STEPS)
     learning_rate: float = number(6e-4, "peak learning rate, reached after the warm-up", above=0, at_most=10)
     min_learning_rate_ratio: float = number(
-        0.1, "learning rate at the last step, as a share of the peak; constant never falls", at_least=0, at_most=1
+        0.1, "learning rate at the last step, as a share of the peak; constant ignores it", at_least=0, at_most=1
     )
     schedule: str = choice(
         "cosine", "how the learning rate falls from the peak; wsd: constant, then linear over decay_steps", SCHEDULES
     )
     decay_steps: Optional[int] = integer(
-        None, "wsd only: steps of the fall at the end; null: a fifth of max_steps", at_most=MOST_STEPS, optional=True
+        None, "wsd only: steps of the linear decay at the end; null: a fifth of max_steps", at_most=MOST_STEPS, optional=True
     )
-    warmup_steps: int = integer(100, "steps of the rise from 0 to the peak", at_least=0, at_most=MOST_STEPS)
+    warmup_steps: int = integer(100, "steps of the warm-up from 0 to the peak", at_least=0, at_most=MOST_STEPS)
     weight_decay: float = number(0.1, "decoupled weight decay, on matrices only", at_least=0, at_most=10)
     adam_beta1: float = number(0.9, "decay of the gradient's running mean", at_least=0, at_most=0.999999)
     adam_beta2: float = number(0.95, "decay of the squared gradient's running mean", at_least=0, at_most=0.999999)
     adam_epsilon: float = number(1e-8, "added to AdamW's denominator", above=0, at_most=1)
     max_grad_norm: float = number(1.0, "larger gradients are scaled down to this norm; 0 is off", at_least=0, at_most=1e6)
     skip_spike_norm: float = number(
-        0.0, "a step whose gradient norm is larger, or NaN, changes nothing; 0 is off", at_least=0, at_most=1e9
+        0.0, "skip a step whose gradient norm is larger than this, or NaN; 0 is off", at_least=0, at_most=1e9
     )
     precision: str = choice(
         "fp32",
@@ -71,14 +71,14 @@ class TrainingConfig(Checked):
     )
     final_eval_sequences: Optional[int] = integer(
         None,
-        "sequences of the evaluation at the end; null: as many as the run trained on, or the complete text; 0 is none",
+        "sequences of the last evaluation; null: as many as the run trained on, at most the complete text; 0 is none",
         at_least=0,
         at_most=10**9,
         optional=True,
         affects_result=False,
     )
     early_stopping_patience: int = integer(
-        0, "evaluations without a lower validation loss after which the run ends; 0 is off", at_least=0, at_most=10**6
+        0, "end the run after this many evaluations without a lower validation loss; 0 is off", at_least=0, at_most=10**6
     )
     log_interval: int = integer(10, "steps between two rows of the loss table", at_most=MOST_STEPS, affects_result=False)
     save_interval: Optional[int] = integer(
@@ -89,15 +89,21 @@ class TrainingConfig(Checked):
         affects_result=False,
     )
     save_minutes: float = number(
-        0.0, "minutes after which one more checkpoint is saved; 0 is off", at_least=0, at_most=1e6, affects_result=False
+        0.0, "save another checkpoint after this many minutes; 0 is off", at_least=0, at_most=1e6, affects_result=False
     )
-    keep_checkpoints: int = integer(2, "last checkpoints that stay; the best stays too", at_most=10**6, affects_result=False)
+    keep_checkpoints: int = integer(
+        2, "number of latest checkpoints to keep, in addition to the best", at_most=10**6, affects_result=False
+    )
     keep_every: int = integer(
-        0, "steps between two checkpoints that stay for ever; 0 is none", at_least=0, at_most=MOST_STEPS, affects_result=False
+        0,
+        "keep each checkpoint whose step is a multiple of this; 0 is none",
+        at_least=0,
+        at_most=MOST_STEPS,
+        affects_result=False,
     )
     max_hours: float = number(
         0.0,
-        "hours after which the run saves and ends, to be resumed; 0 is no limit",
+        "save and end the run after this many hours, to be resumed; 0 is no limit",
         at_least=0,
         at_most=1e6,
         affects_result=False,
@@ -106,27 +112,33 @@ class TrainingConfig(Checked):
         200, "tokens of the sample printed at the end", at_least=0, at_most=100_000, affects_result=False
     )
     sample_interval: int = integer(
-        0, "steps between two more samples, at evaluations; 0 is none", at_least=0, at_most=10**9, affects_result=False
+        0,
+        "steps between two samples during training, printed at evaluations; 0 is none",
+        at_least=0,
+        at_most=10**9,
+        affects_result=False,
     )
-    tracker: str = choice("none", "where losses, samples and configuration go too", TRACKERS, affects_result=False)
+    tracker: str = choice(
+        "none", "experiment tracker that also receives losses, samples and configuration", TRACKERS, affects_result=False
+    )
     seed: int = integer(1337, "seed of weights, batches and dropout", at_least=0, at_most=2**32 - 1)
     device: str = choice(
         "auto", "auto: an accelerator if there is one", DEVICES, synonyms={"gpu": "cuda"}, affects_result=False
     )
     strategy: str = choice(
         "auto",
-        "of several processes. ddp: each has all weights (auto); fsdp: each has a shard",
+        "how several processes share the model. ddp (auto): each has all weights; fsdp: each has a shard",
         STRATEGIES,
         affects_result=False,
     )
     stall_timeout: float = number(
         600.0,
-        "seconds that processes wait for one that hangs before the run ends",
+        "seconds to wait for a process that hangs before the run fails",
         above=0,
         at_most=1e6,
         affects_result=False,
     )
-    compile: str = choice("auto", "torch.compile; auto: on a GPU alone", ("auto", "true", "false"), affects_result=False)
+    compile: str = choice("auto", "torch.compile; auto: only on a GPU", ("auto", "true", "false"), affects_result=False)
 
     @validator("warmup_steps")
     def _warmup_ends(self) -> Failure | None:

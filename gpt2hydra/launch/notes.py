@@ -9,15 +9,17 @@ from gpt2hydra.composition.fold import Provenance
 from gpt2hydra.composition.overrides import Overrides
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
+from gpt2hydra.utils.verbosity import note
 
 
 def note_overruled(overrides: Overrides, provenance: Provenance) -> None:
-    """Print on standard error which choices of the command line come to nothing."""
-    sys.stderr.write("".join(f"{note}\n" for note in _overruled(overrides, provenance)))
+    """Print a note for each option chosen on the command line that has no effect."""
+    for line in _overruled(overrides, provenance):
+        note(line)
 
 
 def _overruled(overrides: Overrides, provenance: Provenance) -> Iterator[str]:
-    """A note for each option chosen on the command line of which nothing is left: an experiment or a parent set it all."""
+    """A note for each option whose values have all been replaced, by an experiment or by the parent of a fork."""
     choices = [each for each in overrides.choices if isinstance(each.value(), str)]
     for choice in choices:
         file = f"/{choice.key_or_group}/{choice.value()}.yaml"
@@ -33,15 +35,15 @@ def _overruled(overrides: Overrides, provenance: Provenance) -> Iterator[str]:
 
 
 def note_fine_tuning(config: Checked) -> None:
-    """Print on standard error where the weights come from, and what else comes with them."""
+    """Print where the weights come from, and what else is taken from there."""
     if isinstance(config, TrainConfig) and config.init_from is not None:
         from gpt2hydra.checkpoint import init_from
 
-        sys.stderr.write(f"{init_from.note(config)}\n")
+        note(init_from.note(config))
 
 
 def warn_of_memory(config: Checked) -> None:
-    """Print on standard error where the predicted peak exceeds the device, and what would fit."""
+    """Warn if the predicted peak of memory exceeds the device, with what would fit."""
     if isinstance(config, TrainConfig):
         from gpt2hydra.sizing.fit import on_this_machine, warnings
 

@@ -37,18 +37,15 @@ def opening(config: TrainConfig, parameters: int, device: str, processes: int, t
 
 
 def start_banner(config: TrainConfig, step: int, folder: Path, sequences: int, compiles: bool) -> str:
-    """What is about to happen after ``step`` steps; at first an evaluation on so many sequences."""
+    """What comes next after ``step`` steps: an evaluation on ``sequences``, then training."""
     settings = config.training
     if step and config.fork_from is None:
         return f"continues after step {step:,} of {settings.max_steps:,}, in {relative_path(folder)}\n"
-    slow = "; torch.compile makes the first passes slow" if compiles else ""
-    if step:
-        first, steps = f"a fork of {config.fork_from} after step {step:,}: first it", settings.max_steps - step
-    else:
-        first, steps = f"first the model {'that was loaded' if config.init_from else 'before training'}", settings.max_steps
+    slow = "; the first steps are slow: torch.compile" if compiles else ""
+    fork = f"a fork of {config.fork_from} after step {step:,}: " if step else ""
     return (
-        f"{first} is evaluated on {sequences:,} sequences of {settings.seq_len:,} tokens, "
-        f"then {steps:,} steps of {settings.tokens_per_step:,} tokens follow{slow}\n"
+        f"{fork}first an evaluation on {sequences:,} sequences of {settings.seq_len:,} tokens, "
+        f"then {settings.max_steps - step:,} steps of {settings.tokens_per_step:,} tokens{slow}\n"
     )
 
 

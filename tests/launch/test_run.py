@@ -83,6 +83,7 @@ def test_a_choice_that_an_experiment_replaced_is_reported(run: CommandLine, mode
     assert outcome.code == 0
     assert outcome.err.startswith("note: model=large has no effect: ") and outcome.err.endswith(note)
     assert run(*mode, "experiment=shakespeare_char", "hardware=l4").err == ""
+    assert run(*mode, "-q", "experiment=quickstart", "model=large").err == ""
 
 
 def test_a_refusal_inside_the_job_is_a_report_too(run: CommandLine) -> None:

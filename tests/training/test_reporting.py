@@ -70,7 +70,7 @@ def test_the_report_and_a_quiet_log(tmp_path: Path, capfd: pytest.CaptureFixture
     assert [line.split("   ")[0] for line in err.splitlines()] == [
         "GPT-2, 7,680 parameters, fp32 on cpu",
         f"the Python language reference: {training:,} tokens for training, {validation:,} for validation",
-        "first the model before training is evaluated on 16 sequences of 16 tokens, then 20 steps of 128 tokens follow",
+        "first an evaluation on 16 sequences of 16 tokens, then 20 steps of 128 tokens",
         "",
         "step  0 of 20",
         "step 10 of 20",
