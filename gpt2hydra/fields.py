@@ -34,18 +34,19 @@ section or the configuration of a program under :func:`gpt2hydra.main`. Standard
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from gpt2hydra.config.fields import anything, choice, computed, either, flag, integer, items, mapping, number, text
 from gpt2hydra.config.sections import section, union
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.config.validators import Failure, validator
-from gpt2hydra.config.validators import Relation as _Relation
+
+_Relation: TypeAlias = Callable[[Any], Failure | None]
 
 
 def _relation(*keys: str, hints: tuple[str, ...] = ()) -> Callable[[Callable[..., Failure | None]], _Relation]:
-    """The older way to declare a rule between fields, for a class's ``RELATIONS``."""
-    return lambda test: _Relation(keys, hints, test)
+    """The older way to declare a rule between fields, for a class's ``RELATIONS``: ``test`` gets their values."""
+    return lambda test: validator(keys[0], hints=hints)(lambda self: test(*map(self.at, (*keys, *hints))))
 
 
 __all__ = [

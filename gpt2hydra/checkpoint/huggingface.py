@@ -12,10 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gpt2hydra.config.declaration import TARGET_KEYS
 from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation
 from gpt2hydra.config.gpt2 import GPT2Config
-from gpt2hydra.config.keys import fields_of, values_of
+from gpt2hydra.config.keys import TARGET_KEYS, fields_of, values_of
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.config.validation import check
 from gpt2hydra.utils.formatting import show

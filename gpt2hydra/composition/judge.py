@@ -17,8 +17,8 @@ from gpt2hydra.composition.resolve import converted
 from gpt2hydra.config.errors import ABSENT, DELETED, Violation
 from gpt2hydra.config.keys import field_at, fields_by_key, is_open, keys_of, may_stand, once_a_class, sections_of
 from gpt2hydra.config.rules import Anything, MappingOf, Rule
-from gpt2hydra.config.unknown_keys import unknown_below, unknown_key
-from gpt2hydra.config.validation import Checked, computed_rule
+from gpt2hydra.config.validation import Checked
+from gpt2hydra.config.wrong_keys import computed_rule, unknown_below, unknown_key
 from gpt2hydra.utils.formatting import closest, show
 from gpt2hydra.utils.quoting import RawOverride
 

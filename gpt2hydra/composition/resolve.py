@@ -23,7 +23,8 @@ from gpt2hydra.composition.layers import Path
 from gpt2hydra.config.errors import ABSENT, DELETED, Violation
 from gpt2hydra.config.keys import field_at, fields_by_key, is_checked
 from gpt2hydra.config.rules import Rule
-from gpt2hydra.config.validation import Checked, missing
+from gpt2hydra.config.validation import Checked
+from gpt2hydra.config.wrong_keys import missing
 from gpt2hydra.utils.formatting import reason_of
 
 _STATEFUL = re.compile(r"\$\{(?!gpt2\.|oc\.)[^${}:.]+:")

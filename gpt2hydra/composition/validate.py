@@ -20,18 +20,12 @@ from gpt2hydra.composition.judge import CANNOT_BE_DELETED, is_modelled
 from gpt2hydra.composition.layers import Path, below, scalars
 from gpt2hydra.composition.resolve import Resolved, resolve, resolved
 from gpt2hydra.composition.schema import class_of_schema, known_classes
-from gpt2hydra.config.declaration import TARGET_KEYS
 from gpt2hydra.config.errors import ABSENT, DELETED, Setting, Violation
-from gpt2hydra.config.keys import (
-    field_at,
-    fields_of,
-    once_a_class,
-    place,
-    rule_at,
-)
+from gpt2hydra.config.keys import TARGET_KEYS, field_at, fields_of, once_a_class, place, rule_at
 from gpt2hydra.config.rules import Anything, Items, MappingOf, Rule
 from gpt2hydra.config.sections import Section
-from gpt2hydra.config.validation import Checked, CheckResult, check, computed_rule
+from gpt2hydra.config.validation import Checked, check
+from gpt2hydra.config.wrong_keys import computed_rule
 from gpt2hydra.utils.formatting import show
 from gpt2hydra.utils.quoting import RawOverride
 from gpt2hydra.utils.yaml_nodes import decimal, is_misread_number, misread_rule
@@ -41,10 +35,10 @@ from gpt2hydra.utils.yaml_nodes import decimal, is_misread_number, misread_rule
 
 @dataclass(frozen=True)
 class BuiltSection:
-    """A valid section that refers to nothing: its leaves as they were resolved, and what the check made of it."""
+    """A valid section that refers to nothing: its leaves as they were resolved, and the instance that holds them."""
 
     plain: Mapping[Path, Any]
-    checked: CheckResult
+    instance: Any
 
 
 @dataclass
@@ -58,12 +52,12 @@ class SharedSections:
         """The sections that ``folded`` has as the files do."""
         return {*_immutable_sections(root)} - folded.changed_since(self.files)
 
-    def add(self, names: set[str], resolved: Resolved, checked: CheckResult) -> None:
+    def add(self, names: set[str], resolved: Resolved, values: Mapping[str, Any]) -> None:
         """Keep those sections, unless one refers to another."""
         refer = {path[0] for path in resolved.references}
         for name in names - refer - self.built.keys():
             plain = {path: value for path, value in resolved.plain.items() if path[0] == name}
-            self.built[name] = BuiltSection(plain, checked.of_section(name))
+            self.built[name] = BuiltSection(plain, values[name])
 
 
 @once_a_class
@@ -81,18 +75,17 @@ def validate(
     """
     wrong = frozenset((*known, *unsure))
     unchanged = shared.unchanged(folded, root) - {_section(key) for key in wrong}
-    plain, checked = dict[Path, Any](), CheckResult()
-    for name in unchanged & shared.built.keys():
-        plain |= shared.built[name].plain
-        checked.add(shared.built[name].checked)
-    settings = [chain[-1] for path, chain in folded.chains.items() if path[0] not in checked.values]
+    built = {name: shared.built[name] for name in unchanged & shared.built.keys()}
+    plain = {path: value for each in built.values() for path, value in each.plain.items()}
+    settings = [chain[-1] for path, chain in folded.chains.items() if path[0] not in built]
     resolved = resolve(folded, root, plain)
     known_wrong = wrong | resolved.broken.keys() | resolved.unresolved
-    check(root, _without_absent(resolved.values), known_wrong=known_wrong, found=checked)
+    given = _without_absent(resolved.values) | {name: each.instance for name, each in built.items()}
+    checked = check(root, given, known_wrong=known_wrong)
     by_hand = _computed_by_hand(settings, root)
     found = {each.key: each for each in (*by_hand, *checked.violations, *resolved.broken.values())}
     found |= {each.key: each for each in _misread(folded, settings, root)}
-    shared.add(unchanged - {_section(key) for key in found}, resolved, checked)
+    shared.add(unchanged - {_section(key) for key in found}, resolved, checked.values)
 
     def written(key: str) -> Any:
         chain = folded.chains.get(tuple(key.split(".")))

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 from gpt2hydra.config.annotations import is_section_class
-from gpt2hydra.config.declaration import TARGET_KEYS
 from gpt2hydra.config.errors import ABSENT
 from gpt2hydra.config.fields import plain_field
-from gpt2hydra.config.keys import attribute_of, doc_of, field_at, fields_of, sections_of
+from gpt2hydra.config.keys import TARGET_KEYS, attribute_of, doc_of, field_at, fields_of, sections_of
 from gpt2hydra.config.sections import SECTION_CLASSES, section
 from gpt2hydra.config.validation import Checked
 

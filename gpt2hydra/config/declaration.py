@@ -11,16 +11,13 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from gpt2hydra.config.keys import attribute_of, field_at, fields_of, keys_of, sections_of
+from gpt2hydra.config.keys import TARGET_KEYS, attribute_of, field_at, fields_of, keys_of
 from gpt2hydra.config.rules import Rule, Scalar
-from gpt2hydra.config.validators import Relation, Validator, validators_of
+from gpt2hydra.config.validators import is_validator, validators_of
 from gpt2hydra.utils.formatting import did_you_mean, show
 
 HYDRAS_WORDS = ("hydra", "defaults")
 """Keys that mean something to Hydra wherever they stand in a file."""
-
-TARGET_KEYS = ("_target_", "_partial_", "_recursive_", "_convert_")
-"""Keys that ``hydra.utils.instantiate`` reads."""
 
 YAMLS_WORDS = ("yes", "no", "on", "off", "true", "false", "null")
 """Keys that YAML does not read as text."""
@@ -42,10 +39,10 @@ def mistakes(config_class: type[Any], methods: Collection[str]) -> list[str]:
     if found:
         return found
     relations = [each for base in config_class.__mro__ for each in vars(base).get("RELATIONS", ())]
-    found = [
-        f"RELATIONS holds {each!r}, which is not declared with @relation" for each in relations if type(each) is not Relation
-    ]
-    return [*found, *(mistake for each in validators_of(config_class) for mistake in _of_validator(config_class, each))]
+    found = [f"RELATIONS holds {each!r}, which is not declared with @relation" for each in relations if not is_validator(each)]
+    named = {each.key: each.name for each in validators_of(config_class) if field_at(config_class, each.key) is None}
+    known = [*keys_of(config_class)]
+    return found + [f"{name} names {key}, which is no field{did_you_mean(key, known)}" for key, name in named.items()]
 
 
 def _undecorated(config_class: type[Any]) -> str:
@@ -94,20 +91,6 @@ def _of_name(field: dataclasses.Field[Any]) -> Iterator[str]:
         yield f"has a name that {'Hydra' if name in HYDRAS_WORDS else 'YAML'} reads otherwise; choose another"
     elif name not in TARGET_KEYS and not re.fullmatch(r"[A-Za-z][\w-]*", name, re.ASCII):
         yield "has a name that Hydra cannot hold: letters of ASCII, digits and _, a letter first"
-
-
-def _of_validator(config_class: type[Any], validator: Validator) -> Iterator[str]:
-    for key in dict.fromkeys((validator.key, *validator.keys)):
-        field = field_at(config_class, key)
-        if field is None:
-            yield f"{_brief(validator)} names {key}, which is no field{did_you_mean(key, keys_of(config_class))}"
-        elif validator.keys and sections_of(field):
-            first = next(keys_of(sections_of(field)[0]))
-            yield f"{_brief(validator)} names {key}, which is a section; name a key of it, such as {key}.{first}"
-
-
-def _brief(validator: Validator) -> str:
-    return "@relation" if validator.keys else validator.name
 
 
 def is_identifier(name: str) -> bool:

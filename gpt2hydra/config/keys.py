@@ -19,6 +19,9 @@ from gpt2hydra.config.rules import Anything, MappingOf, Rule
 
 T = TypeVar("T")
 
+TARGET_KEYS = ("_target_", "_partial_", "_recursive_", "_convert_")
+"""Keys that ``hydra.utils.instantiate`` reads."""
+
 
 def once_a_class(function: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
     """``functools.cache`` for a function of a class; mypy does not take a class of dataclasses for hashable."""
@@ -56,12 +59,6 @@ def attribute_of(field: dataclasses.Field[Any]) -> str:
 def attributes(config_class: type[Any]) -> Mapping[str, str]:
     """Key → Python's name of each field of a class."""
     return {each.name: attribute_of(each) for each in fields_of(config_class)}
-
-
-@once_a_class
-def settable_attributes(config_class: type[Any]) -> Mapping[str, str]:
-    """Those that are not computed."""
-    return {each.name: attribute_of(each) for each in fields_of(config_class) if each.init}
 
 
 def sections_of(field: dataclasses.Field[Any]) -> tuple[type[Any], ...]:
@@ -173,6 +170,15 @@ def values_of(config: Any) -> dict[str, Any]:
     return {**values, **(config.extra if is_open(type(config)) else {})}
 
 
+def to_plain(value: Any) -> Any:
+    """A stored value in what YAML and JSON hold: sections as dictionaries, tuples as lists."""
+    if isinstance(value, Mapping):
+        return {key: to_plain(each) for key, each in value.items()}
+    if is_section(value):
+        return {key: to_plain(each) for key, each in values_of(value).items() if each is not None or key not in TARGET_KEYS}
+    return [to_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
 def is_section(value: Any) -> bool:
     """Whether a value is a section: the values of one, or what became of them."""
     return _is_section(type(value))
@@ -202,11 +208,9 @@ def settable_leaves(config_class: type[Any], value: Any) -> Iterator[tuple[str, 
             yield key, each
 
 
-def sections_in(config: Any, prefix: str = "") -> Iterator[tuple[str, type[Any] | None]]:
-    """``(dotted key, class)`` of every section of an instance; None where it is null."""
-    for each in fields_of(type(config)):
+def sections_in(config: Any, key: str) -> Iterator[tuple[str, type[Any] | None]]:
+    """``(dotted key, class)`` of the section under ``key``, an instance, and of every section in it; None where it is null."""
+    yield key, None if config is None else type(config)
+    for each in fields_of(type(config)) if config is not None else ():
         if sections_of(each):
-            value = getattr(config, attribute_of(each))
-            yield f"{prefix}{each.name}", None if value is None else type(value)
-            if value is not None:
-                yield from sections_in(value, f"{prefix}{each.name}.")
+            yield from sections_in(getattr(config, attribute_of(each)), f"{key}.{each.name}")

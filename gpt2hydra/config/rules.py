@@ -6,7 +6,7 @@ Standard library only.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -46,13 +46,13 @@ class Rule:
         """What a value other than null must be."""
         raise NotImplementedError
 
-    def problems(self, value: Any) -> Iterator[Problem]:
+    def problems(self, value: Any) -> Sequence[Problem]:
         """All that is wrong with a value other than null."""
         raise NotImplementedError
 
-    def all_problems(self, value: object) -> list[Problem]:
+    def all_problems(self, value: object) -> Sequence[Problem]:
         """All that is wrong with any value."""
-        return [] if value is None and self.optional else [*self.problems(value)]
+        return () if value is None and self.optional else self.problems(value)
 
     def problem(self, value: object) -> str | None:
         """What ``value`` must be and is not, as a user reads it; None where it obeys."""
@@ -87,26 +87,24 @@ class Scalar(Rule):
         limits = (("≥", self.at_least), (">", self.above), ("≤", self.at_most))
         return " and ".join(f"{sign} {show_number(limit)}" for sign, limit in limits if limit is not None)
 
-    def problems(self, value: Any) -> Iterator[Problem]:
+    def problems(self, value: Any) -> Sequence[Problem]:
         """The first thing that is wrong: its type, or its size."""
         if self.choices:
-            if not any(type(value) is type(each) and value == each for each in self.choices):
-                wrong_kind = "" if type(value) in map(type, self.choices) else f", not {kind_of(value)}"
-                yield Problem("", value, f"must be {self}{wrong_kind}")
-        elif type(value) not in ((int, float) if self.kind is float else (self.kind,)):
+            if any(type(value) is type(each) and value == each for each in self.choices):
+                return ()
+            wrong_kind = "" if type(value) in map(type, self.choices) else f", not {kind_of(value)}"
+            return [Problem("", value, f"must be {self}{wrong_kind}")]
+        if type(value) not in ((int, float) if self.kind is float else (self.kind,)):
             meant = f"; write {value:.0f}" if isinstance(value, float) and self.remedy(value) is not ABSENT else ""
-            yield Problem("", value, f"must be {self}, not {kind_of(value)}{meant}")
-        elif self.kind is float and not _is_finite(value):
-            yield Problem("", value, f"must be finite: {self}")
-        elif self.kind in (int, float) and not self._is_within(value):
-            yield Problem("", value, f"must be {self._range()}")
-
-    def _is_within(self, value: float) -> bool:
-        return (
+            return [Problem("", value, f"must be {self}, not {kind_of(value)}{meant}")]
+        if self.kind is float and not _is_finite(value):
+            return [Problem("", value, f"must be finite: {self}")]
+        is_within = (
             (self.at_least is None or value >= self.at_least)
             and (self.above is None or value > self.above)
             and (self.at_most is None or value <= self.at_most)
         )
+        return () if is_within else [Problem("", value, f"must be {self._range()}")]
 
     def remedy(self, value: object) -> object:
         """What was meant by text or by a float that is an integer; the choice that is misspelt."""
@@ -146,9 +144,9 @@ class Anything(Rule):
     def __str__(self) -> str:
         return self.words()
 
-    def problems(self, value: Any) -> Iterator[Problem]:
+    def problems(self, value: Any) -> Sequence[Problem]:
         """Nothing is wrong."""
-        yield from ()
+        return ()
 
     def stored(self, value: Any) -> Any:
         """Lists become tuples, dictionaries become immutable."""
@@ -172,16 +170,14 @@ class Items(Rule):
             size = f" of {few} to {many} values" if many is not None else f" of at least {counted(few, 'value')}" if few else ""
         return f"a list{size}" + ("" if type(self.element) is Anything else f", each {self.element}")
 
-    def problems(self, value: Any) -> Iterator[Problem]:
+    def problems(self, value: Any) -> Sequence[Problem]:
         """No list, a wrong length, or each wrong element by its index: ``[1]``."""
         if not isinstance(value, (list, tuple)):
-            yield Problem("", value, f"must be {self}, not {kind_of(value)}")
-        elif len(value) < self.at_least or (self.at_most is not None and len(value) > self.at_most):
-            yield Problem("", value, f"must be {self}, not of {len(value):,}")
-        else:
-            for index, each in enumerate(value):
-                for found in self.element.all_problems(each):
-                    yield found._replace(path=f"[{index}]{found.path}")
+            return [Problem("", value, f"must be {self}, not {kind_of(value)}")]
+        if len(value) < self.at_least or (self.at_most is not None and len(value) > self.at_most):
+            return [Problem("", value, f"must be {self}, not of {len(value):,}")]
+        wrong = ((index, found) for index, each in enumerate(value) for found in self.element.all_problems(each))
+        return [found._replace(path=f"[{index}]{found.path}") for index, found in wrong]
 
     def remedy(self, value: object) -> object:
         """The list with the nearest value in place of each wrong one; of a single value that obeys, the list of it."""
@@ -206,14 +202,12 @@ class MappingOf(Rule):
         """``a mapping, each value a number ≥ 0``."""
         return "a mapping" + ("" if type(self.element) is Anything else f", each value {self.element}")
 
-    def problems(self, value: Any) -> Iterator[Problem]:
+    def problems(self, value: Any) -> Sequence[Problem]:
         """No mapping, or each wrong value by its key: ``.name``."""
         if not isinstance(value, Mapping):
-            yield Problem("", value, f"must be {self}, not {kind_of(value)}")
-            return
-        for key, each in value.items():
-            for found in self.element.all_problems(each):
-                yield found._replace(path=f".{key}{found.path}")
+            return [Problem("", value, f"must be {self}, not {kind_of(value)}")]
+        wrong = ((key, found) for key, each in value.items() for found in self.element.all_problems(each))
+        return [found._replace(path=f".{key}{found.path}") for key, found in wrong]
 
     def stored(self, value: Any) -> Any:
         """A mapping that cannot change."""
@@ -230,16 +224,15 @@ class Either(Rule):
         """``an integer ≥ 1, or one of auto, none``."""
         return ", or ".join(each.words() for each in self.alternatives)
 
-    def problems(self, value: Any) -> Iterator[Problem]:
+    def problems(self, value: Any) -> Sequence[Problem]:
         """What the one alternative of its type finds; where it is of none of the types, that."""
         found = [each.all_problems(value) for each in self.alternatives]
         if not all(found):
-            return
+            return ()
         same = [problems for each, problems in zip(self.alternatives, found, strict=True) if _is_like(each, value)]
         if len(same) == 1 and any(each.path for each in same[0]):
-            yield from same[0]
-        else:
-            yield Problem("", value, f"must be {self}" + ("" if same else f", not {kind_of(value)}"))
+            return same[0]
+        return [Problem("", value, f"must be {self}" + ("" if same else f", not {kind_of(value)}"))]
 
     def remedy(self, value: object) -> object:
         """That of the first alternative that has one."""

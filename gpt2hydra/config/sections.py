@@ -5,16 +5,15 @@ from __future__ import annotations
 import ast
 import dataclasses
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gpt2hydra.config.annotations import is_section_class
-from gpt2hydra.config.declaration import TARGET_KEYS
 from gpt2hydra.config.errors import ABSENT
 from gpt2hydra.config.fields import Common, choice, flag, metadata_of, plain_field, text
-from gpt2hydra.config.keys import fields_of
+from gpt2hydra.config.keys import TARGET_KEYS, fields_of
 from gpt2hydra.config.rules import Problem, Rule
 from gpt2hydra.config.validation import Checked, build, check, check_declaration
 from gpt2hydra.utils.formatting import kind_of
@@ -164,15 +163,13 @@ class Section(Rule):
         """``a section with the keys of Layer``."""
         return f"a section with the keys of {self.config_class.__name__}"
 
-    def problems(self, value: Any) -> Iterator[Problem]:
+    def problems(self, value: Any) -> Sequence[Problem]:
         """No section, or what is wrong in it, by key: ``.width``."""
         if isinstance(value, self.config_class):
-            return
+            return ()
         if not isinstance(value, Mapping):
-            yield Problem("", value, f"must be {self}, not {kind_of(value)}")
-            return
-        for each in check(self.config_class, value).violations:
-            yield Problem(f".{each.key}", each.value, each.rule)
+            return [Problem("", value, f"must be {self}, not {kind_of(value)}")]
+        return [Problem(f".{each.key}", each.value, each.rule) for each in check(self.config_class, value).violations]
 
     def stored(self, value: Any) -> Any:
         """An instance of its class."""

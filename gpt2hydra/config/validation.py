@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from gpt2hydra.config.annotations import construct, is_plain, own_violations, takes_other_keys
-from gpt2hydra.config.declaration import TARGET_KEYS, mistakes
+from gpt2hydra.config.annotations import construct, own_violations, takes_other_keys
+from gpt2hydra.config.declaration import mistakes
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.fingerprint import fingerprint
 from gpt2hydra.config.keys import (
@@ -17,20 +16,16 @@ from gpt2hydra.config.keys import (
     default_of,
     fields_of,
     is_open,
-    leaves,
     once_a_class,
     place,
-    sections_in,
-    sections_of,
-    settable_attributes,
+    to_plain,
     values_of,
 )
 from gpt2hydra.config.rules import Rule
-from gpt2hydra.config.unknown_keys import unknown_key
-from gpt2hydra.config.validators import Relation, failures
-from gpt2hydra.utils.formatting import closest, did_you_mean, kind_of, reason_of, show
+from gpt2hydra.config.validators import CheckResult, failures, obeys_validators
+from gpt2hydra.config.wrong_keys import computed_rule, missing, section_class, unknown_key
+from gpt2hydra.utils.formatting import did_you_mean, kind_of, reason_of, show
 from gpt2hydra.utils.immutable import FrozenDict, freeze
-from gpt2hydra.utils.quoting import Placeholder
 
 C = TypeVar("C", bound="Checked")
 
@@ -51,7 +46,8 @@ class Checked:
     EXTRA: ClassVar[Literal["forbid", "allow"]] = "forbid"
     HAS_SCHEMA: ClassVar[bool] = True
     """Whether its primary config lists a schema, which Hydra merges into the config."""
-    RELATIONS: ClassVar[tuple[Relation, ...]] = ()
+    RELATIONS: ClassVar[tuple[Any, ...]] = ()
+    """The older way to declare rules between fields."""
     HELP_SUMMARY: ClassVar[tuple[str, ...]] = ()
     """The keys that ``--help`` shows first; all of them where none is named."""
 
@@ -66,22 +62,20 @@ class Checked:
         if extra == "allow" and not is_open(cls):
             cls.EXTRA = "allow"
             cls.__annotations__["extra"] = Mapping[str, Any]
-            cls.extra = field(default=FrozenDict(), kw_only=True, metadata={"extra": True})  # type: ignore[method-assign, assignment]
+            cls.extra = dataclasses.field(default=FrozenDict(), kw_only=True, metadata={"extra": True})  # type: ignore[method-assign, assignment]
 
     def __post_init__(self) -> None:
         check_declaration(type(self))
-        given = {key: getattr(self, attribute) for key, attribute in settable_attributes(type(self)).items()}
+        fields = fields_of(type(self))
+        given = {each.name: getattr(self, attribute_of(each)) for each in fields if each.init}
         if is_open(type(self)):
             given |= self.extra
-        found = check(type(self), {key: value for key, value in given.items() if value is not ABSENT})
-        if found.violations:
-            raise ConfigError(found.violations)
-        for name, value in _arguments(type(self), found.values).items():
-            object.__setattr__(self, name, value)
+        _fill(self, valid_values(type(self), {key: value for key, value in given.items() if value is not ABSENT}))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested values by key, computed ones included; the inverse of :meth:`from_dict`."""
-        return {key: to_plain(value) for key, value in values_of(self).items() if value is not None or key not in TARGET_KEYS}
+        plain: dict[str, Any] = to_plain(self)
+        return plain
 
     def fingerprint(self) -> str:
         """16 hex digits of what affects the result, the same on every machine; see :mod:`gpt2hydra.config.fingerprint`."""
@@ -97,21 +91,7 @@ class Checked:
         if not isinstance(mapping, Mapping):
             raise ConfigError([Violation(cls.__name__, mapping, f"must be a mapping, not {kind_of(mapping)}")])
         check_declaration(cls)
-        found = check(cls, mapping)
-        if found.violations:
-            raise ConfigError(found.violations)
-        return build(cls, found.values)
-
-
-def to_plain(value: Any) -> Any:
-    """A stored value in what YAML and JSON hold: sections as dictionaries, tuples as lists."""
-    if isinstance(value, Checked):
-        return value.to_dict()
-    if is_plain(type(value)):
-        return {key: to_plain(each) for key, each in values_of(value).items()}
-    if isinstance(value, Mapping):
-        return {key: to_plain(each) for key, each in value.items()}
-    return [to_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+        return build(cls, valid_values(cls, mapping))
 
 
 @once_a_class
@@ -127,93 +107,65 @@ def check_declaration(config_class: type[Any]) -> None:
         found = mistakes(config_class, dir(Checked))
         if found:
             raise TypeError("\n".join(f"{name}: {mistake}" for mistake in found))
-        check(config_class, {})  # so that a validator that reads what is no field is found now
+        failures(check(config_class, {}))  # so that a validator that reads what is no field is found now
 
 
 def build(config_class: type[C], values: Mapping[str, Any]) -> C:
     """An instance from values that :func:`check` returned without a violation; they are not checked again."""
     if not issubclass(config_class, Checked):
         return construct(config_class, values)
-    arguments = _arguments(config_class, values)
-    if config_class.__post_init__ is not Checked.__post_init__:  # a class that does more than check
-        fields = own_fields(config_class).values()
-        computed = {attribute_of(each) for each in fields if not each.init}
-        return config_class(**{name: value for name, value in arguments.items() if name not in computed})
-    made = object.__new__(config_class)
-    for name, value in arguments.items():
-        object.__setattr__(made, name, value)
+    made = _instance(config_class, values)
+    if config_class.__post_init__ is not Checked.__post_init__:  # does more than check
+        made = dataclasses.replace(made)  # type: ignore[type-var]
     return made
 
 
-def _arguments(config_class: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """``values`` by the names of Python."""
-    names = attributes(config_class)
-    own = {attribute: values[key] for key, attribute in names.items() if key in values}
-    return {**own, "extra": freeze({key: values[key] for key in values if key not in names})} if is_open(config_class) else own
+def _instance(config_class: type[C], values: Mapping[str, Any]) -> C:
+    """An instance that holds ``values``, which nothing checks."""
+    made = object.__new__(config_class)
+    _fill(made, values)
+    return made
+
+
+def _fill(config: Checked, values: Mapping[str, Any]) -> None:
+    """Set the attributes of a configuration, which is frozen, from values by key."""
+    names = attributes(type(config))
+    for key, attribute in names.items():
+        if key in values:
+            object.__setattr__(config, attribute, values[key])
+    if is_open(type(config)):
+        object.__setattr__(config, "extra", freeze({key: values[key] for key in values if key not in names}))
 
 
 # ------------------------------------------------------------------------------------------------------------ the check
 
 
-@dataclass
-class CheckResult:
-    """What became of the values of one section, and everything that is wrong, in the order of the fields.
-
-    ``values`` are as the class stores them, an instance for each section. ``valid`` has every dotted key that
-    is valid by itself, ``sections`` the class of each section by its dotted key, None where it is null.
-    """
-
-    values: dict[str, Any] = field(default_factory=dict)
-    valid: dict[str, Any] = field(default_factory=dict)
-    sections: dict[str, type[Any] | None] = field(default_factory=dict)
-    given: Mapping[str, Any] = field(default_factory=dict)
-    violations: list[Violation] = field(default_factory=list)
-
-    def of_section(self, name: str) -> CheckResult:
-        """What became of one section that is valid."""
-        valid = {key: value for key, value in self.valid.items() if key.startswith(f"{name}.")}
-        sections = {key: kind for key, kind in self.sections.items() if f"{key}.".startswith(f"{name}.")}
-        return CheckResult({name: self.values[name]}, valid, sections)
-
-    def add(self, section: CheckResult) -> None:
-        """Add what became of a section."""
-        self.values |= section.values
-        self.valid |= section.valid
-        self.sections |= section.sections
-
-
 def check(
-    config_class: type[Any],
-    given: Mapping[str, Any],
-    prefix: str = "",
-    known_wrong: frozenset[str] = frozenset(),
-    found: CheckResult | None = None,
+    config_class: type[Any], given: Mapping[str, Any], prefix: str = "", known_wrong: frozenset[str] = frozenset()
 ) -> CheckResult:
     """Check ``given``, completed by defaults, against every rule of ``config_class``.
 
     Args:
         config_class: a ``Checked``, a plain dataclass, or a pydantic model.
+        given: values by key; an instance, of a section that is known to be valid.
         prefix: what stands before each key in a message, for example ``"model."``.
         known_wrong: dotted keys (without prefix) that are already known to be wrong; validators that read
             them do not run.
-        found: sections that were checked before, and are not given; the result of all else is added to it.
     """
-    found = found or CheckResult()
-    found.given, before = given, frozenset(found.values)
-    fields = own_fields(config_class)
+    found = CheckResult(config_class)
+    fields = _fields_by_key(config_class)
     for name, each in fields.items():
-        metadata = each.metadata
-        if name in before or (name in known_wrong and name not in given):
+        if name in known_wrong and name not in given:
             continue
-        if "rule" not in metadata and sections_of(each):
-            _examine_section(found, each, given.get(name, ABSENT), prefix, _below(known_wrong, name))
+        rule: Rule | None = each.metadata.get("rule")
+        if rule is None and "computed" not in each.metadata:
+            _check_section(found, each, given, prefix, _below(known_wrong, name) if known_wrong else known_wrong)
             continue
-        if "computed" in metadata:
-            value, problems = _check_computed(each, given.get(name, ABSENT), f"{prefix}{name}", found.valid)
+        if rule is None:
+            value, problems = _check_computed(each, given.get(name, ABSENT), prefix, dict(found.valid_leaves()))
         else:
-            value, problems = _check_value(each, given.get(name, default_of(each)), f"{prefix}{name}")
-        if problems:
-            found.violations += problems
+            value, problems = _check_value(each, rule, given[name] if name in given else default_of(each), prefix)
+        found.violations += problems
         if value is not ABSENT:
             found.values[name] = value
             if name not in known_wrong:
@@ -223,17 +175,29 @@ def check(
         found.values |= freeze(others)
     elif others and not takes_other_keys(config_class):
         found.violations += [unknown_key(config_class, key, value, prefix) for key, value in others.items()]
-    blamed = {violation.key for violation in found.violations}
     if issubclass(config_class, Checked):
-        found.violations += failures(config_class, found.valid, found.sections, prefix, blamed)
-    elif not blamed and not known_wrong:
+        if found.violations or known_wrong or not obeys_validators(_instance(config_class, found.values)):
+            found.violations += failures(found, prefix, known_wrong)
+    elif not found.violations and not known_wrong:
         found.violations += own_violations(config_class, {**found.values, **others}, prefix)
     found.violations.sort(key=lambda violation: place(config_class, violation.key[len(prefix) :]))
     return found
 
 
+def valid_values(config_class: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """``given``, completed, as the class stores it.
+
+    Raises:
+        ConfigError: with every violation.
+    """
+    found = check(config_class, given)
+    if found.violations:
+        raise ConfigError(found.violations)
+    return found.values
+
+
 @once_a_class
-def own_fields(config_class: type[Any]) -> dict[str, dataclasses.Field[Any]]:
+def _fields_by_key(config_class: type[Any]) -> dict[str, dataclasses.Field[Any]]:
     """The fields by key; what is computed after all that it may be computed from."""
     return {each.name: each for each in sorted(fields_of(config_class), key=lambda each: "computed" in each.metadata)}
 
@@ -243,105 +207,64 @@ def _below(keys: frozenset[str], name: str) -> frozenset[str]:
     return frozenset(key[len(name) + 1 :] for key in keys if key.startswith(f"{name}."))
 
 
-def _check_value(each: dataclasses.Field[Any], value: Any, key: str) -> tuple[Any, list[Violation]]:
+def _check_value(each: dataclasses.Field[Any], rule: Rule, value: Any, prefix: str) -> tuple[Any, list[Violation]]:
     if value is ABSENT:
-        return ABSENT, [missing(key, each)]
-    rule: Rule = each.metadata["rule"]
+        return ABSENT, [missing(f"{prefix}{each.name}", each)]
     problems = rule.all_problems(value)
     if not problems:
         return rule.stored(value), []
-    nearest = rule.remedy(value)
+    key, nearest = f"{prefix}{each.name}", rule.remedy(value)
     remedy = {} if nearest is ABSENT else {key: nearest}
     return ABSENT, [Violation(f"{key}{path}", part, words, remedy=remedy) for path, part, words in problems]
 
 
-def _examine_section(
-    found: CheckResult, each: dataclasses.Field[Any], value: Any, prefix: str, known_wrong: frozenset[str]
-) -> None:
-    """Add to ``found`` what becomes of a section: an instance of its class where nothing in it is wrong."""
-    name, key = each.name, f"{prefix}{each.name}"
-    if value is ABSENT and each.metadata.get("must_exist"):
-        near = did_you_mean(name, map(str, found.given))
-        found.violations.append(Violation(key, rule=f"must be a section of the config, and is not there{near}"))
-        return
-    if value is ABSENT:
-        value = {} if each.default_factory is dataclasses.MISSING else each.default_factory()
-        value = None if each.metadata.get("optional") else value
-    if value is None and each.metadata.get("optional"):
-        found.values[name] = found.sections[name] = None
-        return
-    kind, problems = _class_of(each, value, key)
-    found.violations += problems
-    if kind is None:
-        return
-    if isinstance(value, kind):
-        inner = CheckResult(values_of(value), dict(leaves(value)), dict(sections_in(value)))
-        found.values[name] = value
-    else:
-        ignored = each.metadata.get("ignored", ())
-        values = value if isinstance(value, Mapping) else values_of(value)  # of a class that is extended here
-        inner = check(kind, {path: part for path, part in values.items() if path not in ignored}, f"{key}.", known_wrong)
-        ready = not inner.violations and not known_wrong
-        found.values[name] = build(kind, inner.values) if ready else inner.values
-    found.valid |= {f"{name}.{path}": leaf for path, leaf in inner.valid.items() if path not in known_wrong}
-    found.sections |= {name: kind, **{f"{name}.{path}": nested for path, nested in inner.sections.items()}}
-    found.violations += inner.violations
-
-
-def _class_of(each: dataclasses.Field[Any], value: Any, key: str) -> tuple[type[Any] | None, list[Violation]]:
-    """What a section becomes: its class, that of its discriminator, or None and what is wrong."""
-    classes = sections_of(each)
-    if any(isinstance(value, nested) for nested in classes):
-        return type(value), []
-    kind = next((nested for nested in classes if nested.__base__ is type(value)), None)
-    if kind is not None:
-        return kind, []
-    names = ", or ".join(nested.__name__ for nested in classes)
-    if not isinstance(value, Mapping):
-        null = " or null" if each.metadata.get("optional") else ""
-        return None, [Violation(key, value, f"must be a section with the keys of {names}{null}, not {kind_of(value)}")]
-    if "section" in each.metadata:
-        return classes[0], []
-    return _variant(each, value, key)
-
-
-def _variant(each: dataclasses.Field[Any], value: Mapping[str, Any], key: str) -> tuple[type[Any] | None, list[Violation]]:
-    """The class that the discriminator of a union names."""
-    variants, key = each.metadata["variants"], f"{key}.{each.metadata['discriminator']}"
-    given = value.get(each.metadata["discriminator"], ABSENT)
-    kind = variants.get(given) if isinstance(given, (str, int)) and not isinstance(given, bool) else None
-    if kind is not None:
-        return kind, []
-    known = ", ".join(map(show, variants))
-    if given is ABSENT:
-        return None, [Violation(key, rule=f"must be given: one of {known}", remedy={key: Placeholder("...")})]
-    near = closest(str(given), map(str, variants))
-    return None, [Violation(key, given, f"must be one of {known}", remedy={key: near} if near else {})]
-
-
 def _check_computed(
-    each: dataclasses.Field[Any], value: Any, key: str, valid: Mapping[str, Any]
+    each: dataclasses.Field[Any], value: Any, prefix: str, valid: Mapping[str, Any]
 ) -> tuple[Any, list[Violation]]:
-    inputs = each.metadata["inputs"]
+    key, inputs = f"{prefix}{each.name}", each.metadata["inputs"]
     if any(name not in valid for name in inputs):
         return ABSENT, []  # what it follows from is already reported
-    place = key.removesuffix(each.name)
-    sources = ", ".join(f"{place}{name} = {show(valid[name])}" for name in inputs)
+    sources = ", ".join(f"{prefix}{name} = {show(valid[name])}" for name in inputs)
     try:
         right = each.metadata["computed"](*(valid[name] for name in inputs))
     except Exception as error:  # a formula of a user's class raises what it likes
         rule = f"cannot be computed ({each.metadata['doc']}) for {sources}: {reason_of(error)}"
-        return ABSENT, [Violation(key, rule=rule, others={f"{place}{name}": None for name in inputs})]
+        return ABSENT, [Violation(key, rule=rule, others={f"{prefix}{name}": None for name in inputs})]
     if value is ABSENT or (type(value) is type(right) and value == right):
         return right, []
     return ABSENT, [Violation(key, value, computed_rule(each, f": {show(right)} for {sources}"))]
 
 
-def computed_rule(each: dataclasses.Field[Any], here: str = "") -> str:
-    """What is reported of a computed value that somebody set; ``here``, what it would be."""
-    return f"is computed ({each.metadata['doc']}){here}; it cannot be set"
+# ------------------------------------------------------------------------------------------------------------- sections
 
 
-def missing(key: str, each: dataclasses.Field[Any]) -> Violation:
-    """The violation of a key that must be given and is not."""
-    return Violation(key, rule=f"must be given: {each.metadata['doc']}", remedy={key: Placeholder("...")})
+def _check_section(
+    found: CheckResult, each: dataclasses.Field[Any], given: Mapping[str, Any], prefix: str, known_wrong: frozenset[str]
+) -> None:
+    """Add to ``found`` what becomes of a section: an instance of its class where nothing in it is wrong."""
+    name, key, optional = each.name, f"{prefix}{each.name}", each.metadata.get("optional")
+    value = given.get(name, ABSENT)
+    if value is ABSENT and each.metadata.get("must_exist"):
+        rule = f"must be a section of the config, and is not there{did_you_mean(name, map(str, given))}"
+        found.violations.append(Violation(key, rule=rule))
+        return
+    if value is ABSENT and not optional:
+        value = {} if each.default_factory is dataclasses.MISSING else each.default_factory()
+    if optional and (value is None or value is ABSENT):
+        found.values[name] = found.sections[name] = None
+        return
+    kind, problems = section_class(each, value, key)
+    found.violations += problems
+    if kind is None:
+        return
+    if isinstance(value, kind):
+        found.values[name] = found.sections[name] = value
+        return
+    values = value if isinstance(value, Mapping) else values_of(value)  # of a class that is extended here
+    if ignored := each.metadata.get("ignored"):
+        values = {path: part for path, part in values.items() if path not in ignored}
+    inner = check(kind, values, f"{key}.", known_wrong)
+    found.violations += inner.violations
+    is_right = not inner.violations and not known_wrong
+    found.values[name] = build(kind, inner.values) if is_right else inner.values
+    found.sections[name] = found.values[name] if is_right else inner

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gpt2hydra.config.errors import ABSENT, Violation
-from gpt2hydra.config.keys import attribute_of, fields_of, once_a_class, sections_of
+from gpt2hydra.config.keys import attribute_of, field_at, fields_of, keys_of, leaves, once_a_class, sections_in, sections_of
 from gpt2hydra.utils.formatting import did_you_mean, show
 
 F = TypeVar("F", bound=Callable[..., "Failure | None"])
@@ -54,29 +54,19 @@ def validator(key: str, *, hints: tuple[str, ...] = ()) -> Callable[[F], F]:
     return mark
 
 
-@dataclass(frozen=True)
-class Relation:
-    """The older way to declare a rule between fields: ``test`` gets the values of dotted keys, then those of ``hints``."""
-
-    keys: tuple[str, ...]
-    hints: tuple[str, ...]
-    test: Callable[..., Failure | None]
-
-    def __call__(self, config: Any) -> Failure | None:
-        """What ``test`` returns for a :class:`ValidValues`."""
-        values = [config.at(key) for key in self.keys]
-        return self.test(*values, *(config.at(key) for key in self.hints))
+def is_validator(method: object) -> bool:
+    """Whether :func:`validator` declared it."""
+    return hasattr(method, _MARK)
 
 
 @dataclass(frozen=True)
 class Validator:
-    """One rule between the fields of a class; ``name`` is how a message calls it, ``keys`` what it surely reads."""
+    """One rule between the fields of a class; ``name`` is how a message calls it."""
 
     name: str
     key: str
     hints: tuple[str, ...]
     test: Callable[[Any], Failure | None]
-    keys: tuple[str, ...] = ()
 
 
 @once_a_class
@@ -85,16 +75,47 @@ def validators_of(config_class: type[Any]) -> tuple[Validator, ...]:
     found: dict[str, Validator] = {}
     for base in reversed(config_class.__mro__):
         for name, each in vars(base).items():
-            if hasattr(each, _MARK):
+            if is_validator(each):
                 key, hints = getattr(each, _MARK)
                 found[name] = Validator(f"the validator {name}", key, hints, each)
             elif name in found:
                 del found[name]
-        for each in vars(base).get("RELATIONS", ()):
-            if isinstance(each, Relation):
-                name = f"the @relation over {', '.join(each.keys)}"
-                found.setdefault(f"{id(each)}", Validator(name, each.keys[0], each.hints, each, (*each.keys, *each.hints)))
+        for each in filter(is_validator, vars(base).get("RELATIONS", ())):
+            key, hints = getattr(each, _MARK)
+            found.setdefault(str(id(each)), Validator(f"the @relation over {key}", key, hints, each))
     return tuple(found.values())
+
+
+@dataclass
+class CheckResult:
+    """What became of the values of one section, and everything that is wrong, in the order of the fields.
+
+    ``values`` are as the class stores them, ``valid`` those of them that are valid by themselves. ``sections``
+    has an instance for each section in which nothing is wrong, None where it is null, else its result.
+    """
+
+    config_class: type[Any]
+    values: dict[str, Any] = dataclasses.field(default_factory=dict)
+    valid: dict[str, Any] = dataclasses.field(default_factory=dict)
+    sections: dict[str, Any] = dataclasses.field(default_factory=dict)
+    violations: list[Violation] = dataclasses.field(default_factory=list)
+
+    def valid_leaves(self) -> Iterator[tuple[str, Any]]:
+        """``(dotted key, value)`` of all that is valid by itself, in sections too."""
+        yield from self.valid.items()
+        for name, section in self.sections.items():
+            if section is not None:
+                below = section.valid_leaves() if isinstance(section, CheckResult) else leaves(section)
+                yield from ((f"{name}.{key}", value) for key, value in below)
+
+    def section_classes(self) -> Iterator[tuple[str, type[Any] | None]]:
+        """``(dotted key, class)`` of every section; None where it is null."""
+        for name, section in self.sections.items():
+            if isinstance(section, CheckResult):
+                yield name, section.config_class
+                yield from ((f"{name}.{key}", kind) for key, kind in section.section_classes())
+            else:
+                yield from sections_in(section, name)
 
 
 class NotValid(Exception):
@@ -157,6 +178,9 @@ class ValidValues:
 
     def at(self, key: str) -> Any:
         """The value under a dotted key."""
+        field = field_at(self._class, key)
+        if field is None or sections_of(field):
+            raise TypeError(f"reads {key}, which holds no value{did_you_mean(key, keys_of(self._class))}")
         key = f"{self._prefix}{key}"
         if key in self._values:
             if key not in self._hints:
@@ -172,26 +196,36 @@ def _by_attribute(config_class: type[Any]) -> dict[str, dataclasses.Field[Any]]:
     return {attribute_of(field): field for field in fields_of(config_class)}
 
 
-def failures(
-    config_class: type[Any], values: Mapping[str, Any], sections: Mapping[str, type[Any] | None], prefix: str, blamed: set[str]
-) -> Iterator[Violation]:
-    """A violation for each rule that the valid values break; a key that is ``blamed`` already is not blamed again.
+def obeys_validators(config: Any) -> bool:
+    """Whether an instance breaks no rule between its fields: quicker to see than what a rule reads, and so tried first."""
+    try:
+        return all(rule.test(config) is None for rule in validators_of(type(config)))
+    except Exception:  # a mistake of the author, which failures() reports, or a rule of the older kind
+        return False
+
+
+def failures(found: CheckResult, prefix: str = "", known_wrong: frozenset[str] = frozenset()) -> list[Violation]:
+    """A violation for each rule that the valid values break. A key that is blamed already is not blamed again.
 
     Raises:
         TypeError: a validator reads what is no field, or returns something else.
     """
-    for rule in validators_of(config_class):
+    blamed = {violation.key for violation in found.violations}
+    values = {key: value for key, value in found.valid_leaves() if key not in known_wrong}
+    sections, broken = dict(found.section_classes()), []
+    for rule in validators_of(found.config_class):
         if f"{prefix}{rule.key}" in blamed:
             continue
         read: dict[str, None] = {}
         try:
-            failure = rule.test(ValidValues(config_class, values, sections, rule.hints, read=read))
+            failure = rule.test(ValidValues(found.config_class, values, sections, rule.hints, read=read))
         except NotValid:
             continue
         except TypeError as error:
-            raise TypeError(f"{config_class.__qualname__}: {rule.name} {error}") from error
+            raise TypeError(f"{found.config_class.__qualname__}: {rule.name} {error}") from error
         if failure is not None:
-            yield _violation(rule, failure, values, prefix, [key for key in read if key != rule.key])
+            broken.append(_violation(rule, failure, values, prefix, [key for key in read if key != rule.key]))
+    return broken
 
 
 def _violation(rule: Validator, failure: object, values: Mapping[str, Any], prefix: str, others: list[str]) -> Violation:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from gpt2hydra.config.keys import rule_at
-from gpt2hydra.config.unknown_keys import key_meant
 from gpt2hydra.config.validation import Checked
+from gpt2hydra.config.wrong_keys import key_meant
 from gpt2hydra.utils.formatting import closest, did_you_mean
 from gpt2hydra.utils.invocation import PROGRAMS, Program, our_program, this_program
 from gpt2hydra.utils.quoting import for_bash

@@ -132,6 +132,10 @@ def test_rules_of_the_older_kind_still_hold() -> None:
 
     with pytest.raises(ConfigError, match=r"low = 11\n    must be ≤ high = 10"):
         Range(low=11)
+    for wrong, near in (("hgih", "high"), ("lo", "low")):
+        Wrong = type("Wrong", (Range,), {"RELATIONS": (relation("low", wrong)(lambda low, other: None),)})
+        with pytest.raises(TypeError, match=f"reads {wrong}, which holds no value; did you mean {near}"):
+            Wrong(low=2)
     assert Range(low=2).fingerprint() == Range(low=3).fingerprint()
     with pytest.warns(DeprecationWarning, match="decides= is now called affects_result="):
         text("a", "text", decides=False)  # type: ignore[call-arg]

@@ -4,7 +4,7 @@ import pytest
 
 from gpt2hydra import GPT2Config, TrainConfig
 from gpt2hydra.config.keys import keys_of
-from gpt2hydra.config.unknown_keys import unknown_below, unknown_key
+from gpt2hydra.config.wrong_keys import unknown_below, unknown_key
 
 
 @pytest.mark.parametrize(

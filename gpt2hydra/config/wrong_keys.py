@@ -1,4 +1,4 @@
-"""Keys that a configuration class does not know, and the keys that were probably meant. Standard library only."""
+"""What is wrong with a key, whatever its value: unknown, missing, computed, or no section. Standard library only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,50 @@ from typing import Any
 
 from gpt2hydra.config.errors import ABSENT, Violation
 from gpt2hydra.config.keys import field_at, fields_of, keys_of, sections_of
-from gpt2hydra.utils.formatting import closest, show
+from gpt2hydra.utils.formatting import closest, kind_of, show
+from gpt2hydra.utils.quoting import Placeholder
+
+
+def computed_rule(each: dataclasses.Field[Any], here: str = "") -> str:
+    """What is reported of a computed value that somebody set; ``here``, what it would be."""
+    return f"is computed ({each.metadata['doc']}){here}; it cannot be set"
+
+
+def missing(key: str, each: dataclasses.Field[Any]) -> Violation:
+    """The violation of a key that must be given and is not."""
+    return Violation(key, rule=f"must be given: {each.metadata['doc']}", remedy={key: Placeholder("...")})
+
+
+def section_class(each: dataclasses.Field[Any], value: Any, key: str) -> tuple[type[Any] | None, list[Violation]]:
+    """The class that a section becomes: its own, that which its discriminator names, or None and what is wrong."""
+    classes = sections_of(each)
+    if isinstance(value, classes):
+        return type(value), []
+    kind = next((nested for nested in classes if nested.__base__ is type(value)), None)
+    if kind is not None:
+        return kind, []
+    names = ", or ".join(nested.__name__ for nested in classes)
+    if not isinstance(value, Mapping):
+        null = " or null" if each.metadata.get("optional") else ""
+        return None, [Violation(key, value, f"must be a section with the keys of {names}{null}, not {kind_of(value)}")]
+    return (classes[0], []) if "section" in each.metadata else _variant(each, value, key)
+
+
+def _variant(each: dataclasses.Field[Any], value: Mapping[str, Any], key: str) -> tuple[type[Any] | None, list[Violation]]:
+    """The class that the discriminator of a union names."""
+    variants, key = each.metadata["variants"], f"{key}.{each.metadata['discriminator']}"
+    given = value.get(each.metadata["discriminator"], ABSENT)
+    kind = variants.get(given) if isinstance(given, (str, int)) and not isinstance(given, bool) else None
+    if kind is not None:
+        return kind, []
+    known = ", ".join(map(show, variants))
+    if given is ABSENT:
+        return None, [Violation(key, rule=f"must be given: one of {known}", remedy={key: Placeholder("...")})]
+    near = closest(str(given), map(str, variants))
+    return None, [Violation(key, given, f"must be one of {known}", remedy={key: near} if near else {})]
+
+
+# --------------------------------------------------------------------------------------------------------- unknown keys
 
 
 def unknown_key(config_class: type[Any], key: object, value: object = ABSENT, prefix: str = "") -> Violation:
