@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.instantiate import instantiate
 from gpt2hydra.composition.validate import config_class_of
-from gpt2hydra.config.checked_sections import SectionKind
+from gpt2hydra.config.sections import SectionKind
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import ATTRIBUTE, Application, Job
 from gpt2hydra.launch.arguments import CommandLine

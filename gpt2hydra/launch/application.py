@@ -19,10 +19,9 @@ from gpt2hydra.composition.fold import Fold
 from gpt2hydra.composition.layers import Layer
 from gpt2hydra.composition.overrides import Words
 from gpt2hydra.composition.schema import ROOTS, register
-from gpt2hydra.config.checked_sections import SectionKind, class_with_sections, section_at, section_of
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
-from gpt2hydra.config.sections import SECTION_CLASSES
+from gpt2hydra.config.sections import SECTION_CLASSES, SectionKind, class_with_sections, section_at, section_of
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.utils.formatting import did_you_mean
 from gpt2hydra.utils.invocation import PROGRAMS

@@ -9,10 +9,10 @@ import pytest
 from gpt2hydra import GenerateConfig, TrainConfig
 from gpt2hydra.composition.conf_tree import ConfTree
 from gpt2hydra.composition.lint import check_tree
-from gpt2hydra.config.checked_sections import class_with_sections
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TokenizerConfig
+from gpt2hydra.config.sections import class_with_sections
 
 
 def test_our_own_tree() -> None:

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Optional
 import pytest
 
 from gpt2hydra import ConfigError, GPT2Config
-from gpt2hydra.config.checked_sections import class_with_sections, section_at
 from gpt2hydra.config.keys import keys_of, may_stand
+from gpt2hydra.config.sections import class_with_sections, section_at
 from gpt2hydra.fields import Checked, integer, section, union
 
 

@@ -6,7 +6,6 @@ import pytest
 
 import gpt2hydra
 from gpt2hydra import ConfigError, GPT2Config
-from gpt2hydra.config.flat_yaml import read_flat_yaml
 
 SHAPE = "n_embd: 64\nn_head: 2\nn_layer: 2\n"
 
@@ -87,4 +86,3 @@ def test_a_file_that_is_no_size_is_refused_alone(size: Path, content: bytes) -> 
 def test_an_empty_file_is_gpt2_small(size: Path) -> None:
     size.write_text("# nothing\n")
     assert GPT2Config.preset("mine") == GPT2Config()
-    assert read_flat_yaml(size, GPT2Config, "model") == {}
