@@ -155,15 +155,6 @@ def place(config_class: type[Any], key: str) -> tuple[int, ...]:
     return (len(fields_of(config_class)),)
 
 
-def defaults_of(config_class: type[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """``(dotted key, default)`` of every key that has a default, in the order of the schema."""
-    for field in fields_of(config_class):
-        if "section" in field.metadata and not field.metadata.get("optional"):
-            yield from defaults_of(field.metadata["section"], f"{prefix}{field.name}.")
-        elif default_of(field) is not ABSENT:
-            yield f"{prefix}{field.name}", default_of(field)
-
-
 def values_of(config: Any) -> dict[str, Any]:
     """Key → value of a section's own fields, and of the other keys that an open one holds."""
     values = {key: getattr(config, attribute) for key, attribute in attributes(type(config)).items()}
