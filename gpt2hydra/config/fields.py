@@ -118,7 +118,7 @@ def either(*alternatives: Any, doc: str = "", default: Any = ABSENT, **common: U
 def computed(formula: Callable[..., Any], doc: str, *inputs: str) -> Any:
     """A field that follows from others and cannot be set; ``formula`` is called with the values of the dotted keys ``inputs``.
 
-    ``doc`` says it in words, for messages and help: ``computed(inner_width, "4 * n_embd", "n_embd")``.
+    ``doc`` says it in words, for messages and help: ``computed(lambda n_embd: 4 * n_embd, "4 * n_embd", "n_embd")``.
     """
     return dataclasses.field(init=False, metadata={"computed": formula, "inputs": inputs, "doc": doc})
 

@@ -28,11 +28,6 @@ CONF_DIR = _PACKAGE_DIR / "conf" if (_PACKAGE_DIR / "conf").is_dir() else _PACKA
 MODEL_DIR = CONF_DIR / "model"
 
 
-def inner_width(n_embd: int) -> int:
-    """Hidden channels of the MLP, ``4 * n_embd`` (OpenAI, gpt-2/src/model.py, ``mlp(..., nx*4)``)."""
-    return 4 * n_embd
-
-
 @functools.lru_cache(maxsize=64)
 def _divisors(width: int) -> list[int]:
     """The divisors of ``width`` up to 10,000, from 1."""
@@ -67,8 +62,8 @@ class GPT2Config(Checked):
     embd_pdrop: float = number(0.1, "dropout probability on the sum of the embeddings", at_least=0, at_most=1)
     attn_pdrop: float = number(0.1, "dropout probability on the attention weights", at_least=0, at_most=1)
     layer_norm_epsilon: float = number(1e-5, "added to the variance in every layer norm", above=0, at_most=1)
-    n_inner: int = computed(inner_width, "4 * n_embd", "n_embd")
-    """Hidden channels of each block's MLP."""
+    n_inner: int = computed(lambda n_embd: 4 * n_embd, "4 * n_embd", "n_embd")
+    """Hidden channels of each block's MLP (OpenAI, gpt-2/src/model.py, ``mlp(..., nx*4)``)."""
 
     @validator("n_head", hints=("n_layer",))
     def _heads_divide_width(self) -> Failure | None:

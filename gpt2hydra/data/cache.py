@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TokenizerConfig, TrainConfig
-from gpt2hydra.data import shards, tokenizer_files
+from gpt2hydra.data import shards, text, tokenizer_files
 from gpt2hydra.data.file_digest import cache_folder, digest, remembered_digest
 from gpt2hydra.data.shards import Shard
 from gpt2hydra.utils.formatting import reason_of
@@ -80,7 +80,7 @@ def check_cache(files: Sequence[Path], config: TrainConfig) -> list[Violation]:
     existing = nearest_existing(place)
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         return [_unwritable(place, f"{existing} is a file" if existing.is_file() else f"no permission to write in {existing}")]
-    tokens = sum(file.stat().st_size for file in absent)  # at the most, for bytes
+    tokens = sum(text.size(file)[0] for file in absent)  # at the most, for bytes
     needed = 2 * tokens if config.tokenizer.name == "bytes" else tokens
     free = shutil.disk_usage(existing).free
     return [_unwritable(place, f"{needed / 1e9:,.1f} GB are needed and {free / 1e9:,.1f} are free")] if free < needed else []
@@ -139,7 +139,7 @@ def bar(files: Sequence[Path], place: Path) -> Iterator[Progress]:
     """How much of the text is done, where a terminal shows it, and a line at the end."""
     from tqdm import tqdm  # type: ignore[import-untyped]
 
-    total, started = sum(file.stat().st_size for file in files), time.perf_counter()
+    total, started = sum(text.size(file)[0] for file in files), time.perf_counter()
     note(f"tokenizing {total / 1e6:,.1f} MB of text, once, into {place}")
     shown = tqdm(total=total, unit="B", unit_scale=True, file=sys.stderr, disable=not shows_progress(), leave=False)
     with shown:

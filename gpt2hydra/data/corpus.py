@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gpt2hydra.config.errors import ConfigError, Violation, unreadable
 from gpt2hydra.config.run import VOCABULARIES, TrainConfig
-from gpt2hydra.data import cache, parquet, shards, text, tokenizer_files
+from gpt2hydra.data import cache, shards, text, tokenizer_files
 from gpt2hydra.utils.formatting import reason_of, show
 from gpt2hydra.utils.paths import user_path
 
@@ -54,9 +54,8 @@ def _count_of(file: Path, config: TrainConfig) -> tuple[int, bool]:
     known = cache.known(file, config)
     if known is not None:
         return sum(shard.count for shard in known), True
-    is_text = file.suffix != parquet.SUFFIX
-    size = file.stat().st_size if is_text else parquet.size(file)
-    return _tokens_of(size, config) + 1, is_text and config.tokenizer.name == "bytes"
+    size, is_exact = text.size(file)
+    return _tokens_of(size, config) + 1, is_exact and config.tokenizer.name == "bytes"
 
 
 def _tokens_of(size: int, config: TrainConfig) -> int:
@@ -159,11 +158,8 @@ def _file_problem(file: Path, limit: int) -> tuple[str, str]:
 
 
 def _content_problem(file: Path, limit: int) -> str:
-    if file.suffix == parquet.SUFFIX:
-        return parquet.problem(file)
     if file.suffix != shards.SUFFIX:
-        where = text.not_utf8(file)
-        return "" if where is None else text.not_utf8_rule(where)
+        return text.problem(file)
     try:
         highest = shards.highest(shards.recognise(file))
     except shards.NotTokens as why:
@@ -231,8 +227,7 @@ def _cache_problems(config: TrainConfig) -> list[Violation]:
 def _for_cache(path: str) -> list[Path]:
     """The texts of a path that are too large, together, to be tokenized in memory."""
     texts = [file for file in _with_content(text.files(path)) if file.suffix != shards.SUFFIX]
-    size = sum(parquet.size(file) if file.suffix == parquet.SUFFIX else file.stat().st_size for file in texts)
-    return texts if size > IN_MEMORY else []
+    return texts if sum(text.size(file)[0] for file in texts) > IN_MEMORY else []
 
 
 # ------------------------------------------------------------------------------------------------------------- tokens

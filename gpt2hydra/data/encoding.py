@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gpt2hydra.config.run import BYTES_END_OF_TEXT, VOCABULARIES, TokenizerConfig
-from gpt2hydra.data import parquet, text, tokenizer
+from gpt2hydra.data import text, tokenizer
 from gpt2hydra.data.tokens import Array
 
 PIECE = 2**15
@@ -64,9 +64,8 @@ class Encoder:
 
 def _pieces(file: Path) -> Iterator[tuple[bool, str]]:
     """The pieces of a file, each with whether a document begins with it."""
-    documents = ([row] for row in parquet.rows(file)) if file.suffix == parquet.SUFFIX else [text.blocks(file)]
-    for document in documents:
-        for number, piece in enumerate(text.pieces(iter(document), PIECE)):
+    for document in text.documents(file):
+        for number, piece in enumerate(text.pieces(document, PIECE)):
             yield number == 0, piece
 
 

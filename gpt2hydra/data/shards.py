@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.utils.formatting import reason_of
@@ -31,8 +31,19 @@ if TYPE_CHECKING:
 
 SUFFIX = ".bin"
 HEADER = struct.Struct("<256i")
+
+
+class Layout(NamedTuple):
+    """What a header must say, and how many bytes a token has; None: the header's fourth number."""
+
+    version: int
+    width: int | None
+
+
 LLMC, LLMC_WIDE, NEMO = 20240520, 20240801, 278895051
-VERSIONS = {LLMC: 1, LLMC_WIDE: 7, NEMO: 1}
+LAYOUTS = {LLMC: Layout(1, 2), LLMC_WIDE: Layout(7, 4), NEMO: Layout(1, None)}
+"""The first number of a header → the layout."""
+
 FOREIGN = {20240326: "llm.c's weights", 20240327: "llm.c's debug state", 20240522: "llm.c's multiple-choice questions"}
 MAGIC = {b"PK\x03\x04": "a zip archive, as PyTorch's weights are", b"\x80\x02": "a pickle", b"\x7fELF": "a program"}
 
@@ -102,9 +113,9 @@ def _recognise(file: Path, size: int, modified: int) -> Shard:
         raise NotTokens(f"is {foreign}; must hold tokens as nanoGPT or llm.c writes them")
     if len(head) >= HEADER.size:
         magic, version, count, width, *rest = HEADER.unpack_from(head)
-        if magic in VERSIONS:
-            return _with_header(file, size, magic, version, count, width)
-        if struct.unpack(">i", head[:4])[0] in VERSIONS:
+        if magic in LAYOUTS:
+            return _with_header(file, size, LAYOUTS[magic], version, count, width)
+        if struct.unpack(">i", head[:4])[0] in LAYOUTS:
             raise NotTokens("is big-endian; must be little-endian")
         if magic in FOREIGN or (not any(rest) and any((magic, version, count))):
             raise NotTokens(f"has the header of {FOREIGN.get(magic, f'another format (it begins with {magic})')}")
@@ -113,11 +124,10 @@ def _recognise(file: Path, size: int, modified: int) -> Shard:
     return Shard(file, 0, 2, size // 2)
 
 
-def _with_header(file: Path, size: int, magic: int, version: int, count: int, width: int) -> Shard:
-    if version != VERSIONS[magic]:
-        raise NotTokens(f"has a header of version {version}; {VERSIONS[magic]} can be read")
-    if magic != NEMO:
-        width = 2 if magic == LLMC else 4
+def _with_header(file: Path, size: int, layout: Layout, version: int, count: int, width: int) -> Shard:
+    if version != layout.version:
+        raise NotTokens(f"has a header of version {version}; {layout.version} can be read")
+    width = layout.width or width
     if width not in (2, 4):
         raise NotTokens(f"has tokens of {width} bytes by its header; must be 2 or 4")
     there = size - HEADER.size
@@ -165,4 +175,4 @@ def _highest(shard: Shard, modified: int) -> int:
 def header(count: int, width: int) -> bytes:
     """The first 1,024 bytes of a file of ours: llm.c's, whose readers are the most."""
     magic = LLMC if width == 2 else LLMC_WIDE
-    return HEADER.pack(magic, VERSIONS[magic], count, *[0] * 253)
+    return HEADER.pack(magic, LAYOUTS[magic].version, count, *[0] * 253)

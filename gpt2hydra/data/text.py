@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gpt2hydra.config.errors import ConfigError, Violation
+from gpt2hydra.data import parquet
 from gpt2hydra.utils.paths import user_path
 
 CHECKED_BYTES = 256 * 2**20
@@ -40,15 +41,23 @@ def similar(path: Path, fits: Callable[[Path], bool] | None = None) -> Path | No
         return None
 
 
-def not_utf8(file: Path) -> int | None:
-    """Where the first byte stands that is not UTF-8, among the first :data:`CHECKED_BYTES`."""
+def size(file: Path) -> tuple[int, bool]:
+    """The bytes of its text, and whether that is exact: of parquet, which is compressed, it is not."""
+    return (parquet.size(file), False) if file.suffix == parquet.SUFFIX else (file.stat().st_size, True)
+
+
+def problem(file: Path) -> str:
+    """Why a file holds no text that can be read, as far as its first :data:`CHECKED_BYTES` tell; empty if it does."""
+    if file.suffix == parquet.SUFFIX:
+        return parquet.problem(file)
     stat = file.stat()
-    return _not_utf8(file, stat.st_size, stat.st_mtime_ns)
+    where = _not_utf8(file, stat.st_size, stat.st_mtime_ns)
+    return "" if where is None else not_utf8_rule(where)
 
 
 @functools.lru_cache(maxsize=10_000)
 def _not_utf8(file: Path, size: int, modified: int) -> int | None:
-    """Size and time of change only tell the cache that a file is new."""
+    """Where the first byte stands that is not UTF-8. Size and time of change only tell the cache that a file is new."""
     decoder, done = codecs.getincrementaldecoder("utf-8")(), 0
     with file.open("rb") as stream:
         while done < CHECKED_BYTES and (block := stream.read(BLOCK)):
@@ -80,6 +89,18 @@ def sizes(path: str | None) -> list[int]:
     """The bytes of each document."""
     found = [file.stat().st_size for file in files(path)] if path is not None else [len(text) for text in reference()]
     return [size for size in found if size]
+
+
+def documents(file: Path) -> Iterator[Iterator[str]]:
+    """The documents of a file, each a block at a time: one of a text file, one for each row of parquet.
+
+    Raises:
+        ConfigError: it is not UTF-8.
+    """
+    if file.suffix == parquet.SUFFIX:
+        yield from (iter([row]) for row in parquet.rows(file))
+    else:
+        yield blocks(file)
 
 
 def blocks(file: Path) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Parquet files of text."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ pytest.importorskip("pyarrow")
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import parquet as pq
 
-from gpt2hydra.config.run import TokenizerConfig
-from gpt2hydra.data import parquet
+from gpt2hydra import TrainConfig
+from gpt2hydra.config.run import DataConfig, TokenizerConfig
+from gpt2hydra.data import cache, parquet
 from gpt2hydra.data.encoding import Encoder
 
 
@@ -40,3 +42,11 @@ def test_one_that_cannot_be_used_says_why(tmp_path: Path, monkeypatch: pytest.Mo
     assert parquet.problem(tmp_path / "no.parquet").startswith("is no parquet file that can be read: ")
     monkeypatch.setattr(parquet, "find_spec", lambda name: None)
     assert parquet.problem(tmp_path / "no.parquet") == "needs pyarrow, which is not installed: pip install pyarrow"
+
+
+def test_the_cache_needs_space_for_the_text_not_for_the_compressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path, text=["ab" * 100_000])
+    assert file.stat().st_size < 50_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**6, 9 * 10**5, 10**5))
+    config = TrainConfig(data=DataConfig(cache_dir=str(tmp_path / "cache")))
+    assert [each.key for each in cache.check_cache([file], config)] == ["data.cache_dir"]
