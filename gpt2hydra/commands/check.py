@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from gpt2hydra.commands.common_options import add_app, add_config_dir, conf_tree
+from gpt2hydra.commands.common_options import add_apps, add_config_dir, conf_tree
 from gpt2hydra.composition.lint import check_tree
 from gpt2hydra.composition.report import Problem, Report
 from gpt2hydra.config.errors import ABSENT, ConfigError
@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="a folder of YAML files (default: that of --app, or gpt2hydra's own)",
     )
-    add_app(parser)
+    add_apps(parser)
     add_config_dir(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 

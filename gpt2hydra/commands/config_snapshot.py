@@ -10,7 +10,7 @@ from typing import Any
 
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.checkpoint.huggingface import from_hf
-from gpt2hydra.commands.common_options import ProgramConfig
+from gpt2hydra.commands.common_options import ProgramConfig, application_at, program_meant
 from gpt2hydra.composition.resolve import is_stateful
 from gpt2hydra.config.errors import ConfigError, Source, Violation
 from gpt2hydra.config.fingerprint import fingerprints
@@ -19,7 +19,6 @@ from gpt2hydra.config.keys import settable_leaves
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.config.validation import Checked
-from gpt2hydra.launch.application import application_at, program_meant
 from gpt2hydra.runs import record
 from gpt2hydra.utils.invocation import PROGRAMS
 from gpt2hydra.utils.paths import user_path
@@ -117,7 +116,7 @@ def _of_checkpoint(name: str, folder: Path, kind: type[Checked]) -> ConfigSnapsh
 def _of_overrides(text: str, words: list[str], app: str | None, config_dir: str | None) -> ConfigSnapshot:
     program = program_meant(app, words)
     root = program.config_class or TrainConfig
-    chosen = ProgramConfig.of(program, words, config_dir)
+    chosen = ProgramConfig.of(words, config_dir, program)
     config, provenance = chosen.checked(), chosen.provenance
     values = dict(settable_leaves(root, config.to_dict()))
     settings = {key: setting for key in values if (setting := provenance.setting(key)) is not None}

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gpt2hydra.commands.common_options import add_app
 from gpt2hydra.commands.config_snapshot import ConfigSnapshot, snapshot_of
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.fingerprint import affects_result
@@ -32,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             metavar=name.upper(),
             help="a run directory, a checkpoint, or quoted overrides: 'model=large training.seed=1' ('' for the defaults)",
         )
-    parser.add_argument("--app", metavar="MODULE:FUNCTION", help="your own program with @gpt2hydra.main (default: train)")
+    add_app(parser)
     parser.add_argument("--config-dir", metavar="DIR", help="one more folder of YAML files for overrides, as for train.py")
     parser.add_argument("--json", action="store_true", help="print JSON")
 

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpt2hydra.commands.common_options import ProgramConfig, add_config_dir
+from gpt2hydra.commands.common_options import ProgramConfig, add_app, add_config_dir, program_meant
 from gpt2hydra.composition.compose import refusal
 from gpt2hydra.composition.composer import Composition
 from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Setting, Violation, command_line
-from gpt2hydra.launch.application import program_meant
 from gpt2hydra.utils.formatting import did_you_mean, plain, show
 
 SUMMARY = "who set each value"
@@ -26,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "words", nargs="*", metavar="WORD", help="train or generate, overrides, and a key to show only that one"
     )
-    parser.add_argument("--app", metavar="MODULE:FUNCTION", help="your own program with @gpt2hydra.main (default: train)")
+    add_app(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_config_dir(parser)
 
@@ -35,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
     """Print each value and who set it; a value that breaks a rule is refused after that."""
     program = program_meant(options.app, options.words)
     keys = [word for word in options.words if "=" not in word and not word.startswith("~")]
-    chosen = ProgramConfig.of(program, [word for word in options.words if word not in keys], options.config_dir)
+    chosen = ProgramConfig.of([word for word in options.words if word not in keys], options.config_dir, program)
     with chosen.words.reported():
         found = histories(chosen, keys)
     print(json.dumps({each.key: each.to_dict() for each in found}, indent=2) if options.json else "\n".join(map(str, found)))

@@ -22,5 +22,5 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the model's config.json."""
-    config: TrainConfig = ProgramConfig.of_train(options.overrides, options.config_dir).checked()
+    config: TrainConfig = ProgramConfig.of(options.overrides, options.config_dir).checked()
     print(json.dumps(to_hf(config.model), indent=2))

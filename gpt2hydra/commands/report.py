@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from gpt2hydra.commands.common_options import file_to_write
 from gpt2hydra.commands.runs import USUAL, add_folders, chosen_runs
 from gpt2hydra.config.errors import UsageError, Violation
-from gpt2hydra.launch.extras import checked_file, require_extra_of
 from gpt2hydra.utils.files import atomic_file
 from gpt2hydra.utils.formatting import reason_of
 from gpt2hydra.utils.paths import relative_path
@@ -29,8 +29,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         UsageError: there is no run, plotly is not installed, or the file cannot be written.
     """
-    file = checked_file(options.output, "--output", (".html",))
-    require_extra_of("--output", options.output, "report")
+    file = file_to_write("--output", options.output, "report", (".html",))
     comparison = chosen_runs(options)
     from gpt2hydra.runs.report_page import report_page  # needs plotly
 

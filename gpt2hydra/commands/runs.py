@@ -6,10 +6,11 @@ import argparse
 import csv
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from gpt2hydra.commands.common_options import file_to_write
 from gpt2hydra.config.errors import UsageError, Violation
-from gpt2hydra.launch.extras import checked_file, require_extra_of
 from gpt2hydra.runs.comparison import Comparison, columns_named
 from gpt2hydra.runs.comparison_table import csv_rows, format_runs, records
 from gpt2hydra.runs.run_filter import apply_filter
@@ -53,10 +54,8 @@ def add_folders(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the table, or draw."""
-    pictures = {name: path for name in ("plot", "curves") if (path := getattr(options, name)) is not None}
-    for name, path in pictures.items():
-        checked_file(path, f"--{name}")
-        require_extra_of(f"--{name}", path, "plot")
+    named = {name: path for name in ("plot", "curves") if (path := getattr(options, name)) is not None}
+    pictures = {name: file_to_write(f"--{name}", path, "plot") for name, path in named.items()}
     if options.x is not None and options.plot is None:
         raise UsageError([Violation("--x", options.x, "is the axis of a plot; add --plot FILE.png")])
     if options.columns is not None and options.by is not None:
@@ -64,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
     comparison = chosen_runs(options)
     by = columns_named(comparison, options.by or "", "--by")
     if pictures:
-        _draw(comparison, options, by)
+        _draw(comparison, pictures, options.x, by)
     else:
         _print(comparison, options, by)
 
@@ -109,14 +108,11 @@ def _print(comparison: Comparison, options: argparse.Namespace, by: list[str]) -
         print(format_runs(comparison, columns, by))
 
 
-def _draw(comparison: Comparison, options: argparse.Namespace, by: list[str]) -> None:
+def _draw(comparison: Comparison, pictures: Mapping[str, Path], x: str | None, by: list[str]) -> None:
     from gpt2hydra.runs.comparison_plot import plot_curves, plot_losses  # needs matplotlib
 
-    if options.plot is not None:
-        file = checked_file(options.plot)
-        plot_losses(comparison, file, x=options.x and comparison.column(options.x, "--x"), by=by)
-        print(f"wrote {relative_path(file)}")
-    if options.curves is not None:
-        file = checked_file(options.curves, "--curves")
-        plot_curves(comparison, file, by=by)
-        print(f"wrote {relative_path(file)}")
+    if "plot" in pictures:
+        plot_losses(comparison, pictures["plot"], x=x and comparison.column(x, "--x"), by=by)
+    if "curves" in pictures:
+        plot_curves(comparison, pictures["curves"], by=by)
+    print("\n".join(f"wrote {relative_path(file)}" for file in pictures.values()))

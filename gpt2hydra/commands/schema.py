@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gpt2hydra.commands.common_options import add_app, add_config_dir, conf_tree
+from gpt2hydra.commands.common_options import add_apps, add_config_dir, conf_tree
 from gpt2hydra.composition.conf_tree import ConfTree
 from gpt2hydra.composition.editor_schemas import editor_schemas, linked
 from gpt2hydra.config.errors import UsageError, Violation
@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("--output", metavar="DIR", default="schema", help="the folder for the schemas (default: schema)")
     parser.add_argument("--link", action="store_true", help="also add a line to each YAML file that names its schema")
-    add_app(parser)
+    add_apps(parser)
     add_config_dir(parser)
     parser.add_argument("--json", action="store_true", help="print all schemas as one JSON object; write no files")
 

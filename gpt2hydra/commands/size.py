@@ -8,17 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gpt2hydra.commands.common_options import ProgramConfig, add_config_dir
+from gpt2hydra.commands.common_options import ProgramConfig, add_app, add_config_dir, application_at, file_to_write
 from gpt2hydra.config.errors import ConfigError, UsageError, Violation
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.keys import attribute_of, fields_of, sections_of
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data.corpus import training_tokens
-from gpt2hydra.launch.application import application_at
-from gpt2hydra.launch.extras import checked_file, require_extra_of
 from gpt2hydra.sizing.counts import checkpoint_bytes, flops_per_token, kv_cache_bytes, parameters
 from gpt2hydra.sizing.describe import describe
 from gpt2hydra.sizing.plan import Plan
+from gpt2hydra.sizing.plot import plot_schedule, plot_sizes
 from gpt2hydra.utils.formatting import gigabytes, short_count
 
 SUMMARY = "parameters, memory, FLOPs and time of a configuration"
@@ -37,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     form.add_argument("--plot-schedule", metavar="FILE.png", help="plot the learning rate over the steps to this file")
     add_config_dir(parser)
-    parser.add_argument("--app", metavar="MODULE:FUNCTION", help="your own program with @gpt2hydra.main (default: train)")
+    add_app(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -47,10 +46,8 @@ def run(options: argparse.Namespace) -> None:
     if options.plot is not None:
         print(f"wrote {plot(options.overrides, options.plot, options.config_dir)}")
         return
-    if options.app is None:
-        chosen = ProgramConfig.of_train(options.overrides, options.config_dir)
-    else:
-        chosen = ProgramConfig.of(application_at(options.app), options.overrides, options.config_dir)
+    program = application_at(options.app) if options.app else None
+    chosen = ProgramConfig.of(options.overrides, options.config_dir, program)
     config = chosen.checked()
     if not isinstance(config, TrainConfig):
         if options.plot_schedule is not None:
@@ -114,12 +111,8 @@ def plot(overrides: Sequence[str], path: str, config_dir: str | None = None) -> 
     Raises:
         ConfigError: the overrides or the file are refused, or matplotlib is not installed.
     """
-    file = checked_file(path)
-    plans = dict(_plans(overrides, config_dir))
-    require_extra_of("--plot", path, "plot")
-    from gpt2hydra.sizing.plot import plot_sizes  # needs matplotlib
-
-    plot_sizes(plans, file)
+    file = file_to_write("--plot", path, "plot")
+    plot_sizes(dict(_plans(overrides, config_dir)), file)
     return file
 
 
@@ -129,10 +122,7 @@ def plot_rates(config: TrainConfig, path: str) -> Path:
     Raises:
         ConfigError: the file is refused, or matplotlib is not installed.
     """
-    file = checked_file(path)
-    require_extra_of("--plot-schedule", path, "plot")
-    from gpt2hydra.sizing.plot import plot_schedule  # needs matplotlib
-
+    file = file_to_write("--plot-schedule", path, "plot")
     plot_schedule(config.training, file)
     return file
 
@@ -140,12 +130,12 @@ def plot_rates(config: TrainConfig, path: str) -> Path:
 def _plans(overrides: Sequence[str], config_dir: str | None) -> Iterator[tuple[str, Plan]]:
     """A label and the plan of each size, the smallest first. Overrides may change a size, or make several the same one."""
     chosen = [text for text in overrides if text.startswith("model=")]
-    names = [None] if chosen else ProgramConfig.of_train([], config_dir).options("model")
+    names = [None] if chosen else ProgramConfig.of([], config_dir).options("model")
     of_shape: dict[GPT2Config, tuple[str | None, TrainConfig]] = {}
     for name in names:
         size = chosen or [f"model={name}"]
-        config: TrainConfig = ProgramConfig.of_train([*overrides, *size], config_dir).checked()
-        alone: TrainConfig = ProgramConfig.of_train(size, config_dir).checked()
+        config: TrainConfig = ProgramConfig.of([*overrides, *size], config_dir).checked()
+        alone: TrainConfig = ProgramConfig.of(size, config_dir).checked()
         is_own = config.model == alone.model and config.model not in of_shape
         of_shape[config.model] = (name or chosen[-1].partition("=")[2]) if is_own else None, config
     for shape in sorted(of_shape, key=lambda shape: parameters(shape).total):

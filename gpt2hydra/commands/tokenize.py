@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write the token files, and print what they hold."""
-    config: TrainConfig = ProgramConfig.of_train(options.overrides, options.config_dir).checked()
+    config: TrainConfig = ProgramConfig.of(options.overrides, options.config_dir).checked()
     files, folder = _texts(config), user_path(options.output)
     targets = {folder / name: file for name, file in zip(_names(files), files, strict=True)}
     _check_free(folder, targets)

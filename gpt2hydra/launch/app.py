@@ -5,11 +5,9 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from gpt2hydra.composition.instantiate import instantiate
 from gpt2hydra.composition.validate import config_class_of
@@ -17,7 +15,6 @@ from gpt2hydra.config.sections import SectionKind
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import ATTRIBUTE, Application, Job
 from gpt2hydra.launch.arguments import CommandLine
-from gpt2hydra.runs.directory import new_directory
 from gpt2hydra.training.processes import this_process
 
 
@@ -89,10 +86,3 @@ def main(
         return wrapper
 
     return decorate
-
-
-def output_dir() -> Path:
-    """Where this run writes: Hydra's directory inside a job, else a new ``outputs/<date>/<time>``."""
-    if HydraConfig.initialized() and not OmegaConf.is_missing(HydraConfig.get().runtime, "output_dir"):
-        return Path(HydraConfig.get().runtime.output_dir)
-    return new_directory()

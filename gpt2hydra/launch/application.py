@@ -1,11 +1,9 @@
-"""A program under :func:`gpt2hydra.main`, for the commands that look at it without running it: ``--app module:function``."""
+"""What a function under :func:`gpt2hydra.main` is: the configuration that it takes, and how it is called."""
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import os
-import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,12 +17,9 @@ from gpt2hydra.composition.fold import Fold
 from gpt2hydra.composition.layers import Layer
 from gpt2hydra.composition.overrides import Words
 from gpt2hydra.composition.schema import ROOTS, register
-from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.sections import SECTION_CLASSES, SectionKind, class_with_sections, section_at, section_of
 from gpt2hydra.config.validation import Checked
-from gpt2hydra.utils.formatting import did_you_mean
-from gpt2hydra.utils.invocation import PROGRAMS
 
 Job = Callable[..., Any]
 
@@ -190,40 +185,3 @@ def sections_of_parameters(
             allowed = f"{SECTION_CLASSES}, or Annotated[..., union(...)]; the first may be a DictConfig"
             raise TypeError(f"{function.__qualname__}({name}: {what}): must be annotated with {allowed}")
     return {name: field for name, field in found.items() if field is not None}
-
-
-# --------------------------------------------------------------------------------------------- found by its name
-
-
-def application_at(path: str) -> Application:
-    """The program that ``module:function`` names; the current directory is looked in first, as ``python -m`` does.
-
-    Raises:
-        ConfigError: there is no such module or function, or it is not decorated with ``@gpt2hydra.main``.
-    """
-    module_name, colon, name = path.partition(":")
-    if not (module_name and colon and name):
-        raise ConfigError([Violation("--app", path, "must be module:function, as in my_package.finetune:main")])
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise ConfigError([Violation("--app", path, f"cannot be imported: {error}")]) from None
-    programs = {each: getattr(value, ATTRIBUTE) for each, value in vars(module).items() if hasattr(value, ATTRIBUTE)}
-    if name not in programs:
-        known = f"; programs in {module_name}: {', '.join(programs)}" if programs else ""
-        rule = f"is no function under @gpt2hydra.main{known}{did_you_mean(name, programs, f'{module_name}:')}"
-        raise ConfigError([Violation("--app", path, rule)])
-    found: Application = programs[name]
-    return found
-
-
-def program_meant(app: str | None, words: list[str]) -> Application:
-    """The program of ``--app``; without it, ours that the first of ``words`` names, which is taken from them, or train.
-
-    Raises:
-        ConfigError: there is no such program.
-    """
-    ours = words.pop(0) if app is None and words and words[0] in PROGRAMS else "train"
-    return application_at(app or f"gpt2hydra.launch.programs:{ours}")

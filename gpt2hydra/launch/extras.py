@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 
-from gpt2hydra.config.errors import ABSENT, UsageError, Violation, unreadable
+from gpt2hydra.config.errors import ABSENT, UsageError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.launch.handle_errors import report_line
 from gpt2hydra.utils.interruption import ending_at_once
-from gpt2hydra.utils.paths import user_path
 from gpt2hydra.utils.verbosity import is_quiet
 
 EXTRAS = {
@@ -24,9 +22,6 @@ EXTRAS = {
     "mlflow": ("mlflow",),
 }
 """Extra → the modules that it brings: an absent one would stop a run, the last at its very end."""
-
-PICTURES = (".png", ".svg", ".pdf")
-"""Formats of a picture."""
 
 
 def check_extra(extra: str, key: str = "", value: object = ABSENT) -> list[Violation]:
@@ -66,37 +61,6 @@ def importing_pytorch() -> Iterator[None]:
         report_line(f"{announcement}\n", {"note": announcement})
     with ending_at_once():
         yield
-
-
-def require_extra_of(option: str, path: str, extra: str) -> None:
-    """Refuse to write the file of an option where the extra that writes it is not installed.
-
-    Raises:
-        UsageError: it is not.
-    """
-    problems = check_extra(extra, option, path)
-    if problems:
-        raise UsageError(problems)
-
-
-def checked_file(path: str, option: str = "--plot", formats: Sequence[str] = PICTURES) -> Path:
-    """The file that an option names.
-
-    Raises:
-        UsageError: it ends in none of the ``formats``, or its folder does not exist.
-    """
-    file, rule = Path(path), ""
-    try:
-        file = user_path(file)
-        if file.suffix.lower() not in formats:
-            rule = f"must end in {'one of ' * (len(formats) > 1)}{', '.join(formats)}"
-        elif file.is_dir() or not file.absolute().parent.is_dir():
-            rule = "must be a file in a folder that exists"
-    except OSError as error:
-        raise UsageError([unreadable(option, path, error, "written")]) from None
-    if rule:
-        raise UsageError([Violation(option, path, rule)])
-    return file
 
 
 def install_command(extra: str) -> str:

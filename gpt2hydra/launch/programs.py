@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
 from gpt2hydra.composition.job import set_by
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
-from gpt2hydra.launch.app import main, output_dir
+from gpt2hydra.launch.app import main
 from gpt2hydra.launch.extras import importing_pytorch
+from gpt2hydra.runs.directory import new_directory
 
 
 @main(config_name="train", extra="train")
@@ -27,3 +31,10 @@ def generate(config: GenerateConfig) -> None:
         from gpt2hydra.inference.generate import generate
 
     generate(config)
+
+
+def output_dir() -> Path:
+    """Where this run writes: Hydra's directory inside a job, else a new ``outputs/<date>/<time>``."""
+    if HydraConfig.initialized() and not OmegaConf.is_missing(HydraConfig.get().runtime, "output_dir"):
+        return Path(HydraConfig.get().runtime.output_dir)
+    return new_directory()

@@ -6,10 +6,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from omegaconf import OmegaConf
 
+from gpt2hydra.commands.common_options import application_at
 from gpt2hydra.composition.conf_tree import ConfTree
 from gpt2hydra.composition.editor_schemas import editor_schemas, linked
 from gpt2hydra.config.gpt2 import CONF_DIR
-from gpt2hydra.launch.application import application_at
 from tests.own_application import write_application
 
 TREE = ConfTree(CONF_DIR)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from gpt2hydra.commands.common_options import application_at
 from gpt2hydra.composition.conf_tree import ConfTree
 from gpt2hydra.composition.lint import check_tree
 from gpt2hydra.composition.report import Report
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.launch.application import application_at
 from tests.own_application import write_application
 
 GLOBAL = "# @package _global_\n"

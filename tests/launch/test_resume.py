@@ -10,7 +10,7 @@ import gpt2hydra
 from gpt2hydra import TrainConfig
 from gpt2hydra.checkpoint import atomic_directory, run_checkpoints
 from gpt2hydra.composition.job import set_by
-from gpt2hydra.launch.app import output_dir
+from gpt2hydra.launch.programs import output_dir
 from gpt2hydra.runs import record
 from gpt2hydra.runs.record import recording
 from gpt2hydra.utils.formatting import show

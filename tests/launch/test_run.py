@@ -11,7 +11,8 @@ import pytest
 import gpt2hydra
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
-from gpt2hydra.launch import app, extras
+from gpt2hydra.launch import extras
+from gpt2hydra.launch.programs import output_dir
 from gpt2hydra.runs.lock import locked
 from tests.command_line import CommandLine, Outcome
 from tests.run_directories import make_run
@@ -19,7 +20,7 @@ from tests.run_directories import make_run
 
 def test_the_job_runs_in_hydras_directory(run: CommandLine) -> None:
     seen: list[Path] = []
-    run("hydra.run.dir=here", job=lambda config: seen.append(app.output_dir()))
+    run("hydra.run.dir=here", job=lambda config: seen.append(output_dir()))
     assert seen == [run.folder / "here"]
     recorded = sorted(path.name for path in (run.folder / "here/.hydra").iterdir())
     assert recorded == ["config.yaml", "hydra.yaml", "overrides.yaml"]

@@ -11,8 +11,8 @@ from hydra.errors import HydraException
 
 import gpt2hydra
 from gpt2hydra.config.gpt2 import CONF_DIR
-from gpt2hydra.launch.app import output_dir
 from gpt2hydra.launch.jobs import PointSweeper
+from gpt2hydra.launch.programs import output_dir
 from gpt2hydra.runs import record
 from gpt2hydra.runs.comparison import Comparison
 from gpt2hydra.runs.record import recording

@@ -174,7 +174,7 @@ def _refuse() -> str:
 PROGRAM = """
 import os, sys
 import gpt2hydra
-from gpt2hydra.launch.app import output_dir
+from gpt2hydra.launch.programs import output_dir
 
 @gpt2hydra.main(config_name="train")
 def train(config):

@@ -27,7 +27,7 @@ from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.data import corpus
 from gpt2hydra.data.batches import complete_text, evaluation
-from gpt2hydra.launch.app import output_dir
+from gpt2hydra.launch.programs import output_dir
 from gpt2hydra.runs import loss_plot
 from gpt2hydra.runs.metrics_csv import COLUMNS
 from gpt2hydra.training import evaluation as evaluation_module
