@@ -1,7 +1,4 @@
-"""GPT2Config: the shape of a GPT-2, and the sizes in ``conf/model/``, which are read without Hydra, and understood as it would.
-
-Standard library only, and PyYAML, which OmegaConf brings, once a size is read.
-"""
+"""GPT2Config: the shape of a GPT-2. Standard library only (PyYAML, which OmegaConf brings, once a size is read)."""
 
 from __future__ import annotations
 
@@ -13,11 +10,9 @@ from typing import Any, TypeVar
 
 from gpt2hydra.config.errors import ConfigError, Source, Violation
 from gpt2hydra.config.fields import computed, integer, number
-from gpt2hydra.config.keys import rule_at
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.config.validators import Failure, validator
-from gpt2hydra.utils.formatting import did_you_mean, reason_of, show
-from gpt2hydra.utils.yaml_nodes import Written, decimal, is_misread_number, misread_rule, plain, read_yaml
+from gpt2hydra.utils.formatting import did_you_mean
 
 G = TypeVar("G", bound="GPT2Config")
 
@@ -134,9 +129,6 @@ class GPT2Config(Checked):
         return cls.preset("xl")
 
 
-# ----------------------------------------------------------------------------------------------------------- the sizes
-
-
 def preset_names() -> list[str]:
     """The sizes in ``conf/model/``."""
     return sorted(file.stem for file in MODEL_DIR.glob("*.yaml"))
@@ -152,55 +144,6 @@ def _sizes_for_hints() -> dict[str, dict[str, Any]]:
 
 
 def _read_size(file: Path, config_class: type[GPT2Config]) -> dict[str, Any]:
-    """The values that the file of a size holds; none if it is empty.
+    from gpt2hydra.config.size_file import read_size  # PyYAML, which a configuration made in Python does without
 
-    Raises:
-        ConfigError: it cannot be read, holds more than lines of ``key: value``, a key twice, a number that
-            YAML reads otherwise than a person does, or what only Hydra can make something of.
-    """
-    import yaml  # not needed for a configuration made in Python
-    from yaml.constructor import ConstructorError
-
-    line = None
-    try:
-        lines = read_yaml(str(file)).value
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problem = f"{'' if isinstance(error, ConstructorError) else 'is not YAML: '}{error.problem}"
-        line = mark.line + 1 if mark else None
-    except OSError as error:
-        problem = f"cannot be read: {reason_of(error)}"
-    else:
-        if lines is None or isinstance(lines, dict):
-            return _values(lines or {}, config_class, file)
-        problem = "must be a YAML file of key: value lines"
-    raise ConfigError([Violation("model", file.stem, problem, Source("file", str(file), line))])
-
-
-def _values(lines: dict[Any, Written], config_class: type[GPT2Config], file: Path) -> dict[str, Any]:
-    violations = [
-        Violation(str(key), plain(each), problem, Source("file", str(file), each.line))
-        for key, each in lines.items()
-        if (problem := _problem(key, each))
-    ]
-    if violations:
-        raise ConfigError(violations)
-    return {str(key): _as_number(config_class, str(key), plain(each)) for key, each in lines.items()}
-
-
-def _problem(key: object, written: Written) -> str:
-    text, value = written.text, written.value
-    if key == "defaults" or (isinstance(value, str) and "${" in value):
-        return "is for Hydra to read: gpt2hydra.compose()"
-    if text is not None and is_misread_number(text) and show(value) != decimal(text):
-        return misread_rule(text, value)
-    return ""
-
-
-def _as_number(config_class: type[GPT2Config], key: str, value: object) -> object:
-    """Text as the number that it spells, if the field holds numbers, as for OmegaConf: ``1e-5`` is text for YAML 1.1."""
-    rule = rule_at(config_class, key)
-    if isinstance(value, str) and rule is not None and rule.kind in (int, float):
-        with suppress(ValueError):
-            return rule.kind(value)
-    return value
+    return read_size(file, config_class)

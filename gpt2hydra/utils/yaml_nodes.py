@@ -1,6 +1,6 @@
 """How this package reads YAML: with what OmegaConf reads, and with the nodes, which know file, line and what was written.
 
-PyYAML alone is needed, and not before a file is read.
+PyYAML alone is needed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,13 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
+
+import yaml
+from yaml import Mark
+from yaml.constructor import ConstructorError
+from yaml.reader import Reader, ReaderError
+from yaml.scanner import ScannerError
 
 from gpt2hydra.utils.formatting import show
 
@@ -32,28 +38,27 @@ MOST_DEEP = 100
 """Levels of nesting. Deeper, Python's own stack would end Hydra."""
 
 
-@functools.cache
-def yaml_loader() -> Any:
-    """The PyYAML class that reads as both versions of OmegaConf do, with libyaml where that is there.
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Loader(_Base):  # type: ignore[misc]
+    """Reads as both versions of OmegaConf do, with libyaml where that is there.
 
     ``1e3`` is a number, a date is text, and a key that stands twice in a mapping, or is none, is an error.
     """
-    import yaml  # not needed for a configuration made in Python; so all imports of it below
 
-    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-    class Loader(base):  # type: ignore[misc]
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            _refuse_keys(node)
-            return super().construct_mapping(node, deep=deep)
-
-    loader: Any = Loader
-    loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(rf"(?:{_FLOAT})$"), list("-+0123456789"))
-    loader.yaml_implicit_resolvers = {
+    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {
         first: [each for each in resolvers if each[0] != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in loader.yaml_implicit_resolvers.items()
+        for first, resolvers in _Base.yaml_implicit_resolvers.items()
     }
-    return loader
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        """The values of a mapping, if its keys are what a config can hold."""
+        _refuse_keys(node)
+        return super().construct_mapping(node, deep=deep)
+
+
+Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(rf"(?:{_FLOAT})$"), list("-+0123456789"))
 
 
 def is_misread_number(written: str) -> bool:
@@ -123,7 +128,7 @@ def without_repeated_keys(path: str) -> tuple[Any, Written, list[tuple[str, int]
         yaml.MarkedYAMLError, OSError: something else is wrong with it.
     """
     with open(path, encoding="utf-8") as file:
-        loader = yaml_loader()(file)
+        loader = Loader(file)
         root = loader.get_single_node()
     repeated = []
     for node in _nodes(root):
@@ -150,7 +155,7 @@ class _File:
 
     @functools.cached_property
     def written(self) -> Written:
-        loader = yaml_loader()("")  # a new one, for a construction that failed would leave half of its values in it
+        loader = Loader("")  # a new one, for a construction that failed would leave half of its values in it
         value = loader.construct_document(self.root) if self.root is not None else None
         return _written(loader, self.root, value, 1)
 
@@ -175,13 +180,9 @@ def _file(path: str) -> _File:
 
 @functools.lru_cache(maxsize=1024)
 def _check_yaml(path: str, modified: int, size: int) -> _File:
-    from yaml import Mark
-    from yaml.reader import ReaderError
-    from yaml.scanner import ScannerError
-
     try:
         with open(path, encoding="utf-8") as file:
-            loader = yaml_loader()(file)
+            loader = Loader(file)
             root = loader.get_single_node()
     except (UnicodeDecodeError, ReaderError) as error:
         raise _no_text(path) from error
@@ -203,10 +204,6 @@ def _checked(loader: Any, root: Any) -> _File:
 
 def _no_text(path: str) -> Exception:
     """The error of a file with bytes or signs that YAML does not take. PyYAML and Python tell where, but not the line."""
-    from yaml import Mark
-    from yaml.constructor import ConstructorError
-    from yaml.reader import Reader, ReaderError
-
     with open(path, "rb") as file:
         for number, line in enumerate(file):
             try:
@@ -222,14 +219,10 @@ def _no_text(path: str) -> Exception:
 
 
 def _too_deep(mark: Any) -> Exception:
-    from yaml.constructor import ConstructorError
-
     return ConstructorError(None, None, f"is nested more than {MOST_DEEP} deep", mark)
 
 
 def _refuse(node: Any, problem: str) -> NoReturn:
-    from yaml.constructor import ConstructorError
-
     raise ConstructorError(None, None, problem, node.start_mark)
 
 

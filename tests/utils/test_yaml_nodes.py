@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from gpt2hydra.utils.yaml_nodes import Written, check_yaml, decimal, is_misread_number, read_yaml, yaml_loader
+from gpt2hydra.utils.yaml_nodes import Loader, Written, check_yaml, decimal, is_misread_number, read_yaml
 
 
 def ours(text: str) -> Any:
     try:
-        return yaml.load(text, Loader=yaml_loader())
+        return yaml.load(text, Loader=Loader)
     except yaml.YAMLError:
         return "refused"
 
