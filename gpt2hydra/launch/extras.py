@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,12 +56,21 @@ def absent_modules(extra: str) -> list[str]:
 
 @contextmanager
 def importing_pytorch() -> Iterator[None]:
-    """Around the import of PyTorch, which takes seconds: it is announced, and a signal ends the process at once."""
+    """Around the import of PyTorch, which takes seconds: it is announced, and a signal ends the process at once.
+
+    Modules stay, so the garbage collector, which would look through them again and again for a seventh of the
+    time, waits, and later leaves them out.
+    """
     if "torch" not in sys.modules and not is_quiet():
         announcement = "importing PyTorch ..."
         report_line(f"{announcement}\n", {"note": announcement})
-    with ending_at_once():
-        yield
+    gc.disable()
+    try:
+        with ending_at_once():
+            yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def install_command(extra: str) -> str:
