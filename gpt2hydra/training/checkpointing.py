@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ class Checkpointer:
         """Args: last: the checkpoint that the run begins from, its own or another run's."""
         self.config, self.folder, self.fabric, self.tokenizer = config, folder, fabric, tokenizer
         self.last, self._before = last, last
-        self.saved_at = time.monotonic()
 
     @property
     def last_folder(self) -> Path | None:
@@ -51,7 +49,6 @@ class Checkpointer:
             )
         self.fabric.barrier()
         self.last, self._before = CheckpointInfo(folder, step, None), self.last
-        self.saved_at = time.monotonic()
 
     def evaluated(self, loss: float) -> None:
         """The last checkpoint has this validation loss."""

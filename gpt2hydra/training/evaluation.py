@@ -14,58 +14,78 @@ from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.data.batches import NOT_COUNTED, Batch, complete_text, evaluation, validation_starts
 from gpt2hydra.data.tokens import Tokens
 from gpt2hydra.training.fabric import pad_batches_across_ranks
-from gpt2hydra.training.loss_buffer import LossBuffer
 from gpt2hydra.training.progress import Progress
+from gpt2hydra.training.stall import StallDetector
+from gpt2hydra.training.step_metrics import LossBuffer
+from gpt2hydra.training.stop_requests import StopRequests
 
 
 class Evaluator:
     """Measures the validation loss of a model in training."""
 
-    def __init__(self, fabric: Fabric, model: Any, validation: Tokens, config: TrainingConfig, progress: Progress) -> None:
+    def __init__(
+        self,
+        fabric: Fabric,
+        model: Any,
+        validation: Tokens,
+        settings: TrainingConfig,
+        progress: Progress,
+        requests: StopRequests,
+        stall_detector: StallDetector,
+    ) -> None:
         """Args: model: a :class:`gpt2hydra.training.model.WithLoss` that Fabric has set up."""
-        self.fabric, self.model, self.validation, self.config, self.progress = fabric, model, validation, config, progress
+        self.fabric, self.model, self.validation, self.settings, self.progress = fabric, model, validation, settings, progress
+        self.requests, self.stall_detector = requests, stall_detector
 
     @property
     def sequences(self) -> int:
         """Of one evaluation: as many as are wanted, or as fit into the validation text."""
-        return len(validation_starts(len(self.validation), self.config.seq_len, self.config.eval_sequences))
+        return len(validation_starts(len(self.validation), self.settings.seq_len, self.settings.eval_sequences))
 
     def final_sequences(self, steps: int) -> int | None:
         """Of the evaluation at the end: those of all ``steps``, or as many as configured; None for all there are."""
-        given, present = self.config.final_eval_sequences, len(self.validation) // self.config.seq_len
-        wanted = steps * self.config.sequences_per_step if given is None else given
+        given, present = self.settings.final_eval_sequences, len(self.validation) // self.settings.seq_len
+        wanted = steps * self.settings.sequences_per_step if given is None else given
         return wanted if wanted < present else None
 
-    def evaluate(self, passed: Callable[[], None]) -> float:
-        """On ``eval_sequences`` of the validation text, the same each time. ``passed`` is called after each pass."""
-        return self._on(self.sequences, f"evaluating on {self.sequences:,} sequences", passed)
+    def evaluate(self) -> float:
+        """On ``eval_sequences`` of the validation text, the same each time.
 
-    def final(self, steps: int, passed: Callable[[], None]) -> float:
-        """On :meth:`final_sequences`, spread evenly, or on every token of the validation text but the first, each once."""
+        Raises:
+            StopRequested: one of the processes is to stop.
+        """
+        return self._on(self.sequences, f"evaluating on {self.sequences:,} sequences")
+
+    def final(self, steps: int) -> float:
+        """On :meth:`final_sequences`, spread evenly, or on every token of the validation text but the first, each once.
+
+        Raises:
+            StopRequested: one of the processes is to stop.
+        """
         sequences = self.final_sequences(steps)
         if sequences is not None:
-            return self._on(sequences, f"measuring {sequences:,} sequences of the validation text", passed)
-        config, fabric = self.config, self.fabric
+            return self._on(sequences, f"measuring {sequences:,} sequences of the validation text")
+        settings, fabric = self.settings, self.fabric
         batches = complete_text(
-            self.validation, config.seq_len, config.batch_size, rank=fabric.global_rank, processes=fabric.world_size
+            self.validation, settings.seq_len, settings.batch_size, rank=fabric.global_rank, processes=fabric.world_size
         )
-        return self._mean(batches, len(self.validation) // config.seq_len, "measuring the complete validation text", passed)
+        return self._mean(batches, len(self.validation) // settings.seq_len, "measuring the complete validation text")
 
-    def _on(self, sequences: int, what: str, passed: Callable[[], None]) -> float:
-        config, fabric = self.config, self.fabric
-        ranks = fabric.global_rank, fabric.world_size
-        return self._mean(
-            evaluation(self.validation, config.seq_len, sequences, config.batch_size, *ranks), sequences, what, passed
-        )
+    def _on(self, sequences: int, what: str) -> float:
+        settings, ranks = self.settings, (self.fabric.global_rank, self.fabric.world_size)
+        batches = evaluation(self.validation, settings.seq_len, sequences, settings.batch_size, *ranks)
+        return self._mean(batches, sequences, what)
 
-    def _mean(self, batches: Iterator[Batch], sequences: int, what: str, passed: Callable[[], None]) -> float:
-        waiting = self.progress.waiting(what, math.ceil(sequences / (self.config.batch_size * self.fabric.world_size)))
+    def _mean(self, batches: Iterator[Batch], sequences: int, what: str) -> float:
+        settings = self.settings
+        waiting = self.progress.waiting(what, math.ceil(sequences / (settings.batch_size * self.fabric.world_size)))
 
-        def after_each() -> None:
+        def after_each_pass() -> None:
             waiting.passed()
-            passed()
+            self.stall_detector.beat()
+            self.requests.heed_stop()
 
-        return mean_loss(self.fabric, self.model, batches, self.config.batch_size, self.config.seq_len, after_each)
+        return mean_loss(self.fabric, self.model, batches, settings.batch_size, settings.seq_len, after_each_pass)
 
 
 @torch.no_grad()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -119,48 +119,6 @@ def seed_dropout(device: torch.device, seed: int, step: int, rank: int) -> None:
         torch.default_generator.manual_seed(number)
     else:
         torch.manual_seed(number)
-
-
-class Requests(NamedTuple):
-    """What is to be done after a step, besides what its number says."""
-
-    stop: int = 0
-    """The signal that was received, or ``TIME_LIMIT``; 0 for none."""
-    save: int = 0
-    """1 where a checkpoint is due by the clock."""
-
-
-class DistributedStopFlag:
-    """The requests of all processes, the largest of each, known to all of them after the same step.
-
-    The question goes around while a step is computed, over a group of its own on the CPU, so no device is
-    waited for.
-    """
-
-    def __init__(self, fabric: Fabric, requests: Callable[[], Requests], timeout: float) -> None:
-        """Args: requests: those of this process; timeout: seconds to wait for the others."""
-        self._requests = requests
-        self._alone = fabric.world_size == 1
-        self._group: Any = None
-        if not self._alone:
-            self._group = torch.distributed.new_group(backend="gloo", timeout=timedelta(seconds=timeout))
-        self._flags = torch.tensor(Requests(), dtype=torch.int32)
-        self._work: Any = None
-
-    def ask(self) -> None:
-        """Begin to ask all processes, at the start of a step."""
-        if not self._alone:
-            self._flags = torch.tensor(self._requests(), dtype=torch.int32)
-            self._work = torch.distributed.all_reduce(
-                self._flags, op=torch.distributed.ReduceOp.MAX, group=self._group, async_op=True
-            )
-
-    def answer(self) -> Requests:
-        """At the end of the step: what all do now."""
-        if self._alone:
-            return self._requests()
-        self._work.wait()
-        return Requests(*self._flags.tolist())
 
 
 def pad_batches_across_ranks(fabric: Fabric, batches: Iterator[Any], empty: Any) -> Iterator[tuple[Any, bool]]:

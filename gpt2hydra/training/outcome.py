@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.config.run import TrainingConfig
+from gpt2hydra.config.run import TrainConfig, TrainingConfig
 from gpt2hydra.utils.paths import relative_path
 
 
@@ -49,8 +49,9 @@ class Diverged(Stopped):
         return cls([Violation(key, rate, rule, remedy=fork | {key: float(f"{rate / 3:.1g}")})])
 
     @classmethod
-    def loaded(cls, key: str, folder: str, loss: float) -> Diverged:
-        """The loss before the first step was not finite: it is that of the weights of ``key=folder``."""
+    def loaded(cls, config: TrainConfig, loss: float) -> Diverged:
+        """The loss before the first step was not finite: it is that of the weights of ``fork_from`` or ``init_from``."""
+        key, folder = ("fork_from", config.fork_from) if config.fork_from else ("init_from", config.init_from)
         return cls([Violation(key, folder, f"holds weights whose loss is {_in_words(loss)}, before the first step")])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import threading
 import time
@@ -65,6 +66,16 @@ class Progress:
         self._drawing: Future[str | None] | None = None
 
     # ------------------------------------------------------------------------------------------------------ measurements
+
+    def measured(self) -> tuple[int, float]:
+        """The step of the last row, -1 where there is none, and the last validation loss, NaN where there is none."""
+        rows, losses = (self.table.rows, self.table.validation()) if self.table is not None else ([], [])
+        return (rows[-1].step if rows else -1), (losses[-1][1] if losses else math.nan)
+
+    @property
+    def evaluations_since_best(self) -> int:
+        """How many evaluations there were after that of the lowest validation loss."""
+        return 0 if self.table is None else self.table.evaluations_since_best()
 
     @contextmanager
     def paused(self) -> Iterator[None]:

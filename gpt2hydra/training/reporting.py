@@ -81,7 +81,7 @@ def conclude(trainer: Trainer, final: float, meter: ResourceMeter, recorder: rec
         stopped_early=trainer.stopped_early,
         **usage.to_dict(),
     )
-    drawn = trainer.sample()
+    drawn = trainer.sampler.sample(last.folder)
     if drawn:
         recorder.add(sample=drawn.text)
         print_result(f"\n{format_sample(drawn)}")

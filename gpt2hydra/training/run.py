@@ -104,17 +104,17 @@ def _train(
     parent = None if config.fork_from is None else fork_from.parent(config.fork_from)
     data = Data(tokenizer.load(config.tokenizer), *corpus.tokens(config))
     gpt2 = _build(config, data, initialised=checkpoint is None and parent is None)
-    begins_after = checkpoint or parent
-    first_step = begins_after.step if begins_after else 0
+    begins_from = checkpoint or parent
+    step = begins_from.step if begins_from else 0
     with (
         _recording(config, folder, set_by, fabric, resumes, checkpoint, parent) as recorder,
-        closing(_progress(config, folder, fabric, gpt2, checkpoint, first_step)) as progress,
-        closing(_tracker(config, folder, set_by, first_step, recorder)) as logger,
+        closing(_progress(config, folder, fabric, gpt2, checkpoint, step)) as progress,
+        closing(_tracker(config, folder, set_by, step, recorder)) as logger,
     ):
         trainer = Trainer(
             *(config, folder, fabric, gpt2, data, progress, logger, signals),
-            checkpoint=checkpoint,
-            parent=parent,
+            begins_from=begins_from,
+            first_step=parent.step if parent else 0,
             began=began,
         )
         reporting.print_start(trainer, recorder, step_seconds)

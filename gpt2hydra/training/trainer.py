@@ -11,31 +11,30 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from transformers import GPT2LMHeadModel
 
-from gpt2hydra.checkpoint import folder as checkpoint_folder
 from gpt2hydra.checkpoint import state
 from gpt2hydra.checkpoint.run_checkpoints import CheckpointInfo
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data.batches import BatchSampler
 from gpt2hydra.data.tokenizer import Tokenizer
 from gpt2hydra.data.tokens import Tokens
-from gpt2hydra.inference.sampling import Sample
 from gpt2hydra.training.checkpointing import Checkpointer
 from gpt2hydra.training.evaluation import Evaluator, to_device
-from gpt2hydra.training.fabric import DistributedStopFlag, Requests, accumulating, gradient_norm, seed_dropout
-from gpt2hydra.training.loss_buffer import LossBuffer
+from gpt2hydra.training.fabric import accumulating, gradient_norm, seed_dropout
 from gpt2hydra.training.model import WithLoss, compiles
 from gpt2hydra.training.optimizer import adamw, set_learning_rate
 from gpt2hydra.training.outcome import Diverged
 from gpt2hydra.training.progress import Progress
-from gpt2hydra.training.sample import format_sample, sample
-from gpt2hydra.training.signals import TIME_LIMIT, Signals, StopRequested
+from gpt2hydra.training.sample import Sampler
+from gpt2hydra.training.signals import Signals, StopRequested
 from gpt2hydra.training.stall import StallDetector
+from gpt2hydra.training.step_metrics import StepMetrics
+from gpt2hydra.training.stop_requests import StopRequests
 from gpt2hydra.training.tracker import SafeLogger
 
 
@@ -62,18 +61,17 @@ class Trainer:
         logger: SafeLogger,
         signals: Signals,
         *,
-        checkpoint: CheckpointInfo | None = None,
-        parent: CheckpointInfo | None = None,
+        begins_from: CheckpointInfo | None = None,
+        first_step: int = 0,
         began: float | None = None,
     ) -> None:
         """Args:
-        checkpoint: of this run, which continues after it.
-        parent: of another run, which this one is a fork of.
+        begins_from: a checkpoint of this run, which continues after it, or of the run that it is a fork of.
+        first_step: steps that were done before the run began; those of the other run, for a fork.
         began: by ``time.monotonic()``, from when ``training.max_hours`` count; by default from now.
         """
-        self.config, self.settings, self.folder = config, config.training, folder
-        self.fabric, self.progress, self.logger, self.signals = fabric, progress, logger, signals
-        self.data, self.gpt2 = data, gpt2
+        self.config, self.settings, self.folder, self.first_step = config, config.training, folder, first_step
+        self.fabric, self.gpt2, self.data, self.progress, self.logger = fabric, gpt2, data, progress, logger
         model: Any = WithLoss(gpt2)
         if compiles(self.settings, fabric.device):
             model = torch.compile(model, dynamic=False)
@@ -83,30 +81,23 @@ class Trainer:
         self.batches = BatchSampler(
             *(data.training, self.settings.seq_len, self.settings.sequences_per_step, self.settings.seed, config.data.order)
         )
+        self.requests = StopRequests(fabric, self.settings, signals, time.monotonic() if began is None else began)
+        self.stall_detector = StallDetector(fabric, folder, self.settings.stall_timeout)
+        self.evaluator = Evaluator(
+            *(fabric, self.model, data.validation, self.settings, progress, self.requests, self.stall_detector)
+        )
+        self.checkpoints = Checkpointer(config, folder, fabric, data.tokenizer, begins_from)
+        self.sampler = Sampler(config, fabric, data.tokenizer, gpt2, progress, logger)
+        self.metrics = StepMetrics(fabric)
         self.step = 0
         """Steps done."""
-        self.losses: list[float] = []
-        """Of the steps since the last row of loss.csv, as far as they were fetched from the device."""
-        self.norm: float | None = None
-        """Of the last step's gradients, before they were clipped, if it was fetched."""
-        self.skipped_steps = 0
-        """Since the last row of loss.csv: their gradient norm was above ``skip_spike_norm``."""
-        self.validation_loss = math.nan
-        """Of the last evaluation."""
         self.stopped_early = False
-        self.evaluator = Evaluator(fabric, self.model, data.validation, self.settings, progress)
-        self.checkpoints = Checkpointer(config, folder, fabric, data.tokenizer, checkpoint or parent)
-        self.first_step = 0 if parent is None else parent.step
-        self._losses_on_device = LossBuffer(fabric.device)
-        self._norm_on_device: torch.Tensor | None = None
-        self._began = time.monotonic() if began is None else began
-        self.stall_detector = StallDetector(fabric, folder, self.settings.stall_timeout)
-        self._stop_flag = DistributedStopFlag(fabric, self._requests, self.settings.stall_timeout)
-        if checkpoint is not None:
-            self.load_state_dict(state.load(checkpoint.folder))
-        elif parent is not None:
-            self.load_state_dict(state.load(parent.folder))
-            self._start_row()
+        if begins_from is not None:
+            self.load_state_dict(state.load(begins_from.folder))
+        last_row, self.validation_loss = fabric.broadcast(progress.measured())
+        """Validation loss of the last evaluation; NaN before the first one."""
+        self.has_row = last_row == self.step
+        """Whether loss.csv has a row of this step; a run that was killed may have only its checkpoint."""
 
     # ----------------------------------------------------------------------------------------------------------- the loop
 
@@ -117,35 +108,39 @@ class Trainer:
             StopRequested: a signal came, or ``max_hours`` have passed. The run is saved.
             Diverged: a loss is not finite.
         """
-        if self._has_row():
-            self._start_row()
-        else:  # the model before training, or an evaluation that was interrupted
-            self._measure_and_save()
-        self.stopped_early = self._is_out_of_patience()
-        while self.step < self.settings.max_steps and not self.stopped_early:
-            self._stop_flag.ask()
-            self.train_step()
-            requests = self._stop_flag.answer()
-            self._measure_and_save(save=bool(requests.save))
-            if requests.stop:
-                self._stop(requests.stop)
-        self.save_checkpoint()  # an early stop may come between two of them
-        return self.final_evaluation()
+        try:
+            if self.has_row or self.step == self.first_step:  # the steps before are in a row, or in that of another run
+                self.metrics.start_row()
+            if not self.has_row:  # the model before training, or an evaluation that was interrupted
+                self._measure_and_save()
+            self.stopped_early = self._is_out_of_patience()
+            while self.step < self.settings.max_steps and not self.stopped_early:
+                self.requests.ask()
+                self.train_step()
+                requests = self.requests.answer()
+                self._measure_and_save(save=bool(requests.save))
+                if requests.stop:
+                    raise StopRequested(requests.stop)
+            self.save_checkpoint()  # an early stop may come between two of them
+            return self.final_evaluation()
+        except StopRequested:
+            self._save_sound()
+            raise
 
     def train_step(self) -> None:
         """Batch, forward, backward, clip, step."""
-        settings, fabric = self.settings, self.fabric
+        settings, fabric, norm = self.settings, self.fabric, None
         self.stall_detector.beat()
         seed_dropout(fabric.device, settings.seed, self.step, fabric.global_rank)
         set_learning_rate(self.adamw, settings.learning_rate_at(self.step))
-        self._losses_on_device.append(self._forward_and_backward())
+        loss = self._forward_and_backward()
         if settings.max_grad_norm or settings.skip_spike_norm or self._has_row_at(self.step + 1):
-            self._norm_on_device = gradient_norm(fabric, self.model, self.optimizer, settings.max_grad_norm or math.inf)
-        if self._is_spike():
-            self.skipped_steps += 1
-        else:
+            norm = gradient_norm(fabric, self.model, self.optimizer, settings.max_grad_norm or math.inf)
+        is_spike = self._is_spike(norm)
+        if not is_spike:
             self.optimizer.step()
         self.optimizer.zero_grad()
+        self.metrics.add(loss, norm, is_spike)
         self.step += 1
         self.progress.step_done(self.step)
 
@@ -165,9 +160,9 @@ class Trainer:
             self.progress.pass_done(number, micro_batches)
         return total
 
-    def _is_spike(self) -> bool:
+    def _is_spike(self, norm: torch.Tensor | None) -> bool:
         """Whether the gradients are too large, or NaN. Waits for the device where that is to be known."""
-        limit, norm = self.settings.skip_spike_norm, self._norm_on_device
+        limit = self.settings.skip_spike_norm
         return limit > 0 and norm is not None and not norm.item() <= limit
 
     # ---------------------------------------------------------------------------------------------- measurements and saves
@@ -187,7 +182,7 @@ class Trainer:
         saves = (save or settings.saves_at(step)) and not begins
         if not (saves or self._has_row_at(step)):
             return
-        training_loss = self._mean_training_loss()
+        self._fetch_metrics()
         with self.progress.paused():
             if saves:
                 self.checkpoints.prune()  # the last one is known to be sound, for steps were taken from it
@@ -196,51 +191,26 @@ class Trainer:
                 self.validation_loss = self.evaluate()
             if saves and evaluates:
                 self.checkpoints.prune()
-        validation_loss = self.validation_loss if evaluates else None
         if self._has_row_at(step):
+            training_loss, norm, skipped = self.metrics.mean_loss, self.metrics.gradient_norm, self.metrics.skipped_steps
+            validation_loss = self.validation_loss if evaluates else None
             rate = None if begins else settings.learning_rate_at(step - 1)
-            row = self.progress.add(step, training_loss, validation_loss, rate, self.norm, self.skipped_steps)
-            self.logger.numbers(row)
-            self._start_row()
+            self.logger.numbers(self.progress.add(step, training_loss, validation_loss, rate, norm, skipped))
+            self.metrics.start_row()
         if evaluates and not begins:
             with self.progress.paused():
                 self.progress.draw()
-                self._print_sample_if_due()
+                self.sampler.print_if_due(step, self.checkpoints.last_folder)
                 self.stopped_early = self._is_out_of_patience()
 
-    def _start_row(self) -> None:
-        self.losses.clear()
-        self.skipped_steps = 0
-
-    def _has_row(self) -> bool:
-        """Whether loss.csv has a row of this step: asked of the first process, which alone has the table."""
-        rows = self.progress.table.rows if self.progress.table is not None else []
-        measured = [row.validation_loss for row in rows if row.validation_loss is not None]
-        last = (rows[-1].step if rows else -1, measured[-1] if measured else math.nan)
-        step, self.validation_loss = self.fabric.broadcast(last)
-        return bool(step == self.step)
-
-    def _is_out_of_patience(self) -> bool:
-        """Whether the validation loss has not fallen in so many evaluations: asked of the first process."""
-        patience, table = self.settings.early_stopping_patience, self.progress.table
-        if not patience:
-            return False
-        return bool(self.fabric.broadcast(table is not None and table.evaluations_since_best() >= patience))
-
-    def _mean_training_loss(self) -> float | None:
-        """Of the steps since the last row, over the parts of all processes. They are fetched from the device at once.
+    def _fetch_metrics(self) -> None:
+        """Read the losses since the last row from the device.
 
         Raises:
             Diverged: one of them is not finite.
         """
-        if self._losses_on_device:
-            mean: Any = self.fabric.all_reduce(self._losses_on_device.take(), reduce_op="mean")
-            self.losses += mean.tolist()
-        if self._norm_on_device is not None:
-            self.norm, self._norm_on_device = self._norm_on_device.item(), None
-        for step, loss in enumerate(self.losses, self.step - len(self.losses) + 1):
+        for step, loss in self.metrics.fetch(self.step):
             self._check_finite(loss, step, computed_after=step - 1)
-        return math.fsum(self.losses) / len(self.losses) if self.losses else None
 
     def evaluate(self) -> float:
         """The validation loss on ``eval_sequences`` of the validation text, written into this step's checkpoint.
@@ -248,7 +218,7 @@ class Trainer:
         Raises:
             StopRequested, Diverged: as :meth:`train` does.
         """
-        loss = self.evaluator.evaluate(self._heed_signals)
+        loss = self.evaluator.evaluate()
         self._check_finite(loss, self.step, computed_after=self.step)
         if self.checkpoints.has(self.step):
             self.checkpoints.evaluated(loss)
@@ -258,7 +228,7 @@ class Trainer:
         """The validation loss on ``final_eval_sequences``; where there are none, that of the last evaluation."""
         if self.settings.final_eval_sequences == 0:
             return self.validation_loss
-        loss = self.evaluator.final(self.step, self._heed_signals)
+        loss = self.evaluator.final(self.step)
         self._check_finite(loss, self.step, computed_after=self.step)
         return loss
 
@@ -266,77 +236,26 @@ class Trainer:
         """A checkpoint of the weights that gave a loss that is not finite, those after ``computed_after`` steps, is removed."""
         if math.isfinite(loss):
             return
-        if computed_after == self.first_step and self._weights_from is not None:
-            raise Diverged.loaded(*self._weights_from, loss)
+        if computed_after == self.first_step and (self.config.fork_from or self.config.init_from):
+            raise Diverged.loaded(self.config, loss)
         if self.checkpoints.has(computed_after):
             self.checkpoints.discard()
         raise Diverged.at(self.settings, step, loss, self.checkpoints.last_folder)
 
-    @property
-    def _weights_from(self) -> tuple[str, str] | None:
-        """The key and folder of the weights that the run begins with; None where they are new."""
-        given = {"fork_from": self.config.fork_from, "init_from": self.config.init_from}
-        return next(((key, folder) for key, folder in given.items() if folder is not None), None)
+    def _is_out_of_patience(self) -> bool:
+        """Whether the validation loss has not fallen in so many evaluations: asked of the first process."""
+        patience = self.settings.early_stopping_patience
+        return patience > 0 and self.fabric.broadcast(self.progress.evaluations_since_best) >= patience
 
-    def _print_sample_if_due(self) -> None:
-        """At an evaluation, if a multiple of ``sample_interval`` was passed since the evaluation before."""
-        interval, before = self.settings.sample_interval, max(0, self.step - self.settings.eval_interval)
-        if interval and self.step < self.settings.max_steps and self.step // interval > before // interval:
-            drawn = self.sample()
-            if drawn is not None:
-                self.progress.print(f"\n{format_sample(drawn, f' at step {self.step:,}')}\n")
-                self.logger.sample(self.step, drawn.text)
-
-    def sample(self) -> Sample | None:
-        """A text that the model writes; None in all processes but the first. Under FSDP, the last checkpoint writes it."""
-        if not self.fabric.is_global_zero or not self.settings.sample_tokens:
-            return None
-        if self.settings.strategy != "fsdp":
-            return sample(self.config, self.data.tokenizer, self.gpt2)
-        last = self.checkpoints.last_folder  # no process has the complete model
-        return None if last is None else sample(self.config, self.data.tokenizer, checkpoint_folder.load(str(last))[0])
-
-    # ------------------------------------------------------------------------------------------------------------ stopping
-
-    def _requests(self) -> Requests:
-        """What this process asks of all of them. The first one's clock counts."""
-        stop, save = self.signals.received or 0, 0
-        if self.fabric.is_global_zero:
-            now, settings = time.monotonic(), self.settings
-            if settings.max_hours and now - self._began > settings.max_hours * 3600:
-                stop = stop or TIME_LIMIT
-            save = int(settings.save_minutes > 0 and now - self.checkpoints.saved_at > settings.save_minutes * 60)
-        return Requests(stop, save)
-
-    def _heed_signals(self) -> None:
-        """Between two passes of an evaluation: all processes look whether one of them is to stop."""
-        self.stall_detector.beat()
-        self._stop_flag.ask()
-        requests = self._stop_flag.answer()
-        if requests.stop:
-            self._stop(requests.stop)
-
-    def _stop(self, reason: int) -> NoReturn:
-        """Save what was not saved at this step, and stop."""
-        self._mean_training_loss()
-        if self.step > self.first_step and (self.norm is None or math.isfinite(self.norm)):
-            self.save_checkpoint()
-        raise StopRequested(reason)
-
-    def close(self) -> None:
-        """The training has ended, in whatever way."""
-        self.stall_detector.close()
-
-    # -------------------------------------------------------------------------------------------------------------- saving
+    # ---------------------------------------------------------------------------------------------------- saving, stopping
 
     def state_dict(self) -> dict[str, Any]:
         """What training continues from. Every process must call this; only the first gets the tensors."""
         first = self.fabric.is_global_zero
-        loop = {"step": self.step, "losses": self.losses, "gradient_norm": self.norm, "skipped_steps": self.skipped_steps}
         return {
             "model": state.weights_of(self.gpt2, keep=first),
             "optimizer": state.optimizer_of(self.gpt2, self.adamw, keep=first),
-            "loop": loop,
+            "loop": {"step": self.step, **self.metrics.state_dict()},
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -346,11 +265,26 @@ class Trainer:
             ConfigError: it is of another model.
         """
         state.restore(self.gpt2, self.adamw, saved["model"], saved["optimizer"])
-        loop = saved["loop"]
-        self.step, self.losses = loop["step"], loop["losses"]
-        self.norm, self.skipped_steps = loop["gradient_norm"], loop["skipped_steps"]
+        self.step = saved["loop"]["step"]
+        self.metrics.load_state_dict(saved["loop"])
 
     def save_checkpoint(self) -> None:
         """A checkpoint of this step, if there is none."""
         if not self.checkpoints.has(self.step):
             self.checkpoints.save(self.step, self.state_dict())
+            self.requests.saved()
+
+    def _save_sound(self) -> None:
+        """Save what was not saved at this step, unless its weights diverged.
+
+        Raises:
+            Diverged: the loss of a step is not finite.
+        """
+        self._fetch_metrics()
+        norm = self.metrics.gradient_norm
+        if self.step > self.first_step and (norm is None or math.isfinite(norm)):
+            self.save_checkpoint()
+
+    def close(self) -> None:
+        """The training has ended, in whatever way."""
+        self.stall_detector.close()

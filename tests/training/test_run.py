@@ -577,7 +577,7 @@ def test_a_spike_changes_nothing_and_is_counted(tmp_path: Path, capfd: pytest.Ca
 def test_skipped_steps_are_the_same_after_an_interruption(
     tmp_path: Path, signal_at: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Trainer, "_is_spike", lambda self: self.step in (2, 6, 7, 12))
+    monkeypatch.setattr(Trainer, "_is_spike", lambda self, norm: self.step in (2, 6, 7, 12))
     train(tiny("training.log_interval=10"), tmp_path / "complete")
     assert record(tmp_path / "complete")["result"]["skipped_steps"] == 4
     signal_at(7, signal.SIGTERM)
@@ -590,13 +590,13 @@ def test_skipped_steps_are_the_same_after_an_interruption(
 def test_a_run_that_reaches_its_limit_of_time_saves_and_continues(
     result: Result, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    is_spike = Trainer._is_spike
+    train_step = Trainer.train_step
 
-    def long_ago(self: Trainer) -> bool:
-        self._began -= 3600 * (self.step == 6)
-        return is_spike(self)
+    def long_ago(self: Trainer) -> None:
+        self.requests._began -= 3600 * (self.step == 6)
+        train_step(self)
 
-    monkeypatch.setattr(Trainer, "_is_spike", long_ago)
+    monkeypatch.setattr(Trainer, "train_step", long_ago)
     ended = train(tiny("training.max_hours=0.9"), tmp_path)
     monkeypatch.undo()
     assert (ended.finished, record(tmp_path)["state"]) == (False, "interrupted")
@@ -645,7 +645,7 @@ def test_a_fork_is_typed_with_what_differs_alone(run: CommandLine, result: Resul
     assert done.code == 0, done.err
     saved = record(run.folder / "fork")
     assert saved["config"]["training"] == tiny("training.learning_rate=0.001").to_dict()["training"]
-    assert "a fork of " in done.err and "then 10 steps of 128 tokens follow" in done.err
+    assert "a fork of " in done.err and "then 10 steps of 128 tokens\n" in done.err
     assert re.search(r"note: experiment=quickstart has no effect: .*/step-000010/gpt2hydra\.json sets ", done.err)
 
 

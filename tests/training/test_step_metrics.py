@@ -6,7 +6,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from gpt2hydra.training.loss_buffer import LossBuffer
+from gpt2hydra.training.step_metrics import LossBuffer
 
 
 def test_losses_come_back_in_their_order_and_only_once() -> None:
