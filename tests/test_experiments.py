@@ -8,7 +8,7 @@ import yaml
 import gpt2hydra
 from gpt2hydra import GPT2Config, sizing
 from gpt2hydra.config.gpt2 import CONF_DIR
-from gpt2hydra.data import corpus as data
+from gpt2hydra.data import corpus_checks
 
 EXPERIMENTS = sorted((CONF_DIR / "experiment").glob("*.yaml"))
 
@@ -44,7 +44,7 @@ def test_an_experiment_states_nothing_twice(file: Path) -> None:
 def test_the_quickstart_needs_no_download() -> None:
     config = gpt2hydra.compose("train", ["experiment=quickstart"])
     assert (config.data.path, config.tokenizer.name) == (None, "bytes")
-    assert data.check_corpus(config) == []
+    assert corpus_checks.check_corpus(config) == []
 
 
 def test_gpt2_124m_is_the_published_recipe() -> None:

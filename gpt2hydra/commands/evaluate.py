@@ -14,7 +14,6 @@ from gpt2hydra.checkpoint.huggingface import from_hf
 from gpt2hydra.composition.compose import compose
 from gpt2hydra.config.errors import ConfigError, UsageError, Violation, command_line
 from gpt2hydra.config.run import VOCABULARIES, GenerateConfig, TokenizerConfig, TrainConfig
-from gpt2hydra.data import corpus
 from gpt2hydra.launch.checks import Context, check_error, run_checks
 from gpt2hydra.utils.paths import relative_path
 
@@ -54,13 +53,14 @@ def run(options: argparse.Namespace) -> None:
     large_enough = replace(text.model, vocab_size=max(shape.vocab_size, VOCABULARIES["gpt2"]))
     config = replace(text, model=large_enough, tokenizer=TokenizerConfig("gpt2", str(folder)))
     _refuse(run_checks(Context(config, unread=frozenset({"training"}))))
-    from tqdm import tqdm  # type: ignore[import-untyped]  # of the extra train, as the two below
+    from tqdm import tqdm  # type: ignore[import-untyped]  # of the extra train, as the three below
 
+    from gpt2hydra.data.corpus_tokens import all_tokens
     from gpt2hydra.inference.device import device_for
     from gpt2hydra.inference.evaluate import evaluate
 
     model, tokenizer = checkpoint.load(settings.checkpoint, device_for(settings.device, "device"))
-    tokens = corpus.all_tokens(config, shape.vocab_size)
+    tokens = all_tokens(config, shape.vocab_size)
     with tqdm(total=len(tokens) - 1, unit="token", unit_scale=True, disable=not sys.stderr.isatty(), leave=False) as bar:
         result = evaluate(model, tokenizer, tokens, context, options.batch_size, bar.update)
     facts = {"checkpoint": str(folder), "text": text.data.path, "window": shape.n_positions, "context": context}

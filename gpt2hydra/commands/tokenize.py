@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gpt2hydra.commands.common_options import ProgramConfig, add_config_dir
 from gpt2hydra.config.errors import ConfigError, UsageError, Violation, unreadable
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.data import cache, corpus, shards, text
+from gpt2hydra.data import cache, corpus_checks, shards, text
 from gpt2hydra.launch.extras import require
 from gpt2hydra.utils.paths import user_path
 from gpt2hydra.utils.quoting import for_bash, override
@@ -65,7 +65,7 @@ def _texts(config: TrainConfig) -> list[Path]:
     path = config.data.path
     if path is None:
         raise ConfigError([Violation("data.path", rule="must be given: the text to tokenize")])
-    problems = corpus.check_files(config)
+    problems = corpus_checks.check_files(config)
     files = [] if problems else [file for file in text.files(path) if file.stat().st_size]
     problems += [Violation("data.path", path, f"{file} has tokens already") for file in files if file.suffix == shards.SUFFIX][
         :1

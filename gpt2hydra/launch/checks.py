@@ -74,16 +74,16 @@ def check_init_from(context: Context) -> Iterable[Violation]:
 
 def check_data(context: Context) -> Iterable[Violation]:
     """Text and tokenizer are there, can be read, and are long enough; as much of it as the readable keys show."""
-    from gpt2hydra.data import corpus, tokenizer_files
+    from gpt2hydra.data import corpus_checks, tokenizer_files
 
     config, files, symbols = context.config, ("data.path", "data.validation_path"), ("tokenizer", "model.vocab_size")
     if any(check_init_from(context)):  # the tokenizer would have come from there
-        return corpus.check_paths(config) if context.can_read(*files) else ()
+        return corpus_checks.check_paths(config) if context.can_read(*files) else ()
     if context.can_read("data", *symbols, "training.seq_len"):
-        return corpus.check_corpus(config)
+        return corpus_checks.check_corpus(config)
     if context.can_read(*files, *symbols):
-        return corpus.check_files(config)
-    of_text = corpus.check_paths(config) if context.can_read(*files) else []
+        return corpus_checks.check_files(config)
+    of_text = corpus_checks.check_paths(config) if context.can_read(*files) else []
     of_tokenizer = (
         tokenizer_files.check_tokenizer(config.tokenizer, config.model.vocab_size) if context.can_read(*symbols) else []
     )

@@ -17,7 +17,7 @@ from gpt2hydra.checkpoint import fork_from, init_from, run_checkpoints
 from gpt2hydra.checkpoint.run_checkpoints import CheckpointInfo
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.data import corpus, tokenizer
+from gpt2hydra.data import corpus_checks, corpus_tokens, tokenizer
 from gpt2hydra.inference.device import for_training
 from gpt2hydra.runs import record
 from gpt2hydra.runs.directory import check_directory, check_space, new_directory
@@ -63,7 +63,7 @@ def train(
     violations = [
         *check_world_size(process, config),
         *(init_from.check_init_from(config) or fork_from.check_fork_from(config)),
-        *corpus.check_corpus(config),
+        *corpus_checks.check_corpus(config),
     ]
     if violations:
         raise ConfigError(violations)
@@ -102,7 +102,7 @@ def _train(
     meter = ResourceMeter(fabric.device)
     checkpoint = _newest_undamaged(folder, fabric) if resumes else None
     parent = None if config.fork_from is None else fork_from.parent(config.fork_from)
-    data = Data(tokenizer.load(config.tokenizer), *corpus.tokens(config))
+    data = Data(tokenizer.load(config.tokenizer), *corpus_tokens.tokens(config))
     gpt2 = _build(config, data, initialised=checkpoint is None and parent is None)
     begins_from = checkpoint or parent
     step = begins_from.step if begins_from else 0

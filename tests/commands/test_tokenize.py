@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 
 import gpt2hydra
 from gpt2hydra.commands.main import main
-from gpt2hydra.data import corpus
+from gpt2hydra.data import corpus_tokens
 from tests.checkpoints import write_bpe
 
 
@@ -26,7 +26,7 @@ def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def read_all(overrides: list[str]) -> list[list[int]]:
     import numpy as np
 
-    parts = corpus.tokens(gpt2hydra.compose("train", ["training.seq_len=8", *overrides]))
+    parts = corpus_tokens.tokens(gpt2hydra.compose("train", ["training.seq_len=8", *overrides]))
     return [part.windows(np.array([0]), len(part))[0].tolist() for part in parts]
 
 

@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 import torch
 
 from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.data import corpus
+from gpt2hydra.data import corpus_tokens
 from gpt2hydra.data.batches import BatchSampler
 from gpt2hydra.runs import loss_plot
 from gpt2hydra.training.outcome import Stopped
@@ -66,7 +66,7 @@ def test_the_report_and_a_quiet_log(tmp_path: Path, capfd: pytest.CaptureFixture
         f"  sample from it   {sampling_command(tmp_path / 'run')}\n"
         f"  train it longer  {resuming_command(tmp_path / 'run', 'training.max_steps=40')}\n"
     )
-    training, validation = map(len, corpus.tokens(tiny()))
+    training, validation = map(len, corpus_tokens.tokens(tiny()))
     assert [line.split("   ")[0] for line in err.splitlines()] == [
         "GPT-2, 7,680 parameters, fp32 on cpu",
         f"the Python language reference: {training:,} tokens for training, {validation:,} for validation",

@@ -25,7 +25,7 @@ from gpt2hydra.checkpoint import folder as checkpoint
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
-from gpt2hydra.data import corpus
+from gpt2hydra.data import corpus_tokens
 from gpt2hydra.data.batches import complete_text, evaluation
 from gpt2hydra.launch.programs import output_dir
 from gpt2hydra.runs import loss_plot
@@ -147,7 +147,7 @@ def test_the_result_is_the_loss_of_the_saved_model_on_the_complete_validation_te
     result = train(tiny("training.final_eval_sequences=1000000"), tmp_path)
     assert f" {result.validation_loss:.3f} on the complete validation text\n" in capsys.readouterr().out
     gpt2, tokenizer = checkpoint.load(str(folder_of(result)))
-    _, validation = corpus.tokens(tiny())
+    _, validation = corpus_tokens.tokens(tiny())
     fabric = setup_fabric(tiny().training, torch.device("cpu"))
     batches = list(complete_text(validation, 16, 8))
     assert sum(batch.counted for batch in batches) == len(validation) - 1
@@ -159,7 +159,7 @@ def test_the_result_is_the_loss_of_the_saved_model_on_the_complete_validation_te
 def test_the_measurement_at_the_end_is_as_long_as_the_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = train(tiny("training.max_steps=3"), tmp_path)
     gpt2, _ = checkpoint.load(str(tmp_path))
-    _, validation = corpus.tokens(tiny())
+    _, validation = corpus_tokens.tokens(tiny())
     settings = tiny().training
     sequences = 3 * settings.sequences_per_step
     fabric = setup_fabric(settings, torch.device("cpu"))
@@ -690,14 +690,14 @@ def test_a_divergence_is_no_problem_in_the_configuration(run: CommandLine, monke
 def test_a_signal_while_the_text_is_tokenized_ends_the_run_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    tokens = corpus.tokens
+    tokens = corpus_tokens.tokens
 
     def interrupted(config: TrainConfig) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.01)
         return tokens(config)
 
-    monkeypatch.setattr(corpus, "tokens", interrupted)
+    monkeypatch.setattr(corpus_tokens, "tokens", interrupted)
     with pytest.raises(Interrupted) as stopped:
         train(tiny(), tmp_path / "run")
     assert stopped.value.exit_code == 143
