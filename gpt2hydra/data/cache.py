@@ -114,7 +114,7 @@ def _locked(place: Path) -> Iterator[None]:
 
 def _make(absent: dict[Path, Path], config: TrainConfig) -> None:
     """Tokenize files, each into its entry. What a killed process left unfinished is removed first."""
-    from gpt2hydra.data.encoding import Encoder
+    from gpt2hydra.data.encoding import Encoder  # numpy, which a look into the cache does without
 
     encoder, place = Encoder(config.tokenizer), cache_folder(config.data)
     for leftover in (place / "tokens").glob(".unfinished-*"):
@@ -137,7 +137,7 @@ def _make(absent: dict[Path, Path], config: TrainConfig) -> None:
 @contextmanager
 def bar(files: Sequence[Path], place: Path) -> Iterator[Progress]:
     """How much of the text is done, where a terminal shows it, and a line at the end."""
-    from tqdm import tqdm  # type: ignore[import-untyped]
+    from tqdm import tqdm  # type: ignore[import-untyped]  # of the extra train
 
     total, started = sum(text.size(file)[0] for file in files), time.perf_counter()
     note(f"tokenizing {total / 1e6:,.1f} MB of text, once, into {place}")

@@ -19,7 +19,7 @@ def problem(file: Path) -> str:
     """Why a file is no parquet of text that can be read; empty if it is."""
     if find_spec("pyarrow") is None:
         return "needs pyarrow, which is not installed: pip install pyarrow"
-    import pyarrow  # type: ignore[import-untyped]
+    import pyarrow  # type: ignore[import-untyped]  # of the extra parquet, as below
 
     try:
         with _open(file) as table:

@@ -73,7 +73,7 @@ class Shard:
         Raises:
             Unreadable: the file is not what it was.
         """
-        import numpy as np
+        import numpy as np  # which a look at the header does without
 
         try:
             if self.file.stat().st_size != self.start + self.count * self.width:

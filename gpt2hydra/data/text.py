@@ -80,7 +80,7 @@ def reference() -> tuple[bytes, ...]:
     Raises:
         ImportError: this Python came without it, as in some distributions.
     """
-    from pydoc_data.topics import topics
+    from pydoc_data.topics import topics  # absent from some distributions of Python
 
     return tuple(topics[name].encode() for name in sorted(topics))
 

@@ -110,7 +110,7 @@ def from_folder(folder: Path) -> Tokenizer:
     Raises:
         ConfigError: there is none, or it is no byte-level BPE.
     """
-    import tokenizers
+    import tokenizers  # of the extra train: a refusal does without
 
     if not (folder / TOKENIZER_JSON).is_file():
         return from_files(*(folder / name for name in FILES))
@@ -131,11 +131,10 @@ def _refused(path: Path) -> Iterator[None]:
 
 
 def _byte_level(vocab: dict[str, int], merges: list[Any]) -> Tokenizer:
-    from tokenizers import AddedToken, decoders, models, pre_tokenizers
-    from tokenizers import Tokenizer as Backend
+    import tokenizers  # of the extra train: a refusal does without
 
-    backend = Backend(models.BPE(vocab=vocab, merges=merges))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    backend.add_special_tokens([AddedToken(END_OF_TEXT, special=True, normalized=False)])
+    backend = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocab, merges=merges))
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = tokenizers.decoders.ByteLevel()
+    backend.add_special_tokens([tokenizers.AddedToken(END_OF_TEXT, special=True, normalized=False)])
     return Tokenizer(backend)

@@ -15,7 +15,7 @@ from typing import Any
 
 from gpt2hydra.config.errors import ConfigError, Violation, unreadable
 from gpt2hydra.config.run import TokenizerConfig
-from gpt2hydra.config.strict_json import read_json
+from gpt2hydra.config.strict_json import read_json, read_text
 from gpt2hydra.utils.formatting import reason_of, show
 from gpt2hydra.utils.paths import user_path
 from gpt2hydra.utils.quoting import Placeholder
@@ -81,16 +81,7 @@ def read_merges(file: Path) -> list[tuple[int, str]]:
     Raises:
         ConfigError: it cannot be read, is larger than :data:`LARGEST_FILE`, or is not UTF-8.
     """
-    try:
-        with file.open("rb") as stream:
-            content = stream.read(LARGEST_FILE + 1)
-        if len(content) > LARGEST_FILE:
-            raise ConfigError([Violation(str(file), rule=f"is larger than {LARGEST_FILE:,} bytes")])
-        lines = content.decode("utf-8").split("\n")
-    except UnicodeDecodeError:
-        raise ConfigError([Violation(str(file), rule="is not UTF-8")]) from None
-    except OSError as error:
-        raise ConfigError([Violation(str(file), rule=f"cannot be read: {reason_of(error)}")]) from None
+    lines = read_text(file, LARGEST_FILE).split("\n")
     return [(number, line) for number, line in enumerate(lines, 1) if line and not line.startswith("#version")]
 
 
@@ -116,7 +107,7 @@ def files(path: str) -> tuple[Path, ...]:
     fetched = _fetched_before(path)
     if fetched:
         return fetched
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download  # of the extra train, and slow to import
 
     try:
         _connect_to_hub()  # its client would try for half a minute, and print each attempt
@@ -128,7 +119,7 @@ def files(path: str) -> tuple[Path, ...]:
 def _fetched_before(path: str) -> tuple[Path, ...]:
     """The files in the hub's own cache on this machine; nothing where one is absent."""
     try:
-        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub import try_to_load_from_cache  # of the extra train
     except ImportError:
         return ()
     found = [try_to_load_from_cache(path, name) for name in FILES]
