@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
@@ -27,7 +28,6 @@ from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.checks import is_dry
 from gpt2hydra.launch.points import Point
-from gpt2hydra.launch.prefix_lines import number_lines
 from gpt2hydra.launch.preflight import summary
 from gpt2hydra.launch.resume import locate_point
 from gpt2hydra.runs.directory import unwritable
@@ -124,3 +124,38 @@ class SweepJob:
                 traceback.print_exc()  # a mistake of the program, not of the user's
             sys.stderr.flush()
             raise
+
+
+# ------------------------------------------------------------------------------- jobs that print at once
+
+
+class Numbered(io.TextIOBase):
+    """A stream that writes complete lines, each with a number in front, into another stream."""
+
+    def __init__(self, stream: TextIO, number: int) -> None:
+        self.stream, self.prefix, self.begun = stream, f"#{number}  ", ""
+
+    def write(self, text: str) -> int:
+        """Write the lines that ``text`` ends; what it begins waits."""
+        *lines, self.begun = (self.begun + text).split("\n")
+        if lines:
+            self.stream.write("".join(f"{self.prefix}{line}".rstrip() + "\n" for line in lines))
+            self.stream.flush()
+        return len(text)
+
+    def end(self) -> None:
+        """Write what was begun."""
+        if self.begun:
+            self.write("\n")
+
+
+@contextmanager
+def number_lines(number: int) -> Iterator[None]:
+    """Within, both outputs are numbered. No terminal is seen behind them, so that nobody draws a bar."""
+    out, err = Numbered(sys.stdout, number), Numbered(sys.stderr, number)
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            yield
+        finally:
+            out.end()
+            err.end()

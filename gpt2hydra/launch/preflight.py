@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +15,7 @@ from gpt2hydra.launch.checks import check_error, is_dry
 from gpt2hydra.launch.handle_errors import report_line
 from gpt2hydra.launch.points import Point
 from gpt2hydra.launch.resume import RunLocation
-from gpt2hydra.utils.table import table, wrapped
+from gpt2hydra.utils.table import wrapped
 from gpt2hydra.utils.verbosity import with_counter
 
 
@@ -80,20 +79,43 @@ class Preflight:
         for number in numbers:
             del self.valid[number]
 
+    def settle(self) -> None:
+        """Print the notes, and report what is invalid, which the sweep goes on without where that is asked for.
+
+        Raises:
+            ConfigError: the sweep is refused.
+        """
+        for note in self.notes:
+            report_line(f"preflight: {note}\n", {"note": note})
+        if self.invalid and not self.skips:
+            raise InvalidPoints(self)
+        if self.own:
+            raise check_error(self.own)
+        if self.invalid:
+            report_line(f"{self.format(f'the other {len(self.valid)} run')}\n\n", self.to_dict())
+            self.invalid.clear()
+
+    @property
+    def skips(self) -> bool:
+        """Whether invalid points are left out, and the others run."""
+        return self.skip and bool(self.valid) and not self.own
+
     def to_dict(self) -> dict[str, Any]:
-        """The content of :meth:`format` for a program, point by point."""
+        """The content of a report for a program, point by point."""
         invalid = [
             {"point": number, "overrides": self.points[number], "violations": [each.to_dict() for each in violations]}
             for number, violations in sorted(self.invalid.items())
         ]
-        return {"points": len(self.points), "valid": sorted(self.valid), "invalid": invalid, **ConfigError(self.own).to_dict()}
+        counts = {"points": len(self.points), "valid": sorted(self.valid), "invalid": invalid}
+        return {**counts, **ConfigError(self.own).to_dict(), "skipped": self.skips}
 
-    def format(self) -> str:
+    def format(self, outcome: str) -> str:
         """The invalid points, those with the same problems together: numbers, overrides, problems, remedies."""
         groups: dict[tuple[str, ...], list[int]] = {}
         for number, violations in sorted(self.invalid.items()):
             groups.setdefault(tuple(map(summary, violations)), []).append(number)
-        lines = []
+        bad = len(self.invalid)
+        lines = [f"{bad} of {len(self.points)} points {'is' if bad == 1 else 'are'} invalid; {outcome}.", ""]
         for problems, numbers in groups.items():
             head = f"{_numbers(numbers)}  {_overrides([self.points[number] for number in numbers])}"
             lines += [f"  {head}"] if len(numbers) == 1 else wrapped(head, indent="  ")
@@ -146,60 +168,20 @@ def _with_origins(composer: Composer, point: Point, violations: Sequence[Violati
     return tuple(map(composer.fold(point).provenance.blame, violations))
 
 
-# ---------------------------------------------------------------------------------------------------- what is printed
+class InvalidPoints(ConfigError):
+    """The refusal of a sweep for some of its points; ``violations`` holds what is wrong with the sweep itself."""
 
+    def __init__(self, found: Preflight) -> None:
+        super().__init__(found.own)
+        self.found = found
 
-def report(found: Preflight) -> None:
-    """Print what was found; exit with 1 where something is invalid, unless that is to be skipped.
+    def __str__(self) -> str:
+        valid, advice = len(self.found.valid), ""
+        if valid and self.found.can_skip:
+            advice = f"\nCorrect them, or run the other {valid} with preflight=skip_invalid."
+        own = f"{self.format('nothing was started')}\n\n" if self.violations else ""
+        return f"{own}{self.found.format('nothing was started')}\n{advice}"
 
-    ``GPT2HYDRA_ERRORS=json`` makes it lines of JSON: the notes, then :meth:`Preflight.to_dict`.
-    """
-    for note in found.notes:
-        report_line(f"preflight: {note}\n", {"note": note})
-    if not found.invalid:
-        if found.own:
-            raise check_error(found.own)
-        return
-    total, bad = len(found.points), len(found.invalid)
-    skip = found.skip and bool(found.valid) and not found.own
-    outcome = f"the other {len(found.valid)} run" if skip else "nothing was started"
-    words = f"{ConfigError(found.own).format(outcome)}\n\n" if found.own else ""
-    words += f"{bad} of {total} points {'is' if bad == 1 else 'are'} invalid; {outcome}.\n\n{found.format()}\n\n"
-    if not skip and found.valid and found.can_skip:
-        words += f"Correct them, or run the other {len(found.valid)} with preflight=skip_invalid.\n"
-    report_line(words, {**found.to_dict(), "skipped": skip})
-    if not skip:
-        sys.exit(1)
-    found.invalid.clear()
-
-
-def warn_of_memory(found: Preflight) -> None:
-    """Print on standard error which points are not expected to fit on this machine."""
-    from gpt2hydra.config.run import TrainConfig
-
-    configs = {number: config for number, config in found.valid.items() if isinstance(config, TrainConfig)}
-    if not configs:
-        return
-    from gpt2hydra.sizing.fit import on_this_machine
-    from gpt2hydra.sizing.plan import Plan
-
-    large = [f"#{number}" for number, config in configs.items() if Plan(on_this_machine(config)).fits is False]
-    if large:
-        shown = ", ".join([*large[:10], "..."] if len(large) > 10 else large)
-        exceed = f"{len(large)} of {len(found.points)} points {'exceeds' if len(large) == 1 else 'exceed'} the memory"
-        sys.stderr.write(f"warning: by prediction {exceed}: {shown}; dry_run=true shows by how much.\n\n")
-
-
-def print_points(found: Preflight, numbers: Sequence[int]) -> None:
-    """The table of what would run."""
-    from gpt2hydra.config.run import TrainConfig
-
-    configs = {number: found.valid[number] for number in numbers}
-    of_training = {number: config for number, config in configs.items() if isinstance(config, TrainConfig)}
-    if of_training == configs:
-        from gpt2hydra.sizing.describe import compare
-        from gpt2hydra.sizing.plan import Plan
-
-        print(compare([(number, found.points[number], Plan(config)) for number, config in of_training.items()]))
-    else:
-        print("\n".join(table([(f"#{number}", " ".join(found.points[number])) for number in numbers])))
+    def to_dict(self) -> dict[str, Any]:
+        """The report for a program, point by point."""
+        return self.found.to_dict()

@@ -6,7 +6,6 @@ start.
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -27,17 +26,15 @@ from gpt2hydra.composition.hydra_compat import failure_of, make_callbacks, repor
 from gpt2hydra.composition.hydra_errors import making, resolving
 from gpt2hydra.composition.job import job
 from gpt2hydra.composition.overrides import Words
-from gpt2hydra.config.errors import ConfigError, Setting, Violation, collect_violations
+from gpt2hydra.config.errors import ConfigError, Violation, collect_violations
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.application import Application
 from gpt2hydra.launch.checks import Context, check_error, is_dry, readable, run_checks
 from gpt2hydra.launch.hydra_components import check_references, compose_valid_overrides, files_of_job, log_rule
-from gpt2hydra.launch.notes import note_fine_tuning, note_other_machine, note_overruled, warn_of_memory
+from gpt2hydra.launch.notes import format_settings, note_fine_tuning, note_overruled, print_plan, warn_of_memory
 from gpt2hydra.launch.resume import RunLocation, locate_run
-from gpt2hydra.runs import record
 from gpt2hydra.runs.directory import check_directory, check_space, remove_new, unwritable
-from gpt2hydra.runs.resume_state import of_fingerprint
 from gpt2hydra.training.processes import Process, agree
 from gpt2hydra.utils.formatting import reason_of
 from gpt2hydra.utils.paths import nearest_existing
@@ -206,37 +203,3 @@ def _run_directory(composed: DictConfig) -> Path:
     written: Any = OmegaConf.to_container(composed.hydra.run, resolve=False)
     with resolving("hydra.run.dir", written["dir"]):
         return Path(composed.hydra.run.dir)
-
-
-def print_plan(changed: Sequence[Setting], config: Checked) -> None:
-    """What would run, on standard output: ``dry_run=true``."""
-    if isinstance(config, TrainConfig):
-        from gpt2hydra.data.corpus import training_tokens
-        from gpt2hydra.data.tokenizer_files import is_downloaded_by_run
-        from gpt2hydra.sizing.describe import describe
-        from gpt2hydra.sizing.plan import Plan
-
-        print(describe(Plan(config, training_tokens(config), changed)))
-        if note := note_other_machine(config):
-            print(f"\n{note}")
-        if is_downloaded_by_run(config.tokenizer):
-            print(f"\nnote: the run would download the tokenizer {config.tokenizer.path} from the Hugging Face hub.")
-        print("".join(f"\n{each}\n" for each in done_before(config)), end="")
-    else:
-        print(format_settings(changed))
-
-
-def format_settings(changed: Sequence[Setting]) -> str:
-    """``model.n_layer = 36   (set by conf/model/large.yaml:2)``, a line for each."""
-    return "\n".join(f"{each}   ({each.source.set_it()})" for each in changed)
-
-
-def done_before(config: TrainConfig) -> list[str]:
-    """What finished runs with this fingerprint there are below ``outputs/`` and ``multirun/``: the latest one."""
-    folders = (each for name in ("outputs", "multirun") for each in record.runs_below(Path(name)))
-    finished = [run for run in of_fingerprint(folders, config.fingerprint()) if run.state == record.FINISHED]
-    return [
-        f"Finished already: {run.folder}, validation loss {run.result.get('validation_loss', math.nan):.4f}; "
-        f"all that decides the result is the same ({run.fingerprint})."
-        for run in finished[:1]
-    ]

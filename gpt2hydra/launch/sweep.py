@@ -41,9 +41,9 @@ from gpt2hydra.launch.hydra_components import (
     with_origin,
 )
 from gpt2hydra.launch.jobs import PointSweeper, SweepJob
-from gpt2hydra.launch.notes import note_overruled
+from gpt2hydra.launch.notes import note_overruled, print_points, warn_of_points
 from gpt2hydra.launch.points import Point, expand, is_basic
-from gpt2hydra.launch.preflight import Preflight, print_points, report, warn_of_memory
+from gpt2hydra.launch.preflight import Preflight
 from gpt2hydra.launch.resume import RunLocation, locate_point, summary_of
 from gpt2hydra.launch.sweep_directories import locate_points
 from gpt2hydra.runs.comparison import Comparison
@@ -63,15 +63,15 @@ def sweep(composer: Composer, overrides: Sequence[str], task: Callable[[Checked,
     if found.points:
         first = composer.fold(found.points[0])
         note_overruled(first.overrides, first.provenance)
-    report(found)
+    found.settle()
     if found.dry:
-        print_points(found, found.dry)
+        print_points(found)
         found.leave_out(found.dry)
     if not found.starting:
         return
     here = is_basic(composed, "launcher")
     if extra and here:
-        warn_of_memory(found)
+        warn_of_points(found)
     points = _continued(found, here) if found.locations else found.starting
     _run(composer, composed, points, SweepJob(task, composer.config_class, checked=found.checks, numbers=not here))
 

@@ -1,9 +1,12 @@
 """The jobs of a sweep: each passes the gate, tells its failure at once, and leaves the others alone."""
 
+import io
+import sys
 from typing import Any
 
 import pytest
 
+from gpt2hydra.launch.jobs import Numbered, number_lines
 from tests.command_line import CommandLine
 
 
@@ -49,3 +52,23 @@ def test_where_jobs_may_run_at_once_each_line_has_the_number_of_its_job(run: Com
     assert "\n#0  seed 1\n" in outcome.out and "\n#1  seed 2\n" in outcome.out
     outcome = run("-m", "training.seed=1,2", "hydra.sweep.dir=t", job=lambda config: print("seed", config.training.seed))
     assert "#0  seed" not in outcome.out and "seed 1\n" in outcome.out
+
+
+def test_each_line_is_written_whole_with_its_number() -> None:
+    stream = io.StringIO()
+    first, second = Numbered(stream, 0), Numbered(stream, 1)
+    for word, other in zip(("step 1", "\nstep", " 2\n", "\n"), ("a", "b\n", "c\nd", "e"), strict=True):
+        first.write(word)
+        second.write(other)
+    first.end()
+    second.end()
+    assert stream.getvalue() == "#0  step 1\n#1  ab\n#0  step 2\n#1  c\n#0\n#1  de\n"
+
+
+def test_both_outputs_are_numbered_and_a_mistake_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="oops"), number_lines(12):
+        print("one", end="")
+        sys.stderr.write("two\n")
+        assert not sys.stderr.isatty()
+        raise ValueError("oops")
+    assert capsys.readouterr() == ("#12  one\n", "#12  two\n")

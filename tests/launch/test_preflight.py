@@ -55,7 +55,8 @@ Correct them, or run the other 6 with preflight=skip_invalid.
 def test_a_block_names_the_numbers_and_the_first_values_of_many_points() -> None:
     found = Preflight([[f"a={number % 2}", f"b={number}"] for number in range(24)])
     found.invalid = dict.fromkeys([*range(1, 24, 2), 2], (Violation("a", 1, "must be 0"),))
-    assert found.format() == (
+    assert found.format("nothing was started") == (
+        "13 of 24 points are invalid; nothing was started.\n\n"
         "  #1-#3, #5, #7, #9, #11, #13, #15, #17, #19, #21, #23  a=1,0\n  b=1,2,3,5,7,9,11,13,...\n      a = 1 must be 0"
     )
 
