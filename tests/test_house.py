@@ -117,9 +117,13 @@ def private_names(module: str) -> Iterator[str]:
         )
 
 
-def test_hydras_private_names_are_in_one_module() -> None:
-    """A new version of Hydra is made to fit there. No other module has private names of anybody else's."""
-    found = {module: [*private_names(module)] for module in MODULES if module != "gpt2hydra.composition.hydra_compat"}
+WITH_PRIVATE_NAMES = {"gpt2hydra.composition.hydra_compat", "gpt2hydra.composition.hydra_loader"}
+"""Where a new version of Hydra is made to fit."""
+
+
+def test_hydras_private_names_are_in_the_modules_for_them() -> None:
+    """No other module has private names of anybody else's."""
+    found = {module: [*private_names(module)] for module in MODULES.keys() - WITH_PRIVATE_NAMES}
     assert {module: names for module, names in found.items() if names} == {}
 
 

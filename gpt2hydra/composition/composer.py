@@ -25,8 +25,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.files import ConfigFiles, FoldedFiles, schema_alone, surroundings, without_schema
 from gpt2hydra.composition.fold import Fold, Provenance
-from gpt2hydra.composition.hydra_compat import ConfigLoader, search_path_of
 from gpt2hydra.composition.hydra_errors import file_error, unexplained
+from gpt2hydra.composition.hydra_loader import ConfigLoader, search_path_of
 from gpt2hydra.composition.hydra_section import refused_mode, refused_overrides, source_in_files, usual_section
 from gpt2hydra.composition.hydra_state import as_job, as_run, hydra_overrides, hydra_state, parse
 from gpt2hydra.composition.layers import Layer

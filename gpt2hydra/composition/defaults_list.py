@@ -14,8 +14,8 @@ from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf.errors import GrammarParseError, UnsupportedValueType
 
 from gpt2hydra.composition.conf_file import defaults_of, wrong_entries
-from gpt2hydra.composition.hydra_compat import file_of
 from gpt2hydra.composition.hydra_errors import file_error
+from gpt2hydra.composition.hydra_loader import file_of
 from gpt2hydra.composition.layers import displayed
 from gpt2hydra.composition.options import Options
 from gpt2hydra.composition.overrides import Overrides
@@ -67,7 +67,7 @@ def _chosen_of_what_is_left(options: Options) -> Chosen | None:
 def _chosen(options: Options, choices: Sequence[Override], *, skip_missing: bool = False) -> Chosen:
     hydras = any(each.is_hydra_override() for each in choices)
     for prepend_hydra in (False, True):  # Hydra's own groups are slow, and 'override hydra/launcher: ...' needs them
-        if not prepend_hydra and (hydras or options.needs_hydras_own()):
+        if not prepend_hydra and hydras:
             continue
         try:
             found = options.defaults_list(choices, prepend_hydra=prepend_hydra, skip_missing=skip_missing)

@@ -20,7 +20,7 @@ from hydra.core.override_parser.types import Override
 from gpt2hydra.composition.conf_file import package_of
 from gpt2hydra.composition.defaults_list import Chosen, choose, name_of, why_not_global
 from gpt2hydra.composition.fold import Fold, layer_of_schema, split_key
-from gpt2hydra.composition.hydra_compat import file_of
+from gpt2hydra.composition.hydra_loader import file_of
 from gpt2hydra.composition.hydra_section import FileSection, depends_on_plugins, refused_section
 from gpt2hydra.composition.judge import Schema, is_modelled, unmergeable
 from gpt2hydra.composition.layers import Layer, displayed, layers_of

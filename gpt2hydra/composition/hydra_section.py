@@ -12,7 +12,8 @@ from hydra.core.override_parser.types import Override, OverrideType
 from hydra.core.utils import JobRuntime
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.composition.hydra_compat import MODE_BEFORE_COMPOSING, Repository, file_of
+from gpt2hydra.composition.hydra_compat import MODE_BEFORE_COMPOSING
+from gpt2hydra.composition.hydra_loader import Repository, file_of
 from gpt2hydra.composition.layers import Layer
 from gpt2hydra.composition.overrides import Overrides
 from gpt2hydra.config.errors import ABSENT, Source, Violation, command_line

@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.fold import Provenance
-from gpt2hydra.composition.hydra_compat import search_path_from
+from gpt2hydra.composition.hydra_loader import search_path_from
 from gpt2hydra.composition.hydra_state import task_overrides
 from gpt2hydra.config.validation import Checked
 

@@ -17,7 +17,8 @@ from typing import Any, TypeGuard
 from hydra.plugins.config_source import ConfigSource
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, UnionNode, ValueNode
 
-from gpt2hydra.composition.hydra_compat import Repository, declared_types, is_mapping, node_at, raw_value
+from gpt2hydra.composition.hydra_compat import declared_types, is_mapping, node_at, raw_value
+from gpt2hydra.composition.hydra_loader import Repository
 from gpt2hydra.composition.hydra_state import start_folder
 from gpt2hydra.composition.schema import class_of_schema, file_of_option
 from gpt2hydra.config.errors import DEFAULT, Source

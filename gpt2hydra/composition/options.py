@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from hydra.core.override_parser.types import Override
 
-from gpt2hydra.composition.hydra_compat import (
+from gpt2hydra.composition.hydra_loader import (
     ConfigLoader,
     DefaultsList,
     Repository,
@@ -30,7 +30,6 @@ class Options:
         """Options of Hydra's own groups, in place of those that the defaults list has and no installed plugin brings."""
         self._repository: Repository | None = None
         self._usual: dict[str, str | None] | None = None
-        self._needs_hydras_own = False
         self._groups: dict[str, bool] = {}
         self._options: dict[str, list[str]] = {}
 
@@ -74,14 +73,9 @@ class Options:
             self._usual = {}
             for prepend_hydra in (False, True):  # 'override hydra/launcher: joblib' needs Hydra's own, which are slow
                 with suppress(Exception):
-                    found = self.defaults_list(prepend_hydra=prepend_hydra)
-                    self._usual, self._needs_hydras_own = found.overrides.known_choices, prepend_hydra
+                    self._usual = self.defaults_list(prepend_hydra=prepend_hydra).overrides.known_choices
                     break
         return self._usual
-
-    def needs_hydras_own(self) -> bool:
-        """Whether the defaults list overrides one of Hydra's own groups, so that it cannot be had without them."""
-        return bool(self.usual()) and self._needs_hydras_own
 
     def groups(self) -> list[str]:
         """The groups of the defaults list, but for Hydra's own."""

@@ -13,7 +13,8 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from gpt2hydra.composition.hydra_compat import options_of, register_resolver
+from gpt2hydra.composition.hydra_compat import register_resolver
+from gpt2hydra.composition.hydra_loader import options_of
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, command_line
 from gpt2hydra.config.keys import TARGET_KEYS, default_of, doc_of, field_at, fields_of, keys_of, sections_of
 from gpt2hydra.config.validation import Checked

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from gpt2hydra.composition.files import ConfigFiles, surroundings, yaml_files
-from gpt2hydra.composition.hydra_compat import ConfigLoader, search_path_of, store_config
+from gpt2hydra.composition.hydra_compat import store_config
+from gpt2hydra.composition.hydra_loader import ConfigLoader, search_path_of
 from gpt2hydra.composition.options import Options
 from gpt2hydra.composition.overrides import Overrides, read
 from gpt2hydra.composition.schema import register_schemas

@@ -20,7 +20,8 @@ from omegaconf import MISSING, OmegaConf
 
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.fold import Provenance
-from gpt2hydra.composition.hydra_compat import search_path_of, set_version_base
+from gpt2hydra.composition.hydra_compat import set_version_base
+from gpt2hydra.composition.hydra_loader import search_path_of
 from gpt2hydra.config.errors import DELETED
 
 DEFAULT = "the default"

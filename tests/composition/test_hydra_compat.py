@@ -3,14 +3,12 @@
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import hydra
 import pytest
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition import hydra_compat as internals
@@ -52,12 +50,6 @@ def test_the_version_base_is_1_3_where_hydra_has_several() -> None:
         hydra.version.setbase("1.2")
     internals.set_version_base()
     assert str(hydra.version.getbase()) >= "1.3"
-
-
-def test_a_search_path_can_be_made_of_what_hydra_recorded(tmp_path: Path) -> None:
-    made = internals.search_path_of(str(tmp_path))
-    again = internals.search_path_from((each.provider, each.path) for each in made.get_path())
-    assert [(each.provider, each.path) for each in again.get_path()] == [(each.provider, each.path) for each in made.get_path()]
 
 
 @pytest.mark.parametrize(
@@ -103,44 +95,3 @@ def test_what_a_job_raised_is_reported_without_a_word(capsys: pytest.CaptureFixt
     assert internals.failure_of(JobReturn(_return_value=error, status=JobStatus.FAILED)) is error
     assert internals.failure_of(JobReturn(_return_value=3, status=JobStatus.COMPLETED)) is None
     assert capsys.readouterr() == ("", "")
-
-
-def test_a_file_is_loaded_anew_once_it_has_changed_and_each_time_as_a_copy(tmp_path: Path) -> None:
-    repository, file = internals.ConfigLoader(internals.search_path_of(str(tmp_path))).repository, tmp_path / "a.yaml"
-
-    def load() -> Any:
-        loaded = repository.load_config("a")
-        assert loaded is not None
-        return loaded.config
-
-    file.write_text("b: {c: 1}")
-    load().b.c = 2
-    assert load() == {"b": {"c": 1}}
-    file.write_text("b: {c: 30}")
-    assert load() == {"b": {"c": 30}}
-
-
-@pytest.mark.parametrize("is_local", [False, True], ids=["a class of a module", "a class of a function"])
-def test_a_defaults_list_is_merged_anew_once_a_part_of_it_has_changed_and_each_time_as_a_copy(
-    tmp_path: Path, is_local: bool
-) -> None:
-    @dataclass
-    class Local:
-        n_layer: int = 12
-
-    size: Any = Local if is_local else Size
-    internals.set_version_base()
-    loader, file = internals.ConfigLoader(internals.search_path_of(str(tmp_path))), tmp_path / "primary.yaml"
-
-    def compose() -> Any:
-        config = loader.load_configuration("primary", [], RunMode.RUN)
-        return OmegaConf.masked_copy(config, ["a", "size"])
-
-    file.write_text("defaults: [gpt2test_size@size, _self_]\na: 1\n")
-    internals.store_config("gpt2test_size", size(2))
-    compose().size.n_layer = 7
-    assert compose() == {"a": 1, "size": {"n_layer": 2}}
-    internals.store_config("gpt2test_size", size(3))
-    assert compose() == {"a": 1, "size": {"n_layer": 3}}
-    file.write_text("defaults: [gpt2test_size@size, _self_]\na: 20\n")
-    assert compose() == {"a": 20, "size": {"n_layer": 3}}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gpt2hydra.composition.hydra_compat import ConfigLoader, search_path_of
+from gpt2hydra.composition.hydra_loader import ConfigLoader, search_path_of
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.options import Options
 from gpt2hydra.composition.schema import register_schemas
