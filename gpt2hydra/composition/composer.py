@@ -183,9 +183,7 @@ class Composer:
             else:
                 self.ask_hydra(found, job)
                 if found.composed is not None:
-                    if job is not None:
-                        HydraConfig.instance().set_config(found.composed)
-                    elif not HydraConfig.initialized():
+                    if not HydraConfig.initialized():
                         as_run(found.composed)
                     self.accept_composed(found, found.composed)
             return found

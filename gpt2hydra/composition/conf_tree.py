@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.resources
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from gpt2hydra.composition.schema import ROOTS
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.keys import field_at
 from gpt2hydra.config.validation import Checked
+from gpt2hydra.utils.paths import walk
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Primary:
         with hydra_state():
             while True:
                 try:
-                    found = options.defaults_list(prepend_hydra=True, skip_missing=True)
+                    found = options.defaults_list(skip_missing=True)
                 except MissingConfigException as error:
                     group, _, option = str(error.missing_cfg_file).rpartition("/")
                     usual = next((each for each in ("default", "basic") if each in options.of(group)), option)
@@ -139,15 +139,8 @@ class ConfTree:
 
     def files(self, folder: Path | None = None) -> Iterator[Path]:
         """Every YAML file below the tree's folder, or another, in order; ``.yml`` too, which Hydra does not read."""
-        seen = set()
-        for where, folders, names in os.walk(folder or self.folder, followlinks=True):
-            real = os.path.realpath(where)
-            if real in seen:  # a link to a folder above
-                folders.clear()
-                continue
-            seen.add(real)
-            folders.sort()
-            files = (Path(where, name) for name in sorted(names) if name.endswith((".yaml", ".yml")))
+        for where, names in walk(folder or self.folder):
+            files = (Path(where, name) for name in names if name.endswith((".yaml", ".yml")))
             yield from (file for file in files if file.is_file())
 
     @property

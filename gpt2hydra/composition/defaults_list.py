@@ -65,17 +65,7 @@ def _chosen_of_what_is_left(options: Options) -> Chosen | None:
 
 
 def _chosen(options: Options, choices: Sequence[Override], *, skip_missing: bool = False) -> Chosen:
-    hydras = any(each.is_hydra_override() for each in choices)
-    for prepend_hydra in (False, True):  # Hydra's own groups are slow, and 'override hydra/launcher: ...' needs them
-        if not prepend_hydra and hydras:
-            continue
-        try:
-            found = options.defaults_list(choices, prepend_hydra=prepend_hydra, skip_missing=skip_missing)
-        except Exception:
-            if prepend_hydra:
-                raise
-            continue
-        break
+    found = options.defaults_list(choices, skip_missing=skip_missing)
     every = [each for each in found.defaults if each.config_path is not None]
     files = [each for each in every if not _is_hydras(each)]
     groups = {group: option for group, option in found.overrides.known_choices.items() if not group.startswith("hydra/")}

@@ -32,6 +32,7 @@ from gpt2hydra.composition.validate import SharedSections
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation, command_line
 from gpt2hydra.config.keys import field_at, may_stand
 from gpt2hydra.config.validation import Checked
+from gpt2hydra.utils.paths import walk
 
 _KEPT = 64
 """Choices of options of which the fold is kept."""
@@ -227,15 +228,9 @@ def surroundings(folders: Iterable[str]) -> tuple[Any, ...]:
 
 def yaml_files(folders: Iterable[str]) -> Iterator[tuple[str, int, int]]:
     """``(path, modification time, size)`` of every YAML file below ``folders``, behind links too; locks of editors are none."""
-    seen = set()
     for each in folders:
-        for folder, below, names in os.walk(each, followlinks=True):
-            real = os.path.realpath(folder)
-            if real in seen:  # a link to a folder above
-                below.clear()
-                continue
-            seen.add(real)
-            for name in sorted(names):
+        for folder, names in walk(each):
+            for name in names:
                 path = os.path.join(folder, name)
                 try:
                     status = os.stat(path) if name.endswith(".yaml") else None

@@ -13,7 +13,7 @@ import contextlib
 import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping, ValuesView
-from typing import Any
+from typing import Any, TypeGuard
 
 import hydra.utils
 from hydra import version
@@ -210,7 +210,7 @@ def raw_value(node: Node) -> Any:
     return node._value()
 
 
-def is_mapping(node: Node | None) -> bool:
+def is_mapping(node: Node | None) -> TypeGuard[DictConfig]:
     """Whether it has keys: no value, and neither ``???``, null nor an interpolation."""
     return isinstance(node, DictConfig) and isinstance(node._value(), dict)
 

@@ -45,7 +45,7 @@ def refused_section(section: Layer, *, is_primary: bool) -> list[Violation]:
     if search is not None and not is_primary:
         return [Violation("hydra.searchpath", search.value, "is read in the primary config alone", search.source)]
     try:
-        OmegaConf.merge(_schema(), _plain(section))
+        OmegaConf.merge(_schema(), section.plain)
     except Exception:
         return [*_refused_keys(section)]
     return []
@@ -97,7 +97,7 @@ def usual_section(repository: Repository, sections: Sequence[Layer]) -> DictConf
         return None
     node: Any = copy.deepcopy(_schema())
     node.job_logging = log.config
-    node.merge_with(output.config, *map(_plain, sections))
+    node.merge_with(output.config, *(each.plain for each in sections))
     if OmegaConf.is_missing(node.job, "name"):
         node.job.name = JobRuntime.instance().get("name")
     return OmegaConf.create({"hydra": node})
@@ -120,26 +120,14 @@ def _layer_at(layer: Layer, path: Sequence[str]) -> Layer | None:
     return layer
 
 
-def _plain(layer: Layer) -> Any:
-    return {key: _plain(each) for key, each in layer.value.items()} if isinstance(layer.value, dict) else layer.value
-
-
 def _refused_keys(section: Layer) -> Iterator[Violation]:
     known = copy.deepcopy(_schema())
-    for path, leaf in _leaves(section, ()):
+    for path, leaf in section.leaves():
         try:
             known.merge_with(functools.reduce(lambda inner, key: {key: inner}, reversed(path), leaf.value))
         except Exception as error:
             key = ".".join(map(str, ("hydra", *path)))
             yield Violation(key, leaf.value, f"is refused by Hydra: {reason_of(error)}", leaf.source)
-
-
-def _leaves(layer: Layer, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Layer]]:
-    if isinstance(layer.value, dict) and layer.value:
-        for key, each in layer.value.items():
-            yield from _leaves(each, (*path, key))
-    else:
-        yield path, layer
 
 
 def refused_overrides(overrides: Overrides, compose: Compose) -> Sequence[Violation]:

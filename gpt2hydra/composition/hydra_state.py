@@ -6,8 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from contextvars import ContextVar
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -26,33 +25,27 @@ JOB_NAME = "gpt2hydra"
 """Of Hydra's job while we compose, where no file names it."""
 
 
-_IS_SET = ContextVar("gpt2hydra_hydra_state", default=False)
+_BEFORE: list[tuple[Any, str]] = []
+"""The version base and job name that the caller had, while we compose."""
 
 
 @contextmanager
 def hydra_state() -> Iterator[None]:
     """Set Hydra's process-wide state for compositions and give the caller's back, whatever happens. They may be nested."""
-    config = HydraConfig.instance()
-    with _LOCK, nullcontext() if _IS_SET.get() else _base_and_name():
-        before = config.cfg
+    base, runtime, config = version.VersionBase.instance(), JobRuntime.instance(), HydraConfig.instance()
+    with _LOCK:
+        is_outermost, before = not _BEFORE, config.cfg
+        if is_outermost:
+            _BEFORE.append((base.version_base, runtime.get("name")))
+            runtime.set("name", JOB_NAME)
+            set_version_base()
         try:
             yield
         finally:
             config.cfg = before
-
-
-@contextmanager
-def _base_and_name() -> Iterator[None]:
-    base, runtime, token = version.VersionBase.instance(), JobRuntime.instance(), _IS_SET.set(True)
-    before, name = base.version_base, runtime.get("name")
-    runtime.set("name", JOB_NAME)
-    set_version_base()
-    try:
-        yield
-    finally:
-        base.version_base = before
-        runtime.set("name", name)
-        _IS_SET.reset(token)
+            if is_outermost:
+                base.version_base, name = _BEFORE.pop()
+                runtime.set("name", name)
 
 
 @lru_cache(maxsize=4096)
@@ -89,18 +82,22 @@ def as_job(config: DictConfig, number: int) -> DictConfig:
     with read_write(config.hydra), open_dict(config.hydra):
         config.hydra.job.num, config.hydra.job.id = number, f"job_id_for_{number}"
     HydraConfig.instance().set_config(config)
-    with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
-        config.hydra.runtime.output_dir = os.path.abspath(os.path.join(config.hydra.sweep.dir, config.hydra.sweep.subdir))
+    set_output_directory(config, os.path.join(config.hydra.sweep.dir, config.hydra.sweep.subdir))
     return config
 
 
-def as_run(config: DictConfig) -> DictConfig:
-    """``config`` with what Hydra adds for a run, so that ``${hydra:runtime.output_dir}`` is what it will be."""
+def as_run(config: DictConfig) -> None:
+    """Set what Hydra adds to ``config`` for a run, so that ``${hydra:runtime.output_dir}`` is what it will be."""
     HydraConfig.instance().set_config(config)
-    with suppress(Exception), read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
-        config.hydra.runtime.output_dir = os.path.abspath(config.hydra.run.dir)  # what it refers to may not be there
+    with suppress(Exception):  # what it refers to may not be there
+        set_output_directory(config, config.hydra.run.dir)
+
+
+def set_output_directory(config: DictConfig, directory: str) -> None:
+    """Write down where the job of ``config`` writes, in Hydra's own state too."""
+    with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+        config.hydra.runtime.output_dir = os.path.abspath(directory)
     HydraConfig.instance().set_config(config)  # which holds a copy
-    return config
 
 
 def start_folder() -> str:

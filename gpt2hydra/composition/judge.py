@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,23 +57,16 @@ class Schema:
         field = self._field(path)
         if isinstance(layer.value, dict) and field is not None and _holds_keys(field):
             return ()
-        found = [each for each in self._leaves(folded, path, layer, override) if each is not None]
-        return [dataclasses.replace(each, source=layer.source) for each in found]
+        found = [self._leaf(folded, place, leaf.value, override) for place, leaf in layer.leaves(path)]
+        return [dataclasses.replace(each, source=layer.source) for each in found if each is not None]
 
     def _field(self, path: Path) -> dataclasses.Field[Any] | None:
         return field_at(self.root, dotted(path)) if all(isinstance(part, str) and part for part in path) else None
 
-    def _leaves(self, folded: Fold, path: Path, layer: Layer, override: Override | None) -> Iterator[Violation | None]:
-        if isinstance(layer.value, dict) and layer.value:
-            for key, below in layer.value.items():
-                yield from self._leaves(folded, (*path, key), below, override)
-        elif layer.value is DELETED:
-            yield self._deleted(folded, path)
-        else:
-            yield self._leaf(folded, path, layer.value, override)
-
     def _leaf(self, folded: Fold, path: Path, value: Any, override: Override | None) -> Violation | None:
         """The violation of a value that the schema does not take."""
+        if value is DELETED:
+            return self._deleted(folded, path)
         key, field = dotted(path), self._field(path)
         if field is None and override is not None and _is_item(folded, path, override):
             return None
@@ -162,7 +155,7 @@ class Schema:
 
     def _dotted(self, path: Path, layer: Layer) -> Violation:
         """The violation of a key with dots in a file, which Hydra takes for one name."""
-        key, value = dotted(path), _values(layer)
+        key, value = dotted(path), layer.plain
         head, *sections = str(path[-1]).split(".")
         nested = functools.reduce(lambda inner, name: f"{{{name}: {inner}}}", reversed(sections), show(value))
         rule = f"must be nested in YAML: {head}: {nested}"
@@ -187,10 +180,6 @@ def _is_plain(metadata: Mapping[str, Any]) -> bool:
     if "section" in metadata:
         return not metadata.get("optional")
     return "computed" in metadata or ("rule" in metadata and metadata["rule"].kind in (bool, int, float, str))
-
-
-def _values(layer: Layer) -> Any:
-    return {key: _values(each) for key, each in layer.value.items()} if isinstance(layer.value, dict) else layer.value
 
 
 def _exists(folded: Fold, path: Path, override: Override) -> bool:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from enum import Enum
-from typing import Any, TypeGuard
+from typing import Any
 
 from hydra.plugins.config_source import ConfigSource
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, UnionNode, ValueNode
@@ -42,6 +42,19 @@ class Layer:
     def below(self, package: Sequence[Any]) -> Layer:
         """This layer at ``package``."""
         return functools.reduce(lambda inner, key: Layer({key: inner}, inner.source), reversed(package), self)
+
+    @property
+    def plain(self) -> Any:
+        """The values alone, nested."""
+        return {key: each.plain for key, each in self.value.items()} if isinstance(self.value, dict) else self.value
+
+    def leaves(self, path: Path = ()) -> Iterator[tuple[Path, Layer]]:
+        """Each leaf with its path; an empty mapping is one."""
+        if isinstance(self.value, dict) and self.value:
+            for key, each in self.value.items():
+                yield from each.leaves((*path, key))
+        else:
+            yield path, self
 
 
 def layers_of(repo: Repository, config_path: str) -> Iterator[Layer]:
@@ -94,7 +107,7 @@ def layer_of_node(node: Node | None, source: Source) -> Layer:
     """A layer of a structured config."""
     declared = declared_types(node) if isinstance(node, DictConfig) else (None, None)
     kind, each = (kind if is_dataclass(kind) else None for kind in declared)
-    if _is_mapping(node):
+    if is_mapping(node):
         return Layer({key: layer_of_node(node_at(node, key), source) for key in node}, source, None, kind, each)
     return Layer(raw(node), source, kind=kind)
 
@@ -102,10 +115,6 @@ def layer_of_node(node: Node | None, source: Source) -> Layer:
 def layer_of(value: object, source: Source) -> Layer:
     """A layer of an override's value."""
     return Layer({key: layer_of(each, source) for key, each in value.items()} if isinstance(value, dict) else value, source)
-
-
-def _is_mapping(node: Node | None) -> TypeGuard[DictConfig]:
-    return is_mapping(node)
 
 
 def raw(node: Any) -> Any:
@@ -122,7 +131,7 @@ def leaf_nodes(config: DictConfig, path: Path = ()) -> Iterator[tuple[Path, Node
     """Every leaf of a composed config; lists, empty mappings and interpolated mappings are leaves."""
     for key in config:
         node = node_at(config, key)
-        if _is_mapping(node) and len(node):
+        if is_mapping(node) and len(node):
             yield from leaf_nodes(node, (*path, key))
         elif isinstance(node, Node):
             yield (*path, key), node
@@ -132,7 +141,7 @@ def agree(node: Any, raw: Any) -> bool:
     """Whether ``raw`` becomes what the composed ``node`` holds, by the node's own conversion."""
     if isinstance(node, ListConfig) and isinstance(raw_value(node), list) and isinstance(raw, list):
         return len(node) == len(raw) and all(agree(node_at(node, index), each) for index, each in enumerate(raw))
-    if _is_mapping(node) and isinstance(raw, dict):
+    if is_mapping(node) and isinstance(raw, dict):
         complete = node.keys() == raw.keys() or (is_dataclass(OmegaConf.get_type(node)) and raw.keys() <= node.keys())
         return complete and all(agree(node_at(node, key), each) for key, each in raw.items())
     value = raw_value(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from hydra.core.override_parser.types import Override
 
@@ -59,22 +60,22 @@ class Options:
         """Whether there is a config ``option`` below a group, in a folder of its own perhaps: ``large``, ``old/large``."""
         return self.repository.config_exists(f"{group}/{option}")
 
-    def defaults_list(
-        self, choices: Sequence[Override] = (), *, prepend_hydra: bool, skip_missing: bool = False
-    ) -> DefaultsList:
-        """The configs that the choices bring, in order."""
+    def defaults_list(self, choices: Sequence[Override] = (), *, skip_missing: bool = False) -> DefaultsList:
+        """The configs that the choices bring, in order; Hydra's own, which are slow, only where an entry needs their groups."""
         chosen = {each.key_or_group for each in choices}
         choices = [*(each for each in self.instead if each.key_or_group not in chosen), *choices]
-        return defaults_list(self.repository, self.config_name, choices, prepend_hydra=prepend_hydra, skip_missing=skip_missing)
+        ask = partial(defaults_list, self.repository, self.config_name, choices, skip_missing=skip_missing)
+        if not any(each.is_hydra_override() for each in choices):
+            with suppress(Exception):  # 'override hydra/launcher: joblib', or a list that is wrong
+                return ask(prepend_hydra=False)
+        return ask(prepend_hydra=True)
 
     def usual(self) -> dict[str, str | None]:
         """Group → option, as the defaults list has it, with or without Hydra's own; nothing where it cannot be read."""
         if self._usual is None:
             self._usual = {}
-            for prepend_hydra in (False, True):  # 'override hydra/launcher: joblib' needs Hydra's own, which are slow
-                with suppress(Exception):
-                    self._usual = self.defaults_list(prepend_hydra=prepend_hydra).overrides.known_choices
-                    break
+            with suppress(Exception):
+                self._usual = self.defaults_list().overrides.known_choices
         return self._usual
 
     def groups(self) -> list[str]:

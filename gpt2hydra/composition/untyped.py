@@ -77,18 +77,10 @@ class Keys:
 
     def missing_in_hydra(self, section: Layer) -> Iterator[Reference]:
         """Those of Hydra's own section, to keys of the config."""
-        for path, layer in _leaves(section, ("hydra",)):
-            for target in _targets(path, layer.value):
+        for path, layer in section.leaves(("hydra",)):
+            for target in _targets(tuple(map(str, path)), layer.value):
                 if target[:1] != ("hydra",) and not self.has(target):
                     yield Reference(Setting(dotted(path), layer.value, layer.source), target)
-
-
-def _leaves(layer: Layer, path: Path) -> Iterator[tuple[Path, Layer]]:
-    if isinstance(layer.value, dict):
-        for key, below in layer.value.items():
-            yield from _leaves(below, (*path, str(key)))
-    else:
-        yield path, layer
 
 
 def _targets(path: Path, value: Any) -> Iterator[Path]:

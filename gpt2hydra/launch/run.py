@@ -6,7 +6,6 @@ start.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,13 +16,14 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.compose import compose_run, refusal
 from gpt2hydra.composition.composer import Composer, Composition
 from gpt2hydra.composition.fold import Provenance
 from gpt2hydra.composition.hydra_compat import failure_of, make_callbacks, report_as_hydra
 from gpt2hydra.composition.hydra_errors import making, resolving
+from gpt2hydra.composition.hydra_state import set_output_directory
 from gpt2hydra.composition.job import job
 from gpt2hydra.composition.overrides import Words
 from gpt2hydra.config.errors import ConfigError, Violation, collect_violations
@@ -183,10 +183,7 @@ class RunLauncher:
         HydraConfig.instance().set_config(composed)
         violations: list[Violation] = []
         with collect_violations(violations):
-            directory = os.path.abspath(_run_directory(composed))
-            with read_write(composed.hydra.runtime), open_dict(composed.hydra.runtime):
-                composed.hydra.runtime.output_dir = directory
-            HydraConfig.instance().set_config(composed)
+            set_output_directory(composed, str(_run_directory(composed)))
         self.composer.accept_composed(found, composed)
         found.violations += violations
         if found.violations:

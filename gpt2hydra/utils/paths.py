@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -15,6 +16,19 @@ def relative_path(path: Path) -> str:
     """``path`` as it is typed in the current directory: relative where it lies below, else absolute."""
     absolute, here = path.absolute(), Path.cwd()
     return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
+
+
+def walk(folder: str | Path) -> Iterator[tuple[str, list[str]]]:
+    """``(folder, names of its files)`` of a folder and those below, in order; behind links too, but each once."""
+    seen = set()
+    for each, below, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(each)
+        if real in seen:  # a link to a folder above
+            below.clear()
+            continue
+        seen.add(real)
+        below.sort()
+        yield each, sorted(names)
 
 
 def nearest_existing(path: Path) -> Path:

@@ -71,7 +71,8 @@ def test_integers_are_parsed_as_by_hydra(key: str, value: str) -> None:
 
 
 def test_state_within_state_is_left_as_it_is() -> None:
+    before = HydraConfig.instance().cfg
     with hydra_state():
         with hydra_state():
             HydraConfig.instance().set_config(Composer("train", CONF_DIR, once=True).compose_by_hydra([]))
-        assert (JobRuntime.instance().get("name"), HydraConfig.instance().cfg) == ("gpt2hydra", None)
+        assert (JobRuntime.instance().get("name"), HydraConfig.instance().cfg) == ("gpt2hydra", before)
