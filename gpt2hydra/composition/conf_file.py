@@ -30,6 +30,8 @@ UNKNOWN_SCHEMA = "no program is known that has this schema; name yours: --app mo
 _HEADER = 512
 """Characters of a file in which Hydra looks for ``# @package``."""
 
+_GLOBAL = "# @package _global_"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -240,11 +242,7 @@ def _group_meant(entry: Entry, known: Iterable[str], chosen: Iterable[str] = ())
 def package_of(file: Path, group: str) -> str:
     """Where the keys of a group's file belong, by its ``# @package`` or its folder, as a dotted key; ``""`` is the root."""
     written = None
-    try:
-        text = file.read_text(encoding="utf-8", errors="replace")[:_HEADER]
-    except OSError:
-        text = ""
-    for line in filter(None, map(str.strip, text.splitlines())):
+    for line in filter(None, map(str.strip, _text(file)[:_HEADER].splitlines())):
         if not re.match(r"#\s*@", line):
             break
         found = re.fullmatch(r"#\s*@package\s+(\S+)", line)
@@ -252,3 +250,23 @@ def package_of(file: Path, group: str) -> str:
     own = group.replace("/", ".")
     package = (written or "_group_").replace("_group_", own).replace("_name_", file.stem)
     return package.removeprefix("_global_").removeprefix(".")
+
+
+def why_not_global(file: Path) -> str:
+    """Why the keys of a file without a section of its own, such as an experiment, do not belong to the complete config."""
+    text, shown = _text(file), displayed(str(file))
+    lines = [line.strip() for line in text.splitlines()]
+    if not text.strip():
+        return f"names {shown}, which is empty"
+    if text.startswith("\ufeff"):
+        return f"names {shown}, which begins with a byte-order mark; save it as UTF-8 without one"
+    if _GLOBAL in lines:
+        return f"names {shown}, which has '{_GLOBAL}' on line {lines.index(_GLOBAL) + 1}; it must be the first line"
+    return f"names {shown}, whose first line must be: {_GLOBAL}"
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -23,9 +23,6 @@ from gpt2hydra.config.errors import Violation, command_line
 from gpt2hydra.utils.formatting import did_you_mean
 from gpt2hydra.utils.yaml_nodes import root_node
 
-HEADER = "# @package _global_"
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
 
 @dataclass(frozen=True)
 class Chosen:
@@ -179,17 +176,3 @@ def why_no_option(file: Path) -> str:
     if isinstance(root, yaml.ScalarNode) and root.value:
         return f"is one text; {displayed(str(file))} must have lines of key: value"
     return ""
-
-
-def why_not_global(file: Path) -> str:
-    """Why the keys of a file without a section of its own, such as an experiment, do not belong to the complete config."""
-    content = file.read_bytes()
-    lines = [line.strip() for line in content.decode("utf-8", "replace").splitlines()]
-    shown = displayed(str(file))
-    if not content.strip():
-        return f"names {shown}, which is empty"
-    if content.startswith(BYTE_ORDER_MARK):
-        return f"names {shown}, which begins with a byte-order mark; save it as UTF-8 without one"
-    if HEADER in lines:
-        return f"names {shown}, which has '{HEADER}' on line {lines.index(HEADER) + 1}; it must be the first line"
-    return f"names {shown}, whose first line must be: {HEADER}"

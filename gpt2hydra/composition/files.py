@@ -17,8 +17,8 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.types import Override
 
-from gpt2hydra.composition.conf_file import package_of
-from gpt2hydra.composition.defaults_list import Chosen, choose, name_of, why_not_global
+from gpt2hydra.composition.conf_file import package_of, why_not_global
+from gpt2hydra.composition.defaults_list import Chosen, choose, name_of
 from gpt2hydra.composition.fold import Fold, layer_of_schema, split_key
 from gpt2hydra.composition.hydra_loader import file_of
 from gpt2hydra.composition.hydra_section import FileSection, depends_on_plugins, refused_section

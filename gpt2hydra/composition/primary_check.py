@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from gpt2hydra.composition.compose import refusal
-from gpt2hydra.composition.composer import Composition
 from gpt2hydra.composition.conf_file import (
     defaults_of,
     is_readable,
@@ -23,10 +22,9 @@ from gpt2hydra.composition.fold import Fold, split_key
 from gpt2hydra.composition.hydra_errors import unexplained
 from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.composition.judge import Schema, unmergeable
-from gpt2hydra.composition.layers import Path as KeyPath
 from gpt2hydra.composition.layers import displayed
 from gpt2hydra.composition.report import Report
-from gpt2hydra.composition.untyped import Keys, Reference, misread_numbers
+from gpt2hydra.composition.untyped import OpenReferences, misread_numbers
 from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.keys import field_at, rule_at
@@ -48,9 +46,7 @@ class PrimaryCheck:
     """What is wrong whatever is chosen."""
     composed: list[Any] = field(default_factory=list)
     """What files set of Hydra itself, where Hydra composed it without an error."""
-    missing: list[_Missing] = field(default_factory=list)
-    provided: dict[str, list[Keys]] = field(default_factory=dict)
-    """The keys that there are with each option of a group that the defaults list leaves open."""
+    references: OpenReferences = field(default_factory=OpenReferences)
 
     @property
     def file(self) -> Path:
@@ -85,16 +81,8 @@ class PrimaryCheck:
 
     def finish(self) -> None:
         """Add the references to keys that no option of an open group brings either."""
-        seen = set()
-        for each in self.missing:
-            setting = each.reference.setting
-            open_groups = (self.provided.get(group, ()) for group in each.open_groups)
-            brought = any(keys.has(each.reference.target) for found in open_groups for keys in found)
-            if (setting.key, setting.source) in seen:
-                continue
-            seen.add((setting.key, setting.source))  # where it is right with the usual options, another choice is not asked
-            if not brought:
-                self.report.add_violation(each.reference.violation(each.known), each.file, each.found_with)
+        for violation, file, found_with in self.references.unresolved():
+            self.report.add_violation(violation, file, found_with)
 
     def _is_ours(self, group: str, option: str) -> bool:
         """Whether an option of somebody else's program is one that this package ships, or Hydra, which needs no check."""
@@ -117,7 +105,7 @@ class PrimaryCheck:
 
     def trial(self) -> PrimaryCheck:
         """A check of the same config, of which nothing is reported before :meth:`take`."""
-        return dataclasses.replace(self, report=Report([]), reached=set(), looked_into=set(), missing=[], provided={})
+        return dataclasses.replace(self, report=Report([]), reached=set(), looked_into=set(), references=OpenReferences())
 
     def take(self, trial: PrimaryCheck) -> None:
         """Report what a trial found."""
@@ -125,9 +113,7 @@ class PrimaryCheck:
             self.report.add(each)
         self.reached |= trial.reached
         self.looked_into |= trial.looked_into
-        self.missing += trial.missing
-        for group, keys in trial.provided.items():
-            self.provided.setdefault(group, []).extend(keys)
+        self.references.take(trial.references)
 
     def _add(self, violations: list[Violation], file: Path, group: str, choice: list[str]) -> bool:
         """Report what is wrong with a choice; whether nothing is."""
@@ -183,7 +169,13 @@ class PrimaryCheck:
             return [each for each in error.violations if not _is_left_open(each, root)]
         except Exception as error:  # what Hydra alone refuses
             return [unexplained(error)]
-        return self._of_untyped(found, choice, file or self.file) if found.files is not None else []
+        if found.files is None or (root is not None and root.HAS_SCHEMA):
+            return []
+        sections = [each for each, _ in found.files.sections]
+        self.references.add(
+            found.files.folded, sections, found.files.chosen.groups, self.primary.groups, file or self.file, " ".join(choice)
+        )
+        return [*misread_numbers(found.files.folded)]
 
     def _is_new_to_hydra(self, files: FoldedFiles) -> bool:
         """Whether Hydra has to say what it makes of the files: of what they set of Hydra itself, or of stored configs."""
@@ -192,23 +184,6 @@ class PrimaryCheck:
             return False
         self.composed.append(of_hydra)
         return True
-
-    def _of_untyped(self, found: Composition, choice: list[str], file: Path) -> list[Violation]:
-        """What is wrong with values that no class describes; references are judged when all options are known."""
-        root, files = self.primary.root, found.files
-        if files is None or (root is not None and root.HAS_SCHEMA):
-            return []
-        keys = Keys(files.folded)
-        groups = files.chosen.groups
-        open_groups = {group for group, option in self.primary.groups.items() if groups.get(group, option) is None}
-        for group in (group for group, option in self.primary.groups.items() if option is None and groups.get(group)):
-            self.provided.setdefault(group, []).append(keys)
-        sections = (each for section, _ in files.sections for each in keys.missing_in_hydra(section))
-        known = [*keys.values, *keys.sections]
-        for reference in (*keys.missing(), *sections):
-            if not any(_is_below(reference, group) for group in open_groups):
-                self.missing.append(_Missing(reference, open_groups, known, file, " ".join(choice)))
-        return [*misread_numbers(files.folded)]
 
     # -------------------------------------------------------------------------------------------- files taken in
 
@@ -275,23 +250,6 @@ class PrimaryCheck:
             problem = rule.problem(last.value) if rule is not None and not is_open else None
             if problem:
                 self.report.add_violation(Violation(last.key, last.value, problem, source=last.source), file)
-
-
-@dataclass(frozen=True)
-class _Missing:
-    """A reference that finds nothing with one choice, unless an option of an open group brings the key."""
-
-    reference: Reference
-    open_groups: set[str]
-    known: list[KeyPath]
-    file: Path
-    found_with: str
-
-
-def _is_below(reference: Reference, group: str) -> bool:
-    """Whether a reference names a key of a group's section."""
-    package = tuple((group.partition("@")[2] or group.replace("/", ".")).split("."))
-    return reference.target[: len(package)] == package
 
 
 def _is_left_open(violation: Violation, root: type[Checked] | None) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
 from typing import Any
 
 from omegaconf import MISSING
@@ -81,6 +82,78 @@ class Keys:
             for target in _targets(tuple(map(str, path)), layer.value):
                 if target[:1] != ("hydra",) and not self.has(target):
                     yield Reference(Setting(dotted(path), layer.value, layer.source), target)
+
+
+@dataclass(frozen=True)
+class _Missing:
+    """A reference that finds nothing with one choice, unless an option of an open group brings the key."""
+
+    reference: Reference
+    open_groups: set[str]
+    known: list[Path]
+    file: FilePath
+    found_with: str
+
+
+@dataclass
+class OpenReferences:
+    """The references of a primary config that find nothing with one choice. They are judged once all choices were composed."""
+
+    missing: list[_Missing] = field(default_factory=list)
+    provided: dict[str, list[Keys]] = field(default_factory=dict)
+    """The keys that there are with each option of a group that the defaults list leaves open."""
+
+    def add(
+        self,
+        folded: Fold,
+        hydras: Sequence[Layer],
+        chosen: Mapping[str, str | None],
+        usual: Mapping[str, str | None],
+        file: FilePath,
+        found_with: str,
+    ) -> None:
+        """Add those of a composition.
+
+        Args:
+            hydras: what files say of Hydra itself.
+            chosen: the options of the composition, by group.
+            usual: those of the defaults list.
+            file: where to report what no setting has a place for.
+        """
+        keys = Keys(folded)
+        for group, option in usual.items():
+            if option is None and chosen.get(group):
+                self.provided.setdefault(group, []).append(keys)
+        open_groups = {group for group, option in usual.items() if chosen.get(group, option) is None}
+        sections = (each for section in hydras for each in keys.missing_in_hydra(section))
+        known = [*keys.values, *keys.sections]
+        for reference in (*keys.missing(), *sections):
+            if not any(_is_below(reference, group) for group in open_groups):
+                self.missing.append(_Missing(reference, open_groups, known, file, found_with))
+
+    def take(self, others: OpenReferences) -> None:
+        """Add those of another check of the same config."""
+        self.missing += others.missing
+        for group, keys in others.provided.items():
+            self.provided.setdefault(group, []).extend(keys)
+
+    def unresolved(self) -> Iterator[tuple[Violation, FilePath, str]]:
+        """Those to keys that no option of an open group brings either, with the file and the choice."""
+        seen = set()
+        for each in self.missing:
+            setting = each.reference.setting
+            if (setting.key, setting.source) in seen:
+                continue
+            seen.add((setting.key, setting.source))  # where it is right with the usual options, another choice is not asked
+            open_groups = (self.provided.get(group, ()) for group in each.open_groups)
+            if not any(keys.has(each.reference.target) for found in open_groups for keys in found):
+                yield each.reference.violation(each.known), each.file, each.found_with
+
+
+def _is_below(reference: Reference, group: str) -> bool:
+    """Whether a reference names a key of a group's section."""
+    package = tuple((group.partition("@")[2] or group.replace("/", ".")).split("."))
+    return reference.target[: len(package)] == package
 
 
 def _targets(path: Path, value: Any) -> Iterator[Path]:
