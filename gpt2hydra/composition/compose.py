@@ -92,7 +92,7 @@ FindFurther = Callable[[Composition], Iterable[Violation]]
 
 
 def compose_run(composer: Composer, overrides: Sequence[str], find_further: FindFurther | None = None) -> Composition:
-    """The composition of a run, and what Hydra composes for it; sweeps are left out of that, for a file may ask for one.
+    """Compose a run, by Hydra too; overrides that sweep are left out there, for a file may ask for a sweep.
 
     Raises:
         ConfigError: with everything that is wrong.
@@ -144,7 +144,7 @@ def with_tried_remedies(composer: Composer, found: Composition, further: Sequenc
 
     ``further`` is what else is wrong, which no remedy brings.
     """
-    from gpt2hydra.composition.suggest import Trial
+    from gpt2hydra.composition.suggest import Trial  # not needed where nothing is refused
 
     def check(texts: Sequence[str]) -> Sequence[Violation]:
         tried = composer.compose(texts)

@@ -83,7 +83,7 @@ class Composition:
         return not self.violations and self.root is not None
 
     def resolved(self, key: str) -> object:
-        """The value that Hydra composed under ``key``; ABSENT where it cannot be had, which validating says better."""
+        """The value that Hydra composed under ``key``; ABSENT where it cannot be resolved."""
         assert self.composed is not None
         try:
             return OmegaConf.select(self.composed, key)
@@ -150,13 +150,13 @@ class Composer:
         self._surroundings: tuple[Any, ...] | None = None
 
     def of_sweep(self, composed: DictConfig) -> Composer:
-        """The same composer for the points of a sweep, which share Hydra's own overrides, and its clock, with ``composed``."""
+        """The same for points of a sweep, which share Hydra's own overrides and the clock of ``composed``."""
         found = copy.copy(self)
         found._sweep = composed
         return found
 
     def with_searchpath(self, overrides: Iterable[str]) -> Composer:
-        """The same composer, or one that knows the folders which ``hydra.searchpath`` on the command line adds."""
+        """The same, or one that searches what ``hydra.searchpath`` on the command line adds."""
         texts = [text for text in overrides if re.match(r"\+{0,2}hydra\.searchpath=", text)]
         try:
             searchpath = [parse(text) for text in texts]
@@ -172,7 +172,7 @@ class Composer:
     # ------------------------------------------------------------------------------------------------- by the fold
 
     def compose(self, overrides: Sequence[str], job: int | None = None) -> Composition:
-        """What ``overrides`` make of the config, for a job of a sweep by its number; what is wrong is in the result.
+        """Compose ``overrides``, for a job of a sweep by its number; what is wrong is in the result.
 
         ``${hydra:...}`` is that of a job that runs here.
         """
@@ -236,7 +236,7 @@ class Composer:
         return result
 
     def _without_files(self, overrides: Overrides) -> Composition:
-        """What is wrong with each override by itself, where the files cannot be composed: what they set is not known."""
+        """What is wrong with each override by itself, where the files cannot be composed."""
         root = self.config_class or ROOTS.get(f"{self.config_name}_schema")
         if root is None or not root.HAS_SCHEMA:
             return Composition(overrides=overrides, violations=[*overrides.violations])
@@ -249,7 +249,7 @@ class Composer:
         return Composition(overrides=overrides, violations=in_order(root, [*overrides.violations, *typed]))
 
     def _as_choice(self, violation: Violation) -> Violation:
-        """The violation of a section that has no value since no option was chosen, in the words of a choice."""
+        """The violation of a section without a value, in the words of a choice if it has options."""
         options = self.options.of(violation.key) if violation.source is None else ()
         if not options:
             return violation
@@ -279,7 +279,7 @@ class Composer:
         )
 
     def compose_point(self, overrides: Sequence[str], number: int) -> DictConfig:
-        """A point of the sweep as Hydra's launchers compose it for its job: ``${now:...}`` is the sweep's, the same in each."""
+        """Compose a point as Hydra's launchers do for its job: ``${now:...}`` is that of the sweep."""
         shared = [] if self._sweep is None else hydra_overrides(self._sweep.hydra)
         config = self.compose_by_hydra([*overrides, *shared])
         if self._sweep is not None:
@@ -322,14 +322,14 @@ class Composer:
                 found.violations.append(named)
 
     def check_hydra_section(self, found: Composition) -> None:
-        """Add what is wrong with Hydra's own config, on the command line and in files, which the fold leaves aside."""
+        """Add what is wrong with Hydra's own config, which the fold leaves out."""
         found.violations += refused_overrides(found.overrides, self.compose_by_hydra)
         if found.files is not None and found.files.wrong_sections:
             found.violations += found.files.wrong_sections
             found.violations = in_order(found.root, found.violations) if found.root is not None else found.violations
 
     def hydra_section(self, found: Composition) -> DictConfig | None:
-        """A config with Hydra's own section: as it was composed, or as files tell; None where Hydra must compose it."""
+        """A config with Hydra's own section, if the files tell all of it, or Hydra composed it already."""
         if found.files is None or found.needs_hydra or found.files.wrong_sections:
             return found.composed
         return usual_section(self.options.repository, [section for section, _ in found.files.sections])
@@ -340,7 +340,7 @@ class Composer:
         return None if files is None else source_in_files(key, [section for section, _ in files.sections])
 
     def accept_composed(self, found: Composition, config: DictConfig) -> None:
-        """Take what Hydra composed, which counts where the fold differs, unless something is wrong already."""
+        """Where the fold differs, take what Hydra composed, unless something is wrong already."""
         if found.violations or not (found.provenance.verify(config) or found.needs_hydra):
             return
         found.root = self.class_of(config)
@@ -349,7 +349,7 @@ class Composer:
 
 
 def _with_overrides(files: FoldedFiles, overrides: Overrides, unclear: set[str], clear: set[str]) -> Fold:
-    """The files with the overrides over them, but for those of a section that is ``unclear``, by its files or otherwise."""
+    """The files with the overrides over them, except in sections that are ``unclear`` or wrong in files."""
     folded = files.folded.copy()
     wrong = (unclear | {each.key for each in folded.violations}) - clear
     for override in overrides.values:
@@ -359,7 +359,7 @@ def _with_overrides(files: FoldedFiles, overrides: Overrides, unclear: set[str],
 
 
 def needs_hydra(files: FoldedFiles, overrides: Overrides) -> bool:
-    """Whether only Hydra can tell what comes of these: its own keys are set, or a value depends on more than the files."""
+    """Whether only Hydra can compose these: its own keys are set, or values depend on more than files."""
     return (
         files.needs_hydra
         or bool(overrides.hydra)

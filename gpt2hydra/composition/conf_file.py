@@ -1,6 +1,4 @@
-"""One YAML file of a conf tree: its defaults list, with the line of each entry, where its keys belong, and whether it can be
-read at all.
-"""
+"""One YAML file of a conf tree: whether it can be read, its defaults list, and where its keys belong."""
 
 from __future__ import annotations
 
@@ -35,7 +33,7 @@ _GLOBAL = "# @package _global_"
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a defaults list: ``override /model@encoder: xl`` is a group with its options, ``train_schema`` a config.
+    """A line of a defaults list: a group with options (``override /model@encoder: xl``), or a config.
 
     ``path`` counts from the root of the search path; ``options`` is None for a config, and empty where none
     is chosen.
@@ -77,7 +75,7 @@ def read_yaml(file: Path) -> yaml.Node | None:
 
 @functools.lru_cache(maxsize=1024)
 def _unreadable_reference(path: str, modified: int) -> tuple[str, int] | None:
-    """The first ``${...}`` of a file that OmegaConf cannot read, in words, and its line; None where it reads all of them."""
+    """What is wrong with the first ``${...}`` that OmegaConf cannot read, and its line; else None."""
     waiting = [root_node(path)]
     while waiting:
         node = waiting.pop(0)
@@ -229,7 +227,7 @@ def _own_groups(options: Options) -> list[str]:
 
 
 def _group_meant(entry: Entry, known: Iterable[str], chosen: Iterable[str] = ()) -> str:
-    """``; did you mean /db?``: the group that was probably meant, from the root where the entry counts from its own folder."""
+    """``; did you mean /db?``: the group that was probably meant; with a slash where the entry needs one."""
     folder, _, last = entry.path.rpartition("/")
     groups = [each for each in known if each != folder]
     near = closest(last, groups, cutoff=0.75) or closest(entry.path, groups)
@@ -240,7 +238,7 @@ def _group_meant(entry: Entry, known: Iterable[str], chosen: Iterable[str] = ())
 
 
 def package_of(file: Path, group: str) -> str:
-    """Where the keys of a group's file belong, by its ``# @package`` or its folder, as a dotted key; ``""`` is the root."""
+    """The dotted key of a group's file, by its ``# @package`` or its folder; ``""`` is the root."""
     written = None
     for line in filter(None, map(str.strip, _text(file)[:_HEADER].splitlines())):
         if not re.match(r"#\s*@", line):
@@ -253,7 +251,7 @@ def package_of(file: Path, group: str) -> str:
 
 
 def why_not_global(file: Path) -> str:
-    """Why the keys of a file without a section of its own, such as an experiment, do not belong to the complete config."""
+    """Why a file without a section, such as an experiment, does not set keys of the complete config."""
     text, shown = _text(file), displayed(str(file))
     lines = [line.strip() for line in text.splitlines()]
     if not text.strip():

@@ -1,4 +1,4 @@
-"""A tree of YAML files as Hydra sees it: its primary configs, the groups that they list, and where each file's keys belong."""
+"""A folder of YAML files as Hydra sees it: its primary configs, and the groups that they list."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gpt2hydra.utils.paths import walk
 
 @dataclass(frozen=True)
 class Primary:
-    """One primary config, such as ``train``, and the class that it becomes; None where nobody registered its schema."""
+    """A primary config, such as ``train``, and the class that it becomes, if its schema is registered."""
 
     name: str
     root: type[Checked] | None
@@ -31,12 +31,12 @@ class Primary:
 
     @cached_property
     def groups(self) -> Mapping[str, str | None]:
-        """Group → its usual option, of every group in the defaults list but Hydra's own. A key may be ``model@encoder``."""
+        """Group → option of the defaults list, without Hydra's own. A group may be ``model@encoder``."""
         return self._choices[0]
 
     @property
     def without_plugins(self) -> list[str]:
-        """An override for each option of Hydra's own groups that the defaults list names and no installed plugin brings."""
+        """Overrides in place of options of Hydra's own groups that no installed plugin brings."""
         return self._choices[1]
 
     @cached_property
@@ -138,7 +138,7 @@ class ConfTree:
         return None
 
     def files(self, folder: Path | None = None) -> Iterator[Path]:
-        """Every YAML file below the tree's folder, or another, in order; ``.yml`` too, which Hydra does not read."""
+        """Every YAML file below the tree's folder, or another; ``.yml`` too, which Hydra does not read."""
         for where, names in walk(folder or self.folder):
             files = (Path(where, name) for name in names if name.endswith((".yaml", ".yml")))
             yield from (file for file in files if file.is_file())

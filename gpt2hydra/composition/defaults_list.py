@@ -1,4 +1,4 @@
-"""The defaults list: which files the chosen options bring, as Hydra finds them, and which options or files bring none."""
+"""The defaults list: which files the chosen options bring, and what is wrong with options that bring none."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gpt2hydra.utils.yaml_nodes import root_node
 
 @dataclass(frozen=True)
 class Chosen:
-    """The configs that make up the result, in order, Hydra's own left out; and group → option of each group."""
+    """The configs to merge, in order, without Hydra's own; and the option of each group."""
 
     files: list[ResultDefault]
     groups: dict[str, str | None]
@@ -35,7 +35,7 @@ class Chosen:
 
 
 def choose(options: Options, overrides: Overrides) -> Chosen | None:
-    """What the choices bring. One that is wrong becomes a violation, and is left out; None where none can be read."""
+    """What the choices bring; None where nothing can be read. A wrong choice is reported and left out."""
     overrides.violations += _odd_choices(options, overrides)
     try:
         return _chosen(options, overrides.choices)
@@ -54,7 +54,7 @@ def choose(options: Options, overrides: Overrides) -> Chosen | None:
 
 
 def _chosen_of_what_is_left(options: Options) -> Chosen | None:
-    """What the defaults list has without a group that must be chosen; what is wrong with that is reported too."""
+    """What the defaults list brings without the groups that must be chosen."""
     try:
         return _chosen(options, (), skip_missing=True)
     except Exception:
@@ -119,14 +119,14 @@ def _right_choices(options: Options, overrides: Overrides, error: Exception) -> 
 
 
 def _of_its_defaults(options: Options, override: Override, error: Exception) -> list[Violation]:
-    """What is wrong with the lines of the defaults list of an option's file, where it is these that Hydra refuses."""
+    """What is wrong in the defaults list of an option's file, where Hydra refuses that."""
     of_list = isinstance(error, (ConfigCompositionException, ValueError, RecursionError))  # 1.3 has a ValueError for no list
     name = name_of(override)
     return [*_wrong_entries(options, name, name.rpartition("/")[0], set())] if of_list else []
 
 
 def _wrong_entries(options: Options, name: str, group: str, seen: set[str]) -> Iterator[Violation]:
-    """The wrong lines in the defaults list of a config; where there are none, those of the configs that it takes in."""
+    """The wrong lines in the defaults list of a config, or else in those of the configs that it takes in."""
     file = None if name in seen else file_of(options.repository, name)
     if file is None:
         return
@@ -139,7 +139,7 @@ def _wrong_entries(options: Options, name: str, group: str, seen: set[str]) -> I
 
 
 def _blame(override: Override, error: Exception) -> Violation:
-    """The violation of a choice that does not load: of the file that is wrong, where it is not the choice itself."""
+    """The violation of a choice that does not load, or of the file that is wrong in it."""
     key, value, typed = override.get_key_element(), override.get_value_element_as_str(), command_line(override.input_line)
     violation = file_error(error, name_of(override))
     itself = isinstance(error, MissingConfigException) and error.missing_cfg_file == name_of(override)
@@ -150,7 +150,7 @@ def _blame(override: Override, error: Exception) -> Violation:
 
 
 def _no_primary(options: Options, error: Exception) -> list[Violation]:
-    """The violation of a primary config that is not there, or those of the lines in its defaults list that name nothing."""
+    """The violation of a primary config that does not exist, or of the wrong lines in its defaults list."""
     name = options.config_name
     if not isinstance(error, (ConfigCompositionException, ValueError, RecursionError)):  # 1.3 has a ValueError for no list
         return []

@@ -1,4 +1,4 @@
-"""JSON Schemas for editors, of each kind of file in a conf tree: primary configs, the files of a group, experiments."""
+"""JSON Schemas for editors: of primary configs, of the files of each group, of experiments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the files of a choice of options make, before any override of a value. Each is read and folded once."""
+"""The files that chosen options bring, each read and folded once, before any override of a value."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class FoldedFiles:
     stored: bool = False
     """Whether a config that Python stored is among them."""
     continues: bool = False
-    """Whether they are laid over an earlier configuration, so that only those count that the command line chooses."""
+    """Whether they are laid over an earlier run's values, and only those that the command line chooses."""
 
     @cached_property
     def shared(self) -> SharedSections:
@@ -81,7 +81,7 @@ class ConfigFiles:
         self._layers: dict[str, list[Layer]] = {}
 
     def fold(self, overrides: Overrides) -> FoldedFiles | None:
-        """What the chosen files make, None where there are none; the violations of wrong choices are added to ``overrides``.
+        """Fold the chosen files; None where there are none. Wrong choices are added to ``overrides``.
 
         Raises:
             ConfigError: the class is known, and its schema is not in the defaults list.
@@ -102,7 +102,7 @@ class ConfigFiles:
         return files
 
     def over(self, earlier: Mapping[str, Layer], chosen: Chosen, overrides: Overrides) -> FoldedFiles:
-        """The ``chosen`` files that the command line brings, over the values of an ``earlier`` configuration by key."""
+        """Fold the ``chosen`` files that the command line brings over ``earlier`` values, by key."""
         usual = choose(self.options, Overrides())
         assert usual is not None
         typed = {each.get_key_element().lstrip("+") for each in overrides.choices}
@@ -116,7 +116,7 @@ class ConfigFiles:
         earlier: Mapping[str, Layer] = MappingProxyType({}),
         left_out: Sequence[ResultDefault] = (),
     ) -> FoldedFiles:
-        """Lay all over each other; of what is ``left_out``, only schemas count, and what files set of Hydra."""
+        """Lay all over each other; what is ``left_out`` sets only schemas and Hydra's own section."""
         layers = [(default, layer) for default in chosen.files for layer in self._layers_of(default)]
         root = self._root(layer for default, layer in layers if not default.package)
         folded = Fold(Schema(root, chosen.groups) if root is not None else unmergeable)
@@ -172,7 +172,7 @@ class ConfigFiles:
         return self.config_class or (found[-1] if found else None)
 
     def _before_schema(self, files: list[ResultDefault], root: type[Checked]) -> Iterator[Violation]:
-        """The violation of a primary config, or of a choice in its defaults list, before the schema that overwrites it."""
+        """The violation of a primary config, or of a choice in it, before the schema, which overwrites it."""
         names = [str(each.config_path) for each in files]
         schema = next((name for name in names if ROOTS.get(name) is root), None)
         early = files[: names.index(schema)] if schema is not None else []
@@ -188,7 +188,7 @@ class ConfigFiles:
     def _misplaced(
         self, default: ResultDefault, layer: Layer, root: type[Checked], chosen: Chosen, overrides: Overrides
     ) -> Iterator[Violation]:
-        """The violation of a file of a group without a section (``experiment``) that does not say where it belongs."""
+        """The violation of an option of a group without a section: an experiment that is not global."""
         group = str(default.package or "").partition(".")[0]
         if group not in chosen.groups or field_at(root, group) is not None or may_stand(root, group):
             return
@@ -222,12 +222,12 @@ def without_schema(config_class: type[Checked], config_name: str) -> ConfigError
 
 
 def surroundings(folders: Iterable[str]) -> tuple[Any, ...]:
-    """Equal as long as no YAML file below ``folders``, no node of the ConfigStore and no environment variable changed."""
+    """Changes with any YAML file below ``folders``, node of the ConfigStore or environment variable."""
     return tuple(yaml_files(folders)), tuple(_stored(ConfigStore.instance().repo)), hash(frozenset(os.environ.items()))
 
 
 def yaml_files(folders: Iterable[str]) -> Iterator[tuple[str, int, int]]:
-    """``(path, modification time, size)`` of every YAML file below ``folders``, behind links too; locks of editors are none."""
+    """``(path, modification time, size)`` of every YAML file below ``folders``, except locks of editors."""
     for each in folders:
         for folder, names in walk(each):
             for name in names:

@@ -1,4 +1,4 @@
-"""The fold: layers laid over each other as OmegaConf merges them, so that each key has its settings, the last one in force.
+"""The fold: layers laid over each other as OmegaConf merges them. Each key keeps all its settings.
 
 Values stay as they were written, untyped and unresolved. A :data:`Judge` says of each what the schema cannot
 hold: that becomes a violation with its source, is left out, and the fold continues. Without a judge
@@ -88,7 +88,7 @@ class Provenance:
         return found
 
     def verify(self, cfg: DictConfig) -> frozenset[str]:
-        """The keys that Hydra composed otherwise, from the same overrides: Hydra's value is in force, and ``untraced``."""
+        """The keys that Hydra composed otherwise: its value is now in force, with the source ``untraced``."""
         folded = {key: chain[-1].value for key, chain in self.settings.items() if chain[-1].value is not DELETED}
         composed = {dotted(path): node for path, node in leaf_nodes(cfg) if path[0] != "hydra"}
         agreed = {key for key in folded.keys() & composed.keys() if agree(composed[key], folded[key])}
@@ -127,7 +127,7 @@ class Fold:
         return other
 
     def changed_since(self, earlier: Fold) -> set[Any]:
-        """The keys at the top below which something was set or deleted since this was a copy of ``earlier``."""
+        """The keys at the top below which something changed since this was copied from ``earlier``."""
         changed = {path[0] for path, chain in self.chains.items() if earlier.chains.get(path) is not chain}
         return changed | {path[0] for path in earlier.chains.keys() - self.chains.keys()}
 
@@ -167,7 +167,7 @@ class Fold:
             self.chains[path] = self.chains[path][-1:]
 
     def override(self, override: Override) -> None:
-        """Apply an override as typed, whether or not Hydra would let it; where there is a judge, only if it may."""
+        """Apply an override as it was typed, unless the judge refuses it."""
         path, source = tuple(split_key(override.key_or_group)), command_line(override.input_line)
         path = self._follow(path) if SETS_THROUGH_REFERENCES or override.is_delete() else path
         layer = layer_of(DELETED if override.is_delete() else override.value(), source)
@@ -196,7 +196,7 @@ class Fold:
         return chain[-1] if chain and chain[-1].value is not DELETED else None
 
     def kind_at(self, path: Path) -> type | None:
-        """``dict`` where there is a section, ``list`` where there is a list, also by a reference; None for all else."""
+        """``dict`` of a section, ``list`` of a list, also where ``path`` refers to one; else None."""
         leaf = self.leaf(path)
         for each in (path, self._target(path, leaf.value) if leaf else None):
             if each in self.sections:
@@ -221,7 +221,7 @@ class Fold:
         self.chains[path] = (*self.chains.get(path, ()), setting)
 
     def _open(self, path: Path, source: Source) -> None:
-        """Make a section of a leaf: of an interpolation, a copy of what it refers to; of a typed leaf, its defaults."""
+        """Make a section of a leaf: a copy of what it refers to, or the defaults of its type."""
         leaf = self._forget(path)
         target = self._target(path, leaf.value) if leaf else None
         self.sections[path] = source

@@ -1,4 +1,4 @@
-"""Every private name of Hydra and OmegaConf that this package uses, and what differs between Hydra 1.3 and 1.4.
+"""Private names of Hydra and OmegaConf that this package uses, and what differs between Hydra 1.3 and 1.4.
 
 Those that find, load and merge configs are in :mod:`.hydra_loader`. No other module has such a name, as
 ``tests/test_house.py`` checks. Here each has a line: what it does, since which version it is there, and what
@@ -38,17 +38,19 @@ HYDRA = tuple(int(part) for part in hydra.__version__.split(".")[:2])
 """``(1, 3)`` or ``(1, 4)``: the Hydra that runs."""
 
 VERSION_BASE = "1.3"
-"""Hydra's behaviour that this package is written for. Hydra 1.4 has no other, and calls the name deprecated."""
+"""Hydra's behaviour that this package expects. Hydra 1.4 has no other, and calls the name deprecated."""
 
 SETS_THROUGH_REFERENCES = HYDRA >= (1, 4)
-"""Whether, with ``copied: ${opt}``, ``copied.lr=1`` sets ``opt.lr``: since OmegaConf 2.4. Before, it made a section
-of its own of ``copied``.
+"""Whether ``copied.lr=1`` sets ``opt.lr``, where ``copied`` is ``${opt}``: since OmegaConf 2.4.
+
+Before, it made a section of its own of ``copied``.
 """
 
 
 MODE_BEFORE_COMPOSING = HYDRA >= (1, 4)
-"""Whether ``hydra.mode`` must be known before anything is composed, from the command line or the primary config: since
-Hydra 1.4, which refuses another one that comes of composing. Before, any file could ask for a sweep.
+"""Whether only the command line and the primary config may set ``hydra.mode``: since Hydra 1.4.
+
+Before, any file could ask for a sweep.
 """
 
 
@@ -56,13 +58,13 @@ Hydra 1.4, which refuses another one that comes of composing. Before, any file c
 
 
 def set_version_base() -> None:
-    """``hydra.version.setbase``, 1.2 to 1.3. Public: ``version_base=`` of ``hydra.main``, for whole programs alone."""
+    """``hydra.version.setbase``, 1.2 to 1.3. Public: ``version_base=`` of ``hydra.main``."""
     if HYDRA < (1, 4):
         version.setbase(VERSION_BASE)
 
 
 def register_resolver(name: str, function: Callable[..., Any]) -> None:
-    """In place of what has this name. Public: ``register_new_resolver`` to OmegaConf 2.3, ``register_resolver`` from 2.4."""
+    """Replace what has this name. Public: ``register_new_resolver``, from 2.4 ``register_resolver``."""
     register: Any = OmegaConf.register_new_resolver if HYDRA < (1, 4) else OmegaConf.register_resolver
     register(name, function, replace=True)
 
@@ -136,19 +138,20 @@ def print_information(hydra: Any, options: argparse.Namespace, parser: argparse.
 
 
 def help_text(hydra: Any, config: DictConfig, parser: argparse.ArgumentParser, resolve: bool) -> str:
-    """What ``--help`` prints of a composed config, by its ``hydra.help``. ``Hydra.get_help``, since 1.0. Public: none."""
+    """What ``--help`` prints, by ``hydra.help``. ``Hydra.get_help``, since 1.0. Public: none."""
     own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     return str(hydra.get_help(config.hydra.help, own, parser, resolve=resolve))
 
 
 def report_as_hydra(function: Callable[[], Any]) -> Any:
-    """Call; an error of the user's own function is printed as Hydra prints it. ``run_and_report``, since 1.0. Public: none."""
+    """Call, and print an error of the function as Hydra does. ``run_and_report``, since 1.0. Public: none."""
     return run_and_report(function)
 
 
 def failure_of(result: JobReturn) -> object:
-    """What a job raised, or None. ``JobReturn._return_value``, since 1.0. Public: ``return_value``, which prints before it
-    raises.
+    """What a job raised, or None. ``JobReturn._return_value``, since 1.0.
+
+    Public: ``return_value``, which prints before it raises.
     """
     return result._return_value if result.status is JobStatus.FAILED else None
 
@@ -233,5 +236,5 @@ def root_of(config: DictConfig) -> DictConfig:
 
 
 def declared_types(config: DictConfig) -> tuple[Any, Any]:
-    """The class that a mapping is declared to be, and the class of its values. ``Node._metadata``, since 2.1. Public: none."""
+    """The declared class of a mapping, and of its values. ``Node._metadata``, since 2.1. Public: none."""
     return config._metadata.ref_type, config._metadata.element_type

@@ -52,8 +52,9 @@ def file_error(error: Exception, name: str = "the defaults list") -> Violation:
 
 
 def _no_yaml(error: MarkedYAMLError, path: str) -> Violation:
-    """The violation of a file that is not YAML, in the words of PyYAML's parser in Python, not of the one in C that some
-    versions of OmegaConf read with.
+    """The violation of a file that is not YAML, in the words of PyYAML's parser in Python.
+
+    Some versions of OmegaConf read with the parser in C, which says less.
     """
     if isinstance(error, ConstructorError):  # it is YAML, but cannot be a config: a key stands there twice
         rule = str(error.problem)
@@ -102,7 +103,7 @@ def resolving(key: str, written: object) -> Iterator[None]:
 
 @contextmanager
 def making(key: str, what: str) -> Iterator[None]:
-    """Within, what Hydra cannot make of its own section ``key`` is a violation of it: a callback, a launcher, a log."""
+    """Within, a callback, launcher or log that Hydra cannot make is a violation of its own ``key``."""
     try:
         yield
     except ConfigError:

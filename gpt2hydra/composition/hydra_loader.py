@@ -1,5 +1,4 @@
-"""How Hydra finds, loads and merges the configs of a defaults list: by its own classes, which read a file again only after
-a change.
+"""How Hydra finds, loads and merges configs, by its own classes, which read a file again only after a change.
 
 With :mod:`.hydra_compat`, the only module that uses private names of Hydra's.
 """
@@ -62,7 +61,7 @@ def _with_names(function: FunctionType, names: dict[str, Any]) -> Any:
 
 
 def _faster_defaults_list() -> Callable[..., DefaultsList]:
-    """Hydra 1.3's functions once more, which make a config of all choices only where an entry refers to one (``${model}``).
+    """Hydra 1.3's functions, which make a config of all choices only where an entry refers to one.
 
     Hydra 1.3 makes it for each entry, in most of the time that a list takes; 1.4 does as this does.
     """
@@ -96,7 +95,7 @@ class _Origin(NamedTuple):
 
 
 def _origin(repository: Repository, config_path: str, file: str | None) -> _Origin | None:
-    """None where it may be another each time: of a plugin, or of a file that Hydra matches with a schema of its name."""
+    """None where it may change unseen: of a plugin, or a file with a schema of the same name."""
     stored: Any = ConfigStore.instance().repo
     for part in f"{config_path.removesuffix('.yaml')}.yaml".split("/"):
         stored = stored.get(part) if isinstance(stored, dict) else None
@@ -131,13 +130,13 @@ _LOADED, _MERGED = _Copies(1024), _Copies(64)
 
 
 class _CheckedFiles(ConfigRepository):
-    """Looks at the nodes of a file before Hydra makes values of them, and has Hydra read it again only after a change.
+    """Checks the nodes of a file before Hydra reads it, and has it read again only after a change.
 
     ``ConfigRepository``, since 1.1. Public: none.
     """
 
     def __deepcopy__(self, memo: Any) -> _CheckedFiles:
-        """Hydra copies it for every composition, to change the list of sources: these themselves do not change."""
+        """Hydra copies it for every composition, to change the list of sources, which do not change."""
         return copy.copy(self)
 
     def load_config(self, config_path: str) -> Any:
@@ -149,10 +148,10 @@ class _CheckedFiles(ConfigRepository):
 
 
 class ConfigLoader(ConfigLoaderImpl):
-    """What composes. It merges the configs of a defaults list again only after a change. ``ConfigLoaderImpl``, since 1.0.
+    """Composes, and merges a defaults list again only after a change.
 
-    Public: ``GlobalHydra.instance().config_loader()`` after ``initialize_config_dir``, which changes the
-    process's Hydra.
+    ``ConfigLoaderImpl``, since 1.0. Public: ``GlobalHydra.instance().config_loader()`` after
+    ``initialize_config_dir``, which changes the process's Hydra.
     """
 
     def __init__(self, search_path: ConfigSearchPath) -> None:
@@ -175,13 +174,13 @@ class ConfigLoader(ConfigLoaderImpl):
 
 
 def file_of(repository: Repository, config_path: str) -> str | None:
-    """The user's YAML file that Hydra takes for ``model/large``; None for what is not in a folder, or is Hydra's own."""
+    """The YAML file that Hydra takes for ``model/large``; None of what is in no folder, or Hydra's own."""
     file, of_user = _yaml_file(repository, config_path)
     return file if of_user else None
 
 
 def _yaml_file(repository: Repository, config_path: str) -> tuple[str | None, bool]:
-    """The YAML file that Hydra takes for ``model/large``, if it takes one, and whether it is not one of Hydra's own."""
+    """The YAML file that Hydra takes for ``model/large``, if there is one, and whether it is a user's."""
     source = next((each for each in repository.get_sources() if each.is_config(config_path)), None)
     if source is None or source.scheme() not in ("file", "pkg"):
         return None, False
@@ -207,7 +206,7 @@ def open_repository(loader: ConfigLoader, config_name: str | None, overrides: Se
 
 
 def options_of(repository: Repository, group: str) -> list[str]:
-    """The options of a group, in whatever folder they are. ``IConfigRepository.get_group_options``, since 1.0.
+    """The options of a group in all folders. ``IConfigRepository.get_group_options``, since 1.0.
 
     Public: ``ConfigLoader.get_group_options``. Hydra 1.4 refuses to list a folder that also holds a ``.yml``,
     which it never takes; so that such a file can be reported, the others are listed here then.

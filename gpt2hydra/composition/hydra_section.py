@@ -52,7 +52,7 @@ def refused_section(section: Layer, *, is_primary: bool) -> list[Violation]:
 
 
 def refused_mode(sections: Sequence[FileSection], overrides: Overrides) -> Iterator[Violation]:
-    """The violation of a file that asks for another ``hydra.mode`` than the primary config, where Hydra reads it there alone.
+    """The violation of a file that sets another ``hydra.mode`` than the primary config, if Hydra refuses it.
 
     ``sections`` are what files say of Hydra, and whether that is the primary config, in the order in which
     they are merged.
@@ -73,7 +73,7 @@ def _has_mode(section: Layer) -> bool:
 
 @functools.cache
 def _schema() -> DictConfig:
-    """What the section is merged into, to be copied before it is changed: Hydra's classes, and what its files say of logs."""
+    """What the section is merged into: Hydra's classes, with any keys for its logs. Not to be changed."""
     mappings: dict[str, Any] = {"formatters": {}, "handlers": {}, "loggers": {}, "root": {}}
     schema: DictConfig = ConfigStore.instance().load("hydra/config.yaml").node
     schema.job_logging = schema.hydra_logging = mappings
@@ -84,7 +84,7 @@ _FREE = {"job", "job_logging", "hydra_logging", "help", "hydra_help", "output_su
 
 
 def usual_section(repository: Repository, sections: Sequence[Layer]) -> DictConfig | None:
-    """A config that has Hydra's own section as it is unless somebody chooses otherwise, with what files say of its job and log.
+    """A config with Hydra's own section by default, and with what files set of its job and log.
 
     It knows what a run would write, and where, without Hydra's composition; None where that is not certain.
     """
@@ -131,7 +131,7 @@ def _refused_keys(section: Layer) -> Iterator[Violation]:
 
 
 def refused_overrides(overrides: Overrides, compose: Compose) -> Sequence[Violation]:
-    """The overrides of Hydra's own config that Hydra refuses, each tried by itself with ``compose``, Hydra's composition."""
+    """The violations of Hydra's own overrides, each tried by itself with ``compose``, Hydra's composition."""
     if not overrides.hydra:
         return ()
     plugins = [each.input_line or "" for each in overrides.choices if each.key_or_group.startswith("hydra/")]

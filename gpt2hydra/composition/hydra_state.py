@@ -31,7 +31,7 @@ _BEFORE: list[tuple[Any, str]] = []
 
 @contextmanager
 def hydra_state() -> Iterator[None]:
-    """Set Hydra's process-wide state for compositions and give the caller's back, whatever happens. They may be nested."""
+    """Set Hydra's process-wide state for compositions, and restore the caller's afterwards. May be nested."""
     base, runtime, config = version.VersionBase.instance(), JobRuntime.instance(), HydraConfig.instance()
     with _LOCK:
         is_outermost, before = not _BEFORE, config.cfg
@@ -66,7 +66,7 @@ def _zero(key: str) -> Override:
 
 
 def task_overrides(hydra: Any) -> list[str]:
-    """The overrides in a ``hydra`` node as they were typed, but for those of Hydra's own; ``${...}`` stays what it is."""
+    """The overrides in a ``hydra`` node as they were typed, without Hydra's own."""
     overrides: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     return list(overrides)
 
@@ -87,7 +87,7 @@ def as_job(config: DictConfig, number: int) -> DictConfig:
 
 
 def as_run(config: DictConfig) -> None:
-    """Set what Hydra adds to ``config`` for a run, so that ``${hydra:runtime.output_dir}`` is what it will be."""
+    """Set what Hydra adds to ``config`` for a run, such as ``hydra.runtime.output_dir``."""
     HydraConfig.instance().set_config(config)
     with suppress(Exception):  # what it refers to may not be there
         set_output_directory(config, config.hydra.run.dir)
@@ -101,7 +101,7 @@ def set_output_directory(config: DictConfig, directory: str) -> None:
 
 
 def start_folder() -> str:
-    """Where the program was started, while a job runs in its own directory (``hydra.job.chdir``); else where we are."""
+    """The current directory; in a job with ``hydra.job.chdir``, where the program was started."""
     here = os.getcwd()
     if HydraConfig.initialized() and not OmegaConf.is_missing(HydraConfig.get().runtime, "output_dir"):
         runtime = HydraConfig.get().runtime

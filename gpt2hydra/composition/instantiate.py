@@ -23,7 +23,7 @@ C = TypeVar("C")
 
 
 class JobConfigError(ConfigError, CompactHydraException):
-    """A :class:`ConfigError` within a job of Hydra's, which Hydra 1.3 prints without a traceback; 1.4 adds the job's line."""
+    """A :class:`ConfigError` within a job of Hydra's, which prints it without a traceback."""
 
 
 @overload
@@ -45,7 +45,7 @@ def instantiate(config: DictConfig, other: DictConfig, /, *more: DictConfig, con
 @overload
 def instantiate(config: DictConfig, /, *others: DictConfig | type[Any]) -> Any: ...
 def instantiate(config: DictConfig, *others: Any, config_class: type[Any] | None = None) -> Any:
-    """The one gate: a composed config in, a valid immutable dataclass out; of several, a tuple, or one report on all.
+    """Check composed configs, and make each a valid immutable dataclass; of several, a tuple, or one report.
 
     Each section may be followed by its class:
     ``model, optim = instantiate(cfg.model, Net, cfg.optim, Optim)``.
@@ -98,7 +98,7 @@ def _look_at(config: DictConfig, config_class: type[Any] | None) -> tuple[type[C
 
 
 def _with_sources(config: DictConfig, violations: Sequence[Violation]) -> Sequence[Violation]:
-    """``violations`` with who set each value, where ``config`` is a part of what Hydra composed for the job that runs here."""
+    """``violations`` with who set each value, where ``config`` is of the Hydra job that runs here."""
     try:
         provenance = provenance_of_job()
         provenance.verify(root_of(config))

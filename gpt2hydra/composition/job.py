@@ -17,7 +17,7 @@ from gpt2hydra.composition.hydra_state import task_overrides
 from gpt2hydra.config.validation import Checked
 
 JOB: ContextVar[tuple[Checked | None, Provenance | None]] = ContextVar("gpt2hydra_job", default=(None, None))
-"""The config that Hydra composed for the job that is running here, and who set its values where that is known already."""
+"""The config of the Hydra job that runs here, and who set its values, if that is known already."""
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def job(config: Checked, provenance: Provenance | None = None) -> Iterator[Check
 
 
 def composer_of_job() -> Composer:
-    """The composer of the Hydra job that runs here, by what Hydra knows of it, in whatever process a launcher runs it."""
+    """The composer of the Hydra job that runs here, by what Hydra knows of it, in any launcher's process."""
     hydra = HydraConfig.get()
     sources = ((each.provider, each.schema, each.path) for each in hydra.runtime.config_sources)
     absolute = (
@@ -47,7 +47,7 @@ def provenance_of_job() -> Provenance:
 
 
 def set_by(config: Checked) -> dict[str, Any] | None:
-    """Each key of the running job's config with its settings, the one in force first; None for any other config.
+    """Key → settings of the running job's config, the one in force first; None for any other config.
 
     In a process of a launcher's it is composed again, by what Hydra knows of the job.
     """

@@ -1,4 +1,4 @@
-"""What the schema cannot hold, judged while layers are folded, so that each violation is born with its source."""
+"""What the schema cannot hold, judged while layers are folded, so that each violation has its source."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MOST_EXPLAINED = 50
 
 
 def unmergeable(folded: Fold, path: Path, layer: Layer, override: Override | None) -> Sequence[Violation]:
-    """The violation of a list over a section, or the reverse, which OmegaConf does not merge: the judge of untyped files."""
+    """The violation of a list over a section, or the reverse, which OmegaConf does not merge."""
     kind, there = type(layer.value), folded.kind_at(path) if override is None else None
     if there is None or kind not in (dict, list) or kind is there:
         return ()
@@ -43,7 +43,7 @@ def unmergeable(folded: Fold, path: Path, layer: Layer, override: Override | Non
 
 @dataclass
 class Schema:
-    """What a configuration class can hold, for a fold: its judge. ``groups`` are those of the defaults list."""
+    """The judge of a fold by a configuration class. ``groups`` are those of the defaults list."""
 
     root: type[Checked]
     groups: Collection[str]
@@ -104,7 +104,7 @@ class Schema:
         return Violation(key, value, problem or f"must be {rule}", remedy=remedy, replaced=replaced)
 
     def _in_no_file(self, folded: Fold, path: Path, value: Any, override: Override) -> Violation | None:
-        """The violation of a key that is in no file and in no schema, or below null, which Hydra takes with a plus alone."""
+        """The violation of a key in no file or schema, or below null, which Hydra takes only with a plus."""
         key = dotted(path)
         around = [each for depth in range(1, len(path)) if (each := folded.leaf(path[:depth])) is not None]
         if folded.leaf(path) or path in folded.sections or any(each.value is not None for each in around):

@@ -1,4 +1,4 @@
-"""Layers: what one source says about a config, raw and with its place. A YAML file, a structured config, an override.
+"""Layers: what one source (a YAML file, a structured config, an override) sets, raw and with its place.
 
 Values are neither converted nor resolved here; :func:`agree` tells whether OmegaConf's conversion makes of
 one what a composed config holds.
@@ -30,7 +30,7 @@ Path = tuple[Any, ...]
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """What one source says about one key: a leaf, or more layers by key. It equals itself alone, so that it can be a key."""
+    """What one source sets of one key: a leaf, or more layers by key. It equals only itself."""
 
     value: Any
     source: Source
@@ -160,7 +160,7 @@ def _same(one: object, other: object) -> bool:
 
 
 def scalars(written: Any, value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str, Any]]:
-    """``(place, written, value)`` of a value that was written in YAML; of a list, of each value within, with its indices."""
+    """``(indices and keys, written, value)`` of each scalar in a value that was written in YAML."""
     if isinstance(written, str):
         yield place, written, value
     elif isinstance(written, tuple) and isinstance(value, list):

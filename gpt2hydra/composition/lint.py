@@ -74,7 +74,7 @@ def _groups_around(primary: Primary, folder: Path) -> list[str]:
 
 
 def _add_what_is_hidden(primary: Primary, report: Report) -> None:
-    """Add the files of which another folder of the search path has one of the same name; ours may be replaced."""
+    """Add the files that are hidden by one of the same name in an earlier folder; ours may be replaced."""
     for number, folder in enumerate(primary.folders):
         for file in sorted(folder.rglob("*.yaml")) if folder != CONF_DIR else ():
             name = file.relative_to(folder)

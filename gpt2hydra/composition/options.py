@@ -28,7 +28,7 @@ class Options:
     def __init__(self, loader: ConfigLoader, config_name: str, searchpath: Iterable[Override] = ()) -> None:
         self.loader, self.config_name, self.searchpath = loader, config_name, tuple(searchpath)
         self.instead: tuple[Override, ...] = ()
-        """Options of Hydra's own groups, in place of those that the defaults list has and no installed plugin brings."""
+        """Options of Hydra's own groups, in place of those that no installed plugin brings."""
         self._repository: Repository | None = None
         self._usual: dict[str, str | None] | None = None
         self._groups: dict[str, bool] = {}
@@ -57,11 +57,11 @@ class Options:
         return self._options[group]
 
     def has(self, group: str, option: object) -> bool:
-        """Whether there is a config ``option`` below a group, in a folder of its own perhaps: ``large``, ``old/large``."""
+        """Whether a group has an option, which may be in a folder of its own: ``large``, ``old/large``."""
         return self.repository.config_exists(f"{group}/{option}")
 
     def defaults_list(self, choices: Sequence[Override] = (), *, skip_missing: bool = False) -> DefaultsList:
-        """The configs that the choices bring, in order; Hydra's own, which are slow, only where an entry needs their groups."""
+        """The configs that the choices bring, in order; with Hydra's own, which are slow, only if needed."""
         chosen = {each.key_or_group for each in choices}
         choices = [*(each for each in self.instead if each.key_or_group not in chosen), *choices]
         ask = partial(defaults_list, self.repository, self.config_name, choices, skip_missing=skip_missing)
@@ -71,7 +71,7 @@ class Options:
         return ask(prepend_hydra=True)
 
     def usual(self) -> dict[str, str | None]:
-        """Group → option, as the defaults list has it, with or without Hydra's own; nothing where it cannot be read."""
+        """Group → option, as the defaults list has it; nothing where it cannot be read."""
         if self._usual is None:
             self._usual = {}
             with suppress(Exception):

@@ -1,4 +1,4 @@
-"""The command line, word by word: which override chooses, which sets, and what is wrong with each by itself."""
+"""The command line: which override chooses, which sets, and what is wrong with each by itself."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Overrides:
     """Of a key of Hydra's own: ``hydra.run.dir=x``."""
     violations: list[Violation] = field(default_factory=list)
     incomplete: list[Override] = field(default_factory=list)
-    """Choices of which the file's own keys count, but not what its defaults list brings, for that is wrong."""
+    """Choices with a wrong defaults list, of which only the file's own keys count."""
     meant: set[str] = field(default_factory=set)
     """The groups of which ``choices`` has the option that was meant, in place of a wrong one."""
 
@@ -138,7 +138,7 @@ def _of_this_config(options: Options, override: Override) -> bool:
 def join_split_arguments(
     texts: Sequence[str], violations: list[Violation], options: Options, root: type[Checked]
 ) -> list[Violation]:
-    """The same, but one for all words of a text with spaces, and each other word with what it was probably meant for."""
+    """``violations``, with one for a text cut at its spaces, and remedies for other words."""
     words = {text for text in texts if _is_word(text)}
     if not words:
         return violations
@@ -175,7 +175,7 @@ def _is_text(root: type[Checked], key: str) -> bool:
 
 
 def _meant(violation: Violation, options: Options, root: type[Checked]) -> Violation:
-    """``large`` → ``model=large``, the folder of a run → ``checkpoint=FOLDER``; as it is where that is not certain."""
+    """With a remedy if it is certain: ``large`` → ``model=large``, a run's folder → ``checkpoint=FOLDER``."""
     word = violation.source.override if violation.source is not None else None
     if word is None or not _is_word(word):
         return violation

@@ -1,4 +1,4 @@
-"""One primary config of a tree, with each option of each of its groups, composed as a run would compose it."""
+"""One primary config of a tree, composed with each option of its groups, as a run would compose it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from gpt2hydra.utils.quoting import override
 
 @dataclass
 class PrimaryCheck:
-    """Checks one primary config, and adds what is wrong to ``report``, the files that it can reach to ``reached``."""
+    """Checks a primary config; adds what is wrong to ``report``, and what it can use to ``reached``."""
 
     tree: ConfTree
     primary: Primary
@@ -85,7 +85,7 @@ class PrimaryCheck:
             self.report.add_violation(violation, file, found_with)
 
     def _is_ours(self, group: str, option: str) -> bool:
-        """Whether an option of somebody else's program is one that this package ships, or Hydra, which needs no check."""
+        """Whether an option needs no check: Hydra's, or in somebody else's program one of this package."""
         file = self.primary.file(group.partition("@")[0], option)
         ours = group.startswith("gpt2/") if file is None else file.is_relative_to(CONF_DIR)
         return group.partition("/")[0] == "hydra" or (ours and self.tree.folder.resolve() != CONF_DIR)
@@ -178,7 +178,7 @@ class PrimaryCheck:
         return [*misread_numbers(found.files.folded)]
 
     def _is_new_to_hydra(self, files: FoldedFiles) -> bool:
-        """Whether Hydra has to say what it makes of the files: of what they set of Hydra itself, or of stored configs."""
+        """Whether Hydra must compose the files: for what they set of Hydra itself, or for stored configs."""
         of_hydra = (files.chosen.hydras, files.sections)
         if of_hydra in self.composed and not files.stored:
             return False
@@ -193,7 +193,7 @@ class PrimaryCheck:
     def _taken_in(
         self, file: Path, group: str, seen: set[tuple[Path, str]] | None = None, *, every_option: bool = False
     ) -> list[tuple[Path, str]]:
-        """A file and those that its defaults list takes in, or could take in, with the groups that they are in.
+        """A file and those that its defaults list takes in, or could take in, each with its group.
 
         Those that are ``seen`` are left out; the others are added to that.
         """

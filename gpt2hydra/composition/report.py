@@ -11,7 +11,7 @@ from gpt2hydra.config.errors import Source, Violation
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong, the place that has to change, and the choice with which it was found, if that is another file's."""
+    """What is wrong, where to change it, and the choice with which it was found, if that matters."""
 
     violation: Violation
     where: Source
@@ -36,7 +36,7 @@ class Report:
             self.problems.append(problem)
 
     def add_violation(self, violation: Violation, file: Path, found_with: str = "") -> None:
-        """Add a violation at the line that set it, in ``file`` or in another; at the top of ``file`` if none did."""
+        """Add a violation at the line that set it, in any file; at the top of ``file`` if no line did."""
         name = displayed(str(file))
         named = [each for each in (violation.source, *violation.others.values()) if each is not None and each.kind == "file"]
         here = next((each for each in named if each.file == name), None)

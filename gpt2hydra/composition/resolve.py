@@ -40,7 +40,7 @@ _NODES: dict[type, type[ValueNode]] = {int: IntegerNode, float: FloatNode, str: 
 
 
 def converted(rule: Rule, value: Any) -> Any:
-    """What OmegaConf makes of a value for a field with this rule: ``'12'`` becomes 12. A flag it takes as it is.
+    """A value as OmegaConf converts it for a field with this rule: ``'12'`` becomes 12.
 
     Raises:
         Exception: it cannot hold it; OmegaConf and Python raise what they like.

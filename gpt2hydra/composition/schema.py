@@ -1,4 +1,4 @@
-"""The schemas that Hydra composes into, one for each configuration class, and the names under which files list them.
+"""The schemas that Hydra composes into, one for each configuration class, and their names in defaults lists.
 
 Hydra merges YAML into mutable dataclasses; ours are frozen. So a schema is a mutable mirror, derived from the
 same fields: names, types, defaults and formulas are written once, where the class is declared.
@@ -28,10 +28,10 @@ from gpt2hydra.config.validation import Checked, check_declaration
 from gpt2hydra.utils.immutable import thaw
 
 ROOTS: dict[str, type[Checked]] = {"train_schema": TrainConfig, "generate_schema": GenerateConfig}
-"""Name in a defaults list → the class that its config becomes; see :func:`register` for two classes with one name."""
+"""Name in a defaults list → the class that its config becomes. Of two classes, see :func:`register`."""
 
 GROUPS: dict[str, type[Checked]] = {"model": GPT2Config, "tokenizer": TokenizerConfig, "hardware": HardwareConfig}
-"""Folder of ``conf/`` → what its files hold. Any application may list them, as ``gpt2/model@encoder: small``."""
+"""Folder of ``conf/`` → what its files hold. Any application may list them: ``gpt2/model@encoder: small``."""
 
 _NAMES: dict[type[Checked], list[str]] = {config_class: [name] for name, config_class in ROOTS.items()}
 
@@ -139,7 +139,7 @@ def _hydra_type(rule: Rule) -> Any:
 
 
 def register_resolvers(config_class: type[Checked]) -> None:
-    """Register what computes values of this class and its sections from what was composed: ``gpt2.n_inner``."""
+    """Register the resolvers that compute values of this class and its sections: ``gpt2.n_inner``."""
     for field in fields_of(config_class):
         for nested in sections_of(field):
             register_resolvers(nested)
@@ -170,7 +170,7 @@ def _lenient(formula: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def register(config_class: type[Checked], config_name: str) -> None:
-    """Make ``config_class`` what the primary config ``config_name`` becomes: its schema is ``<config_name>_schema``.
+    """Have the primary config ``config_name`` become ``config_class``, by ``<config_name>_schema``.
 
     ``train`` and ``generate`` alone stay ours; of others the newest counts, as where a notebook declares a
     class again.
@@ -188,7 +188,7 @@ def register(config_class: type[Checked], config_name: str) -> None:
 
 
 def register_schemas(config_class: type[Checked] | None = None, config_name: str = "") -> None:
-    """Store in Hydra the schemas that primary configs list. Of two classes with one name, ``config_class`` has it."""
+    """Store the schemas that primary configs list in Hydra. Of two with one name, ``config_class`` has it."""
     schemas = dict(ROOTS)
     if config_class is not None and config_class.HAS_SCHEMA:
         schemas |= dict.fromkeys(schema_names(config_class, config_name), config_class)
@@ -204,7 +204,7 @@ def schema_names(config_class: type[Checked], config_name: str) -> list[str]:
 
 
 def inherits_groups(config_class: type[Checked] | None) -> bool:
-    """Whether the folders of our ``conf/`` are groups of a program: one whose class derives from one of ours."""
+    """Whether the folders of our ``conf/`` are groups of a program: its class derives from one of ours."""
     return config_class is not None and issubclass(config_class, (TrainConfig, GenerateConfig))
 
 
@@ -216,7 +216,7 @@ def file_of_option(config_path: str) -> str | None:
 
 
 def register_groups() -> None:
-    """Store ``gpt2/model``, ``gpt2/tokenizer`` and ``gpt2/hardware`` in Hydra. A file that cannot be read is no option."""
+    """Store ``gpt2/model``, ``gpt2/tokenizer``, ``gpt2/hardware``. An unreadable file is no option."""
     for group, config_class in GROUPS.items():
         for file in (CONF_DIR / group).glob("*.yaml"):
             with contextlib.suppress(Exception):  # OmegaConf and PyYAML raise what they like
@@ -226,7 +226,7 @@ def register_groups() -> None:
 
 
 def register_configs() -> None:
-    """Register everything another Hydra application needs for typed groups of ours, an option for each file of ``conf/``.
+    """Register our groups, typed, for another Hydra application: an option for each file of ``conf/``.
 
     ``gpt2/model``, ``gpt2/tokenizer`` and ``gpt2/hardware``, for any section, as often as one is needed::
 

@@ -1,4 +1,4 @@
-"""What to type instead: composed and checked before it is printed, so that it cures what it is for and brings nothing new."""
+"""What to type instead, composed and checked before it is printed: it brings no new violation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FURTHER = 3
 
 
 def candidate(violation: Violation, provenance: Provenance, root: type[Checked]) -> Violation:
-    """The violation with who set its key and the others, and, where it has no better remedy, a value that obeys."""
+    """The violation with who set its keys, and with a remedy: a valid value, where it has no better one."""
     field, found = field_at(root, violation.key), provenance.blame(violation)
     if field is not None and "computed" in field.metadata:
         inputs = [source for source in found.others.values() if source is not None and source.kind != "default"]
@@ -47,7 +47,7 @@ def candidate(violation: Violation, provenance: Provenance, root: type[Checked])
 
 
 def _as_meant(violation: Violation, rule: Rule) -> Violation:
-    """An override that Hydra cannot read as one value, with what was meant by it: text, or a number with commas."""
+    """With what was meant by an override that is no single value for Hydra: text, a number with commas."""
     key, text = violation.key, str(violation.value)
     if not violation.multirun and (meant := _without_slips(text, rule)) is not None:
         return dataclasses.replace(violation, remedy={key: meant})
@@ -81,7 +81,7 @@ def _without_commas(text: str, rule: Rule) -> int | float | None:
 
 
 def _as_before(violation: Violation, field: dataclasses.Field[Any], provenance: Provenance) -> dict[str, object]:
-    """The newest value that obeys the rule, but for the violation's own: the schema's default at the last; or nothing."""
+    """The last earlier value that obeys the rule, or the schema's default; nothing where neither does."""
     if field.metadata["rule"].kind is bool and isinstance(violation.value, (str, int, float)):  # the other may be meant
         return {}
     settings = provenance.settings.get(violation.key, ())
@@ -109,7 +109,7 @@ class Trial:
         self.texts, self.violations, self.check, self.options = texts, violations, check, options
 
     def tried(self, violation: Violation) -> Violation:
-        """The violation with a remedy that works: its own, or that with more keys; without one where neither does."""
+        """The violation with a remedy that works: its own, perhaps with more keys; none where that fails."""
         if violation.multirun:
             return self._tried_sweep(violation)
         if any(isinstance(value, Placeholder) for value in violation.remedy.values()):
@@ -135,19 +135,19 @@ class Trial:
         return violation.key in violation.remedy and not self.options.is_group(violation.key) and not typed & keys
 
     def _new(self, violation: Violation, remedy: Any) -> list[Violation]:
-        """What is wrong once ``remedy`` stands in place of the violation, but for what was wrong before, elsewhere."""
+        """What is wrong with ``remedy`` in place of the violation, besides what was wrong elsewhere."""
         words = dataclasses.replace(violation, remedy=remedy).remedy_words
         return self._beyond_known(violation, [*self._others(violation), *words], {*remedy})
 
     def _beyond_known(self, violation: Violation, texts: list[str], keys: Collection[str]) -> list[Violation]:
-        """What is wrong with ``texts``, of which ``keys`` are those of a remedy, but for what was wrong before."""
+        """What is wrong with ``texts`` besides what was wrong before; ``keys`` are those of a remedy."""
         known = {(each.key, repr(each.value)) for each in self.violations if each is not violation}
         elsewhere = {key for key, _ in known if key not in keys and key != violation.key}
         found = self.check(texts)
         return [each for each in found if each.key not in elsewhere and (each.key, repr(each.value)) not in known]
 
     def _others(self, violation: Violation) -> list[str]:
-        """The overrides but those with a violation, with the options that were meant, and, to be quick, but Hydra's own."""
+        """The overrides without other violations or, mostly, Hydra's own; with the options that were meant."""
         hydras_own = violation.key.startswith("hydra")
         rest = [each for each in self.violations if each is not violation]
         others = words_meant(rest, self.texts, self.options, keep=words_of_others(violation, self.texts))
@@ -155,7 +155,7 @@ class Trial:
         return [text for text in others if text not in own and (hydras_own or not text.lstrip("+~").startswith("hydra"))]
 
     def _tried_sweep(self, violation: Violation) -> Violation:
-        """The complete command line as a sweep, if each of its points is valid and nothing else in it is wrong."""
+        """With a sweep of all that was typed as remedy, if its points are valid and nothing else is wrong."""
         ((key, value),) = violation.remedy.items()
         try:
             values = [*itertools.islice(parse(f"{key}={value}").sweep_string_iterator(), MOST_POINTS + 1)]
@@ -189,7 +189,7 @@ def _is_slip(violation: Violation, options: Options) -> bool:
 
 
 def typed_words(violation: Violation, texts: Sequence[str]) -> list[str]:
-    """The words of the command line that a violation is about: mostly one, several where a text has spaces."""
+    """The words of the command line that a violation is about; several where a text has spaces."""
     override = violation.source.override if violation.source is not None else None
     if override is None or not violation.is_typed:
         return []

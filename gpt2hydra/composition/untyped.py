@@ -1,4 +1,4 @@
-"""What is wrong with values that no class describes: references to keys that no file has, numbers that YAML misreads."""
+"""What is wrong with values that no class describes: references to no key, numbers that YAML misreads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gpt2hydra.utils.formatting import did_you_mean, show
 from gpt2hydra.utils.yaml_nodes import is_misread_number, misread_rule
 
 _REFERENCE = re.compile(r"(?<!\\)\$\{(\.*)([^${}:,'\"\s\\]+)\}")
-"""``${a.b}`` and ``${.b}``, also within other text or a resolver; no key that is itself composed (``${a.${b}}``)."""
+"""``${a.b}`` and ``${.b}``, also within other text or a resolver; not ``${a.${b}}``."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class _Missing:
 
 @dataclass
 class OpenReferences:
-    """The references of a primary config that find nothing with one choice. They are judged once all choices were composed."""
+    """References that find nothing with one choice, to be judged once all choices were composed."""
 
     missing: list[_Missing] = field(default_factory=list)
     provided: dict[str, list[Keys]] = field(default_factory=dict)

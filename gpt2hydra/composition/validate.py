@@ -1,4 +1,4 @@
-"""Validate: what breaks a rule once layers are folded (:mod:`gpt2hydra.composition.judge` says what cannot be laid at all).
+"""Validate: what breaks a rule once layers are folded. :mod:`.judge` says what cannot be laid at all.
 
 :func:`examine` does it for what Hydra composed.
 """
@@ -35,7 +35,7 @@ from gpt2hydra.utils.yaml_nodes import decimal, is_misread_number, misread_rule
 
 @dataclass(frozen=True)
 class BuiltSection:
-    """A valid section that refers to nothing: its leaves as they were resolved, and the instance that holds them."""
+    """A valid section that refers to no other: its resolved leaves, and the instance that holds them."""
 
     plain: Mapping[Path, Any]
     instance: Any
@@ -43,7 +43,7 @@ class BuiltSection:
 
 @dataclass
 class SharedSections:
-    """The sections of ``files``, each built once for all overrides that change nothing in it, as most points of a sweep."""
+    """The sections of ``files``, each built once for all overrides that change nothing in it."""
 
     files: Fold
     built: dict[str, BuiltSection] = field(default_factory=dict)
@@ -69,7 +69,7 @@ def _immutable_sections(root: type[Checked]) -> frozenset[str]:
 def validate(
     folded: Fold, root: type[Checked], shared: SharedSections, known: Collection[str] = (), unsure: Collection[str] = ()
 ) -> tuple[dict[str, Any], list[Violation]]:
-    """The values of a fold as ``root`` stores them, and what is wrong with them, besides the ``known`` keys that are.
+    """The values of a fold as ``root`` stores them, and the violations besides those of ``known`` keys.
 
     Values of ``unsure`` keys are checked one by one, for a file that was left out may have others.
     """
@@ -110,7 +110,7 @@ def _computed_by_hand(settings: Iterable[Setting], root: type[Checked]) -> Itera
 
 
 def _misread(folded: Fold, settings: Iterable[Setting], root: type[Checked]) -> Iterator[Violation]:
-    """A violation for each value in force that YAML reads otherwise than a person does, and for each that ``???`` asks for."""
+    """A violation for each value that YAML reads otherwise than a person, and for each ``???`` in force."""
     for path, source in folded.demanded.items():
         if source.kind not in ("command line", "default") and field_at(root, dotted(path)) is not None:
             yield Violation(dotted(path), "???", "must be given: the file leaves it to the command line", source)
@@ -139,7 +139,7 @@ def _rule_below(rule: Rule, part: Any) -> Rule:
 
 
 def _meant(written: str, value: object, rule: Rule, *, alone: bool) -> object:
-    """What to set instead; empty where that is not certain. The rule about a number names it, where it stands alone."""
+    """What to set instead; empty where that is not certain."""
     if rule.kind is str:
         return "" if rule.problem(written) else written
     number = int(decimal(written)) if decimal(written) else value
@@ -172,7 +172,7 @@ def _pitfall(written: str, value: object, rule: Rule) -> str | None:
 
 
 def examine(config: DictConfig, config_class: type[Checked], section: str = "") -> tuple[dict[str, Any], list[Violation]]:
-    """Resolve ``config`` and check it: the values, and every violation in the schema's order, its keys below ``section``.
+    """Resolve and check ``config``: the values, and each violation in the schema's order, below ``section``.
 
     What ``hydra.utils.instantiate`` reads, ``_target_`` for one, is left out where the class has no such
     field.
@@ -220,7 +220,7 @@ def _causes(written: Callable[[str], Any], violations: list[Violation], known: f
 
 
 def _repeats(written: Callable[[str], Any], key: str, blamed: frozenset[str]) -> bool:
-    """Whether ``key`` refers, in the end, to another wrong one; a circle of references is wrong in each of its keys."""
+    """Whether ``key`` refers, in the end, to another wrong one. Keys of a circle are all wrong themselves."""
     seen = {key}
     while True:
         target = _REFERENCE.fullmatch(str(written(key)))
@@ -250,7 +250,7 @@ def in_order(config_class: type[Checked], violations: list[Violation]) -> list[V
 
 
 def config_class_of(config: DictConfig) -> type[Checked]:
-    """The configuration class that a config is for: that of the schema it was composed into, else the one most like it."""
+    """The class that a config is for: that of its schema, else the one with the most keys in common."""
     keys = set(_keys(config)) if is_mapping(config) else set()
     return class_of_schema(config) or max(
         known_classes(), key=lambda each: len(keys & {field.name for field in fields_of(each)})
