@@ -113,7 +113,7 @@ def _follow_references(found: Resolved, folded: Fold, root: type[Checked]) -> No
         else:
             tree = tree if tree is not None else tree_of(folded, found.plain)
             parent = functools.reduce(lambda node, part: node[part], path[:-1], tree)
-            value = resolved(parent, path[-1], key, root, found.broken)
+            value = resolve_key(parent, path[-1], key, root, found.broken)
         if value is ABSENT:
             continue
         try:
@@ -146,14 +146,14 @@ def _put(values: dict[Any, Any], path: Path, value: Any, *, keep: bool = False) 
 # ------------------------------------------------------------------------------------------- of a config, key by key
 
 
-def resolved(config: Any, key: Any, path: str, root: type[Checked], broken: dict[str, Violation]) -> Any:
+def resolve_key(config: Any, key: Any, path: str, root: type[Checked], broken: dict[str, Violation]) -> Any:
     """The value under ``key`` with every leaf that cannot be had put into ``broken`` instead."""
     try:
         node = config[key]
     except Exception as error:  # resolvers raise what they like
         return _broken(config, key, path, root, broken, error)
     if isinstance(node, DictConfig):
-        return {str(name): resolved(node, name, f"{path}.{name!s}", root, broken) for name in node}
+        return {str(name): resolve_key(node, name, f"{path}.{name!s}", root, broken) for name in node}
     if isinstance(node, ListConfig):
         try:
             return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)

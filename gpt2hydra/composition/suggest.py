@@ -147,7 +147,10 @@ class Trial:
         return [each for each in found if each.key not in elsewhere and (each.key, repr(each.value)) not in known]
 
     def _others(self, violation: Violation) -> list[str]:
-        """The overrides without other violations or, mostly, Hydra's own; with the options that were meant."""
+        """The overrides without those of other violations, with the options that were meant instead.
+
+        To be quick, without those of Hydra's own config, unless the violation is of one.
+        """
         hydras_own = violation.key.startswith("hydra")
         rest = [each for each in self.violations if each is not violation]
         others = words_meant(rest, self.texts, self.options, keep=words_of_others(violation, self.texts))

@@ -18,7 +18,7 @@ from gpt2hydra.composition.fold import Fold, dotted
 from gpt2hydra.composition.hydra_compat import is_mapping
 from gpt2hydra.composition.judge import CANNOT_BE_DELETED, is_modelled
 from gpt2hydra.composition.layers import Path, below, scalars
-from gpt2hydra.composition.resolve import Resolved, resolve, resolved
+from gpt2hydra.composition.resolve import Resolved, resolve, resolve_key
 from gpt2hydra.composition.schema import class_of_schema, known_classes
 from gpt2hydra.config.errors import ABSENT, DELETED, Setting, Violation
 from gpt2hydra.config.keys import TARGET_KEYS, field_at, fields_of, once_a_class, place, rule_at
@@ -183,7 +183,7 @@ def examine(config: DictConfig, config_class: type[Checked], section: str = "") 
     try:
         given = {str(key): _resolved(config, key) for key in keys}
     except Exception:  # whatever a resolver raises; found again and named, key by key
-        given = {str(key): resolved(config, key, str(key), config_class, broken) for key in keys}
+        given = {str(key): resolve_key(config, key, str(key), config_class, broken) for key in keys}
     for path in [*broken]:
         if any(f"{path.rpartition('.')[0]}.{name}".lstrip(".") in broken for name in _inputs(field_at(config_class, path))):
             del broken[path]  # it follows from what is named already
