@@ -197,11 +197,3 @@ def settable_leaves(config_class: type[Any], value: Any) -> Iterator[tuple[str, 
         known = field_at(config_class, key)
         if known is None or known.init:
             yield key, each
-
-
-def sections_in(config: Any, key: str) -> Iterator[tuple[str, type[Any] | None]]:
-    """``(dotted key, class)`` of the section under ``key``, an instance, and of every section in it; None where it is null."""
-    yield key, None if config is None else type(config)
-    for each in fields_of(type(config)) if config is not None else ():
-        if sections_of(each):
-            yield from sections_in(getattr(config, attribute_of(each)), f"{key}.{each.name}")

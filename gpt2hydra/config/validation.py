@@ -22,7 +22,7 @@ from gpt2hydra.config.keys import (
     values_of,
 )
 from gpt2hydra.config.rules import Rule
-from gpt2hydra.config.validators import CheckResult, failures, obeys_validators
+from gpt2hydra.config.validators import CheckResult, NotValid, failures, obeys_validators
 from gpt2hydra.config.wrong_keys import computed_rule, missing, section_class, unknown_key
 from gpt2hydra.utils.formatting import did_you_mean, kind_of, reason_of, show
 from gpt2hydra.utils.immutable import FrozenDict, freeze
@@ -162,7 +162,7 @@ def check(
             _check_section(found, each, given, prefix, _below(known_wrong, name) if known_wrong else known_wrong)
             continue
         if rule is None:
-            value, problems = _check_computed(each, given.get(name, ABSENT), prefix, dict(found.valid_leaves()))
+            value, problems = _check_computed(found, each, given.get(name, ABSENT), prefix)
         else:
             value, problems = _check_value(each, rule, given[name] if name in given else default_of(each), prefix)
         found.violations += problems
@@ -177,7 +177,7 @@ def check(
         found.violations += [unknown_key(config_class, key, value, prefix) for key, value in others.items()]
     if issubclass(config_class, Checked):
         if found.violations or known_wrong or not obeys_validators(_instance(config_class, found.values)):
-            found.violations += failures(found, prefix, known_wrong)
+            found.violations += failures(found, prefix)
     elif not found.violations and not known_wrong:
         found.violations += own_violations(config_class, {**found.values, **others}, prefix)
     found.violations.sort(key=lambda violation: place(config_class, violation.key[len(prefix) :]))
@@ -218,18 +218,18 @@ def _check_value(each: dataclasses.Field[Any], rule: Rule, value: Any, prefix: s
     return ABSENT, [Violation(f"{key}{path}", part, words, remedy=remedy) for path, part, words in problems]
 
 
-def _check_computed(
-    each: dataclasses.Field[Any], value: Any, prefix: str, valid: Mapping[str, Any]
-) -> tuple[Any, list[Violation]]:
-    key, inputs = f"{prefix}{each.name}", each.metadata["inputs"]
-    if any(name not in valid for name in inputs):
-        return ABSENT, []  # what it follows from is already reported
-    sources = ", ".join(f"{prefix}{name} = {show(valid[name])}" for name in inputs)
+def _check_computed(found: CheckResult, each: dataclasses.Field[Any], value: Any, prefix: str) -> tuple[Any, list[Violation]]:
+    key = f"{prefix}{each.name}"
     try:
-        right = each.metadata["computed"](*(valid[name] for name in inputs))
+        inputs = {f"{prefix}{name}": found.at(name) for name in each.metadata["inputs"]}
+    except NotValid:
+        return ABSENT, []  # what it follows from is already reported
+    sources = ", ".join(f"{path} = {show(given)}" for path, given in inputs.items())
+    try:
+        right = each.metadata["computed"](*inputs.values())
     except Exception as error:  # a formula of a user's class raises what it likes
         rule = f"cannot be computed ({each.metadata['doc']}) for {sources}: {reason_of(error)}"
-        return ABSENT, [Violation(key, rule=rule, others={f"{prefix}{name}": None for name in inputs})]
+        return ABSENT, [Violation(key, rule=rule, others=dict.fromkeys(inputs))]
     if value is ABSENT or (type(value) is type(right) and value == right):
         return right, []
     return ABSENT, [Violation(key, value, computed_rule(each, f": {show(right)} for {sources}"))]
@@ -258,7 +258,8 @@ def _check_section(
     if kind is None:
         return
     if isinstance(value, kind):
-        found.values[name] = found.sections[name] = value
+        found.values[name] = value
+        found.sections[name] = CheckResult.of(value, known_wrong) if known_wrong else value
         return
     values = value if isinstance(value, Mapping) else values_of(value)  # of a class that is extended here
     if ignored := each.metadata.get("ignored"):

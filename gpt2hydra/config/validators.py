@@ -14,12 +14,13 @@ import dataclasses
 import inspect
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gpt2hydra.config.errors import ABSENT, Violation
-from gpt2hydra.config.keys import attribute_of, field_at, fields_of, keys_of, leaves, once_a_class, sections_in, sections_of
+from gpt2hydra.config.keys import attribute_of, field_at, fields_of, keys_of, once_a_class, sections_of, values_of
 from gpt2hydra.utils.formatting import did_you_mean, show
 
 F = TypeVar("F", bound=Callable[..., "Failure | None"])
@@ -100,49 +101,54 @@ class CheckResult:
     sections: dict[str, Any] = dataclasses.field(default_factory=dict)
     violations: list[Violation] = dataclasses.field(default_factory=list)
 
-    def valid_leaves(self) -> Iterator[tuple[str, Any]]:
-        """``(dotted key, value)`` of all that is valid by itself, in sections too."""
-        yield from self.valid.items()
-        for name, section in self.sections.items():
-            if section is not None:
-                below = section.valid_leaves() if isinstance(section, CheckResult) else leaves(section)
-                yield from ((f"{name}.{key}", value) for key, value in below)
+    @classmethod
+    def of(cls, config: Any, known_wrong: frozenset[str] = frozenset()) -> CheckResult:
+        """That of an instance, in which nothing is wrong but perhaps some keys."""
+        values = values_of(config)
+        sections = {each.name: values[each.name] for each in fields_of(type(config)) if sections_of(each)}
+        valid = {key: each for key, each in values.items() if key not in sections and key not in known_wrong}
+        return cls(type(config), values, valid, sections)
 
-    def section_classes(self) -> Iterator[tuple[str, type[Any] | None]]:
-        """``(dotted key, class)`` of every section; None where it is null."""
-        for name, section in self.sections.items():
-            if isinstance(section, CheckResult):
-                yield name, section.config_class
-                yield from ((f"{name}.{key}", kind) for key, kind in section.section_classes())
-            else:
-                yield from sections_in(section, name)
+    def section(self, name: str) -> CheckResult | None:
+        """That of a section; None where it is null.
+
+        Raises:
+            NotValid: it is no section.
+        """
+        if name not in self.sections:
+            raise NotValid
+        section = self.sections[name]
+        return section if section is None or isinstance(section, CheckResult) else CheckResult.of(section)
+
+    def at(self, key: str) -> Any:
+        """The value under a dotted key.
+
+        Raises:
+            NotValid: it is not valid by itself, or in a section that is null.
+        """
+        name, _, rest = key.partition(".")
+        section = self.section(name) if rest else None
+        if section is None and (rest or name not in self.valid):
+            raise NotValid
+        return section.at(rest) if section is not None else self.valid[name]
 
 
 class NotValid(Exception):
-    """A validator reads a value that is not valid by itself; it is reported already."""
+    """A value is read that is not valid by itself; it is reported already."""
 
 
 class ValidValues:
     """What a validator has for ``self``: the values that are valid by themselves, under the names of the class."""
 
     def __init__(
-        self,
-        config_class: type[Any],
-        values: Mapping[str, Any],
-        sections: Mapping[str, type[Any] | None],
-        hints: tuple[str, ...] = (),
-        prefix: str = "",
-        read: dict[str, None] | None = None,
+        self, found: CheckResult, hints: tuple[str, ...] = (), prefix: str = "", read: dict[str, None] | None = None
     ) -> None:
         """Args:
-        config_class: whose fields and methods there are.
-        values: dotted key → value, of every key that is valid by itself.
-        sections: dotted key → class of every section; None where it is null.
         hints: keys that are None where they are not valid.
         prefix: the section that this is, with a dot.
         read: the keys that were read, in order; filled.
         """
-        self._class, self._values, self._sections, self._hints, self._prefix = config_class, values, sections, hints, prefix
+        self._found, self._class, self._hints, self._prefix = found, found.config_class, hints, prefix
         self._read: dict[str, None] = {} if read is None else read
 
     @property  # type: ignore[misc]
@@ -153,16 +159,10 @@ class ValidValues:
         field = _by_attribute(self._class).get(name)
         if field is None:
             return self._of_class(name)
-        key = f"{self._prefix}{field.name}"
         if not sections_of(field):
-            return self.at(field.name)
-        if key not in self._sections:
-            raise NotValid
-        kind = self._sections[key]
-        return None if kind is None else self._below(kind, f"{key}.")
-
-    def _below(self, kind: type[Any], prefix: str) -> ValidValues:
-        return ValidValues(kind, self._values, self._sections, self._hints, prefix, self._read)
+            return self._value(field.name)
+        section = self._found.section(field.name)
+        return None if section is None else ValidValues(section, self._hints, f"{self._prefix}{field.name}.", self._read)
 
     def _of_class(self, name: str) -> Any:
         """A property, a method or a constant of the class."""
@@ -176,19 +176,24 @@ class ValidValues:
             raise TypeError(f"reads {self._prefix}{name}, which is no field{known}")
         return getattr(self._class, name)
 
+    def _value(self, key: str) -> Any:
+        path = f"{self._prefix}{key}"
+        try:
+            value = self._found.at(key)
+        except NotValid:
+            if path not in self._hints:
+                raise
+            return None
+        if path not in self._hints:
+            self._read[path] = None
+        return value
+
     def at(self, key: str) -> Any:
-        """The value under a dotted key."""
+        """The value under a dotted key, for rules of the older kind."""
         field = field_at(self._class, key)
         if field is None or sections_of(field):
             raise TypeError(f"reads {key}, which holds no value{did_you_mean(key, keys_of(self._class))}")
-        key = f"{self._prefix}{key}"
-        if key in self._values:
-            if key not in self._hints:
-                self._read[key] = None
-            return self._values[key]
-        if key in self._hints:
-            return None
-        raise NotValid
+        return self._value(key)
 
 
 @once_a_class
@@ -204,41 +209,44 @@ def obeys_validators(config: Any) -> bool:
         return False
 
 
-def failures(found: CheckResult, prefix: str = "", known_wrong: frozenset[str] = frozenset()) -> list[Violation]:
+def failures(found: CheckResult, prefix: str = "") -> list[Violation]:
     """A violation for each rule that the valid values break. A key that is blamed already is not blamed again.
 
     Raises:
         TypeError: a validator reads what is no field, or returns something else.
     """
-    blamed = {violation.key for violation in found.violations}
-    values = {key: value for key, value in found.valid_leaves() if key not in known_wrong}
-    sections, broken = dict(found.section_classes()), []
+    blamed, broken = {violation.key for violation in found.violations}, []
     for rule in validators_of(found.config_class):
         if f"{prefix}{rule.key}" in blamed:
             continue
         read: dict[str, None] = {}
         try:
-            failure = rule.test(ValidValues(found.config_class, values, sections, rule.hints, read=read))
+            failure = rule.test(ValidValues(found, rule.hints, read=read))
         except NotValid:
             continue
         except TypeError as error:
             raise TypeError(f"{found.config_class.__qualname__}: {rule.name} {error}") from error
         if failure is not None:
-            broken.append(_violation(rule, failure, values, prefix, [key for key in read if key != rule.key]))
+            broken.append(_violation(rule, failure, found, prefix, [key for key in read if key != rule.key]))
     return broken
 
 
-def _violation(rule: Validator, failure: object, values: Mapping[str, Any], prefix: str, others: list[str]) -> Violation:
+def _violation(rule: Validator, failure: object, found: CheckResult, prefix: str, others: list[str]) -> Violation:
     if not isinstance(failure, Failure):
         raise TypeError(f"{rule.name} must return a Failure or None, not {failure!r}")
 
+    def value_at(key: str) -> Any:
+        with suppress(NotValid):
+            return found.at(key)
+        return ABSENT
+
     def named(match: re.Match[str]) -> str:
-        key = match[1]
-        return f"{prefix}{key} = {show(values[key])}" if key in values else match[0]
+        value = value_at(match[1])
+        return match[0] if value is ABSENT else f"{prefix}{match[1]} = {show(value)}"
 
     return Violation(
         f"{prefix}{rule.key}",
-        values.get(rule.key, ABSENT),
+        value_at(rule.key),
         re.sub(r"\{([\w.-]+)\}", named, failure.rule),
         remedy={f"{prefix}{key}": value for key, value in failure.remedy.items()},
         others=dict.fromkeys(f"{prefix}{key}" for key in others),

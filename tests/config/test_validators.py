@@ -1,12 +1,11 @@
 """What a validator sees as ``self``."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import pytest
 
-from gpt2hydra.config.validators import NotValid, ValidValues, validators_of
+from gpt2hydra.config.validators import CheckResult, NotValid, ValidValues, validators_of
 from gpt2hydra.fields import Checked, Failure, integer, section, validator
 
 
@@ -36,15 +35,14 @@ class Outer(Checked):
 
 def test_it_has_fields_sections_properties_methods_and_constants() -> None:
     read: dict[str, None] = {}
-    values = partial(ValidValues, Outer, {"inner.low": 2, "the-size": 5}, {"inner": Inner})
-    found: Any = values(read=read)
+    found: Any = ValidValues(CheckResult.of(Outer(Inner(2), 5)), read=read)
     assert (found.inner.times(2), found.size, found.inner.LIMIT) == (8, 5, 7)
     assert list(read) == ["inner.low", "the-size"]
     assert isinstance(found, Outer) and isinstance(found.inner, Inner)
 
 
 def test_what_is_not_valid_cannot_be_read_and_a_hint_is_none() -> None:
-    found: Any = ValidValues(Outer, {}, {"inner": Inner}, hints=("inner.low",))
+    found: Any = ValidValues(CheckResult(Outer, sections={"inner": CheckResult(Inner)}), hints=("inner.low",))
     assert found.inner.low is None
     with pytest.raises(NotValid):
         _ = found.size
