@@ -48,8 +48,8 @@ def fields_by_annotation(config_class: type[Any]) -> Iterator[dataclasses.Field[
             made.default_factory = field.default_factory
             yield made
         else:
-            default = freeze_default(field)
-            default = dataclasses.MISSING if default is ABSENT else default
+            factory = field.default_factory
+            default = freeze(field.default if factory is dataclasses.MISSING else factory())
             yield _field(field.name, hint, {"rule": rule_of_annotation(hint), **doc}, default, field.init)
 
 
@@ -118,13 +118,6 @@ def construct(config_class: type[Any], values: Mapping[str, Any]) -> Any:
 
 def _same(value: Any, default: Any) -> bool:
     return type(value) is type(default) and bool(value == default)
-
-
-def freeze_default(field: dataclasses.Field[Any]) -> Any:
-    """The default of a dataclass field as it is compared here; ABSENT where there is none."""
-    if field.default_factory is not dataclasses.MISSING:
-        return freeze(field.default_factory())
-    return ABSENT if field.default is dataclasses.MISSING else freeze(field.default)
 
 
 def _as_annotated(hint: Any, value: Any) -> Any:

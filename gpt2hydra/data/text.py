@@ -6,6 +6,7 @@ import codecs
 import difflib
 import functools
 import glob
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,23 +52,18 @@ def problem(file: Path) -> str:
     if file.suffix == parquet.SUFFIX:
         return parquet.problem(file)
     stat = file.stat()
-    where = _not_utf8(file, stat.st_size, stat.st_mtime_ns)
-    return "" if where is None else not_utf8_rule(where)
+    return _not_utf8(file, stat.st_size, stat.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=10_000)
-def _not_utf8(file: Path, size: int, modified: int) -> int | None:
-    """Where the first byte stands that is not UTF-8. Size and time of change only tell the cache that a file is new."""
-    decoder, done = codecs.getincrementaldecoder("utf-8")(), 0
-    with file.open("rb") as stream:
-        while done < CHECKED_BYTES and (block := stream.read(BLOCK)):
-            held = len(decoder.getstate()[0])  # bytes of a character that the last block cut
-            try:
-                decoder.decode(block)
-            except UnicodeDecodeError as error:
-                return done - held + error.start
-            done += len(block)
-    return size - len(decoder.getstate()[0]) if done == size and decoder.getstate()[0] else None
+def _not_utf8(file: Path, size: int, modified: int) -> str:
+    """Size and time of change only tell the cache that a file is new."""
+    try:
+        for _ in _decoded(file, CHECKED_BYTES):
+            pass
+    except _NotUtf8 as rule:
+        return str(rule)
+    return ""
 
 
 # ------------------------------------------------------------------------------------------------------ what they hold
@@ -109,22 +105,34 @@ def blocks(file: Path) -> Iterator[str]:
     Raises:
         ConfigError: it is not UTF-8.
     """
+    try:
+        yield from _decoded(file)
+    except _NotUtf8 as rule:
+        raise ConfigError([Violation(str(file), rule=str(rule))]) from None
+
+
+class _NotUtf8(Exception):
+    """The rule that a file breaks which is not UTF-8."""
+
+    def __init__(self, where: int) -> None:
+        super().__init__(f"must be UTF-8; byte {where:,} is not (iconv -f LATIN1 -t UTF-8 converts, if that is what it is)")
+
+
+def _decoded(file: Path, most: float = math.inf) -> Iterator[str]:
+    """The text of about the first ``most`` bytes, a block at a time."""
     decoder, done = codecs.getincrementaldecoder("utf-8")(), 0
     with file.open("rb") as stream:
-        while block := stream.read(BLOCK):
-            held = len(decoder.getstate()[0])
+        while done < most:
+            block = stream.read(BLOCK)
+            held = len(decoder.getstate()[0])  # bytes of a character that the last block cut
             try:
-                yield decoder.decode(block)
+                text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
-                raise ConfigError([Violation(str(file), rule=not_utf8_rule(done - held + error.start))]) from None
+                raise _NotUtf8(done - held + error.start) from None
+            if not block:
+                return
+            yield text
             done += len(block)
-    if decoder.getstate()[0]:
-        raise ConfigError([Violation(str(file), rule=not_utf8_rule(done - len(decoder.getstate()[0])))])
-
-
-def not_utf8_rule(where: int) -> str:
-    """The rule that a file breaks which is not UTF-8 at byte ``where``."""
-    return f"must be UTF-8; byte {where:,} is not (iconv -f LATIN1 -t UTF-8 converts, if that is what it is)"
 
 
 # --------------------------------------------------------------------------------------------------------- in pieces
