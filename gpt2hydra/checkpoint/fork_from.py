@@ -35,17 +35,19 @@ def parent(path: str) -> CheckpointInfo | None:
     return run_checkpoints.newest(folder)
 
 
-def implied(overrides: Sequence[str]) -> dict[str, Source]:
+def implied(overrides: Sequence[str], set_by_options: Collection[str] = ()) -> dict[str, Source]:
     """What ``fork_from=PATH`` among ``overrides`` stands for, and the file that says so; keys that are set are left out.
 
-    Nothing where there is no such override, where it is swept over, or where the checkpoint or an override
-    cannot be used: both are reported later, by name.
+    So are those that options among the overrides set, such as ``experiment=NAME``. Nothing where there is no
+    such override, where it is swept over, or where the checkpoint or an override cannot be used: both are
+    reported later, by name.
     """
     given = values_set(overrides)
     path = given.get(KEY)
     if not isinstance(path, str) or given.get("resume") not in (None, "auto"):  # a run that continues has its own
         return {}
-    return {override(key, value): source for key, value, source in _configuration(path) if not _is_set(key, given)}
+    typed = {*given, *set_by_options}
+    return {override(key, value): source for key, value, source in _configuration(path) if not _is_set(key, typed)}
 
 
 def _is_set(key: str, typed: Collection[str]) -> bool:

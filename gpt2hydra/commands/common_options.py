@@ -110,8 +110,8 @@ class ProgramConfig:
     def of(cls, overrides: Sequence[str], config_dir: str | None = None, program: Application | None = None) -> ProgramConfig:
         """What a program makes of the overrides; ``train.py`` unless another is named."""
         program = program or program_meant(None, [])
-        words = Words.typed(overrides, program.config_class or TrainConfig)
-        return cls(program.composer(config_dir), with_implied(words))
+        composer = program.composer(config_dir)
+        return cls(composer, with_implied(Words.typed(overrides, program.config_class or TrainConfig), lambda: composer))
 
     def checked(self) -> Any:
         """The composed and validated configuration.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -114,14 +114,28 @@ def values_of_earlier_run(config_class: type[Checked], folded: Fold) -> Mapping[
     return values_of_the_run(config_class, folded)
 
 
-def with_implied(words: Words) -> Words:
+def with_implied(words: Words, composer: Callable[[], Composer]) -> Words:
     """``words`` after what ``fork_from=`` and ``init_from=`` among them stand for."""
     if any(text.startswith(("init_from=", "fork_from=")) for text in words.texts):
         from gpt2hydra.checkpoint import fork_from, init_from  # checkpoints are not needed where none is named
 
-        words = words.after(fork_from.implied(words.texts))
+        words = words.after(fork_from.implied(words.texts, set_by_options(words.texts, composer())))
         words = words.after(init_from.implied(words.texts))
     return words
+
+
+def set_by_options(overrides: Sequence[str], composer: Composer) -> set[str]:
+    """The keys that chosen options set, such as ``experiment=NAME``, and the groups whose option they change.
+
+    An option that a sweep goes through sets none: each of its points has the same overrides.
+    """
+    found, usual = composer.fold(overrides), composer.fold(())
+    if found.files is None or usual.files is None:
+        return set()
+    groups = {group for group, option in found.files.chosen.groups.items() if usual.files.chosen.groups.get(group) != option}
+    files = tuple(f"/{each.key_or_group}/{each.value()}.yaml" for each in found.overrides.choices)
+    chains = found.provenance.settings.items()
+    return groups | {key for key, chain in chains if any(f"/{each.source.file}".endswith(files) for each in chain)}
 
 
 # ------------------------------------------------------------------------------------- what the parameters say

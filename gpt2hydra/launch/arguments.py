@@ -44,8 +44,7 @@ class CommandLine:
         self.config_name = (self.arguments.config_name or application.config_name).removesuffix(".yaml")
         self.config_dir = Path(self.arguments.config_path or application.config_dir).resolve()
         sweep = bool(self.arguments.multirun or self.arguments.shell_completion)
-        self.words = with_implied(Words.typed(self.arguments.overrides, self.config_class or TrainConfig, sweep=sweep))
-        self.arguments.overrides = self.words.texts
+        self.words = Words.typed(self.arguments.overrides, self.config_class or TrainConfig, sweep=sweep)
 
     def _parse(self) -> Namespace:
         words = arguments_typed()
@@ -69,17 +68,23 @@ class CommandLine:
     def run(self) -> None:
         """Do what the command line asks for; a refusal is printed and exits with 1."""
         set_version_base()
-        with handle_errors(), quiet() if self.arguments.quiet else nullcontext(), self._with_origins(), self.words.reported():
+        with handle_errors(), quiet() if self.arguments.quiet else nullcontext(), self._with_origins():
             self._check_encoding()
-            if self.arguments.shell_completion and any(each.startswith("query=") for each in self.arguments.overrides):
-                self._complete()
-            elif self._only_prints():
-                self._print_information()
-            else:
-                self.process = this_process()
-                limit_spinning()
-                with rank_zero_output(self.process):
-                    self._start()
+            self.words = with_implied(self.words, self._composer)
+            self.arguments.overrides = self.words.texts
+            with self.words.reported():
+                self._answer()
+
+    def _answer(self) -> None:
+        if self.arguments.shell_completion and any(each.startswith("query=") for each in self.arguments.overrides):
+            self._complete()
+        elif self._only_prints():
+            self._print_information()
+        else:
+            self.process = this_process()
+            limit_spinning()
+            with rank_zero_output(self.process):
+                self._start()
 
     @contextmanager
     def _with_origins(self) -> Iterator[None]:
