@@ -19,6 +19,7 @@ from typing import Any
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -33,13 +34,7 @@ from gpt2hydra.composition.layers import Layer
 from gpt2hydra.composition.options import Options
 from gpt2hydra.composition.overrides import Overrides, join_split_arguments, read
 from gpt2hydra.composition.resolve import is_stateful, tree_of
-from gpt2hydra.composition.schema import (
-    ROOTS,
-    class_of_schema,
-    inherits_groups,
-    register_groups,
-    register_schemas,
-)
+from gpt2hydra.composition.schema import ROOTS, class_of_schema, inherits_groups, register_groups, register_schemas
 from gpt2hydra.composition.validate import SharedSections, config_class_of, examine, in_order, validate
 from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation, collect_violations
 from gpt2hydra.config.gpt2 import CONF_DIR
@@ -144,8 +139,7 @@ class Composer:
         self.find_absent, self.begin = find_absent, begin
         register_schemas(config_class, config_name)
         self.loader = ConfigLoader(search_path)
-        self.options = Options(self.loader, config_name)
-        self._files = ConfigFiles(self.options, config_class)
+        self._search()
         self._sweep: DictConfig | None = None
         self._surroundings: tuple[Any, ...] | None = None
 
@@ -165,9 +159,13 @@ class Composer:
         if searchpath == [*self.options.searchpath]:
             return self
         found = copy.copy(self)
-        found.options = Options(self.loader, self.config_name, searchpath)
-        found._files = ConfigFiles(found.options, self.config_class)
+        found._search(searchpath)
         return found
+
+    def _search(self, searchpath: Iterable[Override] = ()) -> None:
+        """Read all files anew, also those in the folders that overrides of ``hydra.searchpath`` add."""
+        self.options = Options(self.loader, self.config_name, searchpath)
+        self._files = ConfigFiles(self.options, self.config_class)
 
     # ------------------------------------------------------------------------------------------------- by the fold
 
@@ -218,18 +216,12 @@ class Composer:
                 folded = _with_overrides(files, overrides, unclear, clear)
         found = [*overrides.violations, *wrong_mode, *several, *unread, *folded.violations]
         of_all = bool(overrides.incomplete or unread)
-        unsure = [*keys_of(root)] if of_all or unclear - clear else []
-        unsure = [key for key in unsure if of_all or key.partition(".")[0] in unclear - clear]
+        left_out = unclear - clear
+        keys = keys_of(root) if of_all or left_out else ()
+        unsure = [key for key in keys if of_all or key.partition(".")[0] in left_out]
         values, broken = validate(folded, root, files.shared, {each.key for each in found} - clear, unsure)
-        result = Composition(
-            root,
-            folded,
-            overrides,
-            files,
-            values,
-            needs_hydra=needs_hydra(files, overrides),
-            start_unknown=bool(unread),
-        )
+        result = Composition(root, folded, overrides, files, values)
+        result.needs_hydra, result.start_unknown = needs_hydra(files, overrides), bool(unread)
         if found or broken:
             found = [self._as_choice(each) if each.value is ABSENT else each for each in (*found, *broken)]
             result.violations = in_order(root, [result.provenance.blame(each) for each in found])
@@ -263,8 +255,7 @@ class Composer:
         folders = [source.path for source in self.options.repository.get_sources() if source.scheme() == "file"]
         now = surroundings(folders)
         if now != self._surroundings:
-            self.options = Options(self.loader, self.config_name, self.options.searchpath)  # there may be other folders now
-            self._files = ConfigFiles(self.options, self.config_class)
+            self._search(self.options.searchpath)  # there may be other folders now
             self._surroundings = now
 
     # ------------------------------------------------------------------------------------------------------ by Hydra
