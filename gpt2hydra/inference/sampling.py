@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-from transformers import DynamicCache, GPT2LMHeadModel
+from transformers import (
+    DynamicCache,
+    GPT2LMHeadModel,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import GenerateConfig
@@ -130,30 +138,18 @@ def draw_token(logits: torch.Tensor, config: GenerateConfig, generator: torch.Ge
     if not logits.isfinite().all():
         rule = "computes NaN or infinity: its weights are damaged"
         raise ConfigError([Violation("checkpoint", config.checkpoint, rule)])
+    scores = logits[None]  # (1, V)
     if config.repetition_penalty != 1:
-        logits = penalize(logits, seen, config.repetition_penalty)
+        scores = RepetitionPenaltyLogitsProcessor(config.repetition_penalty)(torch.tensor([seen], dtype=torch.long), scores)
     if config.temperature == 0 or config.top_k == 1:
-        return int(logits.argmax())
-    logits = (logits - logits.max()) / config.temperature  # at most 0, however small the temperature
-    if config.top_k is not None and config.top_k < len(logits):
-        least = logits.topk(config.top_k).values[-1]
-        logits = logits.masked_fill(logits < least, -torch.inf)
-    probabilities = logits.softmax(0)
-    if config.top_p is not None:
-        ranked, order = probabilities.sort(descending=True)
-        before = ranked.cumsum(0) - ranked  # probability of all that are likelier; 0 for the likeliest, which stays
-        probabilities = probabilities.index_fill(0, order[before >= config.top_p], 0)
-    if config.min_p is not None:
-        probabilities = probabilities.masked_fill(probabilities < config.min_p * probabilities.max(), 0)
-    return int(torch.multinomial(probabilities, 1, generator=generator))
+        return int(scores.argmax())
+    scores = (scores - scores.max()) / config.temperature  # at most 0, however small the temperature
+    for name, warper in WARPERS.items():
+        value = getattr(config, name)
+        if value is not None:
+            scores = warper(value)(None, scores)
+    return int(torch.multinomial(scores[0].softmax(0), 1, generator=generator))
 
 
-def penalize(logits: torch.Tensor, seen: Sequence[int], penalty: float) -> torch.Tensor:
-    """``logits`` (V,) with those of ``seen`` tokens divided by ``penalty``, or multiplied where they are negative.
-
-    As in CTRL (Keskar et al. 2019) and transformers' ``repetition_penalty``; once for a token, however often
-    it was seen.
-    """
-    places = torch.tensor(sorted(set(seen)), dtype=torch.long)
-    scores = logits[places]
-    return logits.index_copy(0, places, torch.where(scores < 0, scores * penalty, scores / penalty))
+WARPERS: dict[str, Any] = {"top_k": TopKLogitsWarper, "top_p": TopPLogitsWarper, "min_p": MinPLogitsWarper}
+"""Setting → what of transformers takes its value, in the order in which they narrow the choice."""

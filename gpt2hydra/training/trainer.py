@@ -123,8 +123,11 @@ class Trainer:
                     raise StopRequested(requests.stop)
             self.save_checkpoint()  # an early stop may come between two of them
             return self.final_evaluation()
-        except StopRequested:
-            self._save_sound()
+        except StopRequested:  # what was not saved of this step is, unless its weights diverged
+            self._fetch_metrics()
+            norm = self.metrics.gradient_norm
+            if self.step > self.first_step and (norm is None or math.isfinite(norm)):
+                self.save_checkpoint()
             raise
 
     def train_step(self) -> None:
@@ -273,17 +276,6 @@ class Trainer:
         if not self.checkpoints.has(self.step):
             self.checkpoints.save(self.step, self.state_dict())
             self.requests.saved()
-
-    def _save_sound(self) -> None:
-        """Save what was not saved at this step, unless its weights diverged.
-
-        Raises:
-            Diverged: the loss of a step is not finite.
-        """
-        self._fetch_metrics()
-        norm = self.metrics.gradient_norm
-        if self.step > self.first_step and (norm is None or math.isfinite(norm)):
-            self.save_checkpoint()
 
     def close(self) -> None:
         """The training has ended, in whatever way."""

@@ -9,7 +9,7 @@ import torch
 from gpt2hydra import GenerateConfig
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.data.tokenizer import bytes_tokenizer
-from gpt2hydra.inference.sampling import Sample, context_after_truncation, draw_token, generate_batch, penalize
+from gpt2hydra.inference.sampling import Sample, context_after_truncation, draw_token, generate_batch
 from tests.models import tiny_model
 
 BYTES = bytes_tokenizer()
@@ -59,18 +59,9 @@ def test_damaged_weights_are_reported_by_what_they_compute(value: float) -> None
 
 def test_tokens_that_were_there_are_less_likely() -> None:
     logits = torch.tensor([4.0, -1.0, 3.0, -2.0])
-    assert penalize(logits, [0, 1, 0], 2).tolist() == [2, -2, 3, -2]
+    assert draw_token(logits, settings(repetition_penalty=2), torch.Generator(), [0, 1, 0]) == 2
     assert logits.tolist() == [4, -1, 3, -2]
-    assert draw_token(logits, settings(repetition_penalty=2), torch.Generator(), [0]) == 2
-
-
-def test_the_penalty_is_that_of_transformers() -> None:
-    from transformers import RepetitionPenaltyLogitsProcessor
-
-    torch.manual_seed(0)
-    logits, seen = torch.randn(50), torch.randint(0, 50, (1, 30))
-    expected = RepetitionPenaltyLogitsProcessor(1.3)(seen, logits[None].clone())
-    assert torch.equal(penalize(logits, seen[0].tolist(), 1.3), expected[0])
+    assert draw_token(logits, settings(repetition_penalty=1.3), torch.Generator(), [0, 0, 0]) == 0  # once, however often seen
 
 
 # ------------------------------------------------------------------------------------------------------ what it sees
