@@ -35,7 +35,7 @@ UNFINISHED, REPLACED, RETIRED = "unfinished", "replaced", "retired"
 
 @contextmanager
 def write_directory(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the name ``folder`` once all of it is on the disk. After an error nothing stays."""
+    """A folder to fill, named ``folder`` once all of it is on the disk. After an error nothing stays."""
     with _replacing(folder) as unfinished:
         yield unfinished
         write_json(unfinished / MANIFEST, {"files": _described(unfinished)})
@@ -44,7 +44,7 @@ def write_directory(folder: Path) -> Iterator[Path]:
 
 
 def rewrite_json(folder: Path, name: str, content: dict[str, Any]) -> None:
-    """Replace one JSON file of a complete folder, which stays complete. The other files are linked, neither copied nor read."""
+    """Replace one JSON file of a complete folder, which stays complete. The other files are linked."""
     listed = read_json(folder / MANIFEST, LARGEST_MANIFEST)["files"]
     with _replacing(folder) as unfinished:
         for file in listed.keys() - {name}:
@@ -149,7 +149,7 @@ def is_complete(folder: Path) -> bool:
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with a folder that was complete once, in words; None if it is as it was, byte for byte."""
+    """What is wrong with a folder that was complete, in words; None if it is as it was, byte for byte."""
     return _damage(folder, contents=True)
 
 

@@ -48,7 +48,7 @@ def save(
     optimizer: Mapping[str, torch.Tensor] | None = None,
     loop_state: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a checkpoint, completely or not at all: a Hugging Face folder, ``gpt2hydra.json`` (the run), and ``resume/``.
+    """Write a checkpoint, completely or not at all: a Hugging Face folder, ``gpt2hydra.json``, ``resume/``.
 
     Args:
         tensors: the weights, by their names in transformers' ``GPT2LMHeadModel``.
@@ -87,7 +87,7 @@ def _save_tensors(tensors: Mapping[str, torch.Tensor], file: Path) -> None:
 
 
 def runtime_config(config: GPT2Config, end_of_text: int | None = None, attention: str = "sdpa") -> HFConfig:
-    """What transformers builds the model from: :func:`to_hf`, with GPT-2's activation as PyTorch's single kernel."""
+    """What transformers builds the model from: :func:`to_hf`, but GPT-2's activation as one kernel."""
     from transformers import GPT2Config as HFConfig
 
     settings = to_hf(config, end_of_text) | {"activation_function": "gelu_pytorch_tanh", "use_cache": False}
@@ -134,7 +134,7 @@ def load(path: str, device: torch.device | str = "cpu") -> tuple[GPT2LMHeadModel
 
 
 def read_weights(folder: Path, path: str | None = None) -> dict[str, torch.Tensor]:
-    """The weights of a folder, by their names in transformers' ``GPT2LMHeadModel``; the output layer is the token embedding.
+    """The weights of a folder, by their names in transformers' ``GPT2LMHeadModel``, without output layer.
 
     Args:
         path: what a refusal calls the folder.
@@ -181,7 +181,7 @@ def end_of_text(folder: Path, tokenizer: Tokenizer) -> frozenset[int]:
 
 
 def check_checkpoint(config: GenerateConfig) -> list[Violation]:
-    """Everything about a checkpoint that a look at the disk can refuse, without opening the weights themselves."""
+    """What a look at the disk can refuse of a checkpoint, without reading the weights."""
     try:
         return _check_folder(config.checkpoint)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Where a fork begins, ``fork_from=RUN|CHECKPOINT``: configuration, weights, optimizer and step of another run.
+"""``fork_from=RUN|CHECKPOINT``: configuration, weights, optimizer and step of another run.
 
 The parent's configuration becomes overrides before those of the command line, so that a configuration, its
 record and its checks are as if they had been typed. What the command line says otherwise is kept. Standard
@@ -36,7 +36,7 @@ def parent(path: str) -> CheckpointInfo | None:
 
 
 def implied(overrides: Sequence[str], set_by_options: Collection[str] = ()) -> dict[str, Source]:
-    """What ``fork_from=PATH`` among ``overrides`` stands for, and the file that says so; keys that are set are left out.
+    """What ``fork_from=PATH`` in ``overrides`` stands for, without the keys that are set, and its file.
 
     So are those that options among the overrides set, such as ``experiment=NAME``. Nothing where there is no
     such override, where it is swept over, or where the checkpoint or an override cannot be used: both are

@@ -55,11 +55,11 @@ _FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
     "quantization_config": ((None,), "must be absent: weights are floating-point numbers"),
     "auto_map": (({}, None), "must be absent: code that comes with a checkpoint is never run"),
 }
-"""Key → the values that this package's GPT-2 has, and the rule in words. An absent key has the first of them."""
+"""Key → the values of this package's GPT-2, the first one where it is absent, and the rule in words."""
 
 
 def to_hf(config: GPT2Config, end_of_text: int | None = None) -> dict[str, Any]:
-    """The content of a ``config.json`` that transformers, and what else reads its files, builds the same model from.
+    """The content of a ``config.json`` from which transformers and others build the same model.
 
     ``n_ctx`` repeats ``n_positions`` for old readers, ``n_inner: null`` means 4·n_embd to all of them, and
     the activation bears its oldest name, ``gelu_new``.

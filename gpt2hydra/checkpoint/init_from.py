@@ -1,4 +1,4 @@
-"""Where fine-tuning begins, ``init_from=DIR``: the model's shape and its tokenizer come from the folder. Standard library only.
+"""``init_from=DIR``: fine-tuning takes shape and tokenizer from a folder. Standard library only.
 
 They become overrides before those of the command line, so that a configuration, its record and its checks are
 as if they had been typed. What the command line or a file says otherwise is kept, and refused where it
@@ -28,7 +28,7 @@ DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 
 
 def implied(overrides: Sequence[str]) -> dict[str, Source]:
-    """What ``init_from=DIR`` among ``overrides`` stands for, and the folder that says so; keys that are set are left out.
+    """What ``init_from=DIR`` in ``overrides`` stands for, without the keys that are set, and the folder.
 
     Nothing where there is no such override, where it is swept over, or where the folder or an override will
     not do: both are reported later, by name.
@@ -39,7 +39,7 @@ def implied(overrides: Sequence[str]) -> dict[str, Source]:
 
 
 def values_set(overrides: Sequence[str]) -> dict[str, object]:
-    """The value of each key and group that overrides set, ABSENT of one that is swept over; none where one cannot be read."""
+    """The values of keys and groups that overrides set, ABSENT of a sweep; none if one cannot be read."""
     try:
         given = [parse(text) for text in overrides]
         return {each.key_or_group: ABSENT if each.is_sweep_override() else each.value() for each in given}
@@ -81,7 +81,7 @@ def _merges(folder: Path) -> bool:
 
 
 def check_init_from(config: TrainConfig) -> list[Violation]:
-    """Why training cannot begin from the folder: it will not do, or has another shape than the configuration."""
+    """Why training cannot begin from the folder: it cannot be used, or its shape is another."""
     if config.init_from is None:
         return []
     found = checkpoint.check_checkpoint(GenerateConfig(checkpoint=config.init_from))

@@ -1,4 +1,4 @@
-"""The checkpoints of a run directory: which are complete, which is the newest, which the best. Standard library only.
+"""The checkpoints of a run directory: the complete, the newest, the best. Standard library only.
 
 ::
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from gpt2hydra.checkpoint import atomic_directory
@@ -63,13 +63,13 @@ def newest(run: Path) -> CheckpointInfo | None:
 
 
 def best(run: Path) -> CheckpointInfo | None:
-    """The complete checkpoint of the lowest validation loss, the later of two alike; the newest where none was measured."""
+    """The complete checkpoint of the lowest validation loss, or the newest where none was measured."""
     newest_first = checkpoints(run)[::-1]
     return min(newest_first, key=lambda each: math.inf if each.validation_loss is None else each.validation_loss, default=None)
 
 
 def undamaged(run: Path) -> tuple[CheckpointInfo | None, list[str]]:
-    """The newest checkpoint whose every byte is as it was written, and in words what is wrong with those after it."""
+    """The newest checkpoint whose bytes are as they were written, and what is wrong with those after it."""
     problems: list[str] = []
     for folder in sorted(_folders(run), key=lambda folder: int(folder.name.rpartition("-")[2]), reverse=True):
         wrong = atomic_directory.damage(folder)
@@ -81,7 +81,7 @@ def undamaged(run: Path) -> tuple[CheckpointInfo | None, list[str]]:
 
 
 def read(folder: Path) -> CheckpointInfo | None:
-    """What ``gpt2hydra.json`` says of a checkpoint; None where there is none, or it says nothing that can be used."""
+    """What ``gpt2hydra.json`` says of a checkpoint; None where it is absent or cannot be used."""
     try:
         run = read_json(folder / RUN, LARGEST_RUN)
     except ConfigError:
@@ -107,15 +107,14 @@ def recover_interrupted(run: Path) -> None:
 
 
 def prune(run: Path, keep: int, keep_every: int = 0) -> None:
-    """Remove the complete checkpoints except the last ``keep``, the best, and those of multiples of ``keep_every``."""
+    """Remove complete checkpoints, except the last ``keep``, the best, and multiples of ``keep_every``."""
     found, favourite = checkpoints(run), best(run)
     for each in found[:-keep]:
         if each != favourite and not (keep_every and each.step % keep_every == 0):
             atomic_directory.remove(each.folder)
 
 
-def add_validation_loss(checkpoint: CheckpointInfo, loss: float) -> CheckpointInfo:
+def add_validation_loss(checkpoint: CheckpointInfo, loss: float) -> None:
     """Write the validation loss of a checkpoint, which was saved before it was measured, into it."""
     content = read_json(checkpoint.folder / RUN, LARGEST_RUN)
     atomic_directory.rewrite_json(checkpoint.folder, RUN, content | {"validation_loss": loss})
-    return replace(checkpoint, validation_loss=loss)

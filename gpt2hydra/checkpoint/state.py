@@ -1,4 +1,4 @@
-"""Weights and AdamW's tensors of a model in training, out of it and back into it, however many processes share it.
+"""Weights and AdamW's tensors of a model in training, out of it and back into it.
 
 Imports torch. Every tensor is gathered and has its parameter's name, so what one process saved continues in
 many, and the other way round.
@@ -24,13 +24,13 @@ Tensors = dict[str, torch.Tensor]
 
 
 def weights_of(model: torch.nn.Module, keep: bool = True) -> Tensors:
-    """Every parameter, gathered, on the CPU. Every process must call this; those that ``keep`` the tensors get them."""
+    """Every parameter, gathered, on the CPU, for those that ``keep`` them. Every process must call this."""
     gathered = ((name, _gathered(parameter)) for name, parameter in model.named_parameters())
     return {name: each.detach().cpu() for name, each in gathered if keep}
 
 
 def optimizer_of(model: torch.nn.Module, optimizer: torch.optim.Optimizer, keep: bool = True) -> Tensors:
-    """The optimizer's tensors, gathered, on the CPU: ``exp_avg/transformer.h.0.attn.c_attn.weight``, and so on.
+    """The optimizer's tensors, gathered, on the CPU: ``exp_avg/transformer.h.0.attn.c_attn.weight``, ...
 
     None before the optimizer's first step.
     """
@@ -49,7 +49,7 @@ def _gathered(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """What a checkpoint holds for training: ``model`` and ``optimizer``, tensors by name, and ``loop``, plain values.
+    """What a checkpoint has for training: ``model`` and ``optimizer``, tensors by name; ``loop``, values.
 
     Raises:
         ConfigError: it is damaged.
@@ -78,7 +78,7 @@ def restore(model: torch.nn.Module, optimizer: torch.optim.Optimizer, saved: Ten
 
 
 def _like(parameter: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
-    """``tensor`` on the device of ``parameter`` and sharded like it; the count of steps, a scalar, is never sharded."""
+    """``tensor``, on the device of ``parameter`` and sharded like it; a scalar is never sharded."""
     tensor = tensor.to(parameter.device)
     if isinstance(parameter, DTensor) and tensor.ndim:
         return distribute_tensor(tensor, parameter.device_mesh, parameter.placements)

@@ -1,4 +1,4 @@
-"""The weights of a checkpoint: which tensors there must be, and whether the files hold them. Standard library only.
+"""The weights of a checkpoint: which tensors there must be, and whether they are. Standard library only.
 
 Files are safetensors: 8 bytes of header length, the header in JSON, then the tensors. The header alone tells
 whether a file is complete and belongs to the config next to it.
@@ -43,7 +43,7 @@ class Tensor(NamedTuple):
 
 
 def shapes(config: GPT2Config) -> dict[str, Shape]:
-    """Every tensor of a GPT-2, under its name in transformers' ``GPT2Model``. The output layer is ``wte`` again.
+    """Every tensor of a GPT-2, by its name in transformers' ``GPT2Model``. The output layer is ``wte``.
 
     Weights of linear layers lie as (inputs, outputs), as in OpenAI's gpt-2/src/model.py.
     """
@@ -150,7 +150,7 @@ def _misfits(found: dict[str, Tensor], expected: dict[str, Shape]) -> list[str]:
 
 
 def _untied(heads: list[Tensor], embedding: Tensor) -> list[str]:
-    """An output layer that is not the token embedding: the model that was trained is another than would be loaded."""
+    """An output layer that is not the token embedding: what was trained is not what would be loaded."""
     for head in heads:
         same = (head.dtype, head.shape) == (embedding.dtype, embedding.shape)
         if not same or any(one != other for one, other in zip(_pieces(head), _pieces(embedding), strict=True)):

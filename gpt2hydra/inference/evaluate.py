@@ -17,7 +17,7 @@ from gpt2hydra.data.tokenizer import Tokenizer
 from gpt2hydra.data.tokens import Tokens
 
 LOGITS = 2**26
-"""Numbers of one product with the vocabulary: 256 MB in fp32, however long the sequences and large the vocabulary."""
+"""Numbers of one product with the vocabulary: 256 MB in fp32, however large that is."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Evaluation:
 
     @property
     def bits_per_byte(self) -> float | None:
-        """What the text would take, compressed by the model: the same for every tokenizer. None without any text."""
+        """What the text would take, compressed by the model, whatever the tokenizer. None without text."""
         return self.nats / math.log(2) / self.bytes if self.bytes else None
 
 

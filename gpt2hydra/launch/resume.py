@@ -130,7 +130,7 @@ def locate_run(config: Checked, composed: DictConfig) -> RunLocation:
     pattern = str(written["dir"])  # outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}
     if "${" not in pattern:
         return locate_in(config, directory)
-    newest = resume_state.newest_of_fingerprint(_earlier_directories(directory, pattern), config.fingerprint())
+    newest = next(iter(resume_state.of_fingerprint(_earlier_directories(directory, pattern), config.fingerprint())), None)
     return RunLocation(str(directory)) if newest is None else locate_in(config, newest.folder)
 
 

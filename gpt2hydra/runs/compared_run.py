@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ from typing import Any
 
 from gpt2hydra.config.keys import leaves
 from gpt2hydra.runs import record
-from gpt2hydra.runs.metrics_csv import Measurement, rows_until
+from gpt2hydra.runs.metrics_csv import Measurement, read_rows
 
 LOSS = "validation_loss"
 
@@ -28,7 +27,12 @@ class ComparedRun:
     @cached_property
     def measurements(self) -> Sequence[Measurement]:
         """The rows of its ``loss.csv``."""
-        return rows_until(self.run.folder, sys.maxsize)
+        return read_rows(self.run.folder)[0]
+
+    @property
+    def curve(self) -> list[tuple[int, float]]:
+        """``(step, validation loss)``; the loss before training, which would leave no height, is left out."""
+        return [(row.step, row.validation_loss) for row in self.measurements if row.validation_loss is not None and row.step]
 
     @property
     def step(self) -> int | None:
@@ -69,7 +73,7 @@ class ComparedRun:
 
     @cached_property
     def conditions(self) -> Mapping[str, Any]:
-        """What two runs must share for their losses to be compared: validation text, tokenizer, sequence length."""
+        """What runs with comparable losses share: validation text, tokenizer, sequence length."""
         return {
             "validation text": self._validation_text(),
             **{key: self.config.get(key) for key in ("tokenizer.name", "tokenizer.path", "training.seq_len")},

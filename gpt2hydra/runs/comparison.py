@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any, TypeGuard
 
 from gpt2hydra.config.errors import ConfigError, UsageError, Violation
@@ -13,7 +14,7 @@ from gpt2hydra.config.keys import field_at, keys_of
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.runs import record
 from gpt2hydra.runs.compared_run import LOSS, ComparedRun
-from gpt2hydra.utils.formatting import did_you_mean
+from gpt2hydra.utils.formatting import did_you_mean, show
 
 NOT_COMPARED = ("resume", "dry_run", "preflight")
 """Keys that say nothing about a run."""
@@ -70,7 +71,7 @@ class Comparison:
         )
 
     def column(self, name: str, option: str) -> str:
-        """The column that a user means by ``name``: all of it, or the last part of a key where no other ends alike.
+        """The column that a user means by ``name``: all of it, or the last part of one key.
 
         Raises:
             UsageError: no run has it; ``option`` is where the name was given.
@@ -106,7 +107,7 @@ class Comparison:
     # ----------------------------------------------------------------------------------------------------------- groups
 
     def groups(self, columns: Sequence[str]) -> list[tuple[tuple[Any, ...], Comparison]]:
-        """``(values, runs)`` for each combination of the values of some columns, in the order of the values."""
+        """``(values, runs)`` for each combination of values of some columns, in their order."""
         found: dict[str, tuple[tuple[Any, ...], list[ComparedRun]]] = {}
         for run in self.runs:
             values = tuple(run.values.get(column) for column in columns)
@@ -133,7 +134,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class MeanLoss:
-    """The mean of several validation losses, and their sample standard deviation; None where there are too few."""
+    """The mean of validation losses, and their sample standard deviation; None where there are too few."""
 
     mean: float | None
     spread: float | None
@@ -143,12 +144,7 @@ class MeanLoss:
     def of(cls, losses: Iterable[float]) -> MeanLoss:
         """Of some losses, which may be none."""
         found = [*losses]
-        if not found:
-            return cls(None, None, 0)
-        mean = sum(found) / len(found)
-        if len(found) == 1:
-            return cls(mean, None, 1)
-        return cls(mean, (sum((each - mean) ** 2 for each in found) / (len(found) - 1)) ** 0.5, len(found))
+        return cls(fmean(found) if found else None, stdev(found) if len(found) > 1 else None, len(found))
 
 
 def in_order_of(value: Any) -> tuple[bool, float, str]:
@@ -159,6 +155,20 @@ def in_order_of(value: Any) -> tuple[bool, float, str]:
 def is_number(value: Any) -> TypeGuard[float]:
     """Whether a value is a number, which true and false are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def in_figure(value: Any) -> str:
+    """A value as a figure names it: a float has six digits."""
+    return f"{value:.6g}" if isinstance(value, float) else show(value, 30)
+
+
+def is_wide(numbers: Sequence[float]) -> bool:
+    """Whether an axis of these numbers is logarithmic: the largest is a multiple of the smallest."""
+    return min(numbers) > 0 and max(numbers) / min(numbers) >= 8
+
+
+MOST_NAMES = 12
+"""Values along an axis that are named one by one."""
 
 
 def _is_compared(key: str) -> bool:
@@ -172,8 +182,4 @@ def columns_named(comparison: Comparison, names: str, option: str) -> list[str]:
     Raises:
         UsageError: no run has one of them.
     """
-    return [comparison.column(name, option) for name in _split(names)]
-
-
-def _split(names: str) -> Iterator[str]:
-    return (name.strip() for name in names.split(",") if name.strip())
+    return [comparison.column(name.strip(), option) for name in names.split(",") if name.strip()]

@@ -1,10 +1,9 @@
-"""Pictures of runs compared: ``gpt2hydra runs --plot FILE.png`` and ``--curves``. Imports matplotlib, the extra ``plot``."""
+"""Pictures of ``gpt2hydra runs``: ``--plot FILE.png``, ``--curves``. Imports matplotlib."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure  # without pyplot: no window, no state of the process
@@ -12,21 +11,15 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from gpt2hydra.config.errors import UsageError, Violation
 from gpt2hydra.runs.compared_run import ComparedRun
-from gpt2hydra.runs.comparison import SEED, Comparison, in_order_of, is_number
-from gpt2hydra.utils.formatting import reason_of, show
+from gpt2hydra.runs.comparison import MOST_NAMES, SEED, Comparison, in_figure, in_order_of, is_number, is_wide
+from gpt2hydra.utils.formatting import reason_of
 from gpt2hydra.utils.table import headings
 
 COLORS = ("#1f4e79", "#c4501b", "#3b8f5a", "#7b4ea1", "#a5850b", "#5f6a72", "#b0306a", "#2a9d9d")
 
-WIDE = 8
-"""The largest over the smallest value from which on an axis is logarithmic."""
-
-MOST_NAMES = 12
-"""Values along an axis that are named one by one."""
-
 
 def plot_losses(comparison: Comparison, file: Path, x: str | None = None, by: Sequence[str] = ()) -> None:
-    """Draw the mean validation loss over a column, with its spread over all that is neither that nor in ``by``.
+    """Draw the mean validation loss over a column, with its spread over all but that and ``by``.
 
     Finished runs make the means; others are crosses.
 
@@ -54,7 +47,7 @@ def plot_losses(comparison: Comparison, file: Path, x: str | None = None, by: Se
     plane = figure.add_subplot()
     positions = _positions(measured.runs, x)
     for number, (values, group) in enumerate(measured.groups(by)):
-        _draw_line(plane, group, x, positions, COLORS[number % len(COLORS)], ", ".join(map(_named, values)))
+        _draw_line(plane, group, x, positions, COLORS[number % len(COLORS)], ", ".join(map(in_figure, values)))
     _label_axis(plane, measured.runs, x, positions)
     plane.set_xlabel(", ".join(next((axis for axis in measured.axes() if x in axis), [x])))
     plane.set_title(_title(measured, x, by), loc="left", fontsize=10)
@@ -70,7 +63,7 @@ def plot_curves(comparison: Comparison, file: Path, by: Sequence[str] = ()) -> N
     Raises:
         UsageError: no loss was measured, losses cannot be compared, or the file cannot be written.
     """
-    measured = comparison.where(lambda run: any(True for _ in _curve(run)))
+    measured = comparison.where(lambda run: len(run.curve) > 1)
     if not measured.runs:
         rule = f"has nothing to draw: none of the {len(comparison.runs)} runs has two evaluations after the first step"
         raise UsageError([Violation("--curves", str(file), rule)])
@@ -80,11 +73,11 @@ def plot_curves(comparison: Comparison, file: Path, by: Sequence[str] = ()) -> N
     keys = by or [axis[0] for axis in measured.axes()] or ["run"]
     groups = measured.groups(by) if by else [((), Comparison([run])) for run in measured.runs]
     for number, (_, group) in enumerate(groups):
-        label = ", ".join(_named(group.runs[0].values.get(key)) for key in keys)
+        label = ", ".join(in_figure(group.runs[0].values.get(key)) for key in keys)
         for run in group.runs:
             named = run is group.runs[0] and number < len(COLORS)
             color = COLORS[number] if number < len(COLORS) else "#c8ccd0"
-            plane.plot(*zip(*_curve(run), strict=True), color=color, linewidth=1.2, label=label if named else None)
+            plane.plot(*zip(*run.curve, strict=True), color=color, linewidth=1.2, label=label if named else None)
     others = f"; in gray: {len(groups) - len(COLORS)} more" if len(groups) > len(COLORS) else ""
     plane.set_title(f"validation loss{others}", loc="left", fontsize=10)
     plane.set_xlabel("step")
@@ -110,17 +103,11 @@ def _check_comparable(comparison: Comparison, chosen: Sequence[str | None], opti
         raise UsageError([Violation(option, str(file), rule)])
 
 
-def _curve(run: ComparedRun) -> Iterator[tuple[int, float]]:
-    """``(step, validation loss)``; the untrained model is left out, whose loss would leave no height for the rest."""
-    points = [(row.step, row.validation_loss) for row in run.measurements if row.validation_loss is not None and row.step]
-    return iter(points if len(points) > 1 else [])
-
-
 # ---------------------------------------------------------------------------------------------------------------- drawing
 
 
 def _draw_line(plane: Axes, group: Comparison, x: str, positions: dict[str, float], color: str, label: str) -> None:
-    """The mean loss at each value of ``x`` with its standard deviation, and a cross for each run that has not finished."""
+    """Mean loss and standard deviation at each value of ``x``; a cross for each run that has not finished."""
     finished = [(positions[repr(values[0])], runs.mean_loss()) for values, runs in group.groups([x])]
     points = sorted((place, loss) for place, loss in finished if loss.mean is not None)
     plane.errorbar(
@@ -139,7 +126,7 @@ def _draw_line(plane: Axes, group: Comparison, x: str, positions: dict[str, floa
 
 
 def _title(comparison: Comparison, x: str, by: Sequence[str]) -> str:
-    """What a point is: a loss, or the mean over the keys that neither lie along the axis nor tell the lines apart."""
+    """What a point is: a loss, or the mean over the keys that neither the axis nor the lines show."""
     cells = [group for _, group in comparison.groups([x, *by])]
     over = list(dict.fromkeys(key for cell in cells for key in cell.differing()))
     most = max(cell.mean_loss().count for cell in cells)
@@ -164,16 +151,11 @@ def _positions(runs: Iterable[ComparedRun], key: str) -> dict[str, float]:
 def _label_axis(plane: Axes, runs: Sequence[ComparedRun], key: str, positions: dict[str, float]) -> None:
     """The values along the axis as they are typed. A wide range of numbers makes the axis logarithmic."""
     values = {repr(run.values.get(key)): run.values.get(key) for run in runs}
-    places = sorted(positions.values())
-    if all(map(is_number, values.values())) and places[0] > 0 and places[-1] / places[0] >= WIDE:
+    if all(map(is_number, values.values())) and is_wide([*positions.values()]):
         plane.set_xscale("log")
         plane.xaxis.set_minor_locator(NullLocator())
     if len(values) <= MOST_NAMES:
-        plane.set_xticks([positions[name] for name in values], [_named(value) for value in values.values()])
-
-
-def _named(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else show(value, 30)
+        plane.set_xticks([positions[name] for name in values], [in_figure(value) for value in values.values()])
 
 
 def _finish(figure: Figure, plane: Axes, legend: str, option: str, file: Path) -> None:

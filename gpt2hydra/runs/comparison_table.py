@@ -1,4 +1,4 @@
-"""The table of a comparison: as text that fits a terminal, as records for a spreadsheet or a program. Standard library only."""
+"""The table of a comparison: text for a terminal, records for a program. Standard library only."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _lines(comparison: Comparison, columns: Sequence[str] | None, by: Sequence[s
 
 
 def _lines_that_fit(comparison: Comparison, width: int) -> Iterator[str]:
-    """What differs, state and loss of each run; keys that do not fit are named below, those first that change with another."""
+    """What differs, state and loss of each run. Keys that do not fit are named below."""
     keys = comparison.differing()
     redundant = [key for axis in comparison.axes() for key in axis[1:]]
     shown = list(keys)

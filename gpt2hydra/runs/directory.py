@@ -73,7 +73,7 @@ def why_unwritable(directory: Path, files: Iterable[str] = ()) -> str:
 
 
 _TRIAL = 65536
-"""Bytes that are written to see that the disk takes them: more than Hydra's files and the first lines of a log."""
+"""Bytes that are written on trial: more than Hydra's files and the first lines of a log."""
 
 
 def _in_the_way(directory: Path, file: str) -> str:
@@ -101,7 +101,7 @@ def unwritable(directory: Path, reason: object, key: str) -> Violation:
 
 
 def remove_new(directory: Path, existing: Path) -> None:
-    """Remove a run directory that was made just now, and what was made for it above, up to what was ``existing`` before."""
+    """Remove a run directory that was made just now, and those above that were not ``existing`` before."""
     directory = directory.absolute()
     if directory == existing:
         return

@@ -1,4 +1,4 @@
-"""One process writes into a run directory: a lock that dies with its process, however that ends. Standard library only."""
+"""One process writes into a run directory: a lock that dies with its process. Standard library only."""
 
 from __future__ import annotations
 

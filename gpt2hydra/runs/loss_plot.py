@@ -76,7 +76,7 @@ def draw(rows: Sequence[Measurement], title: str, file: Path) -> None:
 
 
 def _without_first_steps(rows: Sequence[Measurement]) -> tuple[Sequence[Measurement], int]:
-    """The rows that are drawn, and the first step of them where some are left out: a short run is drawn from its start."""
+    """The rows that are drawn, and their first step, if some are left out. A short run is complete."""
     first = round(NOT_SHOWN * max((row.step for row in rows), default=0))
     later = [row for row in rows if row.step >= first]
     measured = sum(row.validation_loss is not None for row in later)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -51,7 +52,7 @@ class LossTable:
         self._write_all()
 
     def add(self, row: Measurement) -> str | None:
-        """Take a row. What cannot be written now is written with the next one; returns why, the first time."""
+        """Take a row. One that cannot be written is written with the next; returns why, the first time."""
         self.rows.append(row)
         was_complete = self._complete
         try:
@@ -77,7 +78,7 @@ class LossTable:
         return [(row.step, row.validation_loss) for row in self.rows if row.validation_loss is not None]
 
     def evaluations_since_best(self) -> int:
-        """How many evaluations there were after that of the lowest validation loss, the first of two alike."""
+        """How many evaluations came after that of the lowest validation loss, the first of two alike."""
         losses = [loss for _, loss in self.validation()]
         return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 
@@ -91,18 +92,12 @@ def _cells(row: Measurement) -> Iterable[object]:
     return ("" if value is None else value for value in astuple(row))
 
 
-def rows_until(folder: Path, step: int) -> list[Measurement]:
-    """The rows of a run directory up to a step, each step once. What cannot be read is left out."""
-    return read_rows(folder, step)[0]
-
-
-def read_rows(folder: Path, step: int) -> tuple[list[Measurement], str | None]:
+def read_rows(folder: Path, last_step: int = sys.maxsize) -> tuple[list[Measurement], str | None]:
     """The rows of a run directory up to a step, each step once, the last of two alike.
 
     Returns:
-        The rows, and what is wrong with the file, in words: it is missing, or lines of it cannot be read. The
-            last line may be
-        one that a killed process left half written, which is nothing wrong.
+        The rows that can be read, and what is wrong with the file, in words: it is missing, or lines of it
+        cannot be read. A last line that a killed process left half written is nothing wrong.
     """
     found: dict[int, Measurement] = {}
     unreadable: list[int] = []
@@ -113,7 +108,7 @@ def read_rows(folder: Path, step: int) -> tuple[list[Measurement], str | None]:
                 row = _read(cells)
                 if row is None:
                     unreadable.append(number)
-                elif row.step <= step:
+                elif row.step <= last_step:
                     found[row.step] = row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         return _sorted(found), f"cannot be read: {reason_of(error)}"

@@ -1,4 +1,4 @@
-"""The record of a run, ``run.json``: what ran, with which configuration, who set it, and how far it came. Plain JSON to read.
+"""The record of a run, ``run.json``: what ran, with which configuration, who set it, how far it came.
 
 It is complete before the first step, and at any later moment: a new one takes the old one's place. Of a run
 that was killed it says 'running'; :func:`read` tells the two apart by the lock, which died with the process.
@@ -38,7 +38,7 @@ LARGEST = 8 * 2**20
 
 RUNNING, FINISHED, INTERRUPTED, FAILED = "running", "finished", "interrupted", "failed"
 STATES = (RUNNING, FINISHED, INTERRUPTED, FAILED)
-"""``interrupted``: interrupted or killed; it can continue. ``failed``: an error ended it, which is in ``reason``."""
+"""``interrupted``, or killed: it can continue. ``failed``: by an error, which is in ``reason``."""
 
 PACKAGES = ("torch", "transformers", "lightning-fabric", "tokenizers", "safetensors", "numpy", "hydra-core", "omegaconf")
 
@@ -46,7 +46,7 @@ PACKAGES = ("torch", "transformers", "lightning-fabric", "tokenizers", "safetens
 
 
 class Recorder:
-    """The record of the run that continues here. ``step`` is the last one done, to be kept up to date by the run."""
+    """The record of a run that is in progress. The run keeps ``step``, the last one done, up to date."""
 
     def __init__(self, folder: Path, content: dict[str, Any], step: int = 0) -> None:
         self.folder, self.content, self.step = folder, content, step
@@ -65,7 +65,7 @@ class Recorder:
 def recording(
     config: TrainConfig, folder: Path, set_by: Mapping[str, Any] | None, *, resumed_from: int | None = None, **facts: Any
 ) -> Iterator[Recorder]:
-    """Keep the record of a run, and its directory's lock, while it runs; of several processes, only the first does.
+    """Keep the record of a run, and its directory's lock, while it runs; in the first process only.
 
     An interruption (``KeyboardInterrupt``, ``SystemExit``) leaves the state ``interrupted``, any other error
     ``failed``.
@@ -138,7 +138,7 @@ def _own(config: TrainConfig) -> dict[str, Any]:
 def _resumed(
     config: TrainConfig, folder: Path, set_by: Mapping[str, Any] | None, step: int, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The record of before, with another entry in ``resumed``: what began then, and what was set otherwise."""
+    """The record of before, with another entry in ``resumed``: what began, and what was set otherwise."""
     before = read(folder).content
     was, now = dict(leaves(before["config"])), dict(leaves(_own(config)))
     changed = {
@@ -174,7 +174,7 @@ def _versions() -> Iterator[tuple[str, str]]:
 
 
 def _git_commit() -> str | None:
-    """The commit of the program that runs, or of the current directory, with ``-dirty`` where files differ from it."""
+    """The commit of the program or the current directory, with ``-dirty`` where files differ from it."""
     for folder in dict.fromkeys((Path(sys.argv[0]).absolute().parent, Path.cwd())):
         command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
         with suppress(OSError, subprocess.SubprocessError):

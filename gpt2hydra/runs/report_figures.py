@@ -1,4 +1,4 @@
-"""The figures of ``gpt2hydra report``: loss curves, parallel coordinates. Imports plotly, the extra ``report``."""
+"""The figures of ``gpt2hydra report``: loss curves, parallel coordinates. Imports plotly."""
 
 from __future__ import annotations
 
@@ -9,32 +9,24 @@ from typing import Any
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 
 from gpt2hydra.runs.compared_run import ComparedRun
-from gpt2hydra.runs.comparison import Comparison, in_order_of, is_number
-from gpt2hydra.utils.formatting import show
+from gpt2hydra.runs.comparison import MOST_NAMES, Comparison, in_figure, in_order_of, is_number, is_wide
 from gpt2hydra.utils.table import headings
-
-WIDE = 8
-"""The largest over the smallest value from which on an axis is logarithmic."""
 
 FONT = {"family": "system-ui, sans-serif", "size": 13}
 
 
 def loss_curves(comparison: Comparison) -> go.Figure:
-    """Validation loss over the steps. A click in the legend switches a curve off and on, a double click leaves it alone.
-
-    The untrained model is left out: its loss would leave no height for the rest.
-    """
+    """Validation loss over the steps. A click in the legend hides a curve, a double click all others."""
     figure = go.Figure()
     keys = [axis[0] for axis in comparison.axes()]
     for run in comparison.runs:
-        points = [(row.step, row.validation_loss) for row in run.measurements if row.validation_loss is not None and row.step]
-        if not points:
+        if not run.curve:
             continue
-        settings = ", ".join(f"{name} {_shown(run.config.get(key))}" for name, key in zip(headings(keys), keys, strict=True))
+        settings = ", ".join(f"{name} {in_figure(run.config.get(key))}" for name, key in zip(headings(keys), keys, strict=True))
         shown = f"<b>%{{fullData.name}}</b><br>step %{{x:,}}<br>loss %{{y:.4f}}<br>{_escaped(settings)}<extra></extra>"
         figure.add_scatter(
-            x=[step for step, _ in points],
-            y=[loss for _, loss in points],
+            x=[step for step, _ in run.curve],
+            y=[loss for _, loss in run.curve],
             name=run.name,
             mode="lines+markers",
             marker={"size": 4},
@@ -61,7 +53,7 @@ def _scale_buttons() -> dict[str, Any]:
 
 
 def parallel_coordinates(comparison: Comparison) -> go.Figure | None:
-    """One line for each run with a loss, through its value of each key that differs; None where there are fewer than two."""
+    """A line for each run with a loss, through its values of keys that differ; None for fewer than two."""
     measured = comparison.where(lambda run: run.loss is not None)
     axes = measured.axes()
     if len(measured.runs) < 2 or not axes:
@@ -77,17 +69,21 @@ def parallel_coordinates(comparison: Comparison) -> go.Figure | None:
 
 
 def _dimension(runs: Sequence[ComparedRun], key: str, label: str) -> dict[str, Any]:
-    """An axis with its values as they are typed: words in their order, a wide range of numbers by its logarithm."""
+    """An axis with its values as they are typed; a wide range of numbers is logarithmic."""
     values = [run.config.get(key) for run in runs]
     distinct = {repr(value): value for value in sorted(values, key=in_order_of)}
     numbers = {name: float(value) for name, value in distinct.items() if is_number(value)}
     if len(numbers) == len(distinct):
-        wide = min(numbers.values()) > 0 and max(numbers.values()) / min(numbers.values()) >= WIDE
-        places = {name: math.log10(number) for name, number in numbers.items()} if wide else numbers
+        logarithmic = is_wide([*numbers.values()])
+        places = {name: math.log10(number) for name, number in numbers.items()} if logarithmic else numbers
     else:
         places = {name: float(number) for number, name in enumerate(distinct)}
-    named = {"tickvals": [*places.values()], "ticktext": [_shown(value) for value in distinct.values()]}
-    return {"label": label, "values": [places[repr(value)] for value in values], **(named if len(distinct) <= 12 else {})}
+    named = {"tickvals": [*places.values()], "ticktext": [in_figure(value) for value in distinct.values()]}
+    return {
+        "label": label,
+        "values": [places[repr(value)] for value in values],
+        **(named if len(distinct) <= MOST_NAMES else {}),
+    }
 
 
 def _layout(height: int) -> dict[str, Any]:
@@ -97,10 +93,6 @@ def _layout(height: int) -> dict[str, Any]:
         "template": "plotly_white",
         "margin": {"l": 70, "r": 40, "t": 60, "b": 50},
     }
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else show(value, 30)
 
 
 def _escaped(text: str) -> str:

@@ -19,7 +19,7 @@ from gpt2hydra.utils.formatting import reason_of, show
 from gpt2hydra.utils.paths import relative_path, user_path
 
 STEPS = "training.max_steps"
-"""Decides the result, as the end of the schedule, and may change all the same: that is how a run is made longer."""
+"""Decides the result, as the end of the schedule, and may change: so a run is made longer."""
 
 PATIENCE = "training.early_stopping_patience"
 """Decides when a run ends, as the number of its steps does."""
@@ -38,7 +38,7 @@ class Change:
 
 
 def forbidden(before: TrainConfig, after: TrainConfig) -> Iterator[Change]:
-    """What may not change in a run that is continued: all that decides its result, but for :data:`STEPS` and :data:`PASSES`."""
+    """What may not change in a run that is continued: what decides its result, except for a few keys."""
     was, now = result_values(before), result_values(after)
     free = {STEPS, PATIENCE, *(PASSES if before.training.sequences_per_step == after.training.sequences_per_step else ())}
     for key in now:
@@ -104,7 +104,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
 
 
 def _without_checkpoint(run: record.RunRecord) -> list[Violation]:
-    """A run without any checkpoint begins anew in its directory; one whose checkpoints are all damaged needs a person."""
+    """A run without checkpoints begins anew in its directory; one whose are all damaged needs a person."""
     if run_checkpoints.newest(run.folder) is not None or not has_checkpoints(run.folder):
         return []
     rule = f"has no complete checkpoint left in {relative_path(run.folder / run_checkpoints.FOLDER)}"
@@ -133,7 +133,7 @@ def open_run(path: str) -> record.RunRecord:
 
 
 def _with_way_out(violation: Violation, folder: Path) -> Violation:
-    """Where the record is damaged, a checkpoint still has the run's configuration: a fork of it continues the training."""
+    """Where the record is damaged, a fork of a checkpoint, which has the configuration, continues."""
     newest = run_checkpoints.newest(folder)
     if newest is None:
         return violation
@@ -167,13 +167,8 @@ def _near(folder: Path) -> dict[str, object]:
     return {"resume": relative_path(run)} if run is not None else {}
 
 
-def newest_of_fingerprint(folders: Iterable[Path], fingerprint: str) -> record.RunRecord | None:
-    """Of the runs in ``folders`` with this fingerprint, the one that wrote its record last."""
-    return next(iter(of_fingerprint(folders, fingerprint)), None)
-
-
 def of_fingerprint(folders: Iterable[Path], fingerprint: str) -> list[record.RunRecord]:
-    """The runs in ``folders`` with this fingerprint, that which wrote its record last comes first."""
+    """The runs in ``folders`` with this fingerprint, the one that wrote its record last first."""
     found = []
     for folder in folders:
         try:

@@ -1,4 +1,4 @@
-"""``--filter 'training.learning_rate<1e-3 state=finished'``: the runs that meet every condition. Standard library only."""
+"""``--filter 'learning_rate<1e-3 state=finished'``: runs that meet all conditions. Standard library only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CONDITION = re.compile(r"([\w.]+)(<=|>=|!=|==|<|>|=)(.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition on a column. Numbers are compared as numbers, everything else as it is written in YAML."""
+    """One condition on a column. Numbers are compared as numbers, all else as it is written in YAML."""
 
     column: str
     operator: str
@@ -76,7 +76,7 @@ def _parse(comparison: Comparison, word: str) -> Condition:
 
 
 def _no_match(comparison: Comparison, conditions: Sequence[Condition]) -> str:
-    """The message where no run is left: the values that there are in the column of the first condition that no run meets."""
+    """The message where no run is left, with the values in the column that no run meets."""
     rule = f"none of the {counted(len(comparison.runs), 'run')} meets it"
     for condition in conditions:
         if not any(map(condition, comparison.runs)):

@@ -43,7 +43,7 @@ class Evaluator:
         return len(validation_starts(len(self.validation), self.settings.seq_len, self.settings.eval_sequences))
 
     def final_sequences(self, steps: int) -> int | None:
-        """Of the evaluation at the end: those of all ``steps``, or as many as configured; None for all there are."""
+        """Of the evaluation at the end: those of all ``steps``, or as many as configured; None for all."""
         given, present = self.settings.final_eval_sequences, len(self.validation) // self.settings.seq_len
         wanted = steps * self.settings.sequences_per_step if given is None else given
         return wanted if wanted < present else None
@@ -57,7 +57,7 @@ class Evaluator:
         return self._on(self.sequences, f"evaluating on {self.sequences:,} sequences")
 
     def final(self, steps: int) -> float:
-        """On :meth:`final_sequences`, spread evenly, or on every token of the validation text but the first, each once.
+        """On :meth:`final_sequences`, spread evenly, or on each token of the validation text but the first.
 
         Raises:
             StopRequested: one of the processes is to stop.
@@ -126,7 +126,7 @@ def mean_loss(
 
 
 def _padded(batch: Batch, batch_size: int) -> Batch:
-    """With rows that do not count, so that every pass has one shape, for which ``torch.compile`` compiles once."""
+    """With rows that do not count: all passes have one shape, and ``torch.compile`` compiles once."""
     absent = batch_size - len(batch.inputs)
     if absent <= 0:
         return batch
@@ -134,7 +134,7 @@ def _padded(batch: Batch, batch_size: int) -> Batch:
 
 
 def to_device(batch: Batch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs and targets on the device. A GPU fetches them by itself while it computes what was asked before."""
+    """Inputs and targets on the device. A GPU fetches them while it still computes."""
     if device.type != "cuda":
         return batch.inputs.to(device), batch.targets.to(device)
     inputs, targets = batch.inputs.pin_memory(), batch.targets.pin_memory()

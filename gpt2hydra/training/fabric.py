@@ -99,14 +99,14 @@ def close_process_group(fabric: Fabric) -> None:
 
 
 def accumulating(fabric: Fabric, model: Any, more: bool) -> AbstractContextManager[None]:
-    """Around a pass of a step. The processes add up their gradients after its last pass only, when no ``more`` follow."""
+    """Around a pass of a step. The processes add up their gradients when no ``more`` passes follow."""
     if more and fabric.world_size > 1:
         return fabric.no_backward_sync(model)
     return nullcontext()
 
 
 def gradient_norm(fabric: Fabric, model: Any, optimizer: Any, limit: float) -> torch.Tensor:
-    """The norm of all gradients together, which are scaled down to ``limit`` where it is larger; still on the device."""
+    """The norm of all gradients, which are scaled down to ``limit`` if it is larger; still on the device."""
     norm: Any = fabric.clip_gradients(model, optimizer, max_norm=limit, error_if_nonfinite=False)
     gathered: torch.Tensor = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
     return gathered
@@ -122,7 +122,7 @@ def seed_dropout(device: torch.device, seed: int, step: int, rank: int) -> None:
 
 
 def pad_batches_across_ranks(fabric: Fabric, batches: Iterator[Any], empty: Any) -> Iterator[tuple[Any, bool]]:
-    """The batches of this process, each with True; then ``empty``, with False, while another process still has some.
+    """The batches of this process, with True; then ``empty``, with False, while another has some.
 
     So every process computes as many passes, as FSDP needs.
     """

@@ -1,4 +1,4 @@
-"""The model that is trained: transformers' GPT-2, with its loss, from nothing or from the weights of a folder."""
+"""The model that is trained: transformers' GPT-2 with its loss, new or from the weights of a folder."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def compiles(config: TrainingConfig, device: torch.device) -> bool:
 
 
 class WithLoss(torch.nn.Module):
-    """A GPT-2 and its loss as one module, so that precision, processes and ``torch.compile`` take both together."""
+    """A GPT-2 and its loss as one module, for precision, processes and ``torch.compile`` to take both."""
 
     def __init__(self, gpt2: GPT2LMHeadModel) -> None:
         super().__init__()
         self.gpt2 = gpt2
 
     def forward(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """The mean cross-entropy of ``targets`` (B, T) after ``inputs`` (B, T), in nats; a scalar, in fp32."""
+        """The mean cross-entropy of ``targets`` (B, T) after ``inputs`` (B, T), in nats; in fp32."""
         logits = self.gpt2(input_ids=inputs, use_cache=False).logits  # (B, T, V)
         return cross_entropy(logits.flatten(0, 1).float(), targets.flatten())

@@ -1,4 +1,4 @@
-"""How a run ends: with a result, or with the reason why it stopped and what was saved of it. Standard library only."""
+"""How a run ends: with a result, or with why it stopped and what was saved. Standard library only."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Result:
     """What a run leaves. Losses are in nats per token."""
 
     initial_loss: float | None
-    """Before the first step, on ``training.eval_sequences`` of the validation text; None if loss.csv was lost."""
+    """Before the first step, on ``training.eval_sequences``; None if loss.csv was lost."""
     validation_loss: float
-    """At the end, on ``training.final_eval_sequences``; NaN where ``training.max_hours`` ended the run before an evaluation."""
+    """At the end, on ``training.final_eval_sequences``; NaN if ``training.max_hours`` came first."""
     checkpoint: Path
     """The last one."""
     sample: str = ""
@@ -42,7 +42,7 @@ class Diverged(Stopped):
 
     @classmethod
     def at(cls, config: TrainingConfig, step: int, loss: float, checkpoint: Path | None) -> Diverged:
-        """The loss of a step was not finite. The way out is a fork of the last checkpoint, with a lower learning rate."""
+        """The loss of a step was not finite; a fork of the last checkpoint with a lower rate may help."""
         key, rate = "training.learning_rate", config.learning_rate
         rule = f"made the loss {_in_words(loss)} at step {step:,} of {config.max_steps:,}; {saved_in_words(checkpoint)}"
         fork: dict[str, object] = {} if checkpoint is None else {"fork_from": relative_path(checkpoint)}
@@ -50,7 +50,7 @@ class Diverged(Stopped):
 
     @classmethod
     def loaded(cls, config: TrainConfig, loss: float) -> Diverged:
-        """The loss before the first step was not finite: it is that of the weights of ``fork_from`` or ``init_from``."""
+        """The loss before the first step, of the weights that were given, was not finite."""
         key, folder = ("fork_from", config.fork_from) if config.fork_from else ("init_from", config.init_from)
         return cls([Violation(key, folder, f"holds weights whose loss is {_in_words(loss)}, before the first step")])
 

@@ -80,7 +80,7 @@ def _wrong_in_torchruns(environment: Mapping[str, str]) -> Iterator[Violation]:
 
 
 def _started_by_another(environment: Mapping[str, str]) -> Violation | None:
-    """The violation of several processes that know nothing of each other, or whose launcher's settings nobody would read."""
+    """The violation of processes that know nothing of each other, or whose settings nobody would read."""
     if "ACCELERATE_MIXED_PRECISION" in environment:
         rule = f"is not read here, neither its number of processes nor its precision; several are started by {torchrun('N')}"
         return Violation("accelerate launch", rule=rule)
@@ -106,7 +106,7 @@ LAUNCHERS = {
 
 
 def check_equal_shares(config: TrainConfig, count: int) -> list[Violation]:
-    """What is wrong with sharing the steps of ``config`` among ``count`` processes: each must get as many sequences."""
+    """Why ``count`` processes cannot share the steps of ``config``: each must get as many sequences."""
     training = config.training
     if count == 1 and training.strategy == "fsdp" and not config.dry_run:  # a plan may be for many
         key, rule = "training.strategy", "shares a model among processes, and this is one; several are started by "
@@ -162,7 +162,7 @@ def agree(process: Process, decide: Callable[[], Any]) -> Any:
 
 @cache
 def rendezvous_store() -> Any:
-    """torchrun's own store of keys and values, at ``MASTER_ADDR:MASTER_PORT``. One a process, for the first may serve it."""
+    """torchrun's store of keys and values. One a process, for the first may serve it."""
     from torch.distributed import PrefixStore  # type: ignore[attr-defined]  # public, and not in its __all__
     from torch.distributed.rendezvous import rendezvous
 
@@ -175,7 +175,7 @@ def rendezvous_store() -> Any:
 
 @contextmanager
 def rank_zero_output(process: Process) -> Iterator[None]:
-    """Within, only the first process prints. What another refuses is reported only if the first did not refuse it too.
+    """Within, only the first process prints. A refusal of another is reported if the first has none.
 
     An error that is no refusal leaves with its traceback, whichever process it is in.
     """
@@ -192,4 +192,4 @@ def rank_zero_output(process: Process) -> Iterator[None]:
 
 
 PATIENCE = 3.0
-"""Seconds; torchrun looks ten times a second whether a process has failed, and then ends the others of its machine."""
+"""Seconds. torchrun looks ten times a second whether a process has failed, and ends the others."""

@@ -1,4 +1,4 @@
-"""What a person sees of a training run: a bar, a line at each evaluation and each minute, the same lines in the log."""
+"""What a person sees of a training run: a bar, and lines at evaluations and each minute, also in the log."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Progress:
     # ------------------------------------------------------------------------------------------------------ measurements
 
     def measured(self) -> tuple[int, float]:
-        """The step of the last row, -1 where there is none, and the last validation loss, NaN where there is none."""
+        """The step of the last row, or -1, and the last validation loss, or NaN."""
         rows, losses = (self.table.rows, self.table.validation()) if self.table is not None else ([], [])
         return (rows[-1].step if rows else -1), (losses[-1][1] if losses else math.nan)
 
@@ -139,7 +139,7 @@ class Progress:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """The median of the rows since the start. The first, which warms up, counts only if there is no other."""
+        """The median of the rows since the start; without the first, which warms up, if there is another."""
         speeds = sorted(steps * self.config.tokens_per_step / seconds for steps, seconds in self.speeds[1:] or self.speeds)
         return speeds[len(speeds) // 2] if speeds else None
 
@@ -151,7 +151,7 @@ class Progress:
     # ---------------------------------------------------------------------------------------------------- what is printed
 
     def print(self, line: str, *, always: bool = False) -> None:
-        """A line for the terminal, ``always`` or unless it is quiet, and for the log, if this is the process that prints."""
+        """In the process that prints: a line for the log and, ``always`` or unless quiet, the terminal."""
         if self.table is not None:
             self._printed = time.perf_counter()
             print_line(line, always=always)

@@ -25,7 +25,7 @@ from gpt2hydra.utils.paths import relative_path
 
 
 def print_start(trainer: Trainer, recorder: record.Recorder | None, step_seconds: float | None) -> None:
-    """What is trained on what; how long it takes by estimate, in ``step_seconds``, where that is long; what happens first."""
+    """What is trained on what, how long that takes by ``step_seconds``, and what comes first."""
     if recorder is None:
         return
     config, fabric, data = trainer.config, trainer.fabric, trainer.data
@@ -125,7 +125,7 @@ def stop_reported(trainer: Trainer) -> Iterator[None]:
 
 
 def _with_what_is_saved(violation: Violation, trainer: Trainer, resumable: bool = False) -> Violation:
-    """``violation``, with how far the run came and what is saved; and, where it is ``resumable``, how it continues."""
+    """``violation`` with how far the run came, what is saved and, if ``resumable``, how it continues."""
     where = f"at step {trainer.step:,} of {trainer.settings.max_steps:,}"
     rule = f"{violation.rule}, {where}; {saved_in_words(trainer.checkpoints.last_folder)}"
     remedy = {"resume": relative_path(trainer.folder)} if resumable and trainer.checkpoints.last else {}

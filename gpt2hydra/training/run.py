@@ -46,7 +46,7 @@ def train(
     *,
     resume_from: Path | None = None,
 ) -> Result:
-    """Train a model and leave ``checkpoints/``, ``run.json``, ``loss.csv`` and ``loss.png`` in ``output_dir``.
+    """Train a model; write ``checkpoints/``, ``run.json``, ``loss.csv`` and ``loss.png`` in ``output_dir``.
 
     Args:
         output_dir: by default a new folder below ``outputs/``.
@@ -137,7 +137,7 @@ def _train(
 
 
 def _newest_undamaged(folder: Path, fabric: Fabric) -> CheckpointInfo | None:
-    """The checkpoint that a run continues from, chosen by the first process. None if it was killed before it saved one.
+    """The checkpoint that a run continues from, chosen by the first process; None if it has none.
 
     Raises:
         ConfigError: all are damaged.

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name))
-"""Ctrl-C; ``kill``, and Slurm at the end of a job; a terminal that closes; Slurm's warning (``--signal=USR1@120``)."""
+"""Ctrl-C; ``kill`` and Slurm; a terminal that closes; Slurm's warning (``--signal=USR1@120``)."""
 
 ECHO = 1.0
 """Seconds within which torchrun passes on a Ctrl-C that the terminal has sent already: not a second one."""
@@ -37,7 +37,7 @@ class StopRequested(Interrupted):
 
 
 class Signals:
-    """Within, a signal ends the run at once, until :meth:`defer`; from then on it is only noted, in :attr:`received`.
+    """Within, a signal ends the run at once; after :meth:`defer` it is only noted, in :attr:`received`.
 
     A second Ctrl-C ends the process at once.
     """

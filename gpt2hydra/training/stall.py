@@ -21,7 +21,7 @@ from gpt2hydra.utils.paths import relative_path
 LOG = "train.log"
 
 GRACE = 10.0
-"""Seconds, or as many as the timeout has, within which all processes that wait have run into their timeout too."""
+"""Seconds, at most the timeout, within which all processes that wait have run into their timeout."""
 
 
 class StallDetector:
@@ -37,7 +37,7 @@ class StallDetector:
             self._log = (folder / LOG).open("a", encoding="utf-8")
 
     def beat(self) -> None:
-        """This process is alive. Its stack is written unless this is called again in nine tenths of the timeout."""
+        """This process is alive. Without another call, its stack is written after 0.9 of the timeout."""
         now = time.monotonic()
         if self._log is not None and now >= self._next_beat:
             self._next_beat = now + min(1.0, self.timeout / 10)

@@ -60,7 +60,7 @@ class StepMetrics:
         self.skipped_steps += skipped
 
     def fetch(self, step: int) -> Iterator[tuple[int, float]]:
-        """Read everything from the device, after ``step``. Returns each step and its loss, over all processes."""
+        """Read everything from the device, after ``step``. Returns the steps and their losses."""
         if self._losses_on_device:
             mean: Any = self._fabric.all_reduce(self._losses_on_device.take(), reduce_op="mean")
             self.losses += mean.tolist()

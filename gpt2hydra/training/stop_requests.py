@@ -1,4 +1,4 @@
-"""What is asked of a run besides its steps: to stop, by a signal or the clock, and to save. All its processes agree on it."""
+"""What is asked of a run besides its steps, by a signal or the clock: to stop, to save."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ WORTH_MEASURING = 1e14
 
 
 def expected_step_seconds(config: TrainConfig) -> float | None:
-    """Of a step on this machine, by the plan; None for a short run, and where the speed of the device is not known."""
+    """Of a step on this machine, by the plan; None for a short run or a device of unknown speed."""
     plan = Plan(on_this_machine(config))
     if plan.flops < WORTH_MEASURING or plan.seconds is None:
         return None
@@ -65,7 +65,7 @@ def expected_step_seconds(config: TrainConfig) -> float | None:
 
 
 def long_run(config: TrainConfig, seconds: float, device: str) -> str:
-    """The line before a run of so many ``seconds``; for a large model on a CPU, with the command for a small one."""
+    """The line before a run of so many ``seconds``; on a CPU with the command for a small model."""
     line = f"note: by estimate, training takes {duration(seconds)} on this device"
     if device == "cpu" and config.model in GPT2Config.presets().values():  # which are meant for a GPU
         line += f"; a small run takes minutes: {our_program('train').command()} experiment=quickstart"

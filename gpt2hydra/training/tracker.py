@@ -1,4 +1,4 @@
-"""Experiment trackers: TensorBoard, Weights & Biases or MLflow, each through its own library, which an extra installs."""
+"""Experiment trackers: TensorBoard, Weights & Biases, MLflow, through libraries that extras install."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Tracker(Protocol):
     """What a run reports to while it trains."""
 
     run_id: str | None
-    """By which the library knows the run. It is kept in ``run.json``, so that a resumed run is still the same one."""
+    """By which the library knows the run. It is kept in ``run.json``, for a run that is resumed."""
 
     def numbers(self, step: int, values: Mapping[str, float]) -> None:
         """Measurements of a step."""
@@ -68,7 +68,7 @@ class SafeLogger:
 
 
 def start(config: TrainConfig, folder: Path, set_by: Mapping[str, Any] | None, run_id: str | None, step: int) -> Tracker | None:
-    """The tracker that ``training.tracker`` names, with the resolved configuration and who set it; None without one.
+    """The tracker that ``training.tracker`` names, with the configuration and who set it; None for none.
 
     Args:
         run_id: of the run that continues, as the library called it.
@@ -107,7 +107,7 @@ class _TensorBoard:
 
 
 class _WandB:
-    """A run of the project ``gpt2hydra``, or ``WANDB_PROJECT``; ``WANDB_MODE=offline`` keeps it in the run directory."""
+    """A run of ``WANDB_PROJECT``, or ``gpt2hydra``; ``WANDB_MODE=offline`` keeps it in the run directory."""
 
     def __init__(self, folder: Path, values: Mapping[str, Any], run_id: str | None, step: int) -> None:
         wandb: Any = import_module("wandb")

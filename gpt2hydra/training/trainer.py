@@ -148,7 +148,7 @@ class Trainer:
         self.progress.step_done(self.step)
 
     def _forward_and_backward(self) -> torch.Tensor:
-        """Add up this process's gradients of a step. Returns its part of the step's loss, still on the device."""
+        """Add up this process's gradients. Returns its part of the step's loss, still on the device."""
         settings, fabric = self.settings, self.fabric
         mine = settings.sequences_per_step // fabric.world_size
         micro_batches = math.ceil(mine / settings.batch_size)
@@ -216,7 +216,7 @@ class Trainer:
             self._check_finite(loss, step, computed_after=step - 1)
 
     def evaluate(self) -> float:
-        """The validation loss on ``eval_sequences`` of the validation text, written into this step's checkpoint.
+        """The validation loss on ``eval_sequences``, written into this step's checkpoint.
 
         Raises:
             StopRequested, Diverged: as :meth:`train` does.
@@ -228,7 +228,7 @@ class Trainer:
         return loss
 
     def final_evaluation(self) -> float:
-        """The validation loss on ``final_eval_sequences``; where there are none, that of the last evaluation."""
+        """The validation loss on ``final_eval_sequences``; of the last evaluation, if that is 0."""
         if self.settings.final_eval_sequences == 0:
             return self.validation_loss
         loss = self.evaluator.final(self.step)
@@ -236,7 +236,7 @@ class Trainer:
         return loss
 
     def _check_finite(self, loss: float, step: int, computed_after: int) -> None:
-        """A checkpoint of the weights that gave a loss that is not finite, those after ``computed_after`` steps, is removed."""
+        """A loss that is not finite ends the run; the checkpoint of the weights that gave it is removed."""
         if math.isfinite(loss):
             return
         if computed_after == self.first_step and (self.config.fork_from or self.config.init_from):

@@ -11,7 +11,7 @@ from gpt2hydra import TrainConfig
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.fingerprint import result_values
 from gpt2hydra.runs import record
-from gpt2hydra.runs.resume_state import Change, check_resumable, forbidden, newest_of_fingerprint, open_run
+from gpt2hydra.runs.resume_state import Change, check_resumable, forbidden, of_fingerprint, open_run
 from tests.run_directories import fail_run, make_run
 
 
@@ -81,9 +81,9 @@ def test_the_newest_run_of_a_fingerprint_is_the_one_that_wrote_last(tmp_path: Pa
     make_run(tmp_path / "longer", config("training.max_steps=60"), step=20)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/run.json").write_text("{}")
-    found = newest_of_fingerprint(record.runs_below(tmp_path), config().fingerprint())
+    found, *_ = of_fingerprint(record.runs_below(tmp_path), config().fingerprint())
     assert found is not None and found.folder == folders[1]
-    assert newest_of_fingerprint(record.runs_below(tmp_path), "0" * 16) is None
+    assert of_fingerprint(record.runs_below(tmp_path), "0" * 16) == []
 
 
 def test_a_misspelt_run_suggests_the_one_next_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
