@@ -7,7 +7,7 @@ import torch
 from transformers import GPT2LMHeadModel
 
 from gpt2hydra import GPT2Config, TrainConfig
-from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.checkpoint import model_files
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.data.tokenizer import bytes_tokenizer
 from gpt2hydra.training.model import build_model
@@ -31,5 +31,5 @@ def tiny_model(**settings: Any) -> GPT2LMHeadModel:
 def save_tiny(folder: Path) -> Path:
     """A checkpoint of :func:`tiny_model`."""
     config = TrainConfig(model=TINY, training=TrainingConfig(seq_len=16))
-    checkpoint.save(folder, tiny_model().state_dict(), bytes_tokenizer(), config, 0)
+    model_files.save(folder, tiny_model().state_dict(), bytes_tokenizer(), config, 0)
     return folder

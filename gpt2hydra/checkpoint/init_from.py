@@ -17,7 +17,7 @@ from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation, unreadable
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.keys import fields_of
-from gpt2hydra.config.run import VOCABULARIES, GenerateConfig, TrainConfig
+from gpt2hydra.config.run import VOCABULARIES, TrainConfig
 from gpt2hydra.data import tokenizer_files
 from gpt2hydra.utils.paths import relative_path, user_path
 from gpt2hydra.utils.quoting import override
@@ -84,7 +84,7 @@ def check_init_from(config: TrainConfig) -> list[Violation]:
     """Why training cannot begin from the folder: it cannot be used, or its shape is another."""
     if config.init_from is None:
         return []
-    found = checkpoint.check_checkpoint(GenerateConfig(checkpoint=config.init_from))
+    found = checkpoint.check_checkpoint(config.init_from)
     if found:
         return [replace(violation, key=KEY, remedy={}) for violation in found]
     try:

@@ -6,21 +6,11 @@ many, and the other way round.
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from gpt2hydra.checkpoint import run_checkpoints
-from gpt2hydra.checkpoint import tensors as weights
-from gpt2hydra.checkpoint.folder import OPTIMIZER, STATE
+from gpt2hydra.checkpoint.model_files import Tensors
 from gpt2hydra.config.errors import ConfigError, Violation
-
-Tensors = dict[str, torch.Tensor]
 
 
 def weights_of(model: torch.nn.Module, keep: bool = True) -> Tensors:
@@ -48,17 +38,6 @@ def _gathered(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def load(folder: Path) -> dict[str, Any]:
-    """What a checkpoint has for training: ``model`` and ``optimizer``, tensors by name; ``loop``, values.
-
-    Raises:
-        ConfigError: it is damaged.
-    """
-    resume = folder / run_checkpoints.RESUME
-    loop = json.loads((resume / STATE).read_text(encoding="utf-8"))
-    return {"model": _load(folder / weights.FILE), "optimizer": _load(resume / OPTIMIZER), "loop": loop}
-
-
 def restore(model: torch.nn.Module, optimizer: torch.optim.Optimizer, saved: Tensors, of_optimizer: Tensors) -> None:
     """Put weights and the optimizer's tensors, by name, in place.
 
@@ -83,10 +62,3 @@ def _like(parameter: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
     if isinstance(parameter, DTensor) and tensor.ndim:
         return distribute_tensor(tensor, parameter.device_mesh, parameter.placements)
     return tensor
-
-
-def _load(file: Path) -> Tensors:
-    try:
-        return load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise ConfigError([Violation("resume", str(file.parent), f"{file.name} is damaged: {error}")]) from None

@@ -53,13 +53,14 @@ def run(options: argparse.Namespace) -> None:
     large_enough = replace(text.model, vocab_size=max(shape.vocab_size, VOCABULARIES["gpt2"]))
     config = replace(text, model=large_enough, tokenizer=TokenizerConfig("gpt2", str(folder)))
     _refuse(run_checks(Context(config, unread=frozenset({"training"}))))
-    from tqdm import tqdm  # type: ignore[import-untyped]  # of the extra train, as the three below
+    from tqdm import tqdm  # type: ignore[import-untyped]  # of the extra train, as the four below
 
+    from gpt2hydra.checkpoint import model_files
     from gpt2hydra.data.corpus_tokens import all_tokens
     from gpt2hydra.inference.device import device_for
     from gpt2hydra.inference.evaluate import evaluate
 
-    model, tokenizer = checkpoint.load(settings.checkpoint, device_for(settings.device, "device"))
+    model, tokenizer = model_files.load(settings.checkpoint, device_for(settings.device, "device"))
     tokens = all_tokens(config, shape.vocab_size)
     with tqdm(total=len(tokens) - 1, unit="token", unit_scale=True, disable=not sys.stderr.isatty(), leave=False) as bar:
         result = evaluate(model, tokenizer, tokens, context, options.batch_size, bar.update)

@@ -6,6 +6,7 @@ import json
 
 from gpt2hydra import sizing
 from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.checkpoint import model_files
 from gpt2hydra.checkpoint.huggingface import from_hf
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import GPT2Config
@@ -30,7 +31,7 @@ def generate(config: GenerateConfig) -> list[str]:
         ConfigError: the checkpoint, a prompt or the device will not do.
     """
     texts = prompts(config)
-    model, tokenizer = checkpoint.load(config.checkpoint, device_for(config.device, "device"))
+    model, tokenizer = model_files.load(config.checkpoint, device_for(config.device, "device"))
     folder = checkpoint.locate(config.checkpoint)
     if chosen := checkpoint.choice(config.checkpoint):
         note(f"note: {chosen}")

@@ -94,7 +94,7 @@ def check_checkpoint(context: Context) -> Iterable[Violation]:
     """The checkpoint is there, and its weights fit its configuration."""
     from gpt2hydra.checkpoint import folder as checkpoint
 
-    return checkpoint.check_checkpoint(context.config)
+    return checkpoint.check_checkpoint(context.config.checkpoint)
 
 
 def check_prompts(context: Context) -> Iterable[Violation]:

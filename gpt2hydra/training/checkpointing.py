@@ -8,8 +8,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from gpt2hydra.checkpoint import atomic_directory, run_checkpoints
-from gpt2hydra.checkpoint import folder as checkpoint_folder
+from gpt2hydra.checkpoint import atomic_directory, model_files, run_checkpoints
 from gpt2hydra.checkpoint.run_checkpoints import CheckpointInfo
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data.tokenizer import Tokenizer
@@ -42,7 +41,7 @@ class Checkpointer:
         """A checkpoint of what :meth:`gpt2hydra.training.trainer.Trainer.state_dict` returned."""
         folder = run_checkpoints.place(self.folder, step)
         if self.fabric.is_global_zero:
-            checkpoint_folder.save(
+            model_files.save(
                 *(folder, state["model"], self.tokenizer, self.config, step),
                 optimizer=state["optimizer"],
                 loop_state=state["loop"],

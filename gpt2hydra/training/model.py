@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import GPT2LMHeadModel
 
-from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.checkpoint import model_files
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import TrainingConfig
 
@@ -24,9 +24,9 @@ def build_model(
     Raises:
         ConfigError: the weights in ``start_from`` are damaged.
     """
-    model = GPT2LMHeadModel(checkpoint.runtime_config(config, end_of_text, settings.attention))
+    model = GPT2LMHeadModel(model_files.runtime_config(config, end_of_text, settings.attention))
     if start_from is not None:
-        model.load_state_dict(checkpoint.read_weights(start_from), strict=False)  # the output layer is the token embedding
+        model.load_state_dict(model_files.read_weights(start_from), strict=False)  # the output layer is the token embedding
     if settings.gradient_checkpointing:  # transformers renamed it in the middle of its fifth major version
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable({"use_reentrant": False})

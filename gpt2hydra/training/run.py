@@ -12,8 +12,8 @@ import torch
 from lightning_fabric import Fabric
 from transformers import GPT2LMHeadModel
 
-from gpt2hydra.checkpoint import folder as checkpoint_folder
 from gpt2hydra.checkpoint import fork_from, init_from, run_checkpoints
+from gpt2hydra.checkpoint.folder import locate
 from gpt2hydra.checkpoint.run_checkpoints import CheckpointInfo
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainConfig
@@ -156,7 +156,7 @@ def _newest_undamaged(folder: Path, fabric: Fabric) -> CheckpointInfo | None:
 def _build(config: TrainConfig, data: Data, initialised: bool) -> GPT2LMHeadModel:
     """The model, with new weights or those of ``init_from``; or to be filled from a checkpoint."""
     torch.manual_seed(config.training.seed)
-    weights = checkpoint_folder.locate(config.init_from) if initialised and config.init_from is not None else None
+    weights = locate(config.init_from) if initialised and config.init_from is not None else None
     return build_model(config.model, config.training, data.tokenizer.end_of_text, weights)
 
 

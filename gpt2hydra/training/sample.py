@@ -7,7 +7,7 @@ from pathlib import Path
 from lightning_fabric import Fabric
 from transformers import GPT2LMHeadModel
 
-from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.checkpoint import model_files
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.data.text import sizes
 from gpt2hydra.data.tokenizer import Tokenizer
@@ -54,7 +54,7 @@ class Sampler:
             return sample(self.config, self.tokenizer, self.model)
         if last_checkpoint is None:
             return None
-        return sample(self.config, self.tokenizer, checkpoint.load(str(last_checkpoint))[0])
+        return sample(self.config, self.tokenizer, model_files.load(str(last_checkpoint))[0])
 
 
 def sample(config: TrainConfig, tokenizer: Tokenizer, model: GPT2LMHeadModel) -> Sample:

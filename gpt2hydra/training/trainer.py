@@ -17,7 +17,7 @@ import torch
 from lightning_fabric import Fabric
 from transformers import GPT2LMHeadModel
 
-from gpt2hydra.checkpoint import state
+from gpt2hydra.checkpoint import model_files, state
 from gpt2hydra.checkpoint.run_checkpoints import CheckpointInfo
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data.batches import BatchSampler
@@ -93,7 +93,7 @@ class Trainer:
         """Steps done."""
         self.stopped_early = False
         if begins_from is not None:
-            self.load_state_dict(state.load(begins_from.folder))
+            self.load_state_dict(model_files.read_state(begins_from.folder))
         last_row, self.validation_loss = fabric.broadcast(progress.measured())
         """Validation loss of the last evaluation; NaN before the first one."""
         self.has_row = last_row == self.step

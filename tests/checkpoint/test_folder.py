@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from gpt2hydra import GenerateConfig
 from gpt2hydra.checkpoint import atomic_directory, run_checkpoints
 from gpt2hydra.checkpoint import folder as checkpoint
 from gpt2hydra.config.gpt2 import CONF_DIR
@@ -17,7 +16,7 @@ from tests.command_line import CommandLine
 
 
 def problems(path: Path) -> list[str]:
-    return [violation.rule for violation in checkpoint.check_checkpoint(GenerateConfig(checkpoint=str(path)))]
+    return [violation.rule for violation in checkpoint.check_checkpoint(str(path))]
 
 
 def run_with_checkpoint(run: Path, step: int, loss: float | None = None) -> Path:
@@ -40,7 +39,7 @@ def test_a_complete_checkpoint_and_the_run_around_it_have_no_problem(tmp_path: P
 def test_a_checkpoint_that_is_not_there_suggests_the_newest_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run_with_checkpoint(tmp_path / "outputs/2026-01-31/12-00-00", 10)
-    (violation,) = checkpoint.check_checkpoint(GenerateConfig(checkpoint="nowhere"))
+    (violation,) = checkpoint.check_checkpoint("nowhere")
     assert (violation.key, violation.rule) == ("checkpoint", "there is no such folder")
     assert violation.suggestion == "checkpoint=outputs/2026-01-31/12-00-00"
 
@@ -49,7 +48,7 @@ def test_a_misspelt_folder_suggests_the_one_next_to_it_that_has_a_checkpoint(tmp
     run_with_checkpoint(tmp_path / "outputs/2026-01-31/12-00-00", 10)
     run_with_checkpoint(tmp_path / "runs/first", 10)
     (tmp_path / "runs/firs").mkdir()
-    (violation,) = checkpoint.check_checkpoint(GenerateConfig(checkpoint=str(tmp_path / "runs/frst")))
+    (violation,) = checkpoint.check_checkpoint(str(tmp_path / "runs/frst"))
     assert violation.remedy == {"checkpoint": str(tmp_path / "runs/first")}
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
 from gpt2hydra import ConfigError  # noqa: E402
-from gpt2hydra.checkpoint import folder as checkpoint  # noqa: E402
+from gpt2hydra.checkpoint import model_files  # noqa: E402
 from gpt2hydra.checkpoint.huggingface import from_hf  # noqa: E402
 from tests.models import TINY, save_tiny  # noqa: E402
 
@@ -49,7 +49,7 @@ def test_what_transformers_saves_again_comes_back(save: Callable[[Any, Path], No
     save(theirs, tmp_path / "again")
     AutoTokenizer.from_pretrained(ours).save_pretrained(tmp_path / "again")
     assert from_hf(tmp_path / "again") == TINY
-    model, _ = checkpoint.load(str(tmp_path / "again"))
+    model, _ = model_files.load(str(tmp_path / "again"))
     expected = {name: each.float() for name, each in theirs.state_dict().items()}
     assert all(torch.equal(each, expected[name]) for name, each in model.state_dict().items())
     assert model.state_dict().keys() == expected.keys()
@@ -61,4 +61,4 @@ def test_a_head_of_its_own_is_refused_before_it_is_loaded(tmp_path: Path) -> Non
     save_file(tensors | {"lm_head.weight": tensors["transformer.wte.weight"] + 1}, folder / "model.safetensors")
     assert json.loads((folder / "config.json").read_text())["tie_word_embeddings"] is True
     with pytest.raises(ConfigError, match=r"lm_head\.weight differs from wte\.weight"):
-        checkpoint.load(str(folder))
+        model_files.load(str(folder))

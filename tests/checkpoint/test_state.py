@@ -10,8 +10,7 @@ import torch
 from transformers import GPT2LMHeadModel
 
 from gpt2hydra import TrainConfig
-from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.checkpoint import run_checkpoints, state
+from gpt2hydra.checkpoint import model_files, run_checkpoints, state
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.data.tokenizer import bytes_tokenizer
@@ -40,7 +39,7 @@ def train(model: GPT2LMHeadModel, optimizer: torch.optim.Optimizer, steps: range
 def save(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Path:
     config = TrainConfig(model=TINY, training=SETTINGS)
     tensors, moments = state.weights_of(model), state.optimizer_of(model, optimizer)
-    checkpoint.save(folder, tensors, bytes_tokenizer(), config, 3, optimizer=moments, loop_state={"losses": [0.1, 1 / 3]})
+    model_files.save(folder, tensors, bytes_tokenizer(), config, 3, optimizer=moments, loop_state={"losses": [0.1, 1 / 3]})
     return folder
 
 
@@ -49,7 +48,7 @@ def test_training_continues_as_if_nothing_had_happened(tmp_path: Path) -> None:
     folder = save(tmp_path / "step", model, optimizer)
     another = tiny_model()
     its_optimizer = adamw(another, SETTINGS)
-    loaded = state.load(folder)
+    loaded = model_files.read_state(folder)
     assert loaded["loop"] == {"losses": [0.1, 1 / 3]}
     state.restore(another, its_optimizer, loaded["model"], loaded["optimizer"])
     train(model, optimizer, range(3, 6))
@@ -71,29 +70,29 @@ def test_every_tensor_bears_its_parameters_name() -> None:
 def test_inference_reads_the_folder_and_not_what_is_for_resuming(tmp_path: Path) -> None:
     model, optimizer = trained(1)
     folder = save(tmp_path / "step", model, optimizer)
-    (folder / run_checkpoints.RESUME / checkpoint.OPTIMIZER).write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
-    loaded, _ = checkpoint.load(str(folder))
+    (folder / run_checkpoints.RESUME / model_files.OPTIMIZER).write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
+    loaded, _ = model_files.load(str(folder))
     assert torch.equal(loaded.transformer.wte.weight, dict(model.named_parameters())["transformer.wte.weight"])
 
 
 def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
     model, optimizer = trained(1)
     folder = save(tmp_path / "step", model, optimizer)
-    file = folder / run_checkpoints.RESUME / checkpoint.OPTIMIZER
+    file = folder / run_checkpoints.RESUME / model_files.OPTIMIZER
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(ConfigError, match=r"optimizer\.safetensors is damaged"):
-        state.load(folder)
+        model_files.read_state(folder)
 
 
 def test_the_state_of_another_model_is_refused(tmp_path: Path) -> None:
     model, optimizer = trained(1)
-    loaded = state.load(save(tmp_path / "step", model, optimizer))
+    loaded = model_files.read_state(save(tmp_path / "step", model, optimizer))
     with pytest.raises(ConfigError, match="lacks more"):
         state.restore(torch.nn.ModuleDict({"more": torch.nn.Linear(1, 1)}), optimizer, loaded["model"], loaded["optimizer"])
 
 
 def test_before_its_first_step_an_optimizer_has_no_state(tmp_path: Path) -> None:
     model, optimizer = trained(0)
-    loaded = state.load(save(tmp_path / "step", model, optimizer))
+    loaded = model_files.read_state(save(tmp_path / "step", model, optimizer))
     assert loaded["optimizer"] == {}
     state.restore(model, optimizer, loaded["model"], loaded["optimizer"])

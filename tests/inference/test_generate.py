@@ -15,8 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gpt2hydra import GenerateConfig
-from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.checkpoint import run_checkpoints
+from gpt2hydra.checkpoint import model_files, run_checkpoints
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.data.tokenizer import bytes_tokenizer
 from gpt2hydra.inference import generate as module
@@ -152,7 +151,7 @@ def test_transformers_loads_our_checkpoint_as_it_is(saved: Path) -> None:
 
 
 def test_we_load_our_checkpoint_as_it_was(saved: Path) -> None:
-    model, tokenizer = checkpoint.load(str(saved))
+    model, tokenizer = model_files.load(str(saved))
     assert torch.equal(logits(model), logits(tiny_model()))
     assert tokenizer.encode("hé") == BYTES.encode("hé")
 
@@ -160,7 +159,7 @@ def test_we_load_our_checkpoint_as_it_was(saved: Path) -> None:
 def test_we_load_what_transformers_saves(tmp_path: Path) -> None:
     tiny_model().save_pretrained(tmp_path)
     BYTES.save(tmp_path, 16)
-    model, _ = checkpoint.load(str(tmp_path))
+    model, _ = model_files.load(str(tmp_path))
     assert torch.equal(logits(model), logits(tiny_model()))
 
 
@@ -179,13 +178,13 @@ def as_on_the_hub(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def test_names_without_prefix_and_masks_as_in_the_hubs_gpt2(saved: Path, tmp_path: Path) -> None:
-    model, _ = checkpoint.load(rewrite(as_on_the_hub, saved, tmp_path))
+    model, _ = model_files.load(rewrite(as_on_the_hub, saved, tmp_path))
     assert torch.equal(logits(model), logits(tiny_model()))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_read_into_fp32(dtype: torch.dtype, saved: Path, tmp_path: Path) -> None:
-    model, _ = checkpoint.load(rewrite(lambda all_: {name: each.to(dtype) for name, each in all_.items()}, saved, tmp_path))
+    model, _ = model_files.load(rewrite(lambda all_: {name: each.to(dtype) for name, each in all_.items()}, saved, tmp_path))
     assert model.dtype == torch.float32
     assert torch.allclose(logits(model), logits(tiny_model()), atol=0.5)
 
@@ -198,18 +197,18 @@ def test_shards(saved: Path, tmp_path: Path) -> None:
     for shard in set(where.values()):
         save_file({name: each for name, each in weights.items() if where[name] == shard}, folder / shard)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
-    model, _ = checkpoint.load(str(folder))
+    model, _ = model_files.load(str(folder))
     assert torch.equal(logits(model), logits(tiny_model()))
 
 
 def test_loading_refuses_too(saved: Path, tmp_path: Path) -> None:
     folder = rewrite(lambda all_: {name: each for name, each in all_.items() if "wpe" not in name}, saved, tmp_path)
     with pytest.raises(ConfigError, match=r"lacks 1 of the 28 weights of its own config\.json; wpe\.weight is the first"):
-        checkpoint.load(folder)
+        model_files.load(folder)
 
 
 def test_tensors_of_others_are_passed_over_in_silence(saved: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = rewrite(lambda all_: {**all_, "foo": torch.zeros(3)}, saved, tmp_path)
     capfd.readouterr()
-    checkpoint.load(folder)
+    model_files.load(folder)
     assert capfd.readouterr() == ("", "")

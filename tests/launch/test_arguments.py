@@ -62,7 +62,7 @@ PROMPTS = ["To be, or not", "a=b", "'quoted'", "{x: 1}", "[1,2]", "${model}", "$
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_a_prompt_means_what_was_typed(run: CommandLine, prompt: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpt2hydra.checkpoint.folder.check_checkpoint", lambda config: [])
+    monkeypatch.setattr("gpt2hydra.checkpoint.folder.check_checkpoint", lambda path: [])
     outcome = run("checkpoint=there", f"prompt={prompt}", config_name="generate")
     assert (outcome.err, [config.prompt for config in outcome.configs]) == ("", ["quoted" if prompt == "'quoted'" else prompt])
 

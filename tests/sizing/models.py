@@ -7,7 +7,7 @@ import torch
 from transformers import GPT2LMHeadModel
 
 from gpt2hydra import GPT2Config
-from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.checkpoint import model_files
 from gpt2hydra.training.model import WithLoss
 
 
@@ -28,7 +28,7 @@ def build(
     config: GPT2Config, attention: str = "eager", activation: str = "gelu_pytorch_tanh", checkpointing: bool = False
 ) -> Any:
     """A model in training mode."""
-    settings = checkpoint.runtime_config(config, attention="eager" if attention == "eager" else "sdpa")
+    settings = model_files.runtime_config(config, attention="eager" if attention == "eager" else "sdpa")
     settings.activation_function = activation
     torch.manual_seed(0)
     model: Any = GPT2LMHeadModel(settings)

@@ -15,8 +15,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.checkpoint import run_checkpoints
+from gpt2hydra.checkpoint import model_files, run_checkpoints
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.runs import record
 from gpt2hydra.training.fabric import seed_dropout, setup_fabric
@@ -77,7 +76,7 @@ def test_two_processes_agree_with_one_and_their_checkpoint_continues_alone(
     assert json.loads((tmp_path / "run/run.json").read_text())["processes"] == 2
     train(tiny(*WITHOUT_DROPOUT, LONGER), resume_from=tmp_path / "run")
     assert losses(tmp_path / "run") == pytest.approx(losses(longer), abs=1e-4)
-    model, _ = checkpoint.load(str(tmp_path / "run"))
+    model, _ = model_files.load(str(tmp_path / "run"))
     assert model.num_parameters() == 7680
 
 

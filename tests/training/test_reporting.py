@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.checkpoint import model_files
 from gpt2hydra.data import corpus_tokens
 from gpt2hydra.data.batches import BatchSampler
 from gpt2hydra.runs import loss_plot
@@ -90,7 +90,7 @@ def test_a_full_disk_ends_a_run_with_a_word_and_keeps_its_last_checkpoint(
             raise OSError(errno.ENOSPC, "No space left on device")
         save(*arguments)
 
-    monkeypatch.setattr(checkpoint, "_save_tensors", fills)
+    monkeypatch.setattr(model_files, "_save_tensors", fills)
     with pytest.raises(Stopped) as stopped:
         train(tiny(), tmp_path)
     where = f"the checkpoint of step 10 is in {tmp_path}/checkpoints/step-000010"

@@ -21,8 +21,7 @@ import torch
 
 import gpt2hydra
 from gpt2hydra import TrainConfig
-from gpt2hydra.checkpoint import folder as checkpoint
-from gpt2hydra.checkpoint import run_checkpoints
+from gpt2hydra.checkpoint import model_files, run_checkpoints
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.data import corpus_tokens
@@ -146,7 +145,7 @@ def test_the_result_is_the_loss_of_the_saved_model_on_the_complete_validation_te
 ) -> None:
     result = train(tiny("training.final_eval_sequences=1000000"), tmp_path)
     assert f" {result.validation_loss:.3f} on the complete validation text\n" in capsys.readouterr().out
-    gpt2, tokenizer = checkpoint.load(str(folder_of(result)))
+    gpt2, tokenizer = model_files.load(str(folder_of(result)))
     _, validation = corpus_tokens.tokens(tiny())
     fabric = setup_fabric(tiny().training, torch.device("cpu"))
     batches = list(complete_text(validation, 16, 8))
@@ -158,7 +157,7 @@ def test_the_result_is_the_loss_of_the_saved_model_on_the_complete_validation_te
 
 def test_the_measurement_at_the_end_is_as_long_as_the_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = train(tiny("training.max_steps=3"), tmp_path)
-    gpt2, _ = checkpoint.load(str(tmp_path))
+    gpt2, _ = model_files.load(str(tmp_path))
     _, validation = corpus_tokens.tokens(tiny())
     settings = tiny().training
     sequences = 3 * settings.sequences_per_step
@@ -249,7 +248,7 @@ def test_bpe_and_several_files(tmp_path: Path) -> None:
     overrides = ("tokenizer=gpt2", f"tokenizer.path='{folder}'", f"data.path='{tmp_path}/*.txt'", "model.vocab_size=50257")
     result = train(tiny(*overrides, "training.max_steps=10"), tmp_path / "run")
     assert result.initial_loss is not None and result.validation_loss < result.initial_loss
-    _, tokenizer = checkpoint.load(str(tmp_path / "run"))
+    _, tokenizer = model_files.load(str(tmp_path / "run"))
     assert tokenizer.encode(" the cat") == [258, 32, 99, 259]
 
 
