@@ -82,7 +82,7 @@ def test_the_report_and_a_quiet_log(tmp_path: Path, capfd: pytest.CaptureFixture
 def test_a_full_disk_ends_a_run_with_a_word_and_keeps_its_last_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save, saves = checkpoint._save_tensors, []
+    save, saves = model_files._save_tensors, []
 
     def fills(*arguments: Any) -> None:
         saves.append(arguments)

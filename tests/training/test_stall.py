@@ -23,6 +23,8 @@ def test_a_process_that_hangs_is_named_and_the_run_ends(tmp_path: Path) -> None:
     endless = ("training.max_steps=1000000", f"training.stall_timeout={TIMEOUT}", "training.sample_tokens=0")
     torchrun_of_two = torchrun(shared.main, run, "new", *endless)
     wait_for_checkpoint(run, torchrun_of_two)
+    while "\n10," not in (run / "loss.csv").read_text():  # all processes know of the checkpoint
+        time.sleep(0.05)
     waits, hangs = ranks(torchrun_of_two)
     os.kill(hangs, signal.SIGSTOP)
     began = time.monotonic()
