@@ -1,4 +1,4 @@
-"""``gpt2hydra check``: every YAML file of a conf tree is checked, for CI and before a commit."""
+"""``gpt2hydra check``: check every YAML file of a conf tree."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from gpt2hydra.utils.paths import relative_path
 from gpt2hydra.utils.quoting import Placeholder, RawOverride
 from gpt2hydra.utils.verbosity import note
 
-SUMMARY = "check every YAML file of a conf tree"
 DESCRIPTION = (
     "Check each primary config, each option of each group and each experiment of a conf tree, as a run would, "
     "and report every mistake with its file and line. Exits with 1 if there are any."

@@ -1,4 +1,4 @@
-"""``gpt2hydra completion bash|zsh|fish``: a script that completes keys, options and values in a shell."""
+"""``gpt2hydra completion``: completion of keys, options and values in a shell."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ HOW = {
 }
 
 
-SUMMARY = "completion of keys, options and values in a shell"
 EPILOG = "To use it:\n" + "\n".join(f"  {line}" for line in HOW.values())
 DESCRIPTION = "Print a script that completes keys, options and values of the two programs, or of yours."
 

@@ -1,4 +1,4 @@
-"""``gpt2hydra diff``: what differs between two runs, checkpoints or override lists, and who set it."""
+"""``gpt2hydra diff``: what differs between two runs, checkpoints or override lists."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ PARTS = {"model": "the model", "run": "the run", "aside": "does not affect the r
 """What the keys of a difference are about, in the order of the report."""
 
 
-SUMMARY = "what differs between two runs, checkpoints or override lists"
 DESCRIPTION = "Print the keys that differ, with both values and who set them. Exits with 0 if no key differs, else with 1."
 
 

@@ -24,7 +24,6 @@ KEYS = ("checkpoint", "device", "data.path", "data.cache_dir")
 LARGEST_BATCH = 10_000
 
 
-SUMMARY = "loss, perplexity and bits per byte of a model over a text"
 DESCRIPTION = "Predict every token of a text once, each with context before it, and print loss, perplexity and bits per byte."
 
 

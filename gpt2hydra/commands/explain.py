@@ -1,4 +1,4 @@
-"""``gpt2hydra explain``: every value, who set it, and what that replaced."""
+"""``gpt2hydra explain``: who set each value."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.config.errors import ABSENT, DELETED, ConfigError, Setting, Violation, command_line
 from gpt2hydra.utils.formatting import did_you_mean, plain, show
 
-SUMMARY = "who set each value"
 DESCRIPTION = "Print every value and who set it."
 
 

@@ -1,4 +1,4 @@
-"""``gpt2hydra export-hf``: the ``config.json`` from which Hugging Face's libraries build a model of our shape."""
+"""``gpt2hydra export-hf``: a model size as a Hugging Face config."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from gpt2hydra.checkpoint.huggingface import to_hf
 from gpt2hydra.commands.common_options import ProgramConfig, add_config_dir
 from gpt2hydra.config.run import TrainConfig
 
-SUMMARY = "a model size as a Hugging Face config"
 DESCRIPTION = "Print the config.json of a model: gpt2hydra export-hf model=large > config.json"
 
 

@@ -1,4 +1,4 @@
-"""``gpt2hydra import-hf``: the shape of a Hugging Face GPT-2 as a file for ``conf/model/``."""
+"""``gpt2hydra import-hf``: a Hugging Face config as a model size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ SIZE = ("n_layer", "n_embd", "n_head")
 """Keys that every file of ``conf/model/`` has; the others stand where they differ from GPT-2 small."""
 
 
-SUMMARY = "a Hugging Face config as a model size"
 DESCRIPTION = "Print the shape of a Hugging Face GPT-2 as YAML: gpt2hydra import-hf DIR > conf/model/mine.yaml"
 
 

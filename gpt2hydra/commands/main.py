@@ -1,52 +1,38 @@
-"""The ``gpt2hydra`` command: its options, and a module of this folder for each of its subcommands.
+"""The ``gpt2hydra`` command. Each module of this folder that begins with ``gpt2hydra NAME``: is a subcommand.
 
-A module has ``SUMMARY``, its line in the list of commands; ``DESCRIPTION``, the head of its own help, and
-perhaps ``EPILOG``, the end of it; ``add_options()``; and ``run()``.
+The first line of its docstring is its line in the list of commands, so none is imported for that list. It has
+``DESCRIPTION``, the head of its own help, and perhaps ``EPILOG``, the end of it; ``add_options()``; and
+``run()``.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-from gpt2hydra.commands import (
-    check,
-    completion,
-    diff,
-    evaluate,
-    explain,
-    export_hf,
-    import_hf,
-    report,
-    runs,
-    schema,
-    size,
-    tokenize,
-)
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.launch import usage_hints
 from gpt2hydra.launch.handle_errors import handle_errors
 from gpt2hydra.utils.invocation import PROGRAMS, our_program
 from gpt2hydra.version import __version__
 
-COMMANDS: Mapping[str, Any] = {
-    "size": size,
-    "explain": explain,
-    "check": check,
-    "diff": diff,
-    "runs": runs,
-    "report": report,
-    "tokenize": tokenize,
-    "evaluate": evaluate,
-    "import-hf": import_hf,
-    "export-hf": export_hf,
-    "schema": schema,
-    "completion": completion,
-}
+
+def commands() -> dict[str, str]:
+    """Name → line in the list, of each subcommand, in alphabetical order."""
+    found = {}
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        with file.open(encoding="utf-8") as lines:
+            begin = re.match(r'"""``gpt2hydra ([\w-]+)``: (.+?)\.("""|\n)', next(lines, ""))
+        if begin is not None:
+            found[begin[1]] = begin[2]
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -59,18 +45,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
         epilog=f"Programs of their own: {' and '.join(our_program(each).command() for each in PROGRAMS)}.",
     )
     parser.add_argument("--version", action="version", version=f"gpt2hydra {__version__}")
-    parsers = _add_commands(parser)
+    aligned = f"{'COMMAND':<14}"  # argparse reckons without the indent of the commands
+    subparsers = parser.add_subparsers(prog="gpt2hydra", title="commands", dest="command", required=True, metavar=aligned)
+    known = commands()
+    parsers = {name: subparsers.add_parser(name, help=summary) for name, summary in known.items()}
+    named = next((word for word in words if word in known), None)
+    command: Any = import_module(f"{__package__}.{named.replace('-', '_')}") if named else None
+    if named:
+        _add_options(parsers[named], command)
     if not words:
         parser.print_help(sys.stderr)
         sys.exit(2)
-    if not words[0].startswith("-") and words[0] not in COMMANDS:
-        parser.exit(2, f"gpt2hydra: error: {usage_hints.no_command(words, COMMANDS)}\n")
+    if not words[0].startswith("-") and words[0] not in known:
+        parser.exit(2, f"gpt2hydra: error: {usage_hints.no_command(words, known)}\n")
     options, unknown = parser.parse_known_args(words)
     if unknown:  # an option between overrides, which takes argparse a second look
         words.remove(options.command)
-        options = argparse.Namespace(command=options.command, **vars(parsers[options.command].parse_intermixed_args(words)))
+        options = parsers[options.command].parse_intermixed_args(words)
     with handle_errors(), _one_configuration():
-        COMMANDS[options.command].run(options)
+        command.run(options)
+
+
+def _add_options(parser: argparse.ArgumentParser, command: Any) -> None:
+    """Declare what a command takes, and its help."""
+    parser.description, parser.epilog = command.DESCRIPTION, getattr(command, "EPILOG", None)
+    if parser.epilog:
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    command.add_options(parser)
 
 
 @contextmanager
@@ -84,18 +85,3 @@ def _one_configuration() -> Iterator[None]:
             replace(each, rule=rule, remedy={}, multirun=False) if each.multirun else each for each in error.violations
         )
         raise
-
-
-def _add_commands(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    aligned = f"{'COMMAND':<14}"  # argparse reckons without the indent of the commands
-    subparsers = parser.add_subparsers(prog="gpt2hydra", title="commands", dest="command", required=True, metavar=aligned)
-    for name, command in COMMANDS.items():
-        each = subparsers.add_parser(
-            name,
-            help=command.SUMMARY,
-            description=command.DESCRIPTION,
-            epilog=getattr(command, "EPILOG", None),
-            formatter_class=argparse.RawDescriptionHelpFormatter if hasattr(command, "EPILOG") else argparse.HelpFormatter,
-        )
-        command.add_options(each)
-    return subparsers.choices

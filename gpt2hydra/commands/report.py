@@ -1,4 +1,4 @@
-"""``gpt2hydra report``: runs compared on one HTML page that opens without network."""
+"""``gpt2hydra report``: compare runs on an HTML page: table, loss curves, parallel coordinates, samples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from gpt2hydra.utils.files import atomic_file
 from gpt2hydra.utils.formatting import reason_of
 from gpt2hydra.utils.paths import relative_path
 
-SUMMARY = "compare runs on an HTML page: table, loss curves, parallel coordinates, samples"
 DESCRIPTION = "Write an HTML page that compares runs. It opens in any browser, without a network."
 
 

@@ -1,4 +1,4 @@
-"""``gpt2hydra runs``: runs and the points of sweeps compared, as a table or as a picture."""
+"""``gpt2hydra runs``: compare runs: settings, progress and loss."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from gpt2hydra.utils.paths import relative_path, user_path
 USUAL = ("outputs", "multirun")
 """Where runs and sweeps are unless a folder is given."""
 
-SUMMARY = "compare runs: settings, progress and loss"
 DESCRIPTION = "List runs, the best first: the settings that differ, state and validation loss."
 EPILOG = """\
 KEY is a key of the configuration (its last part is enough if unique), or one of

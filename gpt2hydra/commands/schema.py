@@ -1,4 +1,4 @@
-"""``gpt2hydra schema``: what an editor needs to complete, explain and underline the YAML files of a conf tree."""
+"""``gpt2hydra schema``: JSON Schemas of the YAML files, for editors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from gpt2hydra.utils.files import atomic_file
 from gpt2hydra.utils.formatting import reason_of
 from gpt2hydra.utils.paths import relative_path
 
-SUMMARY = "JSON Schemas of the YAML files, for editors"
 DESCRIPTION = "Write a JSON Schema (2020-12) for each kind of YAML file: DIR/train.json, model.json, ..."
 
 

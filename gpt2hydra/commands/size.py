@@ -1,4 +1,4 @@
-"""``gpt2hydra size``: what a configuration costs."""
+"""``gpt2hydra size``: parameters, memory, FLOPs and time of a configuration."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from gpt2hydra.sizing.plan import Plan
 from gpt2hydra.sizing.plot import plot_schedule, plot_sizes
 from gpt2hydra.utils.formatting import gigabytes, short_count
 
-SUMMARY = "parameters, memory, FLOPs and time of a configuration"
 DESCRIPTION = "Print parameters, memory, FLOPs and time of a configuration."
 
 

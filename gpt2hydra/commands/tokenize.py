@@ -1,4 +1,4 @@
-"""``gpt2hydra tokenize``: text files into token files, which start at once and can be shared."""
+"""``gpt2hydra tokenize``: encode text files as token files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from gpt2hydra.data.encoding import Encoder, Progress
 
 
-SUMMARY = "encode text files as token files"
 DESCRIPTION = "Encode each text file as a .bin file of tokens in llm.c's format. data.path takes such files."
 
 

@@ -1,10 +1,13 @@
-"""The ``gpt2hydra`` command: size and explain."""
+"""The ``gpt2hydra`` command: its list of commands, size and explain."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from gpt2hydra.commands import main as main_module
 from gpt2hydra.commands.main import main
 
 
@@ -41,7 +44,7 @@ def test_size_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param(["explain", "model.n_hed"], 1, "did you mean model.n_head?", id="unknown key"),
         pytest.param(["explain", "model=xll"], 1, "try: model=xl\n", id="explain what is refused"),
         pytest.param(["sise"], 2, "gpt2hydra: error: there is no command sise; did you mean size?\n", id="misspelt command"),
-        pytest.param(["zip"], 2, "there is no command zip; known: size, explain, check, ", id="unknown command"),
+        pytest.param(["zip"], 2, "there is no command zip; known: check, completion, diff, ", id="unknown command"),
         pytest.param(["train", "model=xl"], 2, "train is a program of its own\n  try: ", id="a program"),
         pytest.param(["size", "--bogus", "model=xl"], 2, "gpt2hydra size: error: unrecognized", id="unknown option"),
         pytest.param([], 2, "\n    check         check every YAML file of a conf tree\n", id="no command"),
@@ -63,6 +66,31 @@ def test_an_option_may_stand_anywhere(capsys: pytest.CaptureFixture[str], argume
     code, out, err = run_command(capsys, *arguments)
     assert (code, err) == (0, "")
     assert out == run_command(capsys, "size", "--json", "model=xl", "hardware=l4")[1]
+
+
+def test_a_module_is_enough_for_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = '''"""``gpt2hydra say-it``: print a word."""
+DESCRIPTION = "Print it."
+def add_options(parser):
+    parser.add_argument("word")
+def run(options):
+    print(options.word)
+'''
+    (tmp_path / "say_it.py").write_text(source)
+    monkeypatch.setattr(main_module, "__file__", str(tmp_path / "main.py"))
+    monkeypatch.setattr("gpt2hydra.commands.__path__", [str(tmp_path)])
+    assert "    say-it        print a word\n" in run_command(capsys, "--help")[1]
+    assert run_command(capsys, "say-it", "hello") == (0, "hello\n", "")
+
+
+def test_the_list_of_commands_imports_none_of_them() -> None:
+    code = (
+        "import sys; from gpt2hydra.commands.main import commands; "
+        "sys.exit(not commands().keys() >= {'size', 'import-hf'} or 'gpt2hydra.commands.size' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_help_names_the_programs_that_are_no_commands(capsys: pytest.CaptureFixture[str]) -> None:
