@@ -54,7 +54,7 @@ def add_apps(parser: argparse.ArgumentParser) -> None:
 
 
 def application_at(path: str) -> Application:
-    """The program that ``module:function`` names; the current directory is looked in first, as ``python -m`` does.
+    """The program that ``module:function`` names, in the current directory first, as ``python -m`` does.
 
     Raises:
         ConfigError: there is no such module or function, or it is not decorated with ``@gpt2hydra.main``.
@@ -78,7 +78,7 @@ def application_at(path: str) -> Application:
 
 
 def program_meant(app: str | None, words: list[str]) -> Application:
-    """The program of ``--app``; without it, ours that the first of ``words`` names, which is taken from them, or train.
+    """The program of ``--app``, or ours that the first of ``words`` names, which is removed; train without one.
 
     Raises:
         ConfigError: there is no such program.

@@ -1,4 +1,4 @@
-"""A configuration as it stands in a run, in a checkpoint, or in a list of overrides: its values and who set them."""
+"""A configuration of a run, a checkpoint or a list of overrides: its values and who set them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ConfigSnapshot:
 
 
 def snapshot_of(text: str, app: str | None = None, config_dir: str | None = None) -> ConfigSnapshot:
-    """What ``text`` means: a run directory, a checkpoint, or overrides, of the program ``app`` (module:function) or of ours.
+    """What ``text`` means: a run directory, a checkpoint, or overrides of a program, ``app`` or ours.
 
     Raises:
         ConfigError: it is none of them, or its configuration is refused.
@@ -96,7 +96,7 @@ def _of_run(name: str, folder: Path, kind: type[Checked]) -> ConfigSnapshot:
 
 
 def _of_checkpoint(name: str, folder: Path, kind: type[Checked]) -> ConfigSnapshot:
-    """One of ours has the configuration of its run, and its run directory the sources; any other has the model alone."""
+    """One of ours has its run's configuration, and the run directory the sources; any other the model alone."""
     own = folder / run_checkpoints.RUN
     if not own.is_file():
         model = from_hf(folder)

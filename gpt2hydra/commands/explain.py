@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class History:
-    """One key: the settings of its value, the one in force first. ``str()`` is for people, :meth:`to_dict` for programs.
+    """The settings of one key, the one in force first. ``str()`` is for people, :meth:`to_dict` for programs.
 
     ``value`` is what an interpolation became, ``ABSENT`` where there is none, or it is not to be shown.
     """

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def chosen_runs(options: argparse.Namespace) -> Comparison:
-    """The runs below the folders that are meant, filtered and sorted; damaged records are reported on standard error.
+    """The runs below the folders that are meant, filtered and sorted. Damaged records are reported.
 
     Raises:
         UsageError: there is no such folder, no run below it, or no such column.

@@ -127,7 +127,7 @@ def plot_rates(config: TrainConfig, path: str) -> Path:
 
 
 def _plans(overrides: Sequence[str], config_dir: str | None) -> Iterator[tuple[str, Plan]]:
-    """A label and the plan of each size, the smallest first. Overrides may change a size, or make several the same one."""
+    """A label and the plan of each size, the smallest first. Overrides may make several sizes the same one."""
     chosen = [text for text in overrides if text.startswith("model=")]
     names = [None] if chosen else ProgramConfig.of([], config_dir).options("model")
     of_shape: dict[GPT2Config, tuple[str | None, TrainConfig]] = {}

@@ -92,7 +92,7 @@ class Application:
         return cls(function, config_name, folder, config_class, task, extra)
 
     def composer(self, extra_dir: str | None = None, find_absent: FindAbsent = lambda config: ()) -> Composer:
-        """What composes the configuration; ``extra_dir`` is searched too; ``find_absent`` as for :class:`Composer`."""
+        """What composes the configuration; the arguments are those of :class:`Composer`."""
         return Composer(
             self.config_name,
             self.config_dir,
@@ -117,7 +117,7 @@ def values_of_earlier_run(config_class: type[Checked], folded: Fold) -> Mapping[
 def with_implied(words: Words, composer: Callable[[], Composer]) -> Words:
     """``words`` after what ``fork_from=`` and ``init_from=`` among them stand for."""
     if any(text.startswith(("init_from=", "fork_from=")) for text in words.texts):
-        from gpt2hydra.checkpoint import fork_from, init_from  # checkpoints are not needed where none is named
+        from gpt2hydra.checkpoint import fork_from, init_from  # most compositions name no checkpoint
 
         words = words.after(fork_from.implied(words.texts, set_by_options(words.texts, composer())))
         words = words.after(init_from.implied(words.texts))
@@ -157,12 +157,12 @@ def parameters_of(function: Job) -> dict[str, Any]:
 
 
 def takes_sections(parameters: Mapping[str, Any]) -> bool:
-    """Whether the parameters are the config that Hydra composed, and sections: ``(cfg: DictConfig, model: Net)``."""
+    """Whether the parameters are sections, perhaps after Hydra's config: ``(cfg: DictConfig, model: Net)``."""
     return len(parameters) > 1
 
 
 def annotated_class(function: Job, parameters: Mapping[str, Any]) -> type[Checked] | None:
-    """The configuration class that the annotation of the one parameter names; None where there is no annotation.
+    """The configuration class that annotates the one parameter; None without an annotation.
 
     Raises:
         TypeError: it names something else.

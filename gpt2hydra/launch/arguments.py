@@ -58,7 +58,7 @@ class CommandLine:
         return arguments
 
     def _refuse_options(self, words: list[str], unknown: list[str]) -> NoReturn:
-        from gpt2hydra.launch.completion import options_of
+        from gpt2hydra.launch.completion import options_of  # of a mistake alone
         from gpt2hydra.launch.usage_hints import no_option
 
         groups = self.application.composer().options.groups()
@@ -88,7 +88,7 @@ class CommandLine:
 
     @contextmanager
     def _with_origins(self) -> Iterator[None]:
-        """Add who set a key of Hydra's own config, which provenance leaves aside, and the key that a run's directory lacks."""
+        """Within, a refusal gets who set a key of Hydra's own, and the key that the word of a run's directory lacks."""
         try:
             yield
         except ConfigError as error:
@@ -96,7 +96,7 @@ class CommandLine:
                 raise
             composer = functools.cache(self._composer)
             traced = [with_origin(each, self.arguments.overrides, composer) for each in error.violations]
-            from gpt2hydra.launch.resume import run_meant
+            from gpt2hydra.launch.resume import run_meant  # of a refusal alone
 
             traced = [run_meant(each, self.config_class or TrainConfig) for each in traced]
             raise error if traced == list(error.violations) else ConfigError(traced) from error
@@ -107,7 +107,7 @@ class CommandLine:
 
     def _complete(self) -> None:
         """Answer the question of a shell; what is wrong with the configuration is not reported here."""
-        from gpt2hydra.launch.completion import answer, option_before_cursor
+        from gpt2hydra.launch.completion import answer, option_before_cursor  # a run does without
 
         self.arguments.config_dir = option_before_cursor("--config-dir", "-cd") or self.arguments.config_dir
         with suppress(Exception):
@@ -115,7 +115,7 @@ class CommandLine:
                 print(each)
 
     def _print_information(self) -> None:
-        """``--help``, ``--hydra-help``, ``--cfg``, ``--info`` and completion are Hydra's; a broken config gets our report."""
+        """Let Hydra answer ``--help``, ``--hydra-help``, ``--cfg``, ``--info``; a broken config gets our report."""
         options = self.arguments
         if sum(map(bool, (options.run, options.multirun, options.cfg, options.info, options.shell_completion))) > 1:
             self.parser.error("--run, --multirun, --cfg, --info and --shell-completion exclude each other")
@@ -135,7 +135,7 @@ class CommandLine:
             compose_and_check(composer, options.overrides)  # what was shown may still break a rule
 
     def _help(self, composer: Composer, hydra: Any) -> None:
-        from gpt2hydra.launch.help import use_our_help
+        from gpt2hydra.launch.help import use_our_help  # a run does without
 
         config = composer.compose_by_hydra(self.arguments.overrides)
         root = composer.class_of(config)
@@ -189,7 +189,7 @@ class CommandLine:
                 if self.process.count > 1:
                     rule = "starts one job after another, torchrun one job on several processes; give each point a torchrun"
                     raise UsageError([Violation("-m", rule=rule)])
-                from gpt2hydra.launch.sweep import sweep
+                from gpt2hydra.launch.sweep import sweep  # a single run does without
 
                 sweep(composer, words.texts, self.application.task, self.application.extra)
             else:
@@ -225,7 +225,7 @@ def _parser() -> ArgumentParser:
 
 
 def arguments_typed() -> list[str]:
-    """What stands behind the program's name; in a notebook nothing, for its process was started with the kernel's own words.
+    """The words after the program's name. In a notebook there are none: those are the kernel's.
 
     Where others stand in their place by now, as with ``%run train.py model=large``, those are the program's.
     """

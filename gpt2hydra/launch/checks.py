@@ -1,4 +1,4 @@
-"""What could stop a run whose configuration is valid: one list of checks, :data:`CHECKS`, asked before anything is made.
+"""What could stop a run whose configuration is valid: :data:`CHECKS`, asked before anything is made.
 
 A run, each point of a sweep, the sweep itself, a dry run, ``--cfg``, a program that Python calls with a ready
 configuration, and ``gpt2hydra evaluate`` ask :func:`run_checks`. Each check declares of which configuration
@@ -14,12 +14,16 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from gpt2hydra.checkpoint import folder as checkpoint
+from gpt2hydra.checkpoint import fork_from, init_from
 from gpt2hydra.composition.composer import Composition
 from gpt2hydra.composition.resolve import resolve
 from gpt2hydra.config.errors import ConfigError, Violation, collect_violations
 from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.config.validation import Checked, build, check
+from gpt2hydra.data import corpus_checks, tokenizer_files
+from gpt2hydra.inference import prompts
 from gpt2hydra.launch import resume
 from gpt2hydra.launch.extras import EXTRAS, absent_modules, check_extra, importing_pytorch
 from gpt2hydra.launch.hydra_components import check_job, check_sweep
@@ -28,7 +32,7 @@ from gpt2hydra.training.processes import Process, check_world_size
 
 @dataclass(frozen=True)
 class Context:
-    """What is about to start, as far as it is known. A check that needs what is not known here is left out."""
+    """What is about to start, as far as it is known. A check that needs more is left out."""
 
     config: Any = None
     """Valid, a ``Checked``."""
@@ -64,18 +68,12 @@ def is_dry(config: Checked | None) -> bool:
 
 
 def check_init_from(context: Context) -> Iterable[Violation]:
-    """The folder that fine-tuning begins from, or the run that a fork begins from, has a GPT-2 of this shape."""
-    if context.config.init_from is None and context.config.fork_from is None:
-        return ()
-    from gpt2hydra.checkpoint import fork_from, init_from  # checkpoints are not needed where none is named
-
+    """What fine-tuning or a fork begins from has a GPT-2 of this shape."""
     return [*init_from.check_init_from(context.config), *fork_from.check_fork_from(context.config)]
 
 
 def check_data(context: Context) -> Iterable[Violation]:
-    """Text and tokenizer are there, can be read, and are long enough; as much of it as the readable keys show."""
-    from gpt2hydra.data import corpus_checks, tokenizer_files
-
+    """Text and tokenizer can be read, and the text is long enough, as far as the readable keys show."""
     config, files, symbols = context.config, ("data.path", "data.validation_path"), ("tokenizer", "model.vocab_size")
     if any(check_init_from(context)):  # the tokenizer would have come from there
         return corpus_checks.check_paths(config) if context.can_read(*files) else ()
@@ -92,15 +90,11 @@ def check_data(context: Context) -> Iterable[Violation]:
 
 def check_checkpoint(context: Context) -> Iterable[Violation]:
     """The checkpoint is there, and its weights fit its configuration."""
-    from gpt2hydra.checkpoint import folder as checkpoint
-
     return checkpoint.check_checkpoint(context.config.checkpoint)
 
 
 def check_prompts(context: Context) -> Iterable[Violation]:
     """The file of prompts can be read."""
-    from gpt2hydra.inference import prompts
-
     return prompts.check_prompts(context.config)
 
 
@@ -111,12 +105,12 @@ def check_processes(context: Context) -> Iterable[Violation]:
 
 
 def check_training_device(context: Context) -> Iterable[Violation]:
-    """The device is here, and computes in the precision asked for. Imports torch, unless any device or the CPU will do."""
+    """The device is here, and computes in the precision. Imports PyTorch, unless any device or the CPU will do."""
     settings = context.config.training
     any_will_do = settings.device == "cpu" or (settings.device, settings.precision) == ("auto", "fp32")
     if not any_will_do and _torch_is_there(context):
         with importing_pytorch():
-            from gpt2hydra.inference import device
+            from gpt2hydra.inference import device  # PyTorch
         device.for_training(settings)
     return ()
 
@@ -125,7 +119,7 @@ def check_generation_device(context: Context) -> Iterable[Violation]:
     """The same of a program that generates."""
     if context.config.device not in ("cpu", "auto") and _torch_is_there(context):
         with importing_pytorch():
-            from gpt2hydra.inference import device
+            from gpt2hydra.inference import device  # PyTorch
         device.device_for(context.config.device, "device")
     return ()
 
@@ -158,7 +152,7 @@ def check_hydra_components(context: Context) -> Iterable[Violation]:
 
 
 def check_location(context: Context) -> Iterable[Violation]:
-    """The run, or each point of a sweep, has a directory of its own, which can be written and has space for checkpoints."""
+    """The run, or each point of a sweep, has its own directory, which can be written and has enough space."""
     assert context.locate is not None
     context.locate()
     return ()

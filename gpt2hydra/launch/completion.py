@@ -19,7 +19,7 @@ from gpt2hydra.config.validation import Checked
 
 
 def typed() -> list[str]:
-    """The words before the cursor, by the ``COMP_LINE`` and ``COMP_POINT`` of the shell; the last one is to be completed."""
+    """The words before the cursor, from the shell's ``COMP_LINE`` and ``COMP_POINT``; the last is to be completed."""
     line, point = os.environ.get("COMP_LINE", ""), os.environ.get("COMP_POINT", "")
     return re.split(r"\s+", line[: int(point)] if point.isdecimal() else line)
 
@@ -50,7 +50,7 @@ def options_of(parser: argparse.ArgumentParser) -> list[str]:
 
 
 def overrides(composer: Composer, config_class: type[Checked], word: str) -> Iterator[str]:
-    """Overrides that ``word`` may become: the next part of a key, or a value where a few words are all there is."""
+    """Overrides that ``word`` may become: the next part of a key, or one of a few values."""
     sign, key, equals, value = re.fullmatch(r"['\"]?([+~]*)([^=]*)(=?)(.*)", word, re.DOTALL).groups()  # type: ignore[union-attr]
     if equals:
         chosen = value[: value.rfind(",") + 1]  # of a sweep

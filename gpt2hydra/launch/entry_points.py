@@ -1,6 +1,6 @@
-"""What ``python train.py`` calls first: a signal ends the program with a sentence from here on, while modules are imported too.
+"""What ``python train.py`` calls first. From here on, a signal ends the program with a sentence.
 
-Standard library only, until a program is imported.
+Standard library only, until a program is imported, which takes a while.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def start(program: str) -> None:
 
 
 def _not_installed(module: str) -> str:
-    from gpt2hydra.launch.extras import install_command
+    from gpt2hydra.launch.extras import install_command  # of this mistake alone
 
     activate = ". .venv/bin/activate"
     if not Path(".venv/bin/activate").is_file():

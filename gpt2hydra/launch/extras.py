@@ -56,7 +56,7 @@ def absent_modules(extra: str) -> list[str]:
 
 @contextmanager
 def importing_pytorch() -> Iterator[None]:
-    """Around the import of PyTorch, which takes seconds: it is announced, and a signal ends the process at once.
+    """Around the import of PyTorch, which takes seconds: announce it, and let a signal end the process.
 
     Modules stay, so the garbage collector, which would look through them again and again for a seventh of the
     time, waits, and later leaves them out.

@@ -23,7 +23,7 @@ from gpt2hydra.utils.interruption import Terminated, exit_code, format_interrupt
 
 @contextmanager
 def handle_errors() -> Iterator[None]:
-    """Around everything that a command does: a refusal is printed and exits with 1, an interruption with 130 or 143.
+    """Around all that a command does: a refusal is printed and exits with 1, an interruption with 130 or 143.
 
     A reader that has seen enough (``| head``) ends it quietly, a full disk behind standard output with a
     message, what the output's encoding lacks is written as its code, and where an output is closed (``>&-``),

@@ -1,4 +1,4 @@
-"""What ``--help`` says: the groups and what is often set; with ``all`` every field, its value, meaning and rule."""
+"""The text of ``--help``: groups and what is often set; with ``all`` every field, its value, meaning, rule."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ Groups, of each one option, as group=option; the files are in {folder}/:
 
 
 def use_our_help(config: DictConfig, root: type[Checked], folder: str, words: Sequence[str] = ()) -> None:
-    """Let a composed config's ``hydra.help.template`` be ours, which is also ``${gpt2.help:}``, where it is still Hydra's.
+    """Set ``hydra.help.template`` to ours, which is ``${gpt2.help:}``, where it is still Hydra's.
 
-    So is its header, then: what the docstring of the configuration class begins with.
+    A header that is still Hydra's becomes what the docstring of the configuration class begins with.
 
     Args:
         root: what the config becomes.
@@ -151,7 +151,7 @@ def _section(config_class: type[Any], config: DictConfig, prefix: str) -> Iterat
 
 
 def _section_of(field: dataclasses.Field[Any], config: Any, key: str) -> Iterator[str]:
-    """A section: its meaning, and its keys; those of a union as the discriminator chooses, all of them where it does not."""
+    """A section: its meaning and its keys; of a union those that the discriminator chooses, else all."""
     chosen, variants = field.metadata.get("discriminator"), field.metadata.get("variants", {})
     of_key = f"{chosen} is one of {', '.join(map(str, variants))}" if chosen else ""
     yield f"\n{key}: {'; '.join(filter(None, (field.metadata['doc'], of_key)))}".rstrip()

@@ -1,4 +1,4 @@
-"""What Hydra makes by its own section, callbacks, launcher, sweeper and logs: tried before anything is started."""
+"""What Hydra makes by its own section: callbacks, launcher, sweeper, logs. Tried before a start."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gpt2hydra.config.errors import ConfigError, Violation, command_line
 from gpt2hydra.utils.formatting import reason_of
 
 AT_LEAST_ONE = {"max_batch_size": ", or null for all at once", "n_trials": "", "n_jobs": ""}
-"""What sweepers count by, and what else it may be. Of a smaller number each makes something else, even a loop without end."""
+"""Numbers of sweepers that must be at least one, and what else they may be. A smaller one may loop for ever."""
 
 DIRECTIONS = ("minimize", "maximize")
 
@@ -73,7 +73,7 @@ def check_references(composed: DictConfig, *parts: str) -> None:
 
 
 def unresolved(composed: DictConfig, *parts: str) -> Iterator[Violation]:
-    """The references in parts of Hydra's section that cannot be resolved; what only a job knows is left out."""
+    """The references in parts of Hydra's section that cannot be resolved, but for those that only a job can."""
     if not any("${" in str(raw(node_at(composed.hydra, part))) for part in parts):
         return
     HydraConfig.instance().set_config(copy.deepcopy(composed))  # for ${hydra:job.name}; what is set there is read-only
@@ -114,7 +114,7 @@ def _logs(composed: DictConfig) -> Iterator[str]:
 
 
 def _file_problems(composed: DictConfig) -> Iterator[Violation]:
-    """What Hydra's files in a job's directory could not be: a log in a folder that nobody makes, a folder in place of a log."""
+    """Files that Hydra could not write in a job's directory: a log in a folder that nobody makes, or in place of one."""
     subdir, name = composed.hydra.output_subdir, str(composed.hydra.job.name)
     for log in _logs(composed):
         if subdir == log:
@@ -161,7 +161,7 @@ def check_sweep(composed: DictConfig) -> Iterator[Violation]:
 
 
 def with_origin(violation: Violation, overrides: Sequence[str], composer: Callable[[], Composer]) -> Violation:
-    """The violation with who set its key: of Hydra's own section, which provenance leaves aside, an override or a file."""
+    """The violation with who set its key of Hydra's own section, which provenance leaves aside."""
     typed = {text.partition("=")[0].lstrip("+~"): command_line(text) for text in overrides}
     if violation.key == "hydra" and "hydra" in typed:
         rule = "is Hydra's own section, and can be neither replaced nor deleted; set its keys, as in hydra.run.dir=DIR"

@@ -35,7 +35,7 @@ from gpt2hydra.utils.formatting import reason_of
 
 
 class PointSweeper(Sweeper):
-    """Launches points that are known already, so that each is composed once more, not twice as by Hydra's basic sweeper.
+    """Launches points that are known, so that each is composed once more, and not twice as by Hydra's sweeper.
 
     A point keeps its number, which is that of its directory, where others are left out.
     """
@@ -73,7 +73,7 @@ class PointSweeper(Sweeper):
 
 
 class SweepJob:
-    """What a launcher runs, in this process or another: the gate, then the function. A failure is printed when it happens."""
+    """What a launcher runs, here or elsewhere: the validation, then the function. It prints its failure at once."""
 
     def __init__(
         self, task: Callable[[Checked, DictConfig], Any], config_class: type[Checked] | None, *, checked: bool, numbers: bool

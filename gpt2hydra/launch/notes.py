@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpt2hydra.checkpoint import init_from
 from gpt2hydra.composition.fold import Provenance
@@ -15,11 +16,13 @@ from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.data.corpus import training_tokens
 from gpt2hydra.data.tokenizer_files import is_downloaded_by_run
-from gpt2hydra.launch.preflight import Preflight
 from gpt2hydra.runs import record
 from gpt2hydra.runs.resume_state import of_fingerprint
 from gpt2hydra.utils.table import table
 from gpt2hydra.utils.verbosity import note
+
+if TYPE_CHECKING:
+    from gpt2hydra.launch.preflight import Preflight  # of sweeps alone
 
 
 def note_overruled(overrides: Overrides, provenance: Provenance) -> None:
@@ -29,7 +32,7 @@ def note_overruled(overrides: Overrides, provenance: Provenance) -> None:
 
 
 def _overruled(overrides: Overrides, provenance: Provenance) -> Iterator[str]:
-    """A note for each option whose values have all been replaced, by an experiment or by the parent of a fork."""
+    """A note for each option whose values an experiment, or the parent of a fork, has all replaced."""
     choices = [each for each in overrides.choices if isinstance(each.value(), str)]
     for choice in choices:
         file = f"/{choice.key_or_group}/{choice.value()}.yaml"
@@ -96,7 +99,7 @@ def format_settings(changed: Sequence[Setting]) -> str:
 
 
 def done_before(config: TrainConfig) -> list[str]:
-    """What finished runs with this fingerprint there are below ``outputs/`` and ``multirun/``: the latest one."""
+    """The latest finished run with this fingerprint below ``outputs/`` and ``multirun/``, in words."""
     folders = (each for name in ("outputs", "multirun") for each in record.runs_below(Path(name)))
     finished = [run for run in of_fingerprint(folders, config.fingerprint()) if run.state == record.FINISHED]
     return [
@@ -123,7 +126,7 @@ NEEDS = {"cuda": "an NVIDIA GPU", "mps": "an Apple GPU"}
 
 
 def note_other_machine(config: TrainConfig) -> str:
-    """The note of a plan whose device is not here; empty where it is, or any will do. Does not import PyTorch."""
+    """The note of a plan whose device is not here; empty where it is, or any will do. Without PyTorch."""
     from gpt2hydra.sizing import device  # a run does without
 
     wanted = config.training.device

@@ -26,7 +26,7 @@ MOST_POINTS = 100_000
 """An adaptive sweeper's space larger than this is checked value by value instead of point by point."""
 
 MOST_INTEGERS = 1_000
-"""An interval of more integers than this is checked at its ends and in its middle, as one of real numbers is."""
+"""An interval of more integers than this is checked as one of real numbers: its ends and its middle."""
 
 Point = list[str]
 """The overrides of one job."""
@@ -46,7 +46,7 @@ class _Axis:
 
 
 def is_basic(composed: DictConfig, role: str = "sweeper") -> bool:
-    """Whether Hydra's basic sweeper, whose points are known beforehand, is to run; or its basic launcher, in this process."""
+    """Whether Hydra's basic sweeper, whose points are known, or its basic launcher, in this process, is to run."""
     basic = ConfigStore.instance().load(f"hydra/{role}/basic.yaml").node
     return bool(composed.hydra[role].get("_target_") == basic["_target_"])
 
@@ -127,7 +127,7 @@ def _end(start: Any, stop: Any, step: Any) -> list[str]:
 
 
 def _interval(key: str, low: Any, high: Any, text: str) -> _Axis:
-    """Of integers all, if they are not too many; of real numbers the ends and the middle, which is no integer."""
+    """All integers, if they are not too many; of real numbers the ends and a middle that is no integer."""
     if high < low:
         raise ConfigError(
             [Violation(key, text, "has no values: it begins above its end", remedy=_turned(key, low, high, text))]
@@ -148,7 +148,7 @@ def _turned(key: str, low: Any, high: Any, text: str) -> dict[str, object]:
 
 
 def _search_space(space: Mapping[str, Any]) -> Iterator[_Axis]:
-    """What Optuna's sweeper may take from a file: ``{type: int, low: 1, high: 4, step: 1}`` or ``choices`` for a key."""
+    """What Optuna's sweeper may read in a file: ``{type: int, low: 1, high: 4, step: 1}``, or ``choices``."""
     for key, declared in space.items():
         try:
             yield _of_search_space(key, OmegaConf.to_container(declared))

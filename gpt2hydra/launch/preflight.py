@@ -1,4 +1,4 @@
-"""The check of a sweep: every point is composed and validated before the first job starts. :mod:`.sweep` runs it."""
+"""The check of a sweep: every point is composed and validated before the first job starts."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Preflight:
                     self.valid[number] = found.config
 
     def _for_a_sweep(self, violation: Violation) -> Violation:
-        """The violation without a remedy that deletes what only some of the points have: no value of a sweep does that."""
+        """The violation without a remedy that deletes what only some points have: no value of a sweep deletes."""
         deleted = [key for key, value in violation.remedy.items() if value is ABSENT]
         swept = any(len({_value_of(key, point) for point in self.points}) > 1 for key in deleted)
         return replace(violation, remedy={}) if swept else violation
@@ -80,7 +80,7 @@ class Preflight:
             del self.valid[number]
 
     def settle(self) -> None:
-        """Print the notes, and report what is invalid, which the sweep goes on without where that is asked for.
+        """Print the notes, and the invalid points that are left out.
 
         Raises:
             ConfigError: the sweep is refused.
@@ -110,7 +110,7 @@ class Preflight:
         return {**counts, **ConfigError(self.own).to_dict(), "skipped": self.skips}
 
     def format(self, outcome: str) -> str:
-        """The invalid points, those with the same problems together: numbers, overrides, problems, remedies."""
+        """The invalid points, those with the same problems together: number, overrides, problems, remedies."""
         groups: dict[tuple[str, ...], list[int]] = {}
         for number, violations in sorted(self.invalid.items()):
             groups.setdefault(tuple(map(summary, violations)), []).append(number)
@@ -144,7 +144,7 @@ MOST_VALUES = 8
 
 
 def _overrides(points: Sequence[Point]) -> str:
-    """``model.n_head=7 training.seed=1,2,3``: what the points share, and the values of a key in which they differ."""
+    """``model.n_head=7 training.seed=1,2,3``: what the points share, and the values in which they differ."""
     if len({tuple(text.partition("=")[0] for text in point) for point in points}) > 1:
         return "; ".join(" ".join(point) for point in points)
     words = []
@@ -156,7 +156,7 @@ def _overrides(points: Sequence[Point]) -> str:
 
 
 def summary(violation: Violation) -> str:
-    """A violation on one line; who set it is part of it unless the overrides, which stand above it, show that."""
+    """A violation on one line, with who set it unless the overrides above it show that."""
     sources = (violation.source, *violation.others.values())
     typed = any(source is not None and source.kind == "command line" for source in sources)
     origin = f" ({violation.origin})" if violation.origin and not typed else ""
@@ -169,7 +169,7 @@ def _with_origins(composer: Composer, point: Point, violations: Sequence[Violati
 
 
 class InvalidPoints(ConfigError):
-    """The refusal of a sweep for some of its points; ``violations`` holds what is wrong with the sweep itself."""
+    """A sweep is refused for some of its points. ``violations`` holds what is wrong with the sweep itself."""
 
     def __init__(self, found: Preflight) -> None:
         super().__init__(found.own)

@@ -1,4 +1,4 @@
-"""The two programs: ``train.py`` and ``generate.py``, or ``gpt2hydra-train`` and ``gpt2hydra-generate`` once installed."""
+"""The functions behind ``train.py`` and ``generate.py``, or ``gpt2hydra-train`` and ``gpt2hydra-generate``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from gpt2hydra.composition.job import set_by
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.launch.app import main
 from gpt2hydra.launch.extras import importing_pytorch
-from gpt2hydra.runs.directory import new_directory
 
 
 @main(config_name="train", extra="train")
 def train(config: TrainConfig) -> float:
     """Train, and return the validation loss, which is what a Hydra sweeper minimises."""
     with importing_pytorch():
-        from gpt2hydra.training.run import train
+        from gpt2hydra.training.run import train  # PyTorch
 
     resume_from = Path(config.resume) if config.resume else None
     return train(config, output_dir(), set_by(config), resume_from=resume_from).validation_loss
@@ -28,7 +27,7 @@ def train(config: TrainConfig) -> float:
 def generate(config: GenerateConfig) -> None:
     """Print the samples."""
     with importing_pytorch():
-        from gpt2hydra.inference.generate import generate
+        from gpt2hydra.inference.generate import generate  # PyTorch
 
     generate(config)
 
@@ -37,4 +36,6 @@ def output_dir() -> Path:
     """Where this run writes: Hydra's directory inside a job, else a new ``outputs/<date>/<time>``."""
     if HydraConfig.initialized() and not OmegaConf.is_missing(HydraConfig.get().runtime, "output_dir"):
         return Path(HydraConfig.get().runtime.output_dir)
+    from gpt2hydra.runs.directory import new_directory  # help and completion do without
+
     return new_directory()

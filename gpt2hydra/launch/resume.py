@@ -1,4 +1,4 @@
-"""``resume=RUN_DIR`` and ``resume=auto``: the configuration with which a run continues, and the directory that it is in."""
+"""``resume=RUN_DIR`` and ``resume=auto``: the configuration with which a run continues, and its directory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AUTO = "auto"
 
 
 def values_of_the_run(config_class: type[Checked], folded: Fold) -> dict[str, Layer]:
-    """What the record of the run says of each key that ``resume`` names in ``folded``; nothing where that is ``auto``.
+    """The configuration of the run that ``resume`` in ``folded`` names, by key; nothing for ``auto``.
 
     Raises:
         ConfigError: there is no such run, or it has no configuration of this version.
@@ -42,7 +42,7 @@ def values_of_the_run(config_class: type[Checked], folded: Fold) -> dict[str, La
 
 
 def run_meant(violation: Violation, config_class: type[Checked]) -> Violation:
-    """The violation of a word that is no override, with the key that is meant where it names a run's directory."""
+    """The violation of a word that is no override; with the key that is meant if it is a run's directory."""
     if violation.action != "word" or not (Path(violation.key) / record.FILE).is_file():
         return violation
     trains = issubclass(config_class, TrainConfig)
@@ -113,7 +113,7 @@ class RunLocation:
 
 
 def locate_run(config: Checked, composed: DictConfig) -> RunLocation:
-    """Where a run with this configuration writes: ``hydra.run.dir``, or the directory of the run that continues.
+    """Where a run with this configuration writes: ``hydra.run.dir``, or where the run that continues did.
 
     Raises:
         ConfigError: the run cannot continue.
@@ -135,7 +135,7 @@ def locate_run(config: Checked, composed: DictConfig) -> RunLocation:
 
 
 def locate_in(config: TrainConfig, directory: Path) -> RunLocation:
-    """Where a run with ``resume=auto`` and this very directory writes: it continues, or begins; or it is done.
+    """Whether a run with ``resume=auto`` and this very directory continues, begins, or is done.
 
     Raises:
         ConfigError: another process runs there, or a run with another configuration did.

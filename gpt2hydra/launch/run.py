@@ -52,14 +52,14 @@ class RunLauncher:
     """List what is set, before the start."""
 
     def compose(self) -> Composition:
-        """The composition of this run, Hydra's included. That leaves sweeps out, for a file may ask for one."""
+        """The composition of this run, with Hydra's, which leaves sweeps out, for a file may ask for one."""
         found = compose_run(self.composer, self.words.texts, self._find_further)
         assert found.composed is not None
         check_references(found.composed, "mode")
         return found
 
     def run(self, found: Composition) -> None:
-        """Validate the configuration, ask all checks, and only then make a directory and call the function."""
+        """Validate the configuration, ask all checks; only then make a directory and call the function."""
         composed = found.composed
         assert composed is not None
         config = self._validated(found, composed)
@@ -107,7 +107,7 @@ class RunLauncher:
         return location
 
     def _find_further(self, right: Composition, composed: DictConfig | None = None) -> Sequence[Violation]:
-        """What the checks find besides a refusal: of the overrides that are right, and of the values that can be read."""
+        """What the checks find besides a refusal, by the overrides that are right and the values that can be read."""
         config, unread = readable(right)
         composed = composed or self.composer.hydra_section(right)
         composed = composed or compose_valid_overrides(self.composer, right.overrides.texts, RunMode.RUN)

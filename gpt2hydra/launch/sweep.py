@@ -1,4 +1,4 @@
-"""Sweeps, once :mod:`gpt2hydra.launch.preflight` has checked them. Hydra's sweepers and launchers do the running.
+"""Sweeps, which :mod:`.preflight` checks first. Hydra's sweepers and launchers do the running.
 
 What a sweep costs beyond its jobs is one quick composition of each point; for Hydra's basic sweeper, that
 replaces the check by full composition that it would make itself.
@@ -77,7 +77,7 @@ def sweep(composer: Composer, overrides: Sequence[str], task: Callable[[Checked,
 
 
 def _preflight(composer: Composer, composed: DictConfig, overrides: Sequence[str], extra: str | None) -> Preflight:
-    """All that can be found before the first job: of each point, of what all share, and of what starts them."""
+    """All that can be found before the first job: in each point, in what all share, and in what starts them."""
     mode, basic = str(composed.get("preflight", "strict")), is_basic(composed)
     can_skip = basic and "preflight" in composed
     found = Preflight(skip=mode == "skip_invalid" and basic, can_skip=can_skip)
@@ -118,7 +118,7 @@ def _locations(composer: Composer, found: Preflight, directories: Mapping[int, P
 
 
 def _continued(found: Preflight, here: bool) -> dict[int, Point]:
-    """The points that are still to run, ``here`` or elsewhere. What ``.hydra`` says of a point that began earlier stays."""
+    """The points that are still to run, ``here`` or elsewhere. One that began earlier keeps its ``.hydra``."""
     locations = found.locations
     began = {number for number, location in locations.items() if location.state != "beginning"}
     finished = {number for number in began if locations[number].state == "finished"}
@@ -146,7 +146,7 @@ def _run(composer: Composer, composed: DictConfig, points: Mapping[int, Point], 
 
 @contextmanager
 def _printing_how_it_ended(sweeper: Sweeper, job: SweepJob) -> Iterator[None]:
-    """Within, an error of a sweeper or launcher is printed in a line, unless it is a job's, which has been printed."""
+    """Within, an error of a sweeper or launcher is printed in a line; a job's has been printed."""
     try:
         yield
     except (ConfigError, BrokenPipeError):
@@ -174,7 +174,7 @@ def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
     fixed = [text for text in overrides if text not in sweeping]
 
     def find_further(right: Composition) -> Iterator[Violation]:
-        """What is wrong with the values to sweep over, each tried by itself, and with what starts the sweep."""
+        """What is wrong with the values to sweep over, each tried alone, and with what starts the sweep."""
         rest = right.overrides.texts
         yield from _swept_problems(composer, rest, sweeping)
         composed = compose_valid_overrides(composer, rest, RunMode.MULTIRUN)

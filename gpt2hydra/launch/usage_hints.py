@@ -1,4 +1,4 @@
-"""Mistakes on a command line, and the command that was meant: ``model=large`` where ``--model large`` is typed."""
+"""Mistakes on a command line, and what was meant: ``model=large`` where ``--model large`` is typed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def no_command(words: Sequence[str], commands: Collection[str]) -> str:
 def no_option(
     words: Sequence[str], unknown: Iterable[str], options: Iterable[str], config_class: type[Checked], groups: Sequence[str]
 ) -> str:
-    """The message for the ``unknown`` words of a command line, of which one at least begins with a dash and is no option."""
+    """The message for the ``unknown`` words of a command line, one of which at least begins with a dash."""
     keys = {word: _key_meant(word, config_class, groups) for word in unknown if word.startswith("-")}
     word, key = next(iter(keys.items()))
     option = word.partition("=")[0]
@@ -50,7 +50,7 @@ def _key_meant(word: str, config_class: type[Checked], groups: Sequence[str]) ->
 
 
 def _without_dashes(words: Sequence[str], keys: Mapping[str, str | None], config_class: type[Checked]) -> Iterator[str]:
-    """``words`` with an override for each that ``keys`` has a key for, and nothing where it lacks a key or a value."""
+    """``words`` with an override for each that is in ``keys``; empty text where it lacks a key or a value."""
     rest = [*words]
     while rest:
         word = rest.pop(0)

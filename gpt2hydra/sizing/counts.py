@@ -22,7 +22,7 @@ ITEM_SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Data type → bytes of one number."""
 
 ATTENTIONS = ("flash", "memory_efficient", "math", "eager")
-"""Kernels of scaled-dot-product attention, and ``eager``, which writes the s·s matrix of weights out as ``math`` does."""
+"""Kernels of scaled-dot-product attention, and ``eager``. It and ``math`` write out the s·s matrix of weights."""
 
 FUSED = ("flash", "memory_efficient")
 """The kernels that never write that matrix."""
@@ -48,7 +48,7 @@ class Parameters:
 
     @property
     def non_embedding(self) -> int:
-        """The blocks and the final layer norm: all but both embedding tables, as in Kaplan et al., arXiv 2001.08361.
+        """The blocks and the final layer norm, without embeddings, as in Kaplan et al., arXiv 2001.08361.
 
         nanoGPT's ``get_num_params`` leaves out the position table alone: ``total - position_embedding``.
         """
@@ -88,7 +88,7 @@ def flops_per_token(
     attention: str = "eager",
     gradient_checkpointing: bool = False,
 ) -> int:
-    """FLOPs of the matrix products, a token; one multiply-add is 2. Exact against ``torch.utils.flop_counter``.
+    """FLOPs of the matrix products, a token; a multiply-add is 2. Exact against ``torch.utils.flop_counter``.
 
     Forward: 2 · :func:`product_weights` + 4·s·d·L. Training is three times that; a fused kernel (flash,
     memory-efficient) computes QKᵀ once more in the backward pass, + 2·s·d·L; checkpointing runs every block
@@ -124,7 +124,7 @@ def kv_cache_bytes(config: GPT2Config, batch_size: int, seq_len: int, dtype: str
 
 
 def checkpoint_bytes(config: GPT2Config, dtype: str = "float32", *, optimizer: bool = False) -> int:
-    """Tensors of a checkpoint: the weights and, with ``optimizer``, AdamW's two running means. Headers add some kB."""
+    """Tensors of a checkpoint: the weights and, with ``optimizer``, AdamW's two means. Headers add some kB."""
     asked = _Asked(config, dtype=dtype, optimizer=optimizer)
     return parameters(config).total * ITEM_SIZES[asked.dtype] * (3 if optimizer else 1)
 

@@ -52,7 +52,7 @@ def describe(plan: Plan) -> str:
 
 
 MANY_EPOCHS = 16
-"""Up to 4 are worth almost as much as new text; of the next, each is worth less (Muennighoff et al., arXiv 2305.16264)."""
+"""Up to 4 are worth almost as much as new text, the next less and less (Muennighoff et al., arXiv 2305.16264)."""
 
 
 def _repetition(plan: Plan) -> Iterator[str]:
@@ -161,7 +161,7 @@ def _files(plan: Plan) -> Iterator[PlanRow]:
 
 
 def compare(points: Sequence[tuple[int, Sequence[str], Plan]]) -> str:
-    """The table of a sweep: number, overrides and plan of each point. Columns are the keys in which they differ."""
+    """The table of a sweep: number, overrides and plan of each point, with columns for keys that differ."""
     settings = [dict(text.partition("=")[::2] for text in overrides) for _, overrides, _ in points]
     keys = list(dict.fromkeys(key for each in settings for key in each))
     swept = [key for key in keys if len({each.get(key) for each in settings}) > 1]

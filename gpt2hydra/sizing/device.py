@@ -1,4 +1,4 @@
-"""What the plan reckons with: a device, its memory and speed, and how many of them share a step. Standard library only."""
+"""The device of a plan: memory, speed, and how many share a step. Standard library only."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ CUDA_CONTEXT = 0.6e9
 """Bytes of a GPU that CUDA's context, cuBLAS and PyTorch's kernels take: 0.3 to 0.6 GB since Ampere."""
 
 FRAGMENTATION = 0.03
-"""Share of a GPU that PyTorch's allocator holds in pieces too small to be used, while shapes do not change."""
+"""Share of a GPU that PyTorch's allocator holds in pieces too small to be used, if shapes do not change."""
 
 LIBRARIES = 0.5e9
-"""Bytes that a process takes once Python, PyTorch, transformers and matplotlib are loaded: 0.46e9, measured."""
+"""Bytes of a process that has loaded PyTorch, transformers and matplotlib: 0.46e9, measured."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _reserve(hardware: HardwareConfig, kind: str, memory: int) -> dict[str, int]
 
 @cache
 def gpu_memory() -> int | None:
-    """Bytes of the first NVIDIA GPU that programs can have, asked of its driver: importing torch would take seconds."""
+    """Bytes of the first NVIDIA GPU that programs can have, asked of its driver: PyTorch takes seconds to import."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return None
@@ -120,7 +120,7 @@ def gpu_memory() -> int | None:
 
 
 def machine_memory() -> int | None:
-    """Bytes that a program may still take: what Linux calls available, within a container's limit; elsewhere all there are."""
+    """Bytes that a program may still take: available memory within a container's limit; all, if not on Linux."""
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -144,7 +144,7 @@ def _read(file: str) -> str:
 
 @cache
 def computes_bf16() -> bool | None:
-    """Whether this machine's processor has instructions for bfloat16; None where it does not say, which only Linux does.
+    """Whether this processor has instructions for bfloat16; None where it does not say, which only Linux does.
 
     Without them PyTorch computes in bf16 many times slower than in fp32: 23 times, measured with 124M
     parameters.

@@ -1,4 +1,4 @@
-"""Whether a training step fits a device, the largest batch that does, and what would make it fit. Standard library only."""
+"""Whether a training step fits a device, and what would. Standard library only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Share:
 
     @classmethod
     def of(cls, training: TrainingConfig, devices: int) -> Share:
-        """The sequences of a step are divided, and each device takes its part in passes of at most ``batch_size``."""
+        """Each device takes its part of a step's sequences in passes of at most ``batch_size``."""
         sequences = -(-training.sequences_per_step // devices)
         return cls(sequences, min(training.batch_size, sequences))
 
@@ -60,7 +60,7 @@ def step_memory(config: TrainConfig, device: Device) -> TrainingMemory:
 
 
 def largest_batch(config: TrainConfig, device: Device, at_most: int = LARGEST_BATCH) -> int | None:
-    """The largest ``training.batch_size`` whose predicted peak fits; 0 if none does, None if the memory is not known.
+    """The largest ``training.batch_size`` whose predicted peak fits; 0 if none does, None if that is not known.
 
     With several devices it is one whose sequences divide among them.
     """
@@ -78,7 +78,7 @@ def peak_of_batch(config: TrainConfig, device: Device, batch: int) -> int:
 
 
 def _with(config: TrainConfig, **changes: Any) -> TrainConfig:
-    """Other settings of training, for a device that is known already: a batch need not divide among several."""
+    """Other settings of training on a known device: a batch need not divide among several."""
     return replace(config, training=replace(config.training, **changes), hardware=HardwareConfig())
 
 
@@ -92,7 +92,7 @@ def on_this_machine(config: TrainConfig) -> TrainConfig:
 
 
 def warnings(config: TrainConfig) -> list[str]:
-    """What is not expected to end well: a peak that exceeds the device, a precision that its processor does not compute."""
+    """What is not expected to end well: a peak that exceeds the device, a precision that is slow there."""
     device = Device.of(config.hardware, config.training)
     return [text for text in (_memory_warning(config, device), _precision_warning(config, device)) if text]
 
@@ -113,7 +113,7 @@ def _has_bf16(device: Device) -> bool:
 
 
 def _memory_warning(config: TrainConfig, device: Device) -> str:
-    """Why a run is not expected to fit, and each change that would make it; nothing where it fits or is not known."""
+    """Why a run is not expected to fit, and each change that would help; nothing otherwise."""
     peak = step_memory(config, device).resident
     if device.usable is None or peak <= device.usable:
         return ""

@@ -8,7 +8,7 @@ import sys
 from gpt2hydra.config.run import TrainingConfig
 
 LARGE_BLOCK = 2**20
-"""Bytes of a tensor from which on a run with gradient checkpointing gives its memory back when it is freed."""
+"""Bytes from which on a run with gradient checkpointing gives the memory of a freed tensor back."""
 
 
 def set_malloc_options(config: TrainingConfig) -> None:

@@ -66,10 +66,10 @@ HOLES, HOLES_OF_MATRICES, HOLES_OF_PASSES = 1.75, 2.25, 2.4
 writes the matrix of attention weights; and how much more with several passes. Reached within ten steps."""
 
 UNFIT_GRADIENTS = 1.5
-"""Times the memory of all gradients, what is taken for them while there are free blocks, none of which fits."""
+"""Times the memory of all gradients, what is taken for them although there are free blocks: none fits."""
 
 SMALL_BLOCKS = 0.02
-"""With checkpointing, what small tensors leave free, as a share of all tensors: the large ones are given back."""
+"""With checkpointing, what small tensors leave free, as a share of all. The large ones are given back."""
 
 BLOCKS_AT_WORK = 5
 """Blocks that FSDP2 holds complete in a backward pass: the weights of one at work; those of the next, twice while they arrive;
@@ -100,7 +100,7 @@ PARTS = tuple(field.name for field in fields(Moment))[1:]
 
 @dataclass(frozen=True)
 class TrainingMemory:
-    """Bytes of a training step. Each part is the most that it ever takes; ``total`` is the most that is alive together.
+    """Bytes of a training step. Each part is the most that it ever takes, ``total`` the most alive together.
 
     The parts do not add up to the total, since the gradients arrive while the activations go: ``peak`` is the
     moment that decides, ``moments`` are all that may, and the parts of a moment do add up.
@@ -203,7 +203,7 @@ class TrainingMemory:
 
     @property
     def _rest(self) -> int:
-        """Parameters outside the blocks, which FSDP gathers for the complete pass: embeddings and the last layer norm."""
+        """Embeddings and the last layer norm, outside the blocks: FSDP gathers them for the complete pass."""
         return self._parameters.total - self.step.model.n_layer * self._block
 
     @property
@@ -248,7 +248,7 @@ class TrainingMemory:
         return Moment("backward of the loss", *parts)
 
     def _block_backward(self, name: str, blocks: int) -> Moment:
-        """A block (recomputed if checkpointed), with the gradients of the stream and of the widest tensor inside.
+        """A block (recomputed if checkpointed), with the gradients of the stream and of its widest tensor.
 
         ``blocks`` have their backward pass before them, this one included. What is alive changes by as much
         from each block to the next, so the last and the first decide.
@@ -281,7 +281,7 @@ class TrainingMemory:
         return done + head + new  # the head's waits for the embedding's, which it is added to
 
     def _embedding_backward(self) -> Moment:
-        """All gradients, and the token embedding's twice more, as its two uses are added up; and to those of earlier passes."""
+        """All gradients, and the token embedding's twice more: its two uses are added, and earlier passes'."""
         step = self.step
         table = step.stream * step.model.vocab_size * step.model.n_embd
         if step.gradients_stay:

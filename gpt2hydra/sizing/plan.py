@@ -1,4 +1,4 @@
-"""The plan: what a run costs, before it starts. Imports PyTorch to time a step, if at all; :mod:`.describe` has its words.
+"""The plan: what a run costs, before it starts. :mod:`.describe` has its words; :mod:`.timing` imports PyTorch.
 
 GB are 10^9 bytes, as vendors count memory.
 """
@@ -66,7 +66,7 @@ class Plan:
 
     @cached_property
     def seconds(self) -> float | None:
-        """Of all steps, as measured or at the stated utilisation of all devices; None where their speed is not known."""
+        """Of all steps, as measured or at the stated utilisation; None where the device's speed is not known."""
         if self.device.is_measured:
             return self.step_seconds and self.step_seconds * self.config.training.max_steps
         rate = self.device.published
@@ -74,7 +74,7 @@ class Plan:
 
     @cached_property
     def step_seconds(self) -> float | None:
-        """Of one step, measured on this machine's processor; None where it does not fit or PyTorch is absent."""
+        """Of one step, measured on this processor; None where it does not fit or PyTorch is absent."""
         if not self.device.is_measured or self.fits is False:
             return None
         share = self.share
@@ -94,7 +94,7 @@ class Plan:
 
     @property
     def fits(self) -> bool | None:
-        """Whether the predicted peak is within the memory that the device has for it; None where that is not known."""
+        """Whether the predicted peak is within the usable memory; None where that is not known."""
         return None if self.device.usable is None else self.memory.resident <= self.device.usable
 
     def to_dict(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ FAR = 4
 
 
 def plot_sizes(plans: Mapping[str, Plan], file: Path) -> None:
-    """Draw the predicted memory of a training step by part, for the plan of each size, and whether it fits the device.
+    """Draw the predicted memory of a training step by part, for each size, and whether it fits the device.
 
     Raises:
         ConfigError: the file cannot be written.
@@ -73,7 +73,7 @@ def plot_schedule(training: TrainingConfig, file: Path) -> None:
     Raises:
         ConfigError: the file cannot be written.
     """
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # an extra
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     last = training.max_steps - 1

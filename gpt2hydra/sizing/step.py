@@ -32,13 +32,13 @@ def attention_kernels(precision: str, device: str) -> tuple[str, ...]:
 
 
 def sdpa_kernel(config: GPT2Config, precision: str, device: str) -> str:
-    """The kernel that ``scaled_dot_product_attention`` takes: on the CPU, dropout alone turns the fused one down."""
+    """The kernel of ``scaled_dot_product_attention``: on the CPU, dropout alone turns the fused one down."""
     return "math" if device == "cpu" and config.attn_pdrop else attention_kernels(precision, device)[0]
 
 
 @dataclass(frozen=True)
 class Step(Checked):
-    """One training step with AdamW: what :func:`training_memory` is asked about. The formulas are its methods."""
+    """One training step with AdamW, of which :func:`training_memory` is asked. The formulas are its methods."""
 
     model: GPT2Config = section(GPT2Config, "the shape")
     batch_size: int = integer(1, "sequences of one pass on one device", at_most=LARGEST_BATCH)
@@ -67,12 +67,12 @@ class Step(Checked):
 
     @property
     def shards(self) -> int:
-        """Devices among which weights, gradients and AdamW's means are divided; 1 where each has all of them."""
+        """Devices among which weights, gradients and AdamW's means are divided; 1 where each has all."""
         return self.devices if self.strategy == "fsdp" else 1
 
     @property
     def gradients_stay(self) -> bool:
-        """Memory for all gradients is taken before the backward pass: by earlier passes, or by DDP's buckets."""
+        """Whether earlier passes, or DDP's buckets, hold all gradients before the backward pass."""
         return self.accumulation or (self.devices > 1 and self.strategy == "ddp")
 
     @property
@@ -127,11 +127,11 @@ class Step(Checked):
         return self.tokens * (self.stream * self.model.n_embd + statistics)
 
     def _mask(self, item: int) -> int:
-        """Bytes of one place of a dropout mask: CUDA's kernel writes booleans, the CPU keeps the type of its input."""
+        """Bytes of one place of a dropout mask: booleans of CUDA's kernel, the type of its input on the CPU."""
         return item if self.device == "cpu" else 1
 
     def _attention(self) -> int:
-        """Query, key, value and output, 4·E·N·d, and what the kernel remembers of the s·s weights of each head."""
+        """Query, key, value and output, 4·E·N·d, and what the kernel keeps of the s·s weights of each head."""
         heads, s = self.batch_size * self.model.n_head, self.seq_len
         four = 4 * self.item * self.tokens * self.model.n_embd
         if self.attention == "flash":  # log-sum-exp of each row; on CUDA the state of its random numbers too
@@ -146,7 +146,7 @@ class Step(Checked):
         return four + heads * s * s * (softmax + (self.item if self.autocast else 0))
 
     def _math_attention(self) -> int:
-        """Query and key, scaled, value and output: the first three in fp32, whatever comes in; and the s·s weights.
+        """Query and key, scaled, and value, all in fp32, whatever comes in; output; and the s·s weights.
 
         A value that needs no copy for the product, with one sequence or one head, keeps all of the fp32
         query, key, value.
@@ -157,7 +157,7 @@ class Step(Checked):
         return kept + heads * s * s * (12 if self.model.attn_pdrop else 4)
 
     def _gelu(self) -> int:
-        """Bytes a channel: input and output if fused, else five results, of which CUDA's autocast computes ``pow`` in fp32."""
+        """Bytes a channel: input and output if fused, else five results; CUDA's autocast has ``pow`` in fp32."""
         if self.fused_gelu:
             return 2 * self.item
         return 16 if self.autocast and self.device == "cuda" else 5 * self.item

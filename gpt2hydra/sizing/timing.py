@@ -17,19 +17,19 @@ from gpt2hydra.sizing.counts import flops_of_shape
 from gpt2hydra.sizing.malloc import set_malloc_options
 
 BUDGET = 1.0
-"""Seconds in which all parts are computed in turn, in rounds. One round is completed even if that takes longer."""
+"""Seconds in which all parts are computed in turn, in rounds. The first round is always completed."""
 
 SHARE = 0.05
 """Seconds of a round in which one part is computed again and again. Once, if that takes longer."""
 
 PATIENCE = 10.0
-"""Seconds that a process measures in all, for a sweep may have many shapes. The others take the FLOP/s of the last measured."""
+"""Seconds that a process measures in all. Further shapes take the FLOP/s of the last that was measured."""
 
 TOKENS = 2048
 """Of a pass at most, unless one sequence has more. A larger batch takes as many times longer."""
 
 BLOCK_OVERHEAD = 0.35e-3
-"""Seconds that transformers and Lightning take in Python for each block of a pass, forward and backward; measured."""
+"""Seconds of Python that transformers and Lightning take for each block, forward and backward; measured."""
 
 
 Clock = Callable[[], float]
@@ -64,7 +64,7 @@ def step_seconds(model: GPT2Config, training: TrainingConfig, sequences: int, ba
         processes: that do so at once.
     """
     try:
-        import torch
+        import torch  # takes seconds
     except (ImportError, OSError):  # OSError: one of its libraries does not load
         return None
     set_malloc_options(training)  # as a run does; without, a small model takes several times as long
@@ -107,13 +107,13 @@ _measurements = _Measurements()
 
 
 def extrapolate(measured: Seconds, layers: int, times: float, passes: int) -> float:
-    """Seconds of a step, in which blocks and ends are computed ``times`` as often as they were measured, in so many passes."""
+    """Seconds of a step that computes blocks and ends ``times`` as often as they were measured."""
     blocks = layers * (times * measured.block + passes * BLOCK_OVERHEAD)
     return blocks + times * measured.ends + layers * measured.update_block + measured.update_ends
 
 
 def fastest(parts: Parts, clock: Clock = time.perf_counter) -> Seconds:
-    """Seconds of the fastest call of each part. They take turns, for what disturbs a processor often lasts a while."""
+    """Seconds of the fastest call of each part. They take turns: what disturbs a processor often lasts a while."""
     began, best = clock(), [float("inf")] * len(parts)
     while clock() - began < BUDGET:
         for number, part in enumerate(parts):
@@ -126,7 +126,7 @@ def fastest(parts: Parts, clock: Clock = time.perf_counter) -> Seconds:
 
 def parts(model: GPT2Config, training: TrainingConfig, batch: int) -> Parts:
     """The parts of a step of ``batch`` sequences."""
-    import torch
+    import torch  # takes seconds
     from torch.nn import functional as F
     from torch.optim.adamw import adamw  # the function: the class imports torch._dynamo, which takes two seconds
 
