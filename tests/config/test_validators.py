@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gpt2hydra.config.validators import CheckResult, NotValid, ValidValues, validators_of
+from gpt2hydra.config.validators import CheckResult, NotValid, ValidValues, failures, obeys_validators, validators_of
 from gpt2hydra.fields import Checked, Failure, integer, section, validator
 
 
@@ -60,3 +60,10 @@ def test_one_of_the_same_name_replaces_that_of_a_base() -> None:
         [each.name for each in validators_of(Inner)] == [each.name for each in validators_of(Wide)] == ["the validator _rule"]
     )
     assert Wide(low=9).low == 9
+
+
+@pytest.mark.parametrize("low", [7, 8])
+def test_a_rule_holds_of_an_instance_where_it_holds_of_what_is_watched(low: int) -> None:
+    inner = Inner()
+    object.__setattr__(inner, "low", low)
+    assert obeys_validators(inner) is (failures(CheckResult.of(inner)) == []) is (low <= Inner.LIMIT)
