@@ -39,8 +39,6 @@ def write_directory(folder: Path) -> Iterator[Path]:
     with _replacing(folder) as unfinished:
         yield unfinished
         write_json(unfinished / MANIFEST, {"files": _described(unfinished)})
-        for path in (*unfinished.rglob("*"), unfinished):
-            fsync(path)
 
 
 def rewrite_json(folder: Path, name: str, content: dict[str, Any]) -> None:
@@ -55,8 +53,6 @@ def rewrite_json(folder: Path, name: str, content: dict[str, Any]) -> None:
                 shutil.copy2(folder / file, unfinished / file)
         write_json(unfinished / name, content)
         write_json(unfinished / MANIFEST, {"files": listed | {name: _description(unfinished / name)}})
-        for path in (*unfinished.rglob("*"), unfinished):
-            fsync(path)
 
 
 @contextmanager
@@ -67,6 +63,8 @@ def _replacing(folder: Path) -> Iterator[Path]:
     unfinished.mkdir(parents=True)
     try:
         yield unfinished
+        for path in (*unfinished.rglob("*"), unfinished):
+            fsync(path)
         if folder.exists():
             folder.rename(replaced)
         unfinished.rename(folder)

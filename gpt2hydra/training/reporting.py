@@ -14,9 +14,9 @@ from gpt2hydra.data.shards import Unreadable
 from gpt2hydra.runs import record
 from gpt2hydra.training import summary
 from gpt2hydra.training.model import compiles
-from gpt2hydra.training.outcome import Result, Stopped, saved_in_words
 from gpt2hydra.training.progress import print_line, print_result
 from gpt2hydra.training.resource_meter import ResourceMeter
+from gpt2hydra.training.result import Result, Stopped, saved_in_words
 from gpt2hydra.training.sample import format_sample
 from gpt2hydra.training.signals import TIME_LIMIT, StopRequested
 from gpt2hydra.training.trainer import Trainer

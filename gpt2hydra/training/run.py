@@ -27,11 +27,12 @@ from gpt2hydra.sizing.malloc import set_malloc_options
 from gpt2hydra.training import reporting, summary, tracker
 from gpt2hydra.training.fabric import assert_same_config, close_process_group, setup_fabric
 from gpt2hydra.training.model import build_model
-from gpt2hydra.training.outcome import Diverged, Result, Stopped
 from gpt2hydra.training.processes import check_world_size, this_process
 from gpt2hydra.training.progress import Progress, print_line
 from gpt2hydra.training.resource_meter import ResourceMeter
+from gpt2hydra.training.result import Diverged, Result, Stopped
 from gpt2hydra.training.signals import TIME_LIMIT, Interrupted, Signals, StopRequested
+from gpt2hydra.training.stop_requests import StopRequests
 from gpt2hydra.training.trainer import Data, Trainer
 from gpt2hydra.utils.formatting import reason_of, short_count
 from gpt2hydra.utils.paths import relative_path
@@ -112,10 +113,10 @@ def _train(
         closing(_tracker(config, folder, set_by, step, recorder)) as logger,
     ):
         trainer = Trainer(
-            *(config, folder, fabric, gpt2, data, progress, logger, signals),
+            *(config, folder, fabric, gpt2, data, progress, logger),
+            StopRequests(fabric, config.training, signals, began),
             begins_from=begins_from,
             first_step=parent.step if parent else 0,
-            began=began,
         )
         reporting.print_start(trainer, recorder, step_seconds)
         signals.defer()

@@ -8,7 +8,6 @@ checkpoint holds.
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +27,10 @@ from gpt2hydra.training.evaluation import Evaluator, to_device
 from gpt2hydra.training.fabric import accumulating, gradient_norm, seed_dropout
 from gpt2hydra.training.model import WithLoss, compiles
 from gpt2hydra.training.optimizer import adamw, set_learning_rate
-from gpt2hydra.training.outcome import Diverged
 from gpt2hydra.training.progress import Progress
+from gpt2hydra.training.result import Diverged
 from gpt2hydra.training.sample import Sampler
-from gpt2hydra.training.signals import Signals, StopRequested
+from gpt2hydra.training.signals import StopRequested
 from gpt2hydra.training.stall import StallDetector
 from gpt2hydra.training.step_metrics import StepMetrics
 from gpt2hydra.training.stop_requests import StopRequests
@@ -59,19 +58,18 @@ class Trainer:
         data: Data,
         progress: Progress,
         logger: SafeLogger,
-        signals: Signals,
+        requests: StopRequests,
         *,
         begins_from: CheckpointInfo | None = None,
         first_step: int = 0,
-        began: float | None = None,
     ) -> None:
         """Args:
         begins_from: a checkpoint of this run, which continues after it, or of the run that it is a fork of.
         first_step: steps that were done before the run began; those of the other run, for a fork.
-        began: by ``time.monotonic()``, from when ``training.max_hours`` count; by default from now.
         """
         self.config, self.settings, self.folder, self.first_step = config, config.training, folder, first_step
-        self.fabric, self.gpt2, self.data, self.progress, self.logger = fabric, gpt2, data, progress, logger
+        self.fabric, self.gpt2, self.data = fabric, gpt2, data
+        self.progress, self.logger, self.requests = progress, logger, requests
         model: Any = WithLoss(gpt2)
         if compiles(self.settings, fabric.device):
             model = torch.compile(model, dynamic=False)
@@ -81,10 +79,9 @@ class Trainer:
         self.batches = BatchSampler(
             *(data.training, self.settings.seq_len, self.settings.sequences_per_step, self.settings.seed, config.data.order)
         )
-        self.requests = StopRequests(fabric, self.settings, signals, time.monotonic() if began is None else began)
         self.stall_detector = StallDetector(fabric, folder, self.settings.stall_timeout)
         self.evaluator = Evaluator(
-            *(fabric, self.model, data.validation, self.settings, progress, self.requests, self.stall_detector)
+            *(fabric, self.model, data.validation, self.settings, progress, requests, self.stall_detector)
         )
         self.checkpoints = Checkpointer(config, folder, fabric, data.tokenizer, begins_from)
         self.sampler = Sampler(config, fabric, data.tokenizer, gpt2, progress, logger)

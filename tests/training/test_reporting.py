@@ -16,7 +16,7 @@ from gpt2hydra.checkpoint import model_files
 from gpt2hydra.data import corpus_tokens
 from gpt2hydra.data.batches import BatchSampler
 from gpt2hydra.runs import loss_plot
-from gpt2hydra.training.outcome import Stopped
+from gpt2hydra.training.result import Stopped
 from gpt2hydra.training.run import train
 from gpt2hydra.training.summary import resuming_command, sampling_command
 from tests.training.tiny import table, tiny

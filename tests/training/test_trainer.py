@@ -21,6 +21,7 @@ from gpt2hydra.runs.metrics_csv import LossTable
 from gpt2hydra.training.fabric import setup_fabric
 from gpt2hydra.training.progress import Progress
 from gpt2hydra.training.signals import Signals
+from gpt2hydra.training.stop_requests import StopRequests
 from gpt2hydra.training.tracker import SafeLogger
 from gpt2hydra.training.trainer import Data, Trainer
 from tests.models import TINY, tiny_model
@@ -67,10 +68,11 @@ def by_hand() -> tuple[torch.nn.Module, list[float], list[float]]:
 
 
 def test_the_loop_does_what_a_plain_loop_does(tmp_path: Path) -> None:
-    gpt2, table = tiny_model(), LossTable(tmp_path)
+    gpt2, table, fabric = tiny_model(), LossTable(tmp_path), setup_fabric(SETTINGS, torch.device("cpu"))
     trainer = Trainer(
-        *(TrainConfig(model=TINY, training=SETTINGS), tmp_path, setup_fabric(SETTINGS, torch.device("cpu")), gpt2),
-        *(Data(bytes_tokenizer(), TOKENS, TOKENS), Progress(SETTINGS, table), SafeLogger(None, print), Signals()),
+        *(TrainConfig(model=TINY, training=SETTINGS), tmp_path, fabric, gpt2),
+        *(Data(bytes_tokenizer(), TOKENS, TOKENS), Progress(SETTINGS, table), SafeLogger(None, print)),
+        StopRequests(fabric, SETTINGS, Signals(), began=0),
     )
     trainer.train()
     rows = table.rows

@@ -3,7 +3,7 @@
 import pickle
 
 from gpt2hydra.config.run import TrainingConfig
-from gpt2hydra.training.outcome import Diverged
+from gpt2hydra.training.result import Diverged
 
 
 def test_a_divergence_names_step_rate_and_checkpoint_and_survives_the_way_between_processes() -> None:
