@@ -15,7 +15,7 @@ from pathlib import Path
 import gpt2hydra
 from benchmarks.training import REPOSITORY, run
 from gpt2hydra.sizing.plan import Plan
-from gpt2hydra.utils.formatting import gigabytes
+from gpt2hydra.utils.formatting import format_bytes
 
 FEW_STEPS = (
     *("training.max_steps=10", "training.warmup_steps=1", "training.eval_interval=10", "training.eval_sequences=8"),
@@ -79,7 +79,7 @@ def main() -> None:
     for name, count in measured(names):
         plan = predicted(CASES[name]) if name in CASES else None
         ratio = "" if plan is None else f"{plan / count:.2f}"
-        print(f"{name:<36} {'' if plan is None else gigabytes(plan):>12} {gigabytes(count):>12} {ratio:>8}", flush=True)
+        print(f"{name:<36} {'' if plan is None else format_bytes(plan):>12} {format_bytes(count):>12} {ratio:>8}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""gpt2hydra: YAML into validated GPT-2 configurations, with Hydra."""
+"""gpt2hydra: turns YAML into validated GPT-2 configurations, with Hydra."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 from gpt2hydra.version import __version__ as __version__
 
-_HOMES = {
+_MODULES = {
     "ConfigError": "config.errors",
     "GPT2Config": "config.gpt2",
     "GenerateConfig": "config.run",
@@ -32,19 +32,19 @@ _HOMES = {
     "register_configs": "composition.schema",
     "sizing": "",
 }
-"""Public name → the module that defines it, or the package that holds it."""
+"""Public name → the module that defines it, or the package that contains it."""
 
-__all__ = sorted(_HOMES)
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: ``GPT2Config`` needs neither Hydra nor OmegaConf."""
     from importlib import import_module
 
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = f"{__name__}.{_HOMES[name]}".rstrip(".")
-    value = import_module(f"{home}.{name}") if name in ("huggingface", "sizing") else getattr(import_module(home), name)
+    module = f"{__name__}.{_MODULES[name]}".rstrip(".")
+    value = import_module(f"{module}.{name}") if name in ("huggingface", "sizing") else getattr(import_module(module), name)
     globals()[name] = value
     return value
 

@@ -1,7 +1,7 @@
-"""What a configuration class of your own is declared with, and everything that follows from a declaration.
+"""Fields, sections and validators, with which you declare your own configuration class.
 
-A field states once what it may hold, and what it means; checks, messages, ``--help`` and the schema that
-Hydra composes into follow from that::
+A field declares its type, its limits and its meaning. Checks, messages, ``--help`` and the schema for Hydra
+are derived from that::
 
     from gpt2hydra.fields import Checked, Failure, computed, integer, number, section, validator
 
@@ -25,11 +25,11 @@ Hydra composes into follow from that::
                 return None
             return Failure("must be < {model.n_embd}", {"lora.rank": self.model.n_embd // 4})
 
-A method under :func:`validator` is a rule between fields. It runs once the values that it reads are valid by
-themselves.
+A method decorated with :func:`validator` is a rule between fields. It runs if each value that it reads is
+valid by itself.
 
-A class that is declared wrongly raises a ``TypeError`` that names class and field, as soon as it becomes a
-section or the configuration of a program under :func:`gpt2hydra.main`. Standard library only.
+A class that is declared wrongly raises a ``TypeError`` that names class and field. It is raised when the
+class becomes a section or the configuration of a function under ``gpt2hydra.main``. Standard library only.
 """
 
 import warnings
@@ -45,7 +45,7 @@ _Relation: TypeAlias = Callable[[Any], Failure | None]
 
 
 def _relation(*keys: str, hints: tuple[str, ...] = ()) -> Callable[[Callable[..., Failure | None]], _Relation]:
-    """The older way to declare a rule between fields, for a class's ``RELATIONS``: ``test`` gets their values."""
+    """The deprecated way to declare a rule between fields, in ``RELATIONS``: ``test`` gets their values."""
     return lambda test: validator(keys[0], hints=hints)(lambda self: test(*map(self.at, (*keys, *hints))))
 
 
@@ -72,7 +72,7 @@ _RENAMED: dict[str, tuple[Any, str]] = {
     "Relation": (_Relation, "is no longer needed: a method under gpt2hydra.fields.validator is a rule between fields"),
     "relation": (_relation, "is replaced by gpt2hydra.fields.validator, for methods of the class"),
 }
-"""Old name → what it is, and what to use instead. The old ones work for one release."""
+"""Old name → its object, and what to use instead. Old names work for one release."""
 
 
 def __getattr__(name: str) -> Any:

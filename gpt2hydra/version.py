@@ -1,3 +1,3 @@
-"""The version, for those who may not import the package that names it."""
+"""The version. Modules of the package import it from here, not from the package itself."""
 
 __version__ = "0.2.0"

@@ -10,7 +10,7 @@ from typing import Any
 from gpt2hydra import GPT2Config
 from gpt2hydra.checkpoint import tensors as weights
 from gpt2hydra.checkpoint.huggingface import to_hf
-from gpt2hydra.data.tokenizer_files import END_OF_TEXT, byte_of
+from gpt2hydra.data.tokenizer_files import END_OF_TEXT, char_to_byte
 
 TINY = GPT2Config(vocab_size=257, n_positions=16, n_embd=8, n_layer=2, n_head=2)
 
@@ -30,13 +30,13 @@ def safetensors(shapes: Mapping[str, tuple[int, ...]], dtype: str = "F32") -> by
 
 def tiny_shapes() -> dict[str, tuple[int, ...]]:
     """Those of :data:`TINY`, as training names them."""
-    return {f"transformer.{name}": shape for name, shape in weights.shapes(TINY).items()}
+    return {f"transformer.{name}": shape for name, shape in weights.tensor_shapes(TINY).items()}
 
 
 def write_bpe(folder: Path, *merges: str) -> Path:
     """``vocab.json`` and ``merges.txt``: the bytes, the merges, and end-of-text."""
     folder.mkdir(parents=True, exist_ok=True)
-    vocab = dict(byte_of()) | {merge.replace(" ", ""): 256 + rank for rank, merge in enumerate(merges)}
+    vocab = dict(char_to_byte()) | {merge.replace(" ", ""): 256 + rank for rank, merge in enumerate(merges)}
     (folder / "vocab.json").write_text(json.dumps(vocab | {END_OF_TEXT: len(vocab)}), encoding="utf-8")
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]), encoding="utf-8")
     return folder

@@ -95,7 +95,7 @@ def ranks(agent: Forked) -> list[int]:
 
 def wait_for_checkpoint(run: Path, process: Forked) -> CheckpointInfo:
     """The first checkpoint of a run, once there is one."""
-    while (newest := run_checkpoints.newest(run)) is None:
+    while (newest := run_checkpoints.find_newest(run)) is None:
         assert process.is_running(), f"it ended by itself; it had printed:\n{process.stderr}"
         time.sleep(0.05)
     return newest

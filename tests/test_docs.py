@@ -49,7 +49,7 @@ def furnished(run: CommandLine) -> CommandLine:
     (run.folder / "my_conf/model").mkdir(parents=True)
     (run.folder / "my_conf/model/tiny.yaml").write_text("n_layer: 2\n")
     folder = make_run(run.folder / "outputs/2026-01-31/12-00-00", TrainConfig(), step=500)
-    write_checkpoint(run_checkpoints.place(folder, 500))
+    write_checkpoint(run_checkpoints.checkpoint_dir(folder, 500))
     return run
 
 

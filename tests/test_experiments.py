@@ -14,7 +14,7 @@ EXPERIMENTS = sorted((CONF_DIR / "experiment").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
-def test_every_experiment_is_valid_as_it_is(file: Path) -> None:
+def test_every_experiment_is_valid(file: Path) -> None:
     config = gpt2hydra.compose("train", [f"experiment={file.stem}"])
     assert config.training.seq_len == config.model.n_positions
 

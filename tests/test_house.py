@@ -127,7 +127,7 @@ def test_hydras_private_names_are_in_the_modules_for_them() -> None:
     assert {module: names for module, names in found.items() if names} == {}
 
 
-def test_hydra_is_imported_where_it_composes_and_launches_alone() -> None:
+def test_hydra_is_imported_only_in_composition_and_launch() -> None:
     """Every other folder works on what has been composed."""
     trees = {module: ast.parse(file.read_text(encoding="utf-8")) for module, file in MODULES.items()}
     names = {

@@ -268,7 +268,9 @@ def by_hydra(config_name: str, config_class: type[Checked], words: Sequence[str]
         HydraConfig.instance().cfg = None
 
 
-ON_PURPOSE = re.compile("is a list; set all of it|is chosen already; leave out the plus|a sweep tries several|YAML reads it")
+ON_PURPOSE = re.compile(
+    "is a list; set all of it|is in the defaults list already; leave out the plus|use a sweep for several|YAML reads it"
+)
 """Rules of what Hydra takes, some in one version: an item that is deleted, a second option, a misread value."""
 
 

@@ -284,7 +284,7 @@ def by_us(case: Case, folder: Path) -> str | ConfigError:
         return error
 
 
-ON_PURPOSE = re.compile("twice|YAML reads it|leaves it to the command line|invalid Unicode character escape|found a tab")
+ON_PURPOSE = re.compile("twice|YAML reads it|must be given on the command line|invalid Unicode character escape|found a tab")
 """Rules of what Hydra takes, and what is no good even where it changes no value; the last two are libyaml's."""
 
 SECONDS = 20

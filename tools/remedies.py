@@ -26,7 +26,7 @@ import gpt2hydra
 from gpt2hydra.config.keys import field_at, keys_of
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.sizing import timing
-from gpt2hydra.utils.formatting import show
+from gpt2hydra.utils.formatting import format_value
 
 SIGNS = " ,&'\"();$*?!#|<>[]{}=\\~"
 WORDS = ("quickstart", "xl", "bytes", "none", "gpu", "To", "be")
@@ -146,7 +146,8 @@ def failures(lists: int, seed: int) -> Iterator[str]:
         if same or after.facts - before.facts or (after.code and not after.violations):
             new = sorted(after.facts - before.facts)
             yield (
-                f"{shlex.join(words)}\n  {violation['key']}: {violation['rule']}\n  try: {show(violation['suggestion'], 200)}\n"
+                f"{shlex.join(words)}\n  {violation['key']}: {violation['rule']}\n"
+                f"  try: {format_value(violation['suggestion'], 200)}\n"
                 f"  pasted: {shlex.join(answer)}\n  {'is not cured' if same else f'brings {new}'}"
                 f" (exit code {after.code})"
             )

@@ -81,7 +81,7 @@ seed: 7
     "experiment/short.yaml": "# @package _global_\nsecond:\n  lr: ${first.lr}\n  steps: 1\n",
 }
 
-OF_NO_USE = re.compile("nothing can choose it|is never read")
+OF_NO_USE = re.compile("cannot be chosen|is never read")
 """Rules of ``check`` for a file that no command line brings, so that no program minds it."""
 
 
@@ -146,7 +146,7 @@ def _annotated(function: Callable[[Job], None]) -> Callable[[Job], None]:
 def command_lines(folder: Path) -> list[list[str]]:
     """The program by itself, and with each option that its defaults list offers instead of the usual one."""
     options = Composer("job", folder, once=True, config_class=Job).options
-    choices = [(group, usual) for group, usual in options.usual().items() if not group.startswith("hydra/")]
+    choices = [(group, usual) for group, usual in options.default_choices().items() if not group.startswith("hydra/")]
     others = [[f"{group}={each}"] for group, usual in choices for each in options.of(group.partition("@")[0]) if each != usual]
     return [[], *others]
 

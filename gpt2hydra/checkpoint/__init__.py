@@ -1,1 +1,1 @@
-"""What is kept? Whole folders of weights, and Hugging Face's format."""
+"""Checkpoints: folders of weights that appear complete or not at all, in Hugging Face's format."""

@@ -1,8 +1,8 @@
 """Folders that appear complete or not at all, and can be checked later. Standard library only.
 
-A folder is filled under a hidden name, next to the one that it will have. Then a manifest of every file's
-size and SHA-256 is added, all of it is flushed to the disk, and one rename gives it its name. A process that
-is killed on the way leaves a hidden folder, which :func:`recover_interrupted` finishes or removes.
+A folder is written under a hidden name, next to its final place. Then a manifest with the size and SHA-256 of
+every file is added, everything is flushed to the disk, and one rename gives the folder its name. A process
+that is killed before that leaves a hidden folder, which :func:`recover_interrupted` completes or removes.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from typing import Any
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.utils.files import fsync
-from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.formatting import error_reason
 
 MANIFEST = "manifest.json"
 
-LARGEST_MANIFEST = 1_000_000
-"""Bytes. That of a checkpoint has about 1,500."""
+MAX_MANIFEST_BYTES = 1_000_000
+"""Bytes. The manifest of a checkpoint has about 1,500."""
 
 UNFINISHED, REPLACED, RETIRED = "unfinished", "replaced", "retired"
-"""Ends of hidden names: being filled; giving way to a folder of the same name; being removed."""
+"""Suffixes of hidden names: being written; being replaced by a new folder of the same name; being removed."""
 
 
 # -------------------------------------------------------------------------------------------------------------- writing
@@ -35,15 +35,15 @@ UNFINISHED, REPLACED, RETIRED = "unfinished", "replaced", "retired"
 
 @contextmanager
 def write_directory(folder: Path) -> Iterator[Path]:
-    """A folder to fill, named ``folder`` once all of it is on the disk. After an error nothing stays."""
+    """Context manager: a hidden folder, named ``folder`` when it is on the disk. An error leaves nothing."""
     with _replacing(folder) as unfinished:
         yield unfinished
-        write_json(unfinished / MANIFEST, {"files": _described(unfinished)})
+        write_json(unfinished / MANIFEST, {"files": _make_manifest(unfinished)})
 
 
 def rewrite_json(folder: Path, name: str, content: dict[str, Any]) -> None:
     """Replace one JSON file of a complete folder, which stays complete. The other files are linked."""
-    listed = read_json(folder / MANIFEST, LARGEST_MANIFEST)["files"]
+    listed = read_json(folder / MANIFEST, MAX_MANIFEST_BYTES)["files"]
     with _replacing(folder) as unfinished:
         for file in listed.keys() - {name}:
             (unfinished / file).parent.mkdir(parents=True, exist_ok=True)
@@ -52,12 +52,12 @@ def rewrite_json(folder: Path, name: str, content: dict[str, Any]) -> None:
             except OSError:  # a file system without hard links
                 shutil.copy2(folder / file, unfinished / file)
         write_json(unfinished / name, content)
-        write_json(unfinished / MANIFEST, {"files": listed | {name: _description(unfinished / name)}})
+        write_json(unfinished / MANIFEST, {"files": listed | {name: _manifest_entry(unfinished / name)}})
 
 
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
-    """A hidden folder to fill, which then takes the place of ``folder``."""
+    """Context manager: a hidden folder to fill, which then replaces ``folder``."""
     unfinished, replaced = _hidden(folder, UNFINISHED), _hidden(folder, REPLACED)
     recover_interrupted(folder.parent, folder.name)
     unfinished.mkdir(parents=True)
@@ -69,7 +69,7 @@ def _replacing(folder: Path) -> Iterator[Path]:
             folder.rename(replaced)
         unfinished.rename(folder)
         fsync(folder.parent)
-        fsync(folder.parent.parent)  # the folder above may be new too
+        fsync(folder.parent.parent)  # the parent folder may be new too
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
@@ -77,8 +77,8 @@ def _replacing(folder: Path) -> Iterator[Path]:
         recover_interrupted(folder.parent, folder.name)
 
 
-def remove(folder: Path) -> None:
-    """Remove a complete folder. At no time can a part of it be mistaken for all of it."""
+def remove_directory(folder: Path) -> None:
+    """Remove a complete folder. It is renamed first, so that a part of it never has its name."""
     retired = _hidden(folder, RETIRED)
     shutil.rmtree(retired, ignore_errors=True)
     folder.rename(retired)
@@ -86,14 +86,14 @@ def remove(folder: Path) -> None:
 
 
 def recover_interrupted(parent: Path, name: str = "*") -> None:
-    """Tidy up in ``parent`` after processes that were killed: finish what is complete, remove what is not.
+    """Clean ``parent`` after killed processes: complete or restore what is possible, remove the rest.
 
     Args:
         name: of the folders; a pattern.
     """
     for unfinished in sorted(parent.glob(f".{name}-{UNFINISHED}")):
         folder = _visible(unfinished, UNFINISHED)
-        if damage(unfinished) is None and not folder.exists():
+        if find_damage(unfinished) is None and not folder.exists():
             unfinished.rename(folder)
         else:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -116,17 +116,17 @@ def _visible(hidden: Path, what: str) -> Path:
 
 
 def write_json(file: Path, content: dict[str, Any]) -> None:
-    """Readable JSON, NaN refused."""
+    """Write indented JSON. NaN raises a ValueError."""
     file.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _described(folder: Path) -> dict[str, dict[str, Any]]:
-    """Each file below ``folder``, by its path inside, with its size and SHA-256."""
+def _make_manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    """The manifest's entry for each file below ``folder``, by its relative path: size and SHA-256."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {file.relative_to(folder).as_posix(): _description(file) for file in files if file != folder / MANIFEST}
+    return {file.relative_to(folder).as_posix(): _manifest_entry(file) for file in files if file != folder / MANIFEST}
 
 
-def _description(file: Path) -> dict[str, Any]:
+def _manifest_entry(file: Path) -> dict[str, Any]:
     return {"bytes": file.stat().st_size, "sha256": _sha256(file)}
 
 
@@ -142,20 +142,20 @@ def _sha256(file: Path) -> str:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether every file of the manifest is there in its full size. Quick: no file is read."""
-    return _damage(folder, contents=False) is None
+    """Whether every file of the manifest exists in its full size. Quick: no file is read."""
+    return _find_damage(folder, contents=False) is None
 
 
-def damage(folder: Path) -> str | None:
-    """What is wrong with a folder that was complete, in words; None if it is as it was, byte for byte."""
-    return _damage(folder, contents=True)
+def find_damage(folder: Path) -> str | None:
+    """The first damage of a folder, as text; None if every byte is as it was written. Reads every file."""
+    return _find_damage(folder, contents=True)
 
 
-def _damage(folder: Path, contents: bool) -> str | None:
+def _find_damage(folder: Path, contents: bool) -> str | None:
     if not (folder / MANIFEST).is_file():
         return f"has no {MANIFEST}"
     try:
-        listed = read_json(folder / MANIFEST, LARGEST_MANIFEST)["files"]
+        listed = read_json(folder / MANIFEST, MAX_MANIFEST_BYTES)["files"]
         files = {str(name): (int(about["bytes"]), str(about["sha256"])) for name, about in listed.items()}
     except (ConfigError, KeyError, TypeError, ValueError, AttributeError):
         return f"has a {MANIFEST} that cannot be read"
@@ -169,5 +169,5 @@ def _damage(folder: Path, contents: bool) -> str | None:
             if contents and _sha256(file) != digest:
                 return f"has a {name} that is not what was written: its SHA-256 differs"
         except OSError as error:
-            return f"has a {name} that cannot be read: {reason_of(error)}"
+            return f"has a {name} that cannot be read: {error_reason(error)}"
     return None

@@ -1,7 +1,7 @@
-"""Weights and AdamW's tensors of a model in training, out of it and back into it.
+"""Save and restore the weights and AdamW's tensors of a model in training, for any number of processes.
 
-Imports torch. Every tensor is gathered and has its parameter's name, so what one process saved continues in
-many, and the other way round.
+Imports torch. Every tensor is gathered and has its parameter's name, so that one process can continue what
+many saved, and the reverse.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ from gpt2hydra.checkpoint.model_files import Tensors
 from gpt2hydra.config.errors import ConfigError, Violation
 
 
-def weights_of(model: torch.nn.Module, keep: bool = True) -> Tensors:
-    """Every parameter, gathered, on the CPU, for those that ``keep`` them. Every process must call this."""
-    gathered = ((name, _gathered(parameter)) for name, parameter in model.named_parameters())
+def gather_weights(model: torch.nn.Module, keep: bool = True) -> Tensors:
+    """Every parameter, gathered, on the CPU. Every process must call this; it is empty unless ``keep``."""
+    gathered = ((name, _gather(parameter)) for name, parameter in model.named_parameters())
     return {name: each.detach().cpu() for name, each in gathered if keep}
 
 
-def optimizer_of(model: torch.nn.Module, optimizer: torch.optim.Optimizer, keep: bool = True) -> Tensors:
+def gather_optimizer(model: torch.nn.Module, optimizer: torch.optim.Optimizer, keep: bool = True) -> Tensors:
     """The optimizer's tensors, gathered, on the CPU: ``exp_avg/transformer.h.0.attn.c_attn.weight``, ...
 
-    None before the optimizer's first step.
+    Empty before the optimizer's first step. Every process must call this; it is empty unless ``keep``.
     """
     parameters = dict(model.named_parameters())
     assert not optimizer.state or all(each in optimizer.state for each in parameters.values()), "every parameter was trained"
     gathered = (
-        (f"{what}/{name}", _gathered(each))
+        (f"{what}/{name}", _gather(each))
         for name, parameter in parameters.items()
         for what, each in optimizer.state.get(parameter, {}).items()
     )
     return {name: each.detach().cpu() for name, each in gathered if keep}
 
 
-def _gathered(tensor: torch.Tensor) -> torch.Tensor:
+def _gather(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def restore(model: torch.nn.Module, optimizer: torch.optim.Optimizer, saved: Tensors, of_optimizer: Tensors) -> None:
-    """Put weights and the optimizer's tensors, by name, in place.
+def restore(model: torch.nn.Module, optimizer: torch.optim.Optimizer, saved: Tensors, optimizer_tensors: Tensors) -> None:
+    """Copy weights and the optimizer's tensors, both by name, into a model and its optimizer.
 
     Raises:
         ConfigError: they are of another model.
@@ -50,14 +50,14 @@ def restore(model: torch.nn.Module, optimizer: torch.optim.Optimizer, saved: Ten
         raise ConfigError([Violation("resume", rule=f"the checkpoint lacks {absent[0]}")])
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(_like(parameter, saved[name]))
-    for key, tensor in of_optimizer.items():
+            parameter.copy_(_place_like(parameter, saved[name]))
+    for key, tensor in optimizer_tensors.items():
         what, _, name = key.partition("/")
-        optimizer.state[parameters[name]][what] = _like(parameters[name], tensor)
+        optimizer.state[parameters[name]][what] = _place_like(parameters[name], tensor)
 
 
-def _like(parameter: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
-    """``tensor``, on the device of ``parameter`` and sharded like it; a scalar is never sharded."""
+def _place_like(parameter: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    """``tensor`` on the device of ``parameter`` and sharded like it; a scalar is never sharded."""
     tensor = tensor.to(parameter.device)
     if isinstance(parameter, DTensor) and tensor.ndim:
         return distribute_tensor(tensor, parameter.device_mesh, parameter.placements)

@@ -1,7 +1,7 @@
-"""The weights of a checkpoint: which tensors there must be, and whether they are. Standard library only.
+"""The weights of a checkpoint: the required tensors, and the check of the files. Standard library only.
 
-Files are safetensors: 8 bytes of header length, the header in JSON, then the tensors. The header alone tells
-whether a file is complete and belongs to the config next to it.
+Files are safetensors: 8 bytes of header length, the header in JSON, then the tensors. The header is enough to
+check that a file is complete and belongs to the config next to it.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import NamedTuple
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.strict_json import read_json
-from gpt2hydra.utils.formatting import reason_of, show
+from gpt2hydra.utils.formatting import error_reason, format_value
 
-FILE = "model.safetensors"
-INDEX = "model.safetensors.index.json"
-LARGEST_INDEX = 100_000_000
+MODEL_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+MAX_HEADER_BYTES = 100_000_000
 """Bytes of an index or of the header of a weights file."""
 
 FLOATS = ("F64", "F32", "F16", "BF16")
 
 HEAD, EMBEDDING = "lm_head.weight", "wte.weight"
-"""The output layer, and the token embedding that it is tied to: one tensor, though a file may hold both."""
+"""The output layer and the token embedding, which are tied: one tensor, though a file may hold both."""
 
 Shape = tuple[int, ...]
 
@@ -39,13 +39,13 @@ class Tensor(NamedTuple):
     shape: Shape
     start: int
     end: int
-    """Bytes of the file."""
+    """Offset in the file, in bytes."""
 
 
-def shapes(config: GPT2Config) -> dict[str, Shape]:
-    """Every tensor of a GPT-2, by its name in transformers' ``GPT2Model``. The output layer is ``wte``.
+def tensor_shapes(config: GPT2Config) -> dict[str, Shape]:
+    """Name in transformers' ``GPT2Model`` → shape of every tensor. The output layer is ``wte``: left out.
 
-    Weights of linear layers lie as (inputs, outputs), as in OpenAI's gpt-2/src/model.py.
+    Weights of linear layers have the shape (inputs, outputs), as in OpenAI's gpt-2/src/model.py.
     """
     d, inner = config.n_embd, config.n_inner
     norm: dict[str, Shape] = {"weight": (d,), "bias": (d,)}
@@ -67,26 +67,27 @@ def shapes(config: GPT2Config) -> dict[str, Shape]:
     }
 
 
-def canonical(name: str) -> str | None:
-    """The name of a tensor of a file in :func:`shapes`; None for what GPT-2 computes by itself.
+def canonical_name(name: str) -> str | None:
+    """The name in :func:`tensor_shapes` of a tensor in a file; None for tensors that GPT-2 does not need.
 
-    That is the output layer, tied to ``wte``, and the causal masks that older versions of transformers saved.
+    These are the output layer, tied to ``wte``, and the causal masks that older versions of transformers
+    saved.
     """
     name = name.removeprefix("transformer.")
     return None if name == HEAD or re.fullmatch(r"h\.\d+\.attn\.(masked_)?bias", name) else name
 
 
-def files(folder: Path) -> list[Path]:
-    """The safetensors files of a folder; none if there are none.
+def find_weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a folder; empty if there are none.
 
     Raises:
-        ConfigError: the index of a sharded checkpoint is damaged, or names anything but files next to it.
+        ConfigError: the index of a sharded checkpoint is damaged, or names anything except files next to it.
     """
-    if (folder / FILE).is_file() or not (folder / INDEX).is_file():
-        return [folder / FILE] * (folder / FILE).is_file()
-    shards = read_json(folder / INDEX, LARGEST_INDEX).get("weight_map")
+    if (folder / MODEL_FILE).is_file() or not (folder / INDEX_FILE).is_file():
+        return [folder / MODEL_FILE] * (folder / MODEL_FILE).is_file()
+    shards = read_json(folder / INDEX_FILE, MAX_HEADER_BYTES).get("weight_map")
     if not isinstance(shards, dict) or not shards or not all(map(_is_shard, shards.values())):
-        raise ConfigError([Violation(str(folder / INDEX), rule="must map weights to .safetensors files next to it")])
+        raise ConfigError([Violation(str(folder / INDEX_FILE), rule="must map weights to .safetensors files next to it")])
     return [folder / name for name in sorted(set(shards.values()))]
 
 
@@ -94,74 +95,74 @@ def _is_shard(name: object) -> bool:
     return isinstance(name, str) and name.endswith(".safetensors") and Path(name).name == name
 
 
-def mismatches(folder: Path, config: GPT2Config) -> list[str]:
-    """The rules that the weights in ``folder`` break; none if they are complete and fit ``config``.
+def check_weights(folder: Path, config: GPT2Config) -> list[str]:
+    """The rules that the weights in ``folder`` break; empty if they are complete and fit ``config``.
 
     Raises:
-        ConfigError: as :func:`files` does.
+        ConfigError: as :func:`find_weight_files` does.
     """
-    there = files(folder)
-    if not there:
-        return [_no_weights(folder)]
+    found_files = find_weight_files(folder)
+    if not found_files:
+        return [_describe_missing(folder)]
     found: dict[str, Tensor] = {}
     heads: list[Tensor] = []
     damaged = []
-    for file in there:
+    for file in found_files:
         try:
-            for key, tensor in _header(file).items():
-                name = canonical(key)
+            for key, tensor in _read_header(file).items():
+                name = canonical_name(key)
                 if name in found:
-                    damaged.append(f"{show(file.name)} holds {show(name)} twice")
+                    damaged.append(f"{format_value(file.name)} holds {format_value(name)} twice")
                 elif name is not None:
                     found[name] = tensor
                 elif key.removeprefix("transformer.") == HEAD:
                     heads.append(tensor)
         except _Damaged as why:
-            damaged.append(f"{show(file.name)} {why}")
-    return damaged or _misfits(found, shapes(config)) or _untied(heads, found[EMBEDDING])
+            damaged.append(f"{format_value(file.name)} {why}")
+    return damaged or _check_shapes(found, tensor_shapes(config)) or _check_tied(heads, found[EMBEDDING])
 
 
-def _no_weights(folder: Path) -> str:
-    looked_for = f"must hold {FILE}"
+def _describe_missing(folder: Path) -> str:
+    looked_for = f"must hold {MODEL_FILE}"
     others = sorted(file.name for file in folder.glob("*.safetensors"))
     if others:
         variant = re.fullmatch(r"model\.([a-z0-9]+)(-\d+-of-\d+)?\.safetensors", others[0])
         why = f", weights that transformers saved with variant={variant[1]}; save them without it" if variant else ""
-        return f"{looked_for}; there is {show(others[0])}{why}"
+        return f"{looked_for}; there is {format_value(others[0])}{why}"
     pickled = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in folder.glob(pattern))
     if not pickled:
         return f"{looked_for}; there are no weights"
-    return f"{looked_for}; {show(pickled[0])} is a pickle, which can run code when it is opened, and stays closed"
+    return f"{looked_for}; {format_value(pickled[0])} is a pickle, which can run code, and is not read; convert it"
 
 
-def _misfits(found: dict[str, Tensor], expected: dict[str, Shape]) -> list[str]:
+def _check_shapes(found: dict[str, Tensor], expected: dict[str, Shape]) -> list[str]:
     absent = [name for name in expected if name not in found]
     if absent:
         return [f"lacks {len(absent):,} of the {len(expected):,} weights of its own config.json; {absent[0]} is the first"]
     more = [name for name in found if name.startswith("h.") and name not in expected]
     if more:
-        return [f"has weights that its own config.json does not know; {show(more[0])} is the first"]
+        return [f"has weights that its own config.json does not know; {format_value(more[0])} is the first"]
     for name, shape in expected.items():
         if found[name].shape != shape:
             return [f"has {name} of shape {found[name].shape}; by its own config.json it must be {shape}"]
         if found[name].dtype not in FLOATS:
-            return [f"has {name} in {show(found[name].dtype)}; must be one of {', '.join(FLOATS)}"]
+            return [f"has {name} in {format_value(found[name].dtype)}; must be one of {', '.join(FLOATS)}"]
     return []
 
 
-def _untied(heads: list[Tensor], embedding: Tensor) -> list[str]:
-    """An output layer that is not the token embedding: what was trained is not what would be loaded."""
+def _check_tied(heads: list[Tensor], embedding: Tensor) -> list[str]:
+    """Refuse an output layer that differs from the token embedding: loading would change the model."""
     for head in heads:
         same = (head.dtype, head.shape) == (embedding.dtype, embedding.shape)
-        if not same or any(one != other for one, other in zip(_pieces(head), _pieces(embedding), strict=True)):
+        if not same or any(one != other for one, other in zip(_read_chunks(head), _read_chunks(embedding), strict=True)):
             return [
                 f"has an output layer of its own: {HEAD} differs from {EMBEDDING}, "
-                "and its config.json says that they are one (tie_word_embeddings)"
+                "but its config.json says that they are the same (tie_word_embeddings)"
             ]
     return []
 
 
-def _pieces(tensor: Tensor, size: int = 2**22) -> Iterator[bytes]:
+def _read_chunks(tensor: Tensor, size: int = 2**22) -> Iterator[bytes]:
     with tensor.file.open("rb") as stream:
         stream.seek(tensor.start)
         for start in range(tensor.start, tensor.end, size):
@@ -169,28 +170,28 @@ def _pieces(tensor: Tensor, size: int = 2**22) -> Iterator[bytes]:
 
 
 class _Damaged(Exception):
-    """Why a safetensors file cannot be complete."""
+    """The reason why a safetensors file cannot be complete."""
 
 
-def _header(file: Path) -> dict[str, Tensor]:
-    """Every tensor of a file, by its name there."""
+def _read_header(file: Path) -> dict[str, Tensor]:
+    """Every tensor of a file, by its name in the file."""
     try:
         about = file.stat()
-        if not stat.S_ISREG(about.st_mode):  # a pipe would be waited for
+        if not stat.S_ISREG(about.st_mode):  # reading a pipe would wait
             raise _Damaged("is not a regular file")
         size = about.st_size
         with file.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
-            if size < 8 or length > min(size - 8, LARGEST_INDEX):
-                raise _Damaged("is damaged: it is no safetensors file, or cut short")
+            if size < 8 or length > min(size - 8, MAX_HEADER_BYTES):
+                raise _Damaged("is damaged: it is no safetensors file, or incomplete")
             header = json.loads(stream.read(length))
         header.pop("__metadata__", None)
-        tensors = {name: _tensor(file, 8 + length, **about) for name, about in header.items()}
+        tensors = {name: _parse_tensor(file, 8 + length, **about) for name, about in header.items()}
         end = max(tensor.end for tensor in tensors.values())
     except FileNotFoundError:
         raise _Damaged("is missing") from None
     except OSError as error:
-        raise _Damaged(f"cannot be read: {reason_of(error)}") from None
+        raise _Damaged(f"cannot be read: {error_reason(error)}") from None
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         raise _Damaged("is damaged: its header cannot be read") from None
     if size != end:
@@ -198,7 +199,7 @@ def _header(file: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _tensor(file: Path, base: int, dtype: str, shape: list[int], data_offsets: list[int]) -> Tensor:
+def _parse_tensor(file: Path, base: int, dtype: str, shape: list[int], data_offsets: list[int]) -> Tensor:
     start, end = data_offsets
     if not (isinstance(dtype, str) and isinstance(shape, list) and 0 <= start <= end):
         raise ValueError

@@ -1,1 +1,1 @@
-"""``gpt2hydra size``, ``explain``, ``check`` and the others: a file for each."""
+"""The subcommands of ``gpt2hydra``, such as ``size`` and ``check``: a module for each, and shared ones."""

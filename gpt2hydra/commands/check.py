@@ -13,21 +13,21 @@ import yaml
 
 from gpt2hydra.commands.common_options import add_apps, add_config_dir, conf_tree
 from gpt2hydra.composition.lint import check_tree
-from gpt2hydra.composition.report import Problem, Report
+from gpt2hydra.composition.report import LocatedViolation, Report
 from gpt2hydra.config.errors import ABSENT, ConfigError
-from gpt2hydra.utils.formatting import counted, show
+from gpt2hydra.utils.formatting import format_value, pluralize
 from gpt2hydra.utils.paths import relative_path
 from gpt2hydra.utils.quoting import Placeholder, RawOverride
-from gpt2hydra.utils.verbosity import note
+from gpt2hydra.utils.verbosity import print_note
 
 DESCRIPTION = (
     "Check each primary config, each option of each group and each experiment of a conf tree, as a run would, "
-    "and report every mistake with its file and line. Exits with 1 if there are any."
+    "and report every problem with its file and line. Exits with 1 if there are any."
 )
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
+    """Add the options of the command."""
     parser.add_argument(
         "conf_dir",
         nargs="?",
@@ -41,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print what is wrong; exit with 1 where anything is."""
+    """Print the problems; exit with 1 if there are any."""
     tree = conf_tree(options, options.conf_dir)
     report = check_tree(tree)
     name = relative_path(tree.folder)
@@ -50,14 +50,14 @@ def run(options: argparse.Namespace) -> None:
         sys.stdout.flush()
         sys.exit(1 if report.problems else 0)
     for each in report.notes:
-        note(f"note: {each}")
+        print_note(f"note: {each}")
     if report.problems:
-        raise WrongTree(name, report)
+        raise ConfTreeError(name, report)
     print(f"{len(report.files)} files in {name}, nothing is wrong")
 
 
-class WrongTree(ConfigError):
-    """What is wrong with a conf tree."""
+class ConfTreeError(ConfigError):
+    """The problems of a conf tree."""
 
     def __init__(self, name: str, report: Report) -> None:
         super().__init__(each.violation for each in report.problems)
@@ -65,15 +65,15 @@ class WrongTree(ConfigError):
 
     def __str__(self) -> str:
         problems, files = len(self.report.problems), len({each.where.file for each in self.report.problems})
-        head = f"{counted(problems, 'problem')} in {files} of the {len(self.report.files)} files in {self.name}"
+        head = f"{pluralize(problems, 'problem')} in {files} of the {len(self.report.files)} files in {self.name}"
         return "\n".join([head, *(line for each in self.report.problems for line in _format(each))])
 
     def to_dict(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
+        """Return what ``--json`` prints."""
         return to_dict(self.report)
 
 
-def _format(problem: Problem) -> Iterator[str]:
+def _format(problem: LocatedViolation) -> Iterator[str]:
     violation = problem.violation
     yield f"\n{problem.where}"
     if violation.head != problem.where.file:
@@ -81,35 +81,35 @@ def _format(problem: Problem) -> Iterator[str]:
     yield f"    {violation.rule}"
     if problem.found_with:
         yield f"    found with {problem.found_with}"
-    remedy = _remedy(problem)
+    remedy = _format_remedy(problem)
     if remedy:
         yield f"    write: {remedy}"
 
 
-def _remedy(problem: Problem) -> str:
-    """What to write in the file: keys of the section that the wrong one is in, or dotted ones."""
+def _format_remedy(problem: LocatedViolation) -> str:
+    """Return what to write in the file: keys of the invalid key's section, or dotted keys."""
     section = problem.violation.key.rpartition(".")[0]
     lines = []
     for key, value in problem.violation.remedy.items():
         if value is ABSENT or isinstance(value, (RawOverride, Placeholder)) or problem.violation.multirun:
             return ""
         parent, _, name = key.rpartition(".")
-        if (key, value, _in_yaml(value)) == (problem.violation.key, problem.violation.value, show(value)):
-            return ""  # the rule says where it belongs
-        line = f"{name}: {_in_yaml(value)}"
+        if (key, value, _format_yaml(value)) == (problem.violation.key, problem.violation.value, format_value(value)):
+            return ""  # the rule names its right place
+        line = f"{name}: {_format_yaml(value)}"
         lines.append(line if parent == section else f"{parent.replace('.', ': {')}: {{{line}}}{'}' * parent.count('.')}")
     return ", ".join(lines)
 
 
-def _in_yaml(value: object) -> str:
-    """A value as YAML reads it back: text that looks like something else is quoted."""
+def _format_yaml(value: object) -> str:
+    """Format a value as YAML; text that looks like another type is quoted."""
     if not isinstance(value, (str, list, dict)):
-        return show(value)
+        return format_value(value)
     return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=1000).partition("\n")[0]
 
 
 def to_dict(report: Report) -> dict[str, Any]:
-    """The same for a program."""
+    """Return what ``--json`` prints."""
     problems = [
         {
             "file": each.where.file,

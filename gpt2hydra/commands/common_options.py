@@ -1,4 +1,4 @@
-"""What several commands take, and what it means: ``--config-dir``, ``--app``, overrides, a file to write."""
+"""What several commands share: ``--config-dir``, ``--app``, overrides, the file to write."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from gpt2hydra.composition.compose import compose_and_check
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.conf_tree import ConfTree
 from gpt2hydra.composition.fold import Provenance
-from gpt2hydra.composition.overrides import Words
-from gpt2hydra.config.errors import ConfigError, UsageError, Violation, unreadable
+from gpt2hydra.composition.overrides import OverrideTexts
+from gpt2hydra.config.errors import ConfigError, UsageError, Violation, io_violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.launch.application import ATTRIBUTE, Application, with_implied
+from gpt2hydra.launch.application import APPLICATION_ATTRIBUTE, Application, add_implied_overrides
 from gpt2hydra.launch.extras import check_extra
 from gpt2hydra.utils.formatting import did_you_mean
 from gpt2hydra.utils.invocation import PROGRAMS
 from gpt2hydra.utils.paths import user_path
 
-PICTURES = (".png", ".svg", ".pdf")
-"""Formats of a picture."""
+PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
+"""Suffixes of a picture's file."""
 
 
 def add_config_dir(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def add_config_dir(parser: argparse.ArgumentParser) -> None:
 
 
 def add_app(parser: argparse.ArgumentParser) -> None:
-    """Add ``--app``, which names one program."""
+    """Add ``--app`` for one program."""
     parser.add_argument("--app", metavar="MODULE:FUNCTION", help="your own program with @gpt2hydra.main (default: train)")
 
 
@@ -53,8 +53,8 @@ def add_apps(parser: argparse.ArgumentParser) -> None:
 # ------------------------------------------------------------------------------------------------------------- programs
 
 
-def application_at(path: str) -> Application:
-    """The program that ``module:function`` names, in the current directory first, as ``python -m`` does.
+def load_application(path: str) -> Application:
+    """Import the program ``module:function``; the current directory is searched first, as by ``python -m``.
 
     Raises:
         ConfigError: there is no such module or function, or it is not decorated with ``@gpt2hydra.main``.
@@ -68,79 +68,92 @@ def application_at(path: str) -> Application:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise ConfigError([Violation("--app", path, f"cannot be imported: {error}")]) from None
-    programs = {each: getattr(value, ATTRIBUTE) for each, value in vars(module).items() if hasattr(value, ATTRIBUTE)}
+    programs = {
+        each: getattr(value, APPLICATION_ATTRIBUTE)
+        for each, value in vars(module).items()
+        if hasattr(value, APPLICATION_ATTRIBUTE)
+    }
     if name not in programs:
         known = f"; programs in {module_name}: {', '.join(programs)}" if programs else ""
-        rule = f"is no function under @gpt2hydra.main{known}{did_you_mean(name, programs, f'{module_name}:')}"
+        rule = f"is not a function decorated with @gpt2hydra.main{known}{did_you_mean(name, programs, f'{module_name}:')}"
         raise ConfigError([Violation("--app", path, rule)])
     found: Application = programs[name]
     return found
 
 
-def program_meant(app: str | None, words: list[str]) -> Application:
-    """The program of ``--app``, or ours that the first of ``words`` names, which is removed; train without one.
+def find_program(app: str | None, words: list[str]) -> Application:
+    """Return the program of ``--app``; without it, the one of ours that ``words[0]`` names, else train.
+
+    A name in ``words[0]`` is removed from ``words``.
 
     Raises:
         ConfigError: there is no such program.
     """
     ours = words.pop(0) if app is None and words and words[0] in PROGRAMS else "train"
-    return application_at(app or f"gpt2hydra.launch.programs:{ours}")
+    return load_application(app or f"gpt2hydra.launch.programs:{ours}")
 
 
 def conf_tree(options: argparse.Namespace, folder: Path | None = None) -> ConfTree:
-    """The conf tree in ``folder``; without it, that of the first ``--app``, or ours.
+    """Return the conf tree in ``folder``; without it, that of the first ``--app``, else ours.
 
     Raises:
         ConfigError: there is no such program, or the folder is no conf tree.
     """
-    programs = [application_at(each) for each in options.app]
+    programs = [load_application(each) for each in options.app]
     classes = {each.config_name: each.config_class for each in programs if each.config_class is not None}
-    own = programs[0].config_dir if programs else CONF_DIR
-    return ConfTree(folder or own, classes, options.config_dir)
+    default_folder = programs[0].config_dir if programs else CONF_DIR
+    return ConfTree(folder or default_folder, classes, options.config_dir)
 
 
 @dataclass(frozen=True)
-class ProgramConfig:
-    """The configuration of a program that some overrides make."""
+class ProgramOverrides:
+    """Overrides of a program, and the composer of its configuration."""
 
     composer: Composer
-    words: Words
+    words: OverrideTexts
 
     @classmethod
-    def of(cls, overrides: Sequence[str], config_dir: str | None = None, program: Application | None = None) -> ProgramConfig:
-        """What a program makes of the overrides; ``train.py`` unless another is named."""
-        program = program or program_meant(None, [])
+    def of(
+        cls, overrides: Sequence[str], config_dir: str | None = None, program: Application | None = None
+    ) -> ProgramOverrides:
+        """Return the overrides of ``program``, by default ``train.py``, with those that they imply."""
+        program = program or find_program(None, [])
         composer = program.composer(config_dir)
-        return cls(composer, with_implied(Words.typed(overrides, program.config_class or TrainConfig), lambda: composer))
+        return cls(
+            composer,
+            add_implied_overrides(
+                OverrideTexts.from_command_line(overrides, program.config_class or TrainConfig), lambda: composer
+            ),
+        )
 
-    def checked(self) -> Any:
-        """The composed and validated configuration.
+    def compose(self) -> Any:
+        """Compose and validate the configuration.
 
         Raises:
-            ConfigError: it is refused.
+            ConfigError: it is invalid.
         """
-        with self.words.reported():
+        with self.words.showing_sources():
             return compose_and_check(self.composer, self.words.texts)
 
     @property
     def provenance(self) -> Provenance:
-        """Who set each value."""
+        """The sources of each value."""
         return self.composer.fold(self.words.texts).provenance.with_sources(self.words.source)
 
     def options(self, group: str) -> Sequence[str]:
-        """The names that ``group=`` takes."""
+        """Return the options of a group."""
         return self.composer.options.of(group)
 
 
 # ------------------------------------------------------------------------------------------------------ files to write
 
 
-def file_to_write(option: str, path: str, extra: str, formats: Sequence[str] = PICTURES) -> Path:
-    """The file that an option names.
+def check_output_file(option: str, path: str, extra: str, formats: Sequence[str] = PICTURE_SUFFIXES) -> Path:
+    """Return the file that an option names, after checks that it can be written.
 
     Raises:
-        UsageError: it ends in none of the ``formats``, its folder does not exist, or the extra that writes it
-            is not installed.
+        UsageError: its suffix is none of ``formats``, its folder does not exist, or ``extra`` is not
+            installed.
     """
     file, rule = Path(path), ""
     try:
@@ -150,7 +163,7 @@ def file_to_write(option: str, path: str, extra: str, formats: Sequence[str] = P
         elif file.is_dir() or not file.absolute().parent.is_dir():
             rule = "must be a file in a folder that exists"
     except OSError as error:
-        raise UsageError([unreadable(option, path, error, "written")]) from None
+        raise UsageError([io_violation(option, path, error, "written")]) from None
     problems = [Violation(option, path, rule)] if rule else check_extra(extra, option, path)
     if problems:
         raise UsageError(problems)

@@ -1,4 +1,4 @@
-"""``gpt2hydra completion``: completion of keys, options and values in a shell."""
+"""``gpt2hydra completion``: print a script that completes keys, options and values in a shell."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from importlib import resources
 
 PROGRAMS = ("gpt2hydra-train", "gpt2hydra-generate", "train.py", "generate.py")
 
-HOW = {
+SETUP_LINES = {
     "bash": 'eval "$(gpt2hydra completion bash)"      # in ~/.bashrc',
     "zsh": 'eval "$(gpt2hydra completion zsh)"       # in ~/.zshrc, after compinit',
     "fish": "gpt2hydra completion fish | source       # in ~/.config/fish/config.fish",
 }
 
 
-EPILOG = "To use it:\n" + "\n".join(f"  {line}" for line in HOW.values())
+EPILOG = "To use it:\n" + "\n".join(f"  {line}" for line in SETUP_LINES.values())
 DESCRIPTION = "Print a script that completes keys, options and values of the two programs, or of yours."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
-    parser.add_argument("shell", choices=HOW, help="the shell that will read the script")
+    """Add the options of the command."""
+    parser.add_argument("shell", choices=SETUP_LINES, help="the shell that will read the script")
     parser.add_argument(
         "programs", nargs="*", metavar="PROGRAM", help=f"commands and .py files (default: {' '.join(PROGRAMS)})"
     )

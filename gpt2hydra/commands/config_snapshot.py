@@ -1,4 +1,4 @@
-"""A configuration of a run, a checkpoint or a list of overrides: its values and who set them."""
+"""The configuration of a run, a checkpoint or overrides: values and sources. ``diff`` compares two."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.checkpoint.huggingface import from_hf
-from gpt2hydra.commands.common_options import ProgramConfig, application_at, program_meant
+from gpt2hydra.commands.common_options import ProgramOverrides, find_program, load_application
 from gpt2hydra.composition.resolve import is_stateful
 from gpt2hydra.config.errors import ConfigError, Source, Violation
 from gpt2hydra.config.fingerprint import fingerprints
@@ -26,112 +26,120 @@ from gpt2hydra.utils.paths import user_path
 
 @dataclass(frozen=True)
 class ConfigSnapshot:
-    """The keys that can be set, each with its value and who set it."""
+    """The settable keys of a configuration, their values and sources."""
 
     name: str
-    what: str
-    kind: type[Checked]
+    description: str
+    config_class: type[Checked]
     values: Mapping[str, Any]
     set_by: Mapping[str, Source] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     results: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.name or 'none'}"
+        return f"{self.description}: {self.name or 'none'}"
 
-    def model_alone(self) -> ConfigSnapshot:
-        """The model's keys alone."""
+    def model_only(self) -> ConfigSnapshot:
+        """Return a snapshot of the model's keys only."""
         values = {key: each for key, each in self.values.items() if key.startswith("model.")}
-        return ConfigSnapshot(self.name, self.what, GPT2Config, values, self.set_by, self.fingerprints, self.results)
+        return ConfigSnapshot(self.name, self.description, GPT2Config, values, self.set_by, self.fingerprints, self.results)
 
 
-def snapshot_of(text: str, app: str | None = None, config_dir: str | None = None) -> ConfigSnapshot:
-    """What ``text`` means: a run directory, a checkpoint, or overrides of a program, ``app`` or ours.
+def read_snapshot(text: str, app: str | None = None, config_dir: str | None = None) -> ConfigSnapshot:
+    """Read a run directory, a checkpoint, or overrides of the program ``app`` (default: train).
 
     Raises:
-        ConfigError: it is none of them, or its configuration is refused.
+        ConfigError: ``text`` is none of them, or its configuration is invalid.
     """
     path = user_path(text)
-    kind = (application_at(app).config_class if app else None) or TrainConfig
+    config_class = (load_application(app).config_class if app else None) or TrainConfig
     if text and path.exists():
         path = path.parent if path.name == record.FILE else path
         if (path / record.FILE).is_file():
-            return _of_run(text, path, kind)
+            return _read_run(text, path, config_class)
         if (path / "config.json").is_file():
-            return _of_checkpoint(text, path, kind)
-        raise ConfigError([Violation(text, rule=_no_run(path))])
+            return _read_checkpoint(text, path, config_class)
+        raise ConfigError([Violation(text, rule=_not_a_run_message(path))])
     try:
         words = shlex.split(text)
     except ValueError as error:
         raise ConfigError([Violation(text, rule=f"cannot be read as overrides: {error}")]) from None
-    sets = any("=" in word or word.startswith("~") for word in words)
-    if not sets and words not in ([], *([name] for name in PROGRAMS)):
+    has_override = any("=" in word or word.startswith("~") for word in words)
+    if not has_override and words not in ([], *([name] for name in PROGRAMS)):
         rule = "there is no such run directory or checkpoint, and overrides are KEY=VALUE, as 'model=large training.seed=1'"
         raise ConfigError([Violation(text, rule=rule)])
-    return _of_overrides(text, words, app, config_dir)
+    return _compose_overrides(text, words, app, config_dir)
 
 
-def _no_run(path: Path) -> str:
+def _not_a_run_message(path: Path) -> str:
     if path.is_file():
         return "is a file; must be a run directory, a checkpoint, or overrides"
-    points = [each.relative_to(path).as_posix() for each in record.runs_below(path)]
-    if points:
-        return f"holds several runs, name one of them: {', '.join(points[:5])}{', ...' if len(points) > 5 else ''}"
+    runs = [each.relative_to(path).as_posix() for each in record.find_runs(path)]
+    if runs:
+        return f"holds several runs; name one of them: {', '.join(runs[:5])}{', ...' if len(runs) > 5 else ''}"
     return f"holds no run ({record.FILE}) and no checkpoint (config.json)"
 
 
-def _of_run(name: str, folder: Path, kind: type[Checked]) -> ConfigSnapshot:
+def _read_run(name: str, folder: Path, config_class: type[Checked]) -> ConfigSnapshot:
     found = record.read(folder)
     result = {key: each for key, each in found.result.items() if isinstance(each, (int, float))}
-    prints = found.content.get("fingerprints")
+    recorded_fingerprints = found.content.get("fingerprints")
     return ConfigSnapshot(
         name,
         f"{found.state} run",
-        kind,
-        dict(settable_leaves(kind, found.content["config"])),
+        config_class,
+        dict(settable_leaves(config_class, found.content["config"])),
         _set_by(found.content),
-        prints if isinstance(prints, Mapping) else {},
+        recorded_fingerprints if isinstance(recorded_fingerprints, Mapping) else {},
         {"state": found.state, **({} if found.step is None else {"step": found.step}), **result},
     )
 
 
-def _of_checkpoint(name: str, folder: Path, kind: type[Checked]) -> ConfigSnapshot:
-    """One of ours has its run's configuration, and the run directory the sources; any other the model alone."""
-    own = folder / run_checkpoints.RUN
-    if not own.is_file():
+def _read_checkpoint(name: str, folder: Path, config_class: type[Checked]) -> ConfigSnapshot:
+    """Read a checkpoint: one of ours has the run's configuration and, in its run directory, the sources."""
+    run_file = folder / run_checkpoints.RUN_JSON
+    if not run_file.is_file():
         model = from_hf(folder)
         values = {f"model.{key}": each for key, each in settable_leaves(GPT2Config, model.to_dict())}
         return ConfigSnapshot(name, "checkpoint without a run", GPT2Config, values, fingerprints={"model": model.fingerprint()})
-    content = read_json(own, record.LARGEST)
+    content = read_json(run_file, record.MAX_BYTES)
     if not isinstance(content.get("config"), Mapping):
-        raise ConfigError([Violation(str(own), rule="has no configuration: an older version of gpt2hydra wrote it")])
-    around = folder.parent.parent
-    set_by = _set_by(read_json(around / record.FILE, record.LARGEST)) if (around / record.FILE).is_file() else {}
+        raise ConfigError([Violation(str(run_file), rule="has no configuration: an older version of gpt2hydra wrote it")])
+    run_folder = folder.parent.parent
+    set_by = _set_by(read_json(run_folder / record.FILE, record.MAX_BYTES)) if (run_folder / record.FILE).is_file() else {}
     results = {key: content[key] for key in ("step", "validation_loss") if isinstance(content.get(key), (int, float))}
-    values = dict(settable_leaves(kind, content["config"]))
-    prints = content.get("fingerprints")
-    return ConfigSnapshot(name, "checkpoint", kind, values, set_by, prints if isinstance(prints, Mapping) else {}, results)
+    values = dict(settable_leaves(config_class, content["config"]))
+    recorded_fingerprints = content.get("fingerprints")
+    return ConfigSnapshot(
+        name,
+        "checkpoint",
+        config_class,
+        values,
+        set_by,
+        recorded_fingerprints if isinstance(recorded_fingerprints, Mapping) else {},
+        results,
+    )
 
 
-def _of_overrides(text: str, words: list[str], app: str | None, config_dir: str | None) -> ConfigSnapshot:
-    program = program_meant(app, words)
+def _compose_overrides(text: str, words: list[str], app: str | None, config_dir: str | None) -> ConfigSnapshot:
+    program = find_program(app, words)
     root = program.config_class or TrainConfig
-    chosen = ProgramConfig.of(words, config_dir, program)
-    config, provenance = chosen.checked(), chosen.provenance
+    chosen = ProgramOverrides.of(words, config_dir, program)
+    config, provenance = chosen.compose(), chosen.provenance
     values = dict(settable_leaves(root, config.to_dict()))
     settings = {key: setting for key in values if (setting := provenance.setting(key)) is not None}
     set_by = {key: setting.source for key, setting in settings.items()}
-    values |= {key: each.value for key, each in settings.items() if is_stateful(each.value)}  # the time is no difference
+    values |= {key: each.value for key, each in settings.items() if is_stateful(each.value)}  # ${now:...} is no difference
     return ConfigSnapshot(text, f"overrides of {program.config_name}", root, values, set_by, fingerprints(config))
 
 
 def _set_by(content: Mapping[str, Any]) -> dict[str, Source]:
-    """Key → who set it, as far as a record says."""
+    """Return key → source, for each key whose source the record has."""
     found = {}
     recorded = content.get("set_by")
     for key, chain in (recorded if isinstance(recorded, Mapping) else {}).items():
         try:
             found[key] = Source(**chain[0]["source"])
-        except (TypeError, LookupError):  # of another version
+        except (TypeError, LookupError):  # a record of another version
             continue
     return found

@@ -1,4 +1,4 @@
-"""``gpt2hydra import-hf``: a Hugging Face config as a model size."""
+"""``gpt2hydra import-hf``: convert a Hugging Face config to a model size."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from gpt2hydra.checkpoint.huggingface import from_hf
 from gpt2hydra.config.errors import ConfigError, UsageError
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.sizing.counts import parameters
-from gpt2hydra.utils.formatting import show
+from gpt2hydra.utils.formatting import format_value
 
-SIZE = ("n_layer", "n_embd", "n_head")
-"""Keys that every file of ``conf/model/`` has; the others stand where they differ from GPT-2 small."""
+SIZE_KEYS = ("n_layer", "n_embd", "n_head")
+"""Keys that every file of ``conf/model/`` has; it has others only if they differ from GPT-2 small."""
 
 
 DESCRIPTION = "Print the shape of a Hugging Face GPT-2 as YAML: gpt2hydra import-hf DIR > conf/model/mine.yaml"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
+    """Add the options of the command."""
     parser.add_argument("path", metavar="DIR", help="a folder with a config.json, or the file itself")
     parser.add_argument("--json", action="store_true", help="print JSON, with every key of the shape")
 
@@ -31,26 +31,28 @@ def run(options: argparse.Namespace) -> None:
     """Print the shape.
 
     Raises:
-        UsageError: the file cannot be read, or has what our GPT-2 has not.
+        UsageError: the file cannot be read, or has a key or value that our GPT-2 does not support.
     """
     try:
         config = from_hf(options.path)
     except ConfigError as error:
-        violations = [replace(each, remedy={}) for each in error.violations]  # an override mends no file
+        violations = [
+            replace(each, remedy={}) for each in error.violations
+        ]  # a remedy is an override, which cannot correct a file
         raise UsageError(violations, subject=options.path) from None
     print(json.dumps(config.to_dict(), indent=2) if options.json else "\n".join(yaml_lines(config, Path(options.path))))
 
 
 def yaml_lines(config: GPT2Config, origin: Path) -> Iterator[str]:
-    """A file of ``conf/model/``: the size, and what else is not GPT-2 small's."""
-    yield f"# {parameters(config).total:,} parameters, from {show(str(origin), width=1000)}"
+    """Yield the lines of a file for ``conf/model/``: the size, and keys that differ from GPT-2 small."""
+    yield f"# {parameters(config).total:,} parameters, from {format_value(str(origin), width=1000)}"
     values, small = config.to_dict(), GPT2Config().to_dict()
     del values["n_inner"]  # computed
-    for name in (*SIZE, *(name for name in values if name not in SIZE and values[name] != small[name])):
-        yield f"{name}: {_number(values[name])}"
+    for name in (*SIZE_KEYS, *(name for name in values if name not in SIZE_KEYS and values[name] != small[name])):
+        yield f"{name}: {_format_number(values[name])}"
 
 
-def _number(value: float) -> str:
-    """As every reader of YAML takes it for a number: ``1.0e-06``, where some take ``1e-06`` for text."""
+def _format_number(value: float) -> str:
+    """Format a number as ``1.0e-06``, because some readers of YAML take ``1e-06`` for text."""
     text = repr(value)
     return text.replace("e", ".0e") if "e" in text and "." not in text else text

@@ -1,7 +1,7 @@
-"""The ``gpt2hydra`` command. Each module of this folder that begins with ``gpt2hydra NAME``: is a subcommand.
+"""The ``gpt2hydra`` command. A module here whose docstring begins with ``gpt2hydra NAME``: is a subcommand.
 
-The first line of its docstring is its line in the list of commands, so none is imported for that list. It has
-``DESCRIPTION``, the head of its own help, and perhaps ``EPILOG``, the end of it; ``add_options()``; and
+The rest of that line is its line in the list of commands, so that the list imports no module. A module has
+``DESCRIPTION``, the head of its own help, and optionally ``EPILOG``, the end of it; ``add_options()``; and
 ``run()``.
 """
 
@@ -20,32 +20,32 @@ from typing import Any
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.launch import usage_hints
 from gpt2hydra.launch.handle_errors import handle_errors
-from gpt2hydra.utils.invocation import PROGRAMS, our_program
+from gpt2hydra.utils.invocation import PROGRAMS, find_program
 from gpt2hydra.version import __version__
 
 
 def commands() -> dict[str, str]:
-    """Name → line in the list, of each subcommand, in alphabetical order."""
+    """Return subcommand → its line in the list, in alphabetical order."""
     found = {}
     for file in sorted(Path(__file__).parent.glob("*.py")):
         with file.open(encoding="utf-8") as lines:
-            begin = re.match(r'"""``gpt2hydra ([\w-]+)``: (.+?)\.("""|\n)', next(lines, ""))
-        if begin is not None:
-            found[begin[1]] = begin[2]
+            resumed_values = re.match(r'"""``gpt2hydra ([\w-]+)``: (.+?)\.("""|\n)', next(lines, ""))
+        if resumed_values is not None:
+            found[resumed_values[1]] = resumed_values[2]
     return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a subcommand. Exits with 1 where its input is refused, with 2 on wrong usage."""
+    """Run a subcommand. Exits with 1 if its input is invalid, with 2 on wrong usage."""
     words = sys.argv[1:] if arguments is None else [*arguments]
     parser = argparse.ArgumentParser(
         "gpt2hydra",
         usage="gpt2hydra [-h] [--version] COMMAND ...",
-        description="Look at GPT-2 configurations and at runs without starting anything.",
-        epilog=f"Programs of their own: {' and '.join(our_program(each).command() for each in PROGRAMS)}.",
+        description="Inspect GPT-2 configurations and runs. No command starts a run.",
+        epilog=f"Separate programs: {' and '.join(find_program(each).command() for each in PROGRAMS)}.",
     )
     parser.add_argument("--version", action="version", version=f"gpt2hydra {__version__}")
-    aligned = f"{'COMMAND':<14}"  # argparse reckons without the indent of the commands
+    aligned = f"{'COMMAND':<14}"  # argparse does not count the indent of the commands
     subparsers = parser.add_subparsers(prog="gpt2hydra", title="commands", dest="command", required=True, metavar=aligned)
     known = commands()
     parsers = {name: subparsers.add_parser(name, help=summary) for name, summary in known.items()}
@@ -57,17 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.print_help(sys.stderr)
         sys.exit(2)
     if not words[0].startswith("-") and words[0] not in known:
-        parser.exit(2, f"gpt2hydra: error: {usage_hints.no_command(words, known)}\n")
+        parser.exit(2, f"gpt2hydra: error: {usage_hints.unknown_command_message(words, known)}\n")
     options, unknown = parser.parse_known_args(words)
-    if unknown:  # an option between overrides, which takes argparse a second look
+    if unknown:  # an option between overrides: argparse has to parse again
         words.remove(options.command)
         options = parsers[options.command].parse_intermixed_args(words)
-    with handle_errors(), _one_configuration():
+    with handle_errors(), _remove_sweep_advice():
         command.run(options)
 
 
 def _add_options(parser: argparse.ArgumentParser, command: Any) -> None:
-    """Declare what a command takes, and its help."""
+    """Add the options and the help of a subcommand."""
     parser.description, parser.epilog = command.DESCRIPTION, getattr(command, "EPILOG", None)
     if parser.epilog:
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -75,8 +75,8 @@ def _add_options(parser: argparse.ArgumentParser, command: Any) -> None:
 
 
 @contextmanager
-def _one_configuration() -> Iterator[None]:
-    """Within, a list of values is refused without the advice to sweep over them: no command takes ``-m``."""
+def _remove_sweep_advice() -> Iterator[None]:
+    """Context manager: refuse a list of values without the advice to use ``-m``, which no command takes."""
     try:
         yield
     except ConfigError as error:

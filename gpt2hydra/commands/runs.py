@@ -9,15 +9,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from gpt2hydra.commands.common_options import file_to_write
+from gpt2hydra.commands.common_options import check_output_file
 from gpt2hydra.config.errors import UsageError, Violation
-from gpt2hydra.runs.comparison import Comparison, columns_named
-from gpt2hydra.runs.comparison_table import csv_rows, format_runs, records
+from gpt2hydra.runs.comparison import Comparison, resolve_columns
+from gpt2hydra.runs.comparison_table import csv_rows, format_runs, table_rows
 from gpt2hydra.runs.run_filter import apply_filter
 from gpt2hydra.utils.paths import relative_path, user_path
 
-USUAL = ("outputs", "multirun")
-"""Where runs and sweeps are unless a folder is given."""
+DEFAULT_FOLDERS = ("outputs", "multirun")
+"""The folders that are searched for runs by default."""
 
 DESCRIPTION = "List runs, the best first: the settings that differ, state and validation loss."
 EPILOG = """\
@@ -30,7 +30,7 @@ run, state, step, validation_loss, seconds, tokens_per_second, mfu, ...:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
+    """Add the options of the command."""
     add_folders(parser)
     parser.add_argument("--filter", metavar="EXPR", help="only the runs that match: 'learning_rate<1e-3 state=finished'")
     parser.add_argument("--sort", metavar="KEY", help="sort by this key; --sort=-KEY: the largest first")
@@ -47,48 +47,48 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_folders(parser: argparse.ArgumentParser) -> None:
-    """Add the folders to look for runs in."""
+    """Add the argument for the folders to search."""
     parser.add_argument("folder", nargs="*", metavar="DIR", help="a folder that contains runs (default: outputs and multirun)")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the table, or draw."""
+    """Print the table, or draw the pictures."""
     named = {name: path for name in ("plot", "curves") if (path := getattr(options, name)) is not None}
-    pictures = {name: file_to_write(f"--{name}", path, "plot") for name, path in named.items()}
+    pictures = {name: check_output_file(f"--{name}", path, "plot") for name, path in named.items()}
     if options.x is not None and options.plot is None:
         raise UsageError([Violation("--x", options.x, "is the axis of a plot; add --plot FILE.png")])
     if options.columns is not None and options.by is not None:
         raise UsageError([Violation("--columns", options.columns, "shows single runs; --by shows groups of them")])
-    comparison = chosen_runs(options)
-    by = columns_named(comparison, options.by or "", "--by")
+    comparison = select_runs(options)
+    by = resolve_columns(comparison, options.by or "", "--by")
     if pictures:
         _draw(comparison, pictures, options.x, by)
     else:
         _print(comparison, options, by)
 
 
-def chosen_runs(options: argparse.Namespace) -> Comparison:
-    """The runs below the folders that are meant, filtered and sorted. Damaged records are reported.
+def select_runs(options: argparse.Namespace) -> Comparison:
+    """Return the runs in the given folders, filtered and sorted; print damaged records on standard error.
 
     Raises:
-        UsageError: there is no such folder, no run below it, or no such column.
+        UsageError: there is no such folder, no run in it, or no such column.
     """
-    comparison = Comparison.below(*_folders(options.folder))
+    comparison = Comparison.read_below(*_find_folders(options.folder))
     if not comparison.runs:
-        nothing = [Violation(each, rule="has no run below it") for each in options.folder or [" and ".join(USUAL)]]
+        nothing = [Violation(each, rule="contains no run") for each in options.folder or [" and ".join(DEFAULT_FOLDERS)]]
         raise UsageError(comparison.unreadable or nothing)
     for violation in comparison.unreadable:
-        sys.stderr.write(f"left out: {violation.key} {violation.rule}\n")
+        sys.stderr.write(f"skipped: {violation.key} {violation.rule}\n")
     if options.filter is not None:
         comparison = apply_filter(comparison, options.filter)
     if options.sort is not None:
-        column = comparison.column(options.sort.removeprefix("-"), "--sort")
+        column = comparison.resolve_column(options.sort.removeprefix("-"), "--sort")
         comparison = comparison.sorted_by(column, descending=options.sort.startswith("-"))
     return comparison
 
 
-def _folders(given: list[str]) -> list[Path]:
-    folders = [user_path(each) for each in given or USUAL]
+def _find_folders(given: list[str]) -> list[Path]:
+    folders = [user_path(each) for each in given or DEFAULT_FOLDERS]
     absent = [folder for folder in folders if not folder.is_dir()]
     if given and absent:
         raise UsageError([Violation(str(folder), rule="is not a folder") for folder in absent])
@@ -96,13 +96,13 @@ def _folders(given: list[str]) -> list[Path]:
 
 
 def _print(comparison: Comparison, options: argparse.Namespace, by: list[str]) -> None:
-    columns = columns_named(comparison, options.columns or "", "--columns")
+    columns = resolve_columns(comparison, options.columns or "", "--columns")
     if options.json and not columns and not by:
         print(json.dumps([run.to_dict() for run in comparison.runs], indent=2))
     elif options.json:
-        print(json.dumps([*records(comparison, columns, by)], indent=2))
+        print(json.dumps([*table_rows(comparison, columns, by)], indent=2))
     elif options.csv:
-        csv.writer(sys.stdout, lineterminator="\n").writerows(csv_rows([*records(comparison, columns, by)]))
+        csv.writer(sys.stdout, lineterminator="\n").writerows(csv_rows([*table_rows(comparison, columns, by)]))
     else:
         print(format_runs(comparison, columns, by))
 
@@ -111,7 +111,7 @@ def _draw(comparison: Comparison, pictures: Mapping[str, Path], x: str | None, b
     from gpt2hydra.runs.comparison_plot import plot_curves, plot_losses  # needs matplotlib
 
     if "plot" in pictures:
-        plot_losses(comparison, pictures["plot"], x=x and comparison.column(x, "--x"), by=by)
+        plot_losses(comparison, pictures["plot"], x=x and comparison.resolve_column(x, "--x"), by=by)
     if "curves" in pictures:
         plot_curves(comparison, pictures["curves"], by=by)
     print("\n".join(f"wrote {relative_path(file)}" for file in pictures.values()))

@@ -9,23 +9,23 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpt2hydra.commands.common_options import ProgramConfig, add_config_dir
-from gpt2hydra.config.errors import ConfigError, UsageError, Violation, unreadable
+from gpt2hydra.commands.common_options import ProgramOverrides, add_config_dir
+from gpt2hydra.config.errors import ConfigError, UsageError, Violation, io_violation
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.data import cache, corpus_checks, shards, text
-from gpt2hydra.launch.extras import require
+from gpt2hydra.launch.extras import require_extra
 from gpt2hydra.utils.paths import user_path
-from gpt2hydra.utils.quoting import for_bash, override
+from gpt2hydra.utils.quoting import format_override, quote_for_bash
 
 if TYPE_CHECKING:
-    from gpt2hydra.data.encoding import Encoder, Progress
+    from gpt2hydra.data.encoding import Encoder, ProgressCallback
 
 
 DESCRIPTION = "Encode each text file as a .bin file of tokens in llm.c's format. data.path takes such files."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
+    """Add the options of the command."""
     parser.add_argument("overrides", nargs="+", metavar="KEY=VALUE", help="data.path=FILES [tokenizer=gpt2 tokenizer.path=DIR]")
     parser.add_argument("--output", required=True, metavar="DIR", help="the folder for the .bin files")
     add_config_dir(parser)
@@ -33,18 +33,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write the token files, and print what they hold."""
-    config: TrainConfig = ProgramConfig.of(options.overrides, options.config_dir).checked()
-    files, folder = _texts(config), user_path(options.output)
-    targets = {folder / name: file for name, file in zip(_names(files), files, strict=True)}
-    _check_free(folder, targets)
-    require("train")
-    from gpt2hydra.data.encoding import Encoder  # of the extra train
+    """Write the token files, and print the number of tokens in each."""
+    config: TrainConfig = ProgramOverrides.of(options.overrides, options.config_dir).compose()
+    files, folder = _find_text_files(config), user_path(options.output)
+    targets = {folder / name: file for name, file in zip(_name_outputs(files), files, strict=True)}
+    _check_output_folder(folder, targets)
+    require_extra("train")
+    from gpt2hydra.data.encoding import Encoder  # in the extra train
 
     encoder = Encoder(config.tokenizer)
-    with cache.bar(files, folder) as progress:
+    with cache.progress_bar(files, folder) as progress:
         counts = {
-            str(file): count for target, file in targets.items() for file, count in _write(encoder, file, target, progress)
+            str(file): count
+            for target, file in targets.items()
+            for file, count in _encode_file(encoder, file, target, progress)
         }
     if options.json:
         tokens = sum(counts.values())
@@ -52,14 +54,14 @@ def run(options: argparse.Namespace) -> None:
         return
     width = max(map(len, counts))
     print("\n".join(f"{file:<{width}}  {count:>15,} tokens" for file, count in counts.items()))
-    print(f"\ntrain on them: {' '.join(map(for_bash, _overrides(config, folder)))}")
+    print(f"\ntrain on them: {' '.join(map(quote_for_bash, _format_overrides(config, folder)))}")
 
 
-def _texts(config: TrainConfig) -> list[Path]:
-    """The files to tokenize.
+def _find_text_files(config: TrainConfig) -> list[Path]:
+    """Return the files to tokenize.
 
     Raises:
-        ConfigError: there are none, or one of them or the tokenizer will not do.
+        ConfigError: there are none, or one of them or the tokenizer cannot be used.
     """
     path = config.data.path
     if path is None:
@@ -74,35 +76,37 @@ def _texts(config: TrainConfig) -> list[Path]:
     return files
 
 
-def _names(files: list[Path]) -> list[str]:
-    """A name for each file's tokens: its own, with a number before it where two have the same."""
-    often = Counter(file.stem for file in files)
-    return [f"{number:05}-{file.stem}" if often[file.stem] > 1 else file.stem for number, file in enumerate(files)]
+def _name_outputs(files: list[Path]) -> list[str]:
+    """Return a name for each file's tokens: its stem, with a number before it if stems are equal."""
+    stem_counts = Counter(file.stem for file in files)
+    return [f"{number:05}-{file.stem}" if stem_counts[file.stem] > 1 else file.stem for number, file in enumerate(files)]
 
 
-def _check_free(folder: Path, targets: dict[Path, Path]) -> None:
+def _check_output_folder(folder: Path, targets: dict[Path, Path]) -> None:
     try:
         if folder.exists() and not folder.is_dir():
             raise UsageError([Violation("--output", str(folder), "is a file; must be a folder")])
-        there = [target.name for target in targets for _ in folder.glob(f"{target.name}*{shards.SUFFIX}")]
+        existing = [target.name for target in targets for _ in folder.glob(f"{target.name}*{shards.SUFFIX}")]
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError([unreadable("--output", str(folder), error, "written")]) from None
-    if there:
-        raise UsageError([Violation("--output", str(folder), f"has tokens of {there[0]} already; choose another folder")])
+        raise UsageError([io_violation("--output", str(folder), error, "written")]) from None
+    if existing:
+        raise UsageError([Violation("--output", str(folder), f"has tokens of {existing[0]} already; choose another folder")])
 
 
-def _write(encoder: Encoder, file: Path, target: Path, progress: Progress) -> list[tuple[Path, int]]:
-    """The token files of one text, which appear once they are complete, and what each of them holds."""
+def _encode_file(encoder: Encoder, file: Path, target: Path, progress: ProgressCallback) -> list[tuple[Path, int]]:
+    """Encode one text atomically; return its token files and their numbers of tokens."""
     try:
         with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=target.parent) as unfinished:
-            written = cache.write(encoder, file, Path(unfinished) / target.name, progress)
+            written = cache.write_token_files(encoder, file, Path(unfinished) / target.name, progress)
             moved = [each.rename(target.with_name(each.name)) for each in written]
     except OSError as error:
-        raise UsageError([unreadable("--output", str(target.parent), error, "written")]) from None
+        raise UsageError([io_violation("--output", str(target.parent), error, "written")]) from None
     return [(each, shards.recognise(each).count) for each in moved]
 
 
-def _overrides(config: TrainConfig, folder: Path) -> list[str]:
-    tokenizer = [] if config.tokenizer.path is None else ["tokenizer=gpt2", override("tokenizer.path", config.tokenizer.path)]
-    return [override("data.path", f"{folder}/*{shards.SUFFIX}"), *tokenizer]
+def _format_overrides(config: TrainConfig, folder: Path) -> list[str]:
+    tokenizer = (
+        [] if config.tokenizer.path is None else ["tokenizer=gpt2", format_override("tokenizer.path", config.tokenizer.path)]
+    )
+    return [format_override("data.path", f"{folder}/*{shards.SUFFIX}"), *tokenizer]

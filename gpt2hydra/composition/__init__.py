@@ -1,1 +1,1 @@
-"""How do YAML and overrides become one configuration, and what is reported if they do not?"""
+"""Compose YAML files and overrides into one validated configuration, or report all violations."""

@@ -1,4 +1,4 @@
-"""From Python to a validated configuration: :func:`compose`."""
+"""Compose and validate a configuration from Python: :func:`compose`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, overload
 
 from gpt2hydra.composition.composer import Composer, Composition
-from gpt2hydra.composition.hydra_errors import unexplained
-from gpt2hydra.composition.overrides import Words
+from gpt2hydra.composition.hydra_errors import unknown_error_violation
+from gpt2hydra.composition.overrides import OverrideTexts
 from gpt2hydra.composition.schema import ROOTS, register
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
@@ -43,22 +43,22 @@ def compose(
 ) -> Any:
     """Compose and validate from Python: ``compose("train", ["model=large", "model.n_head=10"])``.
 
-    Hydra's process-wide state stays as it was, so this works in a notebook, inside a running Hydra job, and
-    in threads. YAML files are read again when they change.
+    Hydra's process-wide state is not changed, so this works in a notebook, inside a running Hydra job, and in
+    threads. A YAML file is read again after it changed.
 
     Args:
-        config_name: the primary config, ``train`` or ``generate`` or one of your own.
+        config_name: the primary config: ``train``, ``generate`` or one of your own.
         overrides: as on the command line.
-        config_dir: the folder that holds the primary config; by default our own ``conf/``.
-        config_class: what it becomes; by default that of the schema that its defaults list has,
-            ``train_schema``, ``generate_schema``, or that of a program under :func:`gpt2hydra.main` that was
-            imported.
+        config_dir: the folder of the primary config; by default our own ``conf/``.
+        config_class: the class of the result. By default it is the class of the schema in the defaults list:
+            ``train_schema``, ``generate_schema``, or the schema of an imported program with
+            :func:`gpt2hydra.main`.
 
     Returns:
-        TrainConfig | GenerateConfig, or a ``config_class``.
+        TrainConfig, GenerateConfig, or an instance of ``config_class``.
 
     Raises:
-        ConfigError: with every violation and who set it.
+        ConfigError: with every violation and its source.
         TypeError: the class is declared wrongly.
     """
     if isinstance(overrides, str) or not isinstance(config_name, str):
@@ -74,13 +74,13 @@ def compose(
         if key not in _COMPOSERS:
             _COMPOSERS[key] = Composer(config_name, folder, config_class=config_class)
         composer = _COMPOSERS[key]
-    words = Words.typed(overrides, config_class or TrainConfig)
-    with words.reported():
+    words = OverrideTexts.from_command_line(overrides, config_class or TrainConfig)
+    with words.showing_sources():
         return compose_and_check(composer, words.texts)
 
 
 def compose_and_check(composer: Composer, overrides: Sequence[str]) -> Any:
-    """Compose and validate, with the complete report where that fails."""
+    """Return the valid configuration; raise ConfigError with all violations and remedies if there are any."""
     found = composer.compose(overrides)
     if found.violations:
         raise refusal(composer, found)
@@ -88,18 +88,19 @@ def compose_and_check(composer: Composer, overrides: Sequence[str]) -> Any:
 
 
 FindFurther = Callable[[Composition], Iterable[Violation]]
-"""What the checks before a start find, given the words of a command line that are right."""
+"""Returns the violations that the checks before a start find in the composition of the valid overrides."""
 
 
 def compose_run(composer: Composer, overrides: Sequence[str], find_further: FindFurther | None = None) -> Composition:
-    """Compose a run, by Hydra too; overrides that sweep are left out there, for a file may ask for a sweep.
+    """Compose a run, also with Hydra. Sweep overrides are left out for Hydra, because a file may ask for a
+    sweep.
 
     Raises:
-        ConfigError: with everything that is wrong.
+        ConfigError: with all violations and remedies.
     """
     found = composer.fold(overrides)
     if all(each.multirun for each in found.violations):
-        composer.ask_hydra(found, leave_sweeps_out=True)
+        composer.add_hydra_composition(found, leave_sweeps_out=True)
     else:
         composer.check_hydra_section(found)
     if found.composed is None:
@@ -107,44 +108,44 @@ def compose_run(composer: Composer, overrides: Sequence[str], find_further: Find
     return found
 
 
-def refusal_of(
+def refusal_after(
     composer: Composer, overrides: Sequence[str], error: Exception, find_further: FindFurther | None = None
 ) -> ConfigError:
-    """The report on overrides that Hydra refuses with ``error``."""
+    """Return the report on overrides for which Hydra raised ``error``."""
     found = composer.compose(overrides)
     if isinstance(error, ConfigError) and (error.violations[0].key.startswith("hydra.") or not found.violations):
         found.violations += (each for each in error.violations if each not in found.violations)
-    found.violations = found.violations or [unexplained(error)]
+    found.violations = found.violations or [unknown_error_violation(error)]
     return refusal(composer, found, find_further)
 
 
 def refusal(composer: Composer, found: Composition, find_further: FindFurther | None = None) -> ConfigError:
-    """Everything that is wrong, with the remedies that work.
+    """Return all violations, with only those remedies that work.
 
     Args:
-        find_further: what else is wrong, to be reported at once as well.
+        find_further: returns violations of further checks, which are reported too.
     """
-    from gpt2hydra.composition.suggest import candidate, words_meant  # not needed where nothing is refused
+    from gpt2hydra.composition.suggest import add_candidate_remedy, corrected_overrides  # not needed without a violation
 
     overrides = found.overrides.texts
-    rest = words_meant(found.violations, overrides, composer.with_searchpath(overrides).options)
-    right = composer.compose(rest) if rest != [*overrides] and not found.start_unknown else found
+    rest = corrected_overrides(found.violations, overrides, composer.with_searchpath(overrides).options)
+    right = composer.compose(rest) if rest != [*overrides] and not found.resume_failed else found
     known = {each.key for each in found.violations}
-    absent = [right.provenance.blame(each) for each in (composer.find_absent(right.config) if right.is_valid else ())]
+    absent = [right.provenance.add_source(each) for each in (composer.find_absent(right.config) if right.is_valid else ())]
     found.violations += (each for each in absent if each.key not in known)
     if found.root is not None:
-        found.violations = [candidate(each, found.provenance, found.root) for each in found.violations]
+        found.violations = [add_candidate_remedy(each, found.provenance, found.root) for each in found.violations]
     known = {each.key for each in found.violations}
     further = [each for each in (find_further(right) if find_further else ()) if each.key not in known]
-    return ConfigError([*with_tried_remedies(composer, found, further), *further])
+    return ConfigError([*try_remedies(composer, found, further), *further])
 
 
-def with_tried_remedies(composer: Composer, found: Composition, further: Sequence[Violation] = ()) -> list[Violation]:
-    """The violations of a composition with the remedies that work; those that do not are left out.
+def try_remedies(composer: Composer, found: Composition, further: Sequence[Violation] = ()) -> list[Violation]:
+    """Return the violations of a composition; remedies that do not work are removed.
 
-    ``further`` is what else is wrong, which no remedy brings.
+    ``further`` are other violations, which are ignored when a remedy is tried.
     """
-    from gpt2hydra.composition.suggest import Trial  # not needed where nothing is refused
+    from gpt2hydra.composition.suggest import Trial  # not needed without a violation
 
     def check(texts: Sequence[str]) -> Sequence[Violation]:
         tried = composer.compose(texts)
@@ -152,4 +153,4 @@ def with_tried_remedies(composer: Composer, found: Composition, further: Sequenc
 
     texts = found.overrides.texts
     trial = Trial(texts, [*found.violations, *further], check, composer.with_searchpath(texts).options)
-    return [trial.tried(each) for each in found.violations]
+    return [trial.keep_working_remedy(each) for each in found.violations]

@@ -1,8 +1,8 @@
-"""Composing: overrides → layers → fold → resolve → validate → suggest, over layers that are read once.
+"""Compose a config: overrides → layers → fold → resolve → validate → suggest. Layers are read once.
 
-:class:`Composer` asks Hydra which files the chosen options bring, lays them and the overrides over each other
-(:mod:`gpt2hydra.composition.fold`), and checks what comes of it. Hydra itself composes what runs, and what
-the fold does not model: :func:`needs_hydra` says what that is.
+:class:`Composer` asks Hydra which files the chosen options load, merges files and overrides
+(:mod:`gpt2hydra.composition.fold`), and checks the result. Hydra itself composes the config of a run, and any
+config that the fold does not model (see :func:`needs_hydra`).
 """
 
 from __future__ import annotations
@@ -24,35 +24,37 @@ from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from gpt2hydra.composition.files import ConfigFiles, FoldedFiles, schema_alone, surroundings, without_schema
+from gpt2hydra.composition.files import ConfigFiles, FoldedFiles, fold_schema, missing_schema_error, snapshot
 from gpt2hydra.composition.fold import Fold, Provenance
-from gpt2hydra.composition.hydra_errors import file_error, unexplained
-from gpt2hydra.composition.hydra_loader import ConfigLoader, search_path_of
-from gpt2hydra.composition.hydra_section import refused_mode, refused_overrides, source_in_files, usual_section
-from gpt2hydra.composition.hydra_state import as_job, as_run, hydra_overrides, hydra_state, parse
+from gpt2hydra.composition.hydra_errors import file_violation, unknown_error_violation
+from gpt2hydra.composition.hydra_loader import ConfigLoader, make_search_path
+from gpt2hydra.composition.hydra_section import check_hydra_overrides, check_mode, default_section, source_in_files
+from gpt2hydra.composition.hydra_state import hydra_overrides, hydra_state, parse, set_job_fields, set_run_fields
 from gpt2hydra.composition.layers import Layer
 from gpt2hydra.composition.options import Options
-from gpt2hydra.composition.overrides import Overrides, join_split_arguments, read
+from gpt2hydra.composition.overrides import Overrides, join_split_arguments, read_overrides
 from gpt2hydra.composition.resolve import is_stateful, tree_of
 from gpt2hydra.composition.schema import ROOTS, class_of_schema, inherits_groups, register_groups, register_schemas
-from gpt2hydra.composition.validate import SharedSections, config_class_of, examine, in_order, validate
+from gpt2hydra.composition.validate import SharedSections, config_class_of, sort_violations, validate, validate_composed
 from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation, collect_violations
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.keys import keys_of
 from gpt2hydra.config.validation import Checked, build
 
 _SCHEMAS = SearchPathQuery(provider="schema")
-"""What Hydra searches last, and wants to stay there."""
+"""The end of Hydra's search path; other folders must be before it."""
 
 FindAbsent = Callable[[Checked], Sequence[Violation]]
 
-Begin = Callable[[type[Checked], Fold], Mapping[str, Layer]]
-"""The values of the earlier run that a configuration of a class names, by key; none where it names none."""
+ResumedValues = Callable[[type[Checked], Fold], Mapping[str, Layer]]
+"""Returns the values, by key, of the earlier run that a config continues; none if it continues none."""
 
 
 @dataclass
 class Composition:
-    """What overrides make of a primary config: who set each key, the values, and everything that is wrong."""
+    """The composition of a primary config and overrides: the source of each key, the values, and all
+    violations.
+    """
 
     root: type[Checked] | None = None
     folded: Fold = field(default_factory=Fold)
@@ -61,28 +63,28 @@ class Composition:
     values: dict[str, Any] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
     needs_hydra: bool = False
-    """Whether only Hydra can tell the values."""
-    start_unknown: bool = False
-    """Whether it begins with an earlier run that cannot be read, so that the other values are not known."""
+    """Whether only Hydra can compute the values."""
+    resume_failed: bool = False
+    """Whether it continues an earlier run that cannot be read, so its values are unknown."""
     composed: DictConfig | None = None
-    """What Hydra composed, ``hydra`` node included, once it was asked."""
+    """The config that Hydra composed, ``hydra`` node included; None before that."""
 
     @cached_property
     def provenance(self) -> Provenance:
-        """Who set each key."""
+        """The source of each key."""
         return self.folded.provenance()
 
     @property
     def is_valid(self) -> bool:
-        """Whether there is a configuration, and nothing is wrong with it."""
+        """Whether there is a configuration without violations."""
         return not self.violations and self.root is not None
 
-    def resolved(self, key: str) -> object:
-        """The value that Hydra composed under ``key``; ABSENT where it cannot be resolved."""
+    def composed_value(self, key: str) -> object:
+        """Return the value that Hydra composed for ``key``; ABSENT if it cannot be resolved."""
         assert self.composed is not None
         try:
             return OmegaConf.select(self.composed, key)
-        except Exception:  # resolvers raise what they like
+        except Exception:  # resolvers may raise anything
             return ABSENT
 
     @cached_property
@@ -90,7 +92,7 @@ class Composition:
         """The configuration.
 
         Raises:
-            ConfigError: something is wrong.
+            ConfigError: there are violations.
         """
         if self.violations or self.root is None:
             raise ConfigError(self.violations)
@@ -98,7 +100,7 @@ class Composition:
 
 
 class Composer:
-    """Composes one primary config over and over."""
+    """Composes one primary config with any overrides, as often as needed."""
 
     def __init__(
         self,
@@ -109,52 +111,54 @@ class Composer:
         once: bool = False,
         config_class: type[Checked] | None = None,
         find_absent: FindAbsent = lambda config: (),
-        begin: Begin = lambda root, folded: {},
+        resumed_values: ResumedValues = lambda root, folded: {},
     ) -> None:
         """Args:
         config_name: the primary config, without ``.yaml``.
-        config_dir: the folder that holds it, or all that Hydra searches.
-        extra_dir: one more folder to search, after that one (``--config-dir``).
-        once: for one command, during which YAML files do not change, so that they are not looked at again.
-        config_class: what the config becomes; by default that of the schema in its defaults list.
-        find_absent: what a valid config names that is not there, such as a file; a refusal reports it too,
-            and no remedy brings it.
-        begin: what a config begins with that continues an earlier run, in place of the files that nobody
-            chose.
+        config_dir: its folder, or a complete search path.
+        extra_dir: another folder to search, after ``config_dir`` (``--config-dir``).
+        once: do not look for changed YAML files: the composer is used for one command.
+        config_class: the class of the result; by default that of the schema in its defaults list.
+        find_absent: returns the violations of a valid config that names missing files and the like. They are
+            reported too, and no remedy may cause one.
+        resumed_values: returns the values of the earlier run that a config continues. They replace the files
+            of the default options.
         """
         setup_globals()
         if isinstance(config_dir, ConfigSearchPath):
             search_path = config_dir
         else:
             with hydra_state():
-                search_path = search_path_of(str(config_dir))
+                search_path = make_search_path(str(config_dir))
         if extra_dir is not None:
             search_path.prepend("command-line", f"file://{os.path.abspath(extra_dir)}", _SCHEMAS)
-        if str(config_dir) != str(CONF_DIR):  # an application of somebody's own
+        if str(config_dir) != str(CONF_DIR):  # a user's own application
             if "gpt2" not in ConfigStore.instance().repo:
                 register_groups()
             if inherits_groups(config_class):
                 search_path.prepend("gpt2hydra", f"file://{CONF_DIR}", _SCHEMAS)
         self.config_name, self.config_class, self.once = config_name, config_class, once
-        self.find_absent, self.begin = find_absent, begin
+        self.find_absent, self.resumed_values = find_absent, resumed_values
         register_schemas(config_class, config_name)
         self.loader = ConfigLoader(search_path)
         self._search()
         self._sweep: DictConfig | None = None
-        self._surroundings: tuple[Any, ...] | None = None
+        self._snapshot: tuple[Any, ...] | None = None
 
-    def of_sweep(self, composed: DictConfig) -> Composer:
-        """The same for points of a sweep, which share Hydra's own overrides and the clock of ``composed``."""
+    def for_sweep(self, composed: DictConfig) -> Composer:
+        """Return a composer for points of a sweep, with the overrides of Hydra and the ``${now:}`` of
+        ``composed``.
+        """
         found = copy.copy(self)
         found._sweep = composed
         return found
 
     def with_searchpath(self, overrides: Iterable[str]) -> Composer:
-        """The same, or one that searches what ``hydra.searchpath`` on the command line adds."""
+        """Return a composer that also searches the folders of ``hydra.searchpath`` in ``overrides``."""
         texts = [text for text in overrides if re.match(r"\+{0,2}hydra\.searchpath=", text)]
         try:
             searchpath = [parse(text) for text in texts]
-        except Exception:  # it is reported as an override that cannot be read
+        except Exception:  # an override that cannot be parsed is reported elsewhere
             return self
         if searchpath == [*self.options.searchpath]:
             return self
@@ -170,35 +174,36 @@ class Composer:
     # ------------------------------------------------------------------------------------------------- by the fold
 
     def compose(self, overrides: Sequence[str], job: int | None = None) -> Composition:
-        """Compose ``overrides``, for a job of a sweep by its number; what is wrong is in the result.
+        """Compose and validate, with Hydra if needed; ``job`` is the number of a job of a sweep. Does not
+        raise.
 
-        ``${hydra:...}`` is that of a job that runs here.
+        Within a running job, ``${hydra:...}`` refers to that job.
         """
         with hydra_state():
             found = self.fold(overrides)
             if found.violations or not found.needs_hydra:
                 self.check_hydra_section(found)
             else:
-                self.ask_hydra(found, job)
+                self.add_hydra_composition(found, job)
                 if found.composed is not None:
                     if not HydraConfig.initialized():
-                        as_run(found.composed)
+                        set_run_fields(found.composed)
                     self.accept_composed(found, found.composed)
             return found
 
     def fold(self, overrides: Sequence[str]) -> Composition:
-        """Fold and validate, without Hydra's own composition."""
+        """Compose and validate without Hydra's own composition."""
         with hydra_state():
             self._refresh()
             return self.with_searchpath(overrides)._fold(overrides)
 
     def _fold(self, texts: Sequence[str]) -> Composition:
-        overrides = read(texts, self.options)
+        overrides = read_overrides(texts, self.options)
         files = self._files.fold(overrides)
         if files is None:
-            return self._without_files(overrides)
+            return self._check_overrides_only(overrides)
         root = files.root
-        wrong_mode = [*refused_mode(files.sections, overrides)] if self._sweep is None else []
+        wrong_mode = [*check_mode(files.sections, overrides)] if self._sweep is None else []
         if root is None:
             folded = files.folded.copy()
             for override in overrides.values:
@@ -206,42 +211,44 @@ class Composer:
             wrong = [*overrides.violations, *wrong_mode, *folded.violations]
             return Composition(None, folded, overrides, files, {}, wrong, needs_hydra=True)
         overrides.violations = join_split_arguments(texts, overrides.violations, self.options, root)
-        several = self.options.unclear(overrides.choices, root)
-        clear = {each.key_or_group for each in overrides.choices} - {each.key for each in several}
-        unclear = {each.key for each in (*overrides.violations, *several)}
-        folded, unread = _with_overrides(files, overrides, unclear, clear), list[Violation]()
-        with collect_violations(unread):
-            if earlier := self.begin(root, folded):
-                files = self._files.over(earlier, files.chosen, overrides)
-                folded = _with_overrides(files, overrides, unclear, clear)
-        found = [*overrides.violations, *wrong_mode, *several, *unread, *folded.violations]
-        of_all = bool(overrides.incomplete or unread)
-        left_out = unclear - clear
-        keys = keys_of(root) if of_all or left_out else ()
-        unsure = [key for key in keys if of_all or key.partition(".")[0] in left_out]
-        values, broken = validate(folded, root, files.shared, {each.key for each in found} - clear, unsure)
+        ambiguous = self.options.check_choices(overrides.choices, root)
+        chosen_groups = {each.key_or_group for each in overrides.choices} - {each.key for each in ambiguous}
+        wrong_keys = {each.key for each in (*overrides.violations, *ambiguous)}
+        folded, resume_violations = _apply_overrides(files, overrides, wrong_keys, chosen_groups), list[Violation]()
+        with collect_violations(resume_violations):
+            if earlier := self.resumed_values(root, folded):
+                files = self._files.fold_over(earlier, files.chosen, overrides)
+                folded = _apply_overrides(files, overrides, wrong_keys, chosen_groups)
+        found = [*overrides.violations, *wrong_mode, *ambiguous, *resume_violations, *folded.violations]
+        all_uncertain = bool(overrides.incomplete or resume_violations)
+        left_out = wrong_keys - chosen_groups
+        keys = keys_of(root) if all_uncertain or left_out else ()
+        uncertain = [key for key in keys if all_uncertain or key.partition(".")[0] in left_out]
+        values, broken = validate(folded, root, files.shared, {each.key for each in found} - chosen_groups, uncertain)
         result = Composition(root, folded, overrides, files, values)
-        result.needs_hydra, result.start_unknown = needs_hydra(files, overrides), bool(unread)
+        result.needs_hydra, result.resume_failed = needs_hydra(files, overrides), bool(resume_violations)
         if found or broken:
-            found = [self._as_choice(each) if each.value is ABSENT else each for each in (*found, *broken)]
-            result.violations = in_order(root, [result.provenance.blame(each) for each in found])
+            found = [self._word_as_choice(each) if each.value is ABSENT else each for each in (*found, *broken)]
+            result.violations = sort_violations(root, [result.provenance.add_source(each) for each in found])
         return result
 
-    def _without_files(self, overrides: Overrides) -> Composition:
-        """What is wrong with each override by itself, where the files cannot be composed."""
+    def _check_overrides_only(self, overrides: Overrides) -> Composition:
+        """Check each override alone, because the files cannot be composed and their values are unknown."""
         root = self.config_class or ROOTS.get(f"{self.config_name}_schema")
         if root is None or not root.HAS_SCHEMA:
             return Composition(overrides=overrides, violations=[*overrides.violations])
-        folded = schema_alone(root)
+        folded = fold_schema(root)
         for override in overrides.values:
             folded.override(override)
-        _, broken = validate(folded, root, SharedSections(folded), unsure=[*keys_of(root)])
-        blamed = map(folded.provenance().blame, (*folded.violations, *broken))
-        typed = [replace(each, remedy={}, replaced=None) for each in blamed if each.is_typed]
-        return Composition(overrides=overrides, violations=in_order(root, [*overrides.violations, *typed]))
+        _, broken = validate(folded, root, SharedSections(folded), uncertain=[*keys_of(root)])
+        traced = map(folded.provenance().add_source, (*folded.violations, *broken))
+        typed = [replace(each, remedy={}, replaced=None) for each in traced if each.is_typed]
+        return Composition(overrides=overrides, violations=sort_violations(root, [*overrides.violations, *typed]))
 
-    def _as_choice(self, violation: Violation) -> Violation:
-        """The violation of a section without a value, in the words of a choice if it has options."""
+    def _word_as_choice(self, violation: Violation) -> Violation:
+        """Return a violation about options if a section has no value because no option of its group is
+        chosen.
+        """
         options = self.options.of(violation.key) if violation.source is None else ()
         if not options:
             return violation
@@ -249,53 +256,58 @@ class Composer:
         return replace(violation, rule=rule, remedy=remedy)
 
     def _refresh(self) -> None:
-        """Forget what was read when something changed that it depends on."""
+        """Discard everything that was read if a file, a stored config or the environment changed."""
         if self.once:
             return
         folders = [source.path for source in self.options.repository.get_sources() if source.scheme() == "file"]
-        now = surroundings(folders)
-        if now != self._surroundings:
-            self._search(self.options.searchpath)  # there may be other folders now
-            self._surroundings = now
+        now = snapshot(folders)
+        if now != self._snapshot:
+            self._search(self.options.searchpath)  # its folders may differ now
+            self._snapshot = now
 
     # ------------------------------------------------------------------------------------------------------ by Hydra
 
     def compose_by_hydra(
         self, overrides: Sequence[str], run_mode: RunMode = RunMode.RUN, *, leave_sweeps_out: bool = False
     ) -> DictConfig:
-        """What Hydra composes, ``hydra`` node included. Overrides that sweep are refused, or left out."""
+        """Return the config that Hydra composes, ``hydra`` node included.
+
+        Sweep overrides raise or are left out.
+        """
         register_schemas(self.config_class, self.config_name)
         return self.loader.load_configuration(
             self.config_name, list(overrides), run_mode, validate_sweep_overrides=not leave_sweeps_out
         )
 
     def compose_point(self, overrides: Sequence[str], number: int) -> DictConfig:
-        """Compose a point as Hydra's launchers do for its job: ``${now:...}`` is that of the sweep."""
+        """Return a point of the sweep as Hydra's launchers compose job ``number``, with the sweep's
+        ``${now:}``.
+        """
         shared = [] if self._sweep is None else hydra_overrides(self._sweep.hydra)
         config = self.compose_by_hydra([*overrides, *shared])
         if self._sweep is not None:
             OmegaConf.copy_cache(self._sweep, config)
-        return as_job(config, number)
+        return set_job_fields(config, number)
 
     def class_of(self, config: DictConfig) -> type[Checked]:
-        """What a composed config becomes.
+        """Return the configuration class of a composed config.
 
         Raises:
-            ConfigError: the class is known, and its schema is not in the defaults list.
+            ConfigError: the class is given, and its schema is not in the defaults list.
         """
         if self.config_class is not None and not self.config_class.HAS_SCHEMA:
             return self.config_class
         if self.config_class is None or class_of_schema(config) is self.config_class:
             return config_class_of(config)
-        raise without_schema(self.config_class, self.config_name)
+        raise missing_schema_error(self.config_class, self.config_name)
 
     def job_directory(self, overrides: Sequence[str], number: int) -> str:
-        """The output directory of a point of a sweep."""
+        """Return the output directory of a point of a sweep."""
         with hydra_state():
             return str(self.compose_point(overrides, number).hydra.runtime.output_dir)
 
-    def ask_hydra(self, found: Composition, job: int | None = None, *, leave_sweeps_out: bool = False) -> None:
-        """Let Hydra compose the same, or report why it cannot."""
+    def add_hydra_composition(self, found: Composition, job: int | None = None, *, leave_sweeps_out: bool = False) -> None:
+        """Set ``found.composed`` to the config that Hydra composes, or add the violation that prevents it."""
         texts = found.overrides.texts
         try:
             composed = (
@@ -303,46 +315,54 @@ class Composer:
                 if job is not None
                 else self.compose_by_hydra(texts, leave_sweeps_out=leave_sweeps_out)
             )
-            if found.files is not None and found.files.continues:  # what the earlier run has
+            if found.files is not None and found.files.is_resumed:  # add the values of the earlier run
                 composed.merge_with(tree_of(found.folded))
             found.composed = composed
         except Exception as error:
             self.check_hydra_section(found)
             if not found.violations:
-                named = unexplained(error) if found.root is not None else file_error(error, f"{self.config_name}.yaml")
+                named = (
+                    unknown_error_violation(error)
+                    if found.root is not None
+                    else file_violation(error, f"{self.config_name}.yaml")
+                )
                 found.violations.append(named)
 
     def check_hydra_section(self, found: Composition) -> None:
-        """Add what is wrong with Hydra's own config, which the fold leaves out."""
-        found.violations += refused_overrides(found.overrides, self.compose_by_hydra)
+        """Add the violations of Hydra's own config on the command line and in files, which the fold ignores."""
+        found.violations += check_hydra_overrides(found.overrides, self.compose_by_hydra)
         if found.files is not None and found.files.wrong_sections:
             found.violations += found.files.wrong_sections
-            found.violations = in_order(found.root, found.violations) if found.root is not None else found.violations
+            found.violations = sort_violations(found.root, found.violations) if found.root is not None else found.violations
 
     def hydra_section(self, found: Composition) -> DictConfig | None:
-        """A config with Hydra's own section, if the files tell all of it, or Hydra composed it already."""
+        """Return a config with Hydra's section, composed or built from files; None if Hydra must compose it."""
         if found.files is None or found.needs_hydra or found.files.wrong_sections:
             return found.composed
-        return usual_section(self.options.repository, [section for section, _ in found.files.sections])
+        return default_section(self.options.repository, [section for section, _ in found.files.sections])
 
     def hydra_source(self, key: str, overrides: Sequence[str]) -> Source | None:
-        """The file that set a key of Hydra's own section, which the fold leaves aside."""
+        """Return the file that set a key of Hydra's own section, or None. The fold ignores that section."""
         files = self.fold(overrides).files
         return None if files is None else source_in_files(key, [section for section, _ in files.sections])
 
     def accept_composed(self, found: Composition, config: DictConfig) -> None:
-        """Where the fold differs, take what Hydra composed, unless something is wrong already."""
+        """Use the values of ``config``, composed by Hydra, if the fold differs or needs Hydra, and validate
+        them.
+        """
         if found.violations or not (found.provenance.verify(config) or found.needs_hydra):
             return
         found.root = self.class_of(config)
-        found.values, violations = examine(config, found.root)
-        found.violations += map(found.provenance.blame, violations)
+        found.values, violations = validate_composed(config, found.root)
+        found.violations += map(found.provenance.add_source, violations)
 
 
-def _with_overrides(files: FoldedFiles, overrides: Overrides, unclear: set[str], clear: set[str]) -> Fold:
-    """The files with the overrides over them, except in sections that are ``unclear`` or wrong in files."""
+def _apply_overrides(files: FoldedFiles, overrides: Overrides, wrong_keys: set[str], chosen_groups: set[str]) -> Fold:
+    """Return the files with the overrides, except overrides of sections in ``wrong_keys`` and of invalid
+    sections.
+    """
     folded = files.folded.copy()
-    wrong = (unclear | {each.key for each in folded.violations}) - clear
+    wrong = (wrong_keys | {each.key for each in folded.violations}) - chosen_groups
     for override in overrides.values:
         if override.key_or_group.partition(".")[0] not in wrong:
             folded.override(override)
@@ -350,7 +370,7 @@ def _with_overrides(files: FoldedFiles, overrides: Overrides, unclear: set[str],
 
 
 def needs_hydra(files: FoldedFiles, overrides: Overrides) -> bool:
-    """Whether only Hydra can compose these: its own keys are set, or values depend on more than files."""
+    """Return whether only Hydra can compute the values: they set Hydra's keys, or depend on more than files."""
     return (
         files.needs_hydra
         or bool(overrides.hydra)

@@ -1,4 +1,4 @@
-"""One YAML file of a conf tree: whether it can be read, its defaults list, and where its keys belong."""
+"""Read one YAML file of a conf tree: its root node, its defaults list with line numbers, its package."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import GrammarParseError
 
-from gpt2hydra.composition.hydra_errors import file_error
-from gpt2hydra.composition.layers import Layer, displayed, layer_of_yaml
+from gpt2hydra.composition.hydra_errors import file_violation
+from gpt2hydra.composition.layers import Layer, display_path, layer_of_yaml
 from gpt2hydra.composition.options import Options
 from gpt2hydra.config.errors import ConfigError, Source, Violation
-from gpt2hydra.utils.formatting import closest, did_you_mean, kind_of, reason_of, show
+from gpt2hydra.utils.formatting import closest, describe_type, did_you_mean, error_reason, format_value
+from gpt2hydra.utils.yaml_nodes import read_with_repeated_keys, root_node
 from gpt2hydra.utils.yaml_nodes import read_yaml as read_values
-from gpt2hydra.utils.yaml_nodes import root_node, without_repeated_keys
 
-UNKNOWN_SCHEMA = "no program is known that has this schema; name yours: --app module:function"
+UNKNOWN_SCHEMA = "no known program has this schema; name yours: --app module:function"
 
 
-_HEADER = 512
-"""Characters of a file in which Hydra looks for ``# @package``."""
+_HEADER_CHARACTERS = 512
+"""Characters at the beginning of a file in which Hydra searches ``# @package``."""
 
 _GLOBAL = "# @package _global_"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of a defaults list: a group with options (``override /model@encoder: xl``), or a config.
+    """A line of a defaults list: a group, ``override /model@encoder: xl``, or a config, ``train_schema``.
 
-    ``path`` counts from the root of the search path; ``options`` is None for a config, and empty where none
+    ``path`` is relative to the root of the search path; ``options`` is None for a config, and empty if none
     is chosen.
     """
 
@@ -47,35 +47,37 @@ class Entry:
     options: tuple[str, ...] | None
 
     def files(self) -> list[str]:
-        """The configs that it names, from the root of the search path: ``model/large``."""
+        """Return the configs that it names, relative to the search path: ``model/large``."""
         return [self.path] if self.options is None else [f"{self.path}/{each}" for each in self.options]
 
 
 def read_yaml(file: Path) -> yaml.Node | None:
-    """The root of a file's YAML, None of an empty one.
+    """Return the root node of a YAML file; None if it is empty.
 
     Raises:
-        ConfigError: it is not UTF-8, not YAML, has a key twice, or is no mapping; the source has the line.
+        ConfigError: it is not UTF-8, not YAML, has a key twice, or is not a mapping; the source has the line.
     """
-    name = displayed(str(file))
+    name = display_path(str(file))
     try:
         root: yaml.Node | None = root_node(str(file))
         value = read_values(str(file)).value
     except OSError as error:
-        raise ConfigError([Violation(name, rule=f"cannot be read: {reason_of(error)}", source=Source("file", name))]) from None
+        raise ConfigError(
+            [Violation(name, rule=f"cannot be read: {error_reason(error)}", source=Source("file", name))]
+        ) from None
     except yaml.MarkedYAMLError as error:
-        rule, line = file_error(error).rule, error.problem_mark.line + 1 if error.problem_mark else 1
+        rule, line = file_violation(error).rule, error.problem_mark.line + 1 if error.problem_mark else 1
     else:
         unreadable = _unreadable_reference(str(file), os.stat(file).st_mtime_ns)
         if unreadable is None and (value is None or isinstance(value, dict)):
             return root
-        rule, line = unreadable or (f"must be a YAML file of key: value lines, not {kind_of(value)}", 1)
+        rule, line = unreadable or (f"must be a YAML file of key: value lines, not {describe_type(value)}", 1)
     raise ConfigError([Violation(name, rule=rule, source=Source("file", name, line))])
 
 
 @functools.lru_cache(maxsize=1024)
 def _unreadable_reference(path: str, modified: int) -> tuple[str, int] | None:
-    """What is wrong with the first ``${...}`` that OmegaConf cannot read, and its line; else None."""
+    """Return the rule and the line of the first ``${...}`` in a file that OmegaConf cannot parse, or None."""
     waiting = [root_node(path)]
     while waiting:
         node = waiting.pop(0)
@@ -93,7 +95,7 @@ def _unreadable_reference(path: str, modified: int) -> tuple[str, int] | None:
 
 
 def is_readable(file: Path) -> bool:
-    """Whether a file is YAML that Hydra takes."""
+    """Return whether a file is YAML that Hydra can read."""
     try:
         read_yaml(file)
     except ConfigError:
@@ -102,22 +104,22 @@ def is_readable(file: Path) -> bool:
 
 
 def repeated_keys(file: Path) -> list[Violation]:
-    """A violation for each key that stands twice, where that is all that is wrong with a file."""
-    name = displayed(str(file))
+    """Return a violation for each duplicate key of a file; none if anything else is wrong with it."""
+    name = display_path(str(file))
     try:
-        _, _, repeated = without_repeated_keys(str(file))
+        _, _, repeated = read_with_repeated_keys(str(file))
     except (OSError, ValueError, yaml.YAMLError):
         return []
     return [Violation(name, rule=f"has the key {key} twice", source=Source("file", name, line)) for key, line in repeated]
 
 
 def layer_despite_repeated_keys(file: Path) -> Layer | None:
-    """What a file says, the last of a key that stands twice; None where something else is wrong with it."""
+    """Return the layer of a file with duplicate keys (the last one is used); None if anything else is wrong."""
     try:
-        _, written, _ = without_repeated_keys(str(file))
+        _, written, _ = read_with_repeated_keys(str(file))
     except (OSError, ValueError, yaml.YAMLError):
         return None
-    layer = layer_of_yaml(written, displayed(str(file)))
+    layer = layer_of_yaml(written, display_path(str(file)))
     if not isinstance(layer.value, dict):
         return None
     return dataclasses.replace(
@@ -125,26 +127,26 @@ def layer_despite_repeated_keys(file: Path) -> Layer | None:
     )
 
 
-def defaults_of(file: Path, group: str) -> list[Entry]:
-    """The entries of a file's defaults list; ``group`` is the folder that holds the file, from the root.
+def defaults_entries(file: Path, group: str) -> list[Entry]:
+    """Return the entries of a file's defaults list; ``group`` is the folder of the file, from the root.
 
     Raises:
-        ConfigError: the file cannot be read, or has a defaults list that is none.
+        ConfigError: the file cannot be read, or its ``defaults`` is not a defaults list.
     """
-    name = displayed(str(file))
+    name = display_path(str(file))
     try:
         root = read_yaml(file)
     except ConfigError:
         if not repeated_keys(file):
             raise
-        root = without_repeated_keys(str(file))[0]
+        root = read_with_repeated_keys(str(file))[0]
     found: list[Entry] = []
-    for key, value in root.value if isinstance(root, yaml.MappingNode) else ():  # the word null is a file, too
+    for key, value in root.value if isinstance(root, yaml.MappingNode) else ():  # a file may contain only the word null
         if key.value != "defaults":
             continue
         if not isinstance(value, yaml.SequenceNode):
             where = Source("file", name, key.start_mark.line + 1)
-            raise ConfigError([Violation("defaults", rule="must be a list: a line '- group: option' each", source=where)])
+            raise ConfigError([Violation("defaults", rule="must be a list with lines '- group: option'", source=where)])
         found += (entry for item in value.value for entry in _entries(item, group, name))
     return found
 
@@ -170,27 +172,27 @@ def _entry(node: yaml.Node, text: str, options: tuple[str, ...] | None, group: s
     return Entry(node.start_mark.line + 1, written, words[0] if words else "", path, package, options)
 
 
-def wrong_entries(file: Path, group: str, options: Options) -> list[Violation]:
-    """What is wrong with a file's defaults list. It is asked once Hydra has refused to compose it."""
+def check_entries(file: Path, group: str, options: Options) -> list[Violation]:
+    """Return the violations in a file's defaults list. Called after Hydra raised an error for it."""
     try:
-        entries, name = defaults_of(file, group), displayed(str(file))
+        entries, name = defaults_entries(file, group), display_path(str(file))
     except ConfigError as error:
         return [*error.violations]
     own = {entry.path for entry in entries if entry.word != "override"}
     itself, found = f"{group}/{file.stem}".lstrip("/"), []
     for number, entry in enumerate(entries):
         if entry.text == "_self_" and entry.text in [each.text for each in entries[:number]]:
-            rule: str | None = "is there already; a defaults list has one"
+            rule: str | None = "is a duplicate; a defaults list has one"
         elif itself in entry.files():
-            rule = "leads back to this file"
+            rule = "includes this file itself"
         else:
-            rule = _wrong(entry, options, own, file.stem, is_primary=not group)
+            rule = _entry_rule(entry, options, own, file.stem, is_primary=not group)
         if rule:
-            found.append(Violation(f"defaults: {show(entry.text)}", rule=rule, source=Source("file", name, entry.line)))
-    return [each for each in found if each.rule == UNKNOWN_SCHEMA] or found  # its groups are not known either
+            found.append(Violation(f"defaults: {format_value(entry.text)}", rule=rule, source=Source("file", name, entry.line)))
+    return [each for each in found if each.rule == UNKNOWN_SCHEMA] or found  # then its groups are unknown too
 
 
-def _wrong(entry: Entry, options: Options, own: set[str], itself: str, *, is_primary: bool) -> str | None:
+def _entry_rule(entry: Entry, options: Options, own: set[str], itself: str, *, is_primary: bool) -> str | None:
     if entry.word == "optional" or entry.text == "_self_" or "${" in entry.text:
         return None
     if entry.options is None:
@@ -204,30 +206,32 @@ def _wrong(entry: Entry, options: Options, own: set[str], itself: str, *, is_pri
         group = next((each for each in _own_groups(options) if not folder and last in options.of(each)), None)
         return f"there is no such config{near}" + (f"; did you mean '{group}: {last}'?" if group and not near else "")
     group = f"{entry.path}@{entry.package}" if entry.package else entry.path
-    groups = options.usual()  # none where the list cannot be read
+    groups = options.default_choices()  # none if the list cannot be read
     if groups and entry.word == "override" and group not in groups and entry.path not in own:
         return f"overrides a group that is in no defaults list{_group_meant(entry, groups)}"
-    if entry.options and not options.is_group(entry.path):  # Hydra does not look for one of which none is chosen
+    if entry.options and not options.is_group(entry.path):  # Hydra does not search a group without a chosen option
         return f"there is no such group{_group_meant(entry, _own_groups(options), groups)}"
     if entry.word != "override" and not is_primary and group in groups:
-        return f"chooses a group that {options.config_name} has chosen already; write 'override /{group}'"
+        return f"chooses a group that {options.config_name} already chose; write 'override /{group}'"
     known = options.of(entry.path)
     wrong = [each for each in entry.options if each not in known and each != "???" and not options.has(entry.path, each)]
     if not wrong:
         return None
     meant = did_you_mean(wrong[0], known)
-    plugin = "" if meant or not entry.path.startswith("hydra/") else f"; is the plugin installed that brings {wrong[0]}?"
+    plugin = "" if meant or not entry.path.startswith("hydra/") else f"; is the plugin with {wrong[0]} installed?"
     which = f"{wrong[0]} " if len(entry.options) > 1 else ""
     return f"{which}must be one of {', '.join(known)}{meant}{plugin}"
 
 
 def _own_groups(options: Options) -> list[str]:
-    """The folders of options at the top, without those that Hydra and this package bring."""
+    """Return the groups at the top of the search path, except those of Hydra and of this package."""
     return [each for each in options.loader.list_groups("") if each not in ("hydra", "gpt2")]
 
 
 def _group_meant(entry: Entry, known: Iterable[str], chosen: Iterable[str] = ()) -> str:
-    """``; did you mean /db?``: the group that was probably meant; with a slash where the entry needs one."""
+    """Return ``; did you mean /db?`` with the group that was probably meant; the slash is for files in a
+    folder.
+    """
     folder, _, last = entry.path.rpartition("/")
     groups = [each for each in known if each != folder]
     near = closest(last, groups, cutoff=0.75) or closest(entry.path, groups)
@@ -238,9 +242,11 @@ def _group_meant(entry: Entry, known: Iterable[str], chosen: Iterable[str] = ())
 
 
 def package_of(file: Path, group: str) -> str:
-    """The dotted key of a group's file, by its ``# @package`` or its folder; ``""`` is the root."""
+    """Return the package of a group's file, by its ``# @package`` or folder, as a dotted key; ``""``: the
+    root.
+    """
     written = None
-    for line in filter(None, map(str.strip, _text(file)[:_HEADER].splitlines())):
+    for line in filter(None, map(str.strip, _text(file)[:_HEADER_CHARACTERS].splitlines())):
         if not re.match(r"#\s*@", line):
             break
         found = re.fullmatch(r"#\s*@package\s+(\S+)", line)
@@ -250,9 +256,11 @@ def package_of(file: Path, group: str) -> str:
     return package.removeprefix("_global_").removeprefix(".")
 
 
-def why_not_global(file: Path) -> str:
-    """Why a file without a section, such as an experiment, does not set keys of the complete config."""
-    text, shown = _text(file), displayed(str(file))
+def explain_not_global(file: Path) -> str:
+    """Return why the keys of a file such as an experiment are not at the root: it must begin with
+    ``_GLOBAL``.
+    """
+    text, shown = _text(file), display_path(str(file))
     lines = [line.strip() for line in text.splitlines()]
     if not text.strip():
         return f"names {shown}, which is empty"

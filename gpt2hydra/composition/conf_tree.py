@@ -1,4 +1,4 @@
-"""A folder of YAML files as Hydra sees it: its primary configs, and the groups that they list."""
+"""A conf tree as Hydra sees it: the primary configs, their groups and options, and the YAML files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from gpt2hydra.utils.paths import walk
 
 @dataclass(frozen=True)
 class Primary:
-    """A primary config, such as ``train``, and the class that it becomes, if its schema is registered."""
+    """One primary config, such as ``train``, and its configuration class; None if its schema is not
+    registered.
+    """
 
     name: str
     root: type[Checked] | None
@@ -31,12 +33,16 @@ class Primary:
 
     @cached_property
     def groups(self) -> Mapping[str, str | None]:
-        """Group → option of the defaults list, without Hydra's own. A group may be ``model@encoder``."""
+        """Group (``model``, ``model@encoder``) in the defaults list → default option; without Hydra's own
+        groups.
+        """
         return self._choices[0]
 
     @property
     def without_plugins(self) -> list[str]:
-        """Overrides in place of options of Hydra's own groups that no installed plugin brings."""
+        """An override for each option of Hydra's own groups in the defaults list whose plugin is not
+        installed.
+        """
         return self._choices[1]
 
     @cached_property
@@ -48,26 +54,26 @@ class Primary:
                     found = options.defaults_list(skip_missing=True)
                 except MissingConfigException as error:
                     group, _, option = str(error.missing_cfg_file).rpartition("/")
-                    usual = next((each for each in ("default", "basic") if each in options.of(group)), option)
-                    if not group.startswith("hydra/") or usual == option:
+                    default = next((each for each in ("default", "basic") if each in options.of(group)), option)
+                    if not group.startswith("hydra/") or default == option:
                         return {}, []
-                    instead.append(f"{group}={usual}")
+                    instead.append(f"{group}={default}")
                     options.instead = tuple(map(parse, instead))
-                except Exception:  # it cannot be read; composing says why
+                except Exception:  # it cannot be read; composing reports why
                     return {}, []
                 else:
                     break
-        usual_options = found.overrides.known_choices
-        return {key: option for key, option in usual_options.items() if not key.startswith("hydra/")}, instead
+        default_choices = found.overrides.known_choices
+        return {key: option for key, option in default_choices.items() if not key.startswith("hydra/")}, instead
 
     def options(self, group: str) -> list[str]:
-        """The options of a group, whatever folder of the search path they are in."""
+        """Return the options of a group, in all folders of the search path."""
         with hydra_state():
             return self.composer.options.of(group.partition("@")[0])
 
     @cached_property
     def folders(self) -> list[Path]:
-        """The folders of YAML files that Hydra searches, the first one first; Hydra's own left out."""
+        """The folders of YAML files that Hydra searches, in order, without Hydra's own."""
         found = []
         with hydra_state():
             sources = self.composer.options.repository.get_sources()
@@ -79,11 +85,13 @@ class Primary:
         return found
 
     def file(self, group: str, option: str) -> Path | None:
-        """The file of an option, in the first folder that has it; None for a config that Python stored."""
+        """Return the file of an option, in the first folder that has it; None for a config in the
+        ConfigStore.
+        """
         return next((file for folder in self.folders if (file := folder / group / f"{option}.yaml").is_file()), None)
 
     def class_at(self, package: str) -> type[Checked] | None:
-        """The class of the keys at a package: the root's own at ``""``."""
+        """Return the class of the section at a package, or None; ``""`` is the root."""
         if not package or self.root is None:
             return self.root
         field = field_at(self.root, package)
@@ -92,43 +100,43 @@ class Primary:
 
 
 class ConfTree:
-    """The YAML files of a folder, and what Hydra makes of them."""
+    """The YAML files of a folder, with its primary configs and groups."""
 
     def __init__(self, folder: Path, classes: Mapping[str, type[Checked]] | None = None, extra_dir: str | None = None) -> None:
         """Args:
-        folder: what ``config_path`` names.
-        classes: primary config → what it becomes; of others, the schema in their defaults list tells.
-        extra_dir: one more folder to search, after this one (``--config-dir``).
+        folder: the folder that ``config_path`` names.
+        classes: primary config → its class; by default the class of the schema in its defaults list.
+        extra_dir: another folder to search, after ``folder`` (``--config-dir``).
 
         Raises:
-            ConfigError: it is no folder, or holds no primary config.
+            ConfigError: it is not a folder, or has no primary config.
         """
         self.folder, self._classes, self._extra_dir = folder, classes or {}, extra_dir
         if not folder.is_dir():
             what = "is a file" if folder.exists() else "there is no such folder"
-            raise ConfigError([Violation(str(folder), rule=f"{what}; must be a folder of YAML files, as conf/ is")])
+            raise ConfigError([Violation(str(folder), rule=f"{what}; must be a folder of YAML files, like conf/")])
         if extra_dir is not None and not Path(extra_dir).is_dir():
             raise ConfigError([Violation("--config-dir", extra_dir, "is not a folder")])
         if not any(file.stem in self._classes or _has_defaults(file) for file in folder.glob("*.yaml")):
-            rule = "holds no primary config: no YAML file that stands in it has a defaults list"
+            rule = "holds no primary config: no YAML file directly in it has a defaults list"
             rule += "; if your program needs none, name it: --app module:function"
             raise ConfigError([Violation(str(folder), rule=rule)])
 
     @property
     def primary_names(self) -> list[str]:
-        """The YAML files that stand in the folder itself."""
+        """The names of the YAML files directly in the folder, without ``.yaml``."""
         return sorted(file.stem for file in self.folder.glob("*.yaml") if file.is_file())
 
     @cached_property
     def primaries(self) -> list[Primary]:
-        """Every primary config."""
+        """All primary configs."""
         return [
             Primary(name, kind, Composer(name, self.folder, self._extra_dir, once=True, config_class=kind))
             for name, kind in ((name, self._class_of(name)) for name in self.primary_names)
         ]
 
     def _class_of(self, name: str, seen: frozenset[str] = frozenset()) -> type[Checked] | None:
-        """By the schema in its defaults list, or in that of a config that the list takes in."""
+        """Return the class of the schema in its defaults list, or in one that it includes; else None."""
         if name in self._classes or name in seen:
             return self._classes.get(name)
         for entry in strings_in_defaults(self.folder / f"{name}.yaml"):
@@ -138,14 +146,14 @@ class ConfTree:
         return None
 
     def files(self, folder: Path | None = None) -> Iterator[Path]:
-        """Every YAML file below the tree's folder, or another; ``.yml`` too, which Hydra does not read."""
+        """Yield every YAML file below ``folder`` (default: the tree's); also ``.yml``, which Hydra ignores."""
         for where, names in walk(folder or self.folder):
             files = (Path(where, name) for name in names if name.endswith((".yaml", ".yml")))
             yield from (file for file in files if file.is_file())
 
     @property
     def groups(self) -> dict[str, list[Primary]]:
-        """Each group (a folder of options) that a defaults list names, with the primary configs that do."""
+        """Each group (a folder of options) in a defaults list → the primary configs that list it."""
         found: dict[str, list[Primary]] = {}
         for primary in self.primaries:
             for key in primary.groups:
@@ -162,13 +170,13 @@ def _has_defaults(file: Path) -> bool:
         return False
     try:
         content = yaml.safe_load(text)
-    except Exception:  # it is no YAML yet; PyYAML raises what it likes
+    except Exception:  # it is not valid YAML; PyYAML may raise anything
         return re.search(rb"^defaults\s*:", text, re.MULTILINE) is not None
     return isinstance(content, dict) and "defaults" in content
 
 
 def strings_in_defaults(file: Path) -> list[str]:
-    """The entries of a file's defaults list that are plain names; none where it cannot be read."""
+    """Return the entries of a file's defaults list that are only names; none if the file cannot be read."""
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):

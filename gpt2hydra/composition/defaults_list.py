@@ -1,4 +1,4 @@
-"""The defaults list: which files the chosen options bring, and what is wrong with options that bring none."""
+"""Evaluate the defaults list: find the files of the chosen options, and the violations of the choices."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf.errors import GrammarParseError, UnsupportedValueType
 
-from gpt2hydra.composition.conf_file import defaults_of, wrong_entries
-from gpt2hydra.composition.hydra_errors import file_error
-from gpt2hydra.composition.hydra_loader import file_of
-from gpt2hydra.composition.layers import displayed
+from gpt2hydra.composition.conf_file import check_entries, defaults_entries
+from gpt2hydra.composition.hydra_errors import file_violation
+from gpt2hydra.composition.hydra_loader import user_file
+from gpt2hydra.composition.layers import display_path
 from gpt2hydra.composition.options import Options
 from gpt2hydra.composition.overrides import Overrides
 from gpt2hydra.config.errors import Violation, command_line
@@ -26,42 +26,45 @@ from gpt2hydra.utils.yaml_nodes import root_node
 
 @dataclass(frozen=True)
 class Chosen:
-    """The configs to merge, in order, without Hydra's own; and the option of each group."""
+    """The configs to merge, in order, without Hydra's own; and group → option of each group."""
 
     files: list[ResultDefault]
     groups: dict[str, str | None]
-    hydras: tuple[str, ...]
-    """The options of Hydra's own groups, where any was chosen."""
+    hydra_configs: tuple[str, ...]
+    """The configs of options of Hydra's own groups; empty if none was chosen."""
 
 
 def choose(options: Options, overrides: Overrides) -> Chosen | None:
-    """What the choices bring; None where nothing can be read. A wrong choice is reported and left out."""
-    overrides.violations += _odd_choices(options, overrides)
+    """Return the configs of the choices.
+
+    An invalid choice adds a violation and is left out; None if none loads.
+    """
+    overrides.violations += _drop_invalid_files(options, overrides)
     try:
-        return _chosen(options, overrides.choices)
-    except Exception as error:  # Hydra and YAML raise what they like
+        return _load_choices(options, overrides.choices)
+    except Exception as error:  # Hydra and YAML may raise anything
         first = error
     try:
-        usual = _chosen(options, ())
-    except Exception as error:  # it is not the command line
-        overrides.violations += _no_primary(options, error) or [file_error(error, f"{options.config_name}.yaml")]
-        return _chosen_of_what_is_left(options)
-    right = _right_choices(options, overrides, first)
+        default_choices = _load_choices(options, ())
+    except Exception as error:  # the error is not in the command line
+        overrides.violations += _check_primary(options, error) or [file_violation(error, f"{options.config_name}.yaml")]
+        return _load_without_missing(options)
+    right = _keep_valid_choices(options, overrides, first)
     try:
-        return _chosen(options, right) if right else usual
+        return _load_choices(options, right) if right else default_choices
     except Exception:
-        return usual
+        return default_choices
 
 
-def _chosen_of_what_is_left(options: Options) -> Chosen | None:
-    """What the defaults list brings without the groups that must be chosen."""
+def _load_without_missing(options: Options) -> Chosen | None:
+    """Return the configs of the defaults list without groups that must be chosen; None if this fails too."""
     try:
-        return _chosen(options, (), skip_missing=True)
+        return _load_choices(options, (), skip_missing=True)
     except Exception:
         return None
 
 
-def _chosen(options: Options, choices: Sequence[Override], *, skip_missing: bool = False) -> Chosen:
+def _load_choices(options: Options, choices: Sequence[Override], *, skip_missing: bool = False) -> Chosen:
     found = options.defaults_list(choices, skip_missing=skip_missing)
     every = [each for each in found.defaults if each.config_path is not None]
     files = [each for each in every if not _is_hydras(each)]
@@ -76,11 +79,11 @@ def _is_hydras(default: ResultDefault) -> bool:
 # ------------------------------------------------------------------------------------------------------ wrong choices
 
 
-def _odd_choices(options: Options, overrides: Overrides) -> Iterator[Violation]:
-    """The choices of files that hold no option; they are left out."""
+def _drop_invalid_files(options: Options, overrides: Overrides) -> Iterator[Violation]:
+    """Remove the choices of files that are not mappings; yield their violations."""
     for override in [*overrides.choices]:
-        file = file_of(options.repository, name_of(override))
-        rule = why_no_option(Path(file)) if file is not None else ""
+        file = user_file(options.repository, name_of(override))
+        rule = explain_no_option(Path(file)) if file is not None else ""
         if rule:
             overrides.choices.remove(override)
             key, value = override.get_key_element(), override.get_value_element_as_str()
@@ -88,60 +91,64 @@ def _odd_choices(options: Options, overrides: Overrides) -> Iterator[Violation]:
 
 
 def name_of(choice: Override) -> str:
-    """The config that a choice names, from the root of the search path: ``model/large``."""
+    """Return the config that a choice names, relative to the search path: ``model/large``."""
     option = choice.value()
     return f"{choice.key_or_group}/{option if isinstance(option, str) else choice.get_value_element_as_str()}"
 
 
-def _right_choices(options: Options, overrides: Overrides, error: Exception) -> list[Override]:
-    """The choices that load, each tried by itself; the violations of the others are added."""
+def _keep_valid_choices(options: Options, overrides: Overrides, error: Exception) -> list[Override]:
+    """Return the choices that load when tried alone; add violations for the others."""
     right, known = [], len(overrides.violations) + len(overrides.values)
     for override in overrides.choices:
         try:
-            _chosen(options, [override])
+            _load_choices(options, [override])
         except Exception as each:
-            if override.is_hydra_override() or override.package is not None or override.key_or_group in options.usual():
-                of_list = _of_its_defaults(options, override, each)
-                overrides.violations += of_list or [_blame(override, each)]
-                if of_list or isinstance(each, MissingConfigException):
+            if (
+                override.is_hydra_override()
+                or override.package is not None
+                or override.key_or_group in options.default_choices()
+            ):
+                list_violations = _check_defaults_of_option(options, override, each)
+                overrides.violations += list_violations or [_choice_violation(override, each)]
+                if list_violations or isinstance(each, MissingConfigException):
                     overrides.incomplete.append(override)
             elif "/" in override.key_or_group:
                 key, value = override.get_key_element(), override.get_value_element_as_str()
-                rule, remedy = "is a group that no defaults list has; a plus adds it", {f"+{key}": value}
+                rule, remedy = "is a group that is in no defaults list; add it with a plus", {f"+{key}": value}
                 overrides.violations.append(Violation(key, value, rule, command_line(override.input_line), remedy))
-            else:  # a folder, but no group of this config
+            else:  # a folder, but not a group of this config
                 overrides.values.append(override)
         else:
             right.append(override)
-    if known == len(overrides.violations) + len(overrides.values):  # each by itself is right
-        overrides.violations.append(file_error(error))
+    if known == len(overrides.violations) + len(overrides.values):  # each choice loads alone
+        overrides.violations.append(file_violation(error))
     return right
 
 
-def _of_its_defaults(options: Options, override: Override, error: Exception) -> list[Violation]:
-    """What is wrong in the defaults list of an option's file, where Hydra refuses that."""
-    of_list = isinstance(error, (ConfigCompositionException, ValueError, RecursionError))  # 1.3 has a ValueError for no list
+def _check_defaults_of_option(options: Options, override: Override, error: Exception) -> list[Violation]:
+    """Return the violations in the defaults list of an option's file, if Hydra's error is about that list."""
+    is_about_list = isinstance(error, (ConfigCompositionException, ValueError, RecursionError))  # ValueError: no list, 1.3
     name = name_of(override)
-    return [*_wrong_entries(options, name, name.rpartition("/")[0], set())] if of_list else []
+    return [*_check_entries(options, name, name.rpartition("/")[0], set())] if is_about_list else []
 
 
-def _wrong_entries(options: Options, name: str, group: str, seen: set[str]) -> Iterator[Violation]:
-    """The wrong lines in the defaults list of a config, or else in those of the configs that it takes in."""
-    file = None if name in seen else file_of(options.repository, name)
+def _check_entries(options: Options, name: str, group: str, seen: set[str]) -> Iterator[Violation]:
+    """Yield the violations in the defaults list of a config; if there are none, in those that it includes."""
+    file = None if name in seen else user_file(options.repository, name)
     if file is None:
         return
     seen.add(name)
-    found = wrong_entries(Path(file), group, options)
+    found = check_entries(Path(file), group, options)
     yield from found
-    for entry in () if found else defaults_of(Path(file), group):
+    for entry in () if found else defaults_entries(Path(file), group):
         for each in entry.files():
-            yield from _wrong_entries(options, each, each.rpartition("/")[0], seen)
+            yield from _check_entries(options, each, each.rpartition("/")[0], seen)
 
 
-def _blame(override: Override, error: Exception) -> Violation:
-    """The violation of a choice that does not load, or of the file that is wrong in it."""
+def _choice_violation(override: Override, error: Exception) -> Violation:
+    """Return the violation of a choice that does not load: about its file if that is invalid."""
     key, value, typed = override.get_key_element(), override.get_value_element_as_str(), command_line(override.input_line)
-    violation = file_error(error, name_of(override))
+    violation = file_violation(error, name_of(override))
     itself = isinstance(error, MissingConfigException) and error.missing_cfg_file == name_of(override)
     of_file = (MissingConfigException, yaml.YAMLError, GrammarParseError, UnsupportedValueType)
     if itself or not isinstance(error, of_file):
@@ -149,13 +156,13 @@ def _blame(override: Override, error: Exception) -> Violation:
     return dataclasses.replace(violation, source=typed, action="chose")
 
 
-def _no_primary(options: Options, error: Exception) -> list[Violation]:
-    """The violation of a primary config that does not exist, or of the wrong lines in its defaults list."""
+def _check_primary(options: Options, error: Exception) -> list[Violation]:
+    """Return the violation of a missing primary config, or the violations in its defaults list."""
     name = options.config_name
     if not isinstance(error, (ConfigCompositionException, ValueError, RecursionError)):  # 1.3 has a ValueError for no list
         return []
     if getattr(error, "missing_cfg_file", None) != name:
-        return [*_wrong_entries(options, name, "", set())]
+        return [*_check_entries(options, name, "", set())]
     folders = [Path(source.path) for source in options.repository.get_sources() if source.scheme() == "file"]
     known = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
     rule = f"there is no such config; known: {', '.join(known)}{did_you_mean(name, known)}"
@@ -165,14 +172,17 @@ def _no_primary(options: Options, error: Exception) -> list[Violation]:
 # ------------------------------------------------------------------------------------------------------- odd files
 
 
-def why_no_option(file: Path) -> str:
-    """Why a file holds no option at all: it is a list or a text. Empty where it is a mapping, or empty."""
+def explain_no_option(file: Path) -> str:
+    """Return why a file cannot be an option: it is a list or a text.
+
+    Empty if it is a mapping or has no content.
+    """
     try:
         root = root_node(str(file))
     except (OSError, yaml.YAMLError):
-        return ""  # Hydra says what it is
+        return ""  # Hydra reports the error
     if isinstance(root, yaml.SequenceNode):
-        return f"is a list; {displayed(str(file))} must have lines of key: value"
+        return f"is a list; {display_path(str(file))} must have lines of key: value"
     if isinstance(root, yaml.ScalarNode) and root.value:
-        return f"is one text; {displayed(str(file))} must have lines of key: value"
+        return f"is one text; {display_path(str(file))} must have lines of key: value"
     return ""

@@ -1,4 +1,4 @@
-"""JSON Schemas for editors: of primary configs, of the files of each group, of experiments."""
+"""Make JSON Schemas for editors, one for each primary config and each group of a conf tree."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 from gpt2hydra.composition.conf_file import package_of
 from gpt2hydra.composition.conf_tree import ConfTree, Primary
-from gpt2hydra.config.json_schema import DIALECT, REFERENCE, Schema, schema_of_class
+from gpt2hydra.config.json_schema import DIALECT, REFERENCE_PATTERN, Schema, schema_of_class
 from gpt2hydra.config.validation import Checked
 
 MODELINE = "# yaml-language-server: $schema="
-"""What an editor's YAML server looks for in a file."""
+"""Beginning of the line with which a YAML file names its schema for editors."""
 
 
 def editor_schemas(tree: ConfTree) -> dict[str, Schema]:
-    """Name → JSON Schema of a file: ``train`` for ``train.yaml``, ``model`` for ``model/*.yaml``."""
+    """Return a mapping: ``train`` → JSON Schema of ``train.yaml``, ``model`` → that of ``model/*.yaml``."""
     schemas = {}
     for primary in tree.primaries:
         if primary.root is not None:
@@ -30,11 +30,11 @@ def editor_schemas(tree: ConfTree) -> dict[str, Schema]:
 
 
 def _places(group: str, primary: Primary) -> list[tuple[str, type[Checked]]]:
-    """Where the files of a group put their keys, and the class that they find there."""
-    elsewhere = [key.partition("@")[2] for key in primary.groups if key.startswith(f"{group}@")]
+    """Return ``(package, class of the section)`` for each package of the files of a group."""
+    packages = [key.partition("@")[2] for key in primary.groups if key.startswith(f"{group}@")]
     written = [package_of(file, group) for option in primary.options(group) if (file := primary.file(group, option))]
     found = [
-        (package, primary.class_at(package)) for package in dict.fromkeys([*elsewhere, *(written or [group.replace("/", ".")])])
+        (package, primary.class_at(package)) for package in dict.fromkeys([*packages, *(written or [group.replace("/", ".")])])
     ]
     return [(package, config_class) for package, config_class in found if config_class is not None]
 
@@ -66,10 +66,10 @@ def _file_schema(places: Sequence[tuple[str, type[Checked]]], group: str, primar
 
 
 def _defaults(group: str, primaries: Sequence[Primary]) -> dict[str, Schema]:
-    """The definition of a defaults list, and of the options of each group.
+    """Return the definitions of a defaults list, and of the options of each group.
 
-    Its entries are names of configs, and groups with one of their options: ``/model`` from the root,
-    ``model`` from here.
+    Its entries are names of configs, and groups with an option: ``/model`` is relative to the root, ``model``
+    to the folder ``group``.
     """
     options = {key.partition("@")[0]: primary.options(key) for primary in primaries for key in primary.groups}
     keys = {f"/{each}": each for each in options}
@@ -92,7 +92,7 @@ def _defaults(group: str, primaries: Sequence[Primary]) -> dict[str, Schema]:
         },
         "additionalProperties": False,
     }
-    meaning = "what is merged, in this order, the last in force; _self_ is this file"
+    meaning = "configs that are merged in this order; later ones win; _self_ is this file"
     return {
         "defaults": {"type": "array", "description": meaning, "items": entry},
         **{_name(each): _option(known) for each, known in options.items()},
@@ -104,20 +104,20 @@ def _name(group: str) -> str:
 
 
 def _option(options: list[str]) -> Schema:
-    """One option, several, none, or a reference."""
+    """Return the schema of an option: a name, a list of names, null, or a reference."""
     several = {"type": "array", "items": {"enum": options}}
-    return {"anyOf": [{"enum": [*options, None]}, several, {"type": "string", "pattern": REFERENCE}]}
+    return {"anyOf": [{"enum": [*options, None]}, several, {"type": "string", "pattern": REFERENCE_PATTERN}]}
 
 
 # ------------------------------------------------------------------------------------------------------------- links
 
 
-def linked(file: Path, schema: Path) -> str:
-    """The text of a YAML file with the line that names its schema, in place of another such line.
+def add_modeline(file: Path, schema: Path) -> str:
+    """Return the text of a YAML file with a line that names ``schema``; it replaces an older such line.
 
-    It stands behind ``# @package``, which Hydra reads from a file's first lines only.
+    It is after ``# @package``, because Hydra reads that only from the first lines of a file.
     """
-    with file.open(encoding="utf-8", newline="") as stream:  # its line ends stay what they are
+    with file.open(encoding="utf-8", newline="") as stream:  # keep the line ends
         lines = [each for each in stream.read().splitlines(keepends=True) if not each.startswith(MODELINE)]
     end = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
     first = next((number for number, each in enumerate(lines) if each.strip() and not re.match(r"\s*#\s*@", each)), len(lines))

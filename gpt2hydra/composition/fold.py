@@ -1,8 +1,8 @@
-"""The fold: layers laid over each other as OmegaConf merges them. Each key keeps all its settings.
+"""The fold: merge layers as OmegaConf does, and keep for each key all its settings, the one in force last.
 
-Values stay as they were written, untyped and unresolved. A :data:`Judge` says of each what the schema cannot
-hold: that becomes a violation with its source, is left out, and the fold continues. Without a judge
-everything is laid over everything.
+Values stay as written, untyped and unresolved. A :data:`MergeCheck` checks each layer against the schema
+before the merge: a value that the schema cannot hold becomes a violation with its source and is left out.
+Without a check every layer is merged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from gpt2hydra.composition.hydra_compat import SETS_THROUGH_REFERENCES
-from gpt2hydra.composition.layers import Layer, Path, agree, layer_of, layer_of_node, leaf_nodes, raw
+from gpt2hydra.composition.layers import KeyPath, Layer, holds_value, layer_of, layer_of_node, leaf_nodes, raw
 from gpt2hydra.config.errors import ABSENT, DEFAULT, DELETED, Setting, Source, Violation, command_line
 from gpt2hydra.config.keys import field_at, leaves
 from gpt2hydra.config.validation import Checked
@@ -25,11 +25,11 @@ from gpt2hydra.config.validation import Checked
 
 @dataclass
 class Provenance:
-    """Every key that was set.
+    """The history of every key that was set.
 
-    ``settings`` maps each leaf (lists and empty mappings are leaves) to its settings, the last one in force;
-    ``sections`` maps each mapping to the last source that wrote into it.
-    ``demanded`` maps what a source asks for with ``???``, over a value that Hydra keeps, to that source.
+    ``settings``: leaf (also a list or an empty mapping) → its settings, the one in force last.
+    ``sections``: mapping → the last source that wrote into it.
+    ``demanded``: key that a source set to ``???`` after it had a value, which Hydra keeps → that source.
     """
 
     settings: dict[str, tuple[Setting, ...]]
@@ -37,25 +37,29 @@ class Provenance:
     demanded: dict[str, Source] = field(default_factory=dict)
 
     def setting(self, key: str) -> Setting | None:
-        """What is in force under ``key``; of a part of a list or of a deleted section, what set all of it."""
+        """Return the setting in force for ``key``, or for the list or deleted section that contains it; else
+        None.
+        """
         if key in self.sections and key not in self.settings:
             return Setting(key, ABSENT, self.sections[key])
         name = self._nearest(key)
         return None if name is None else self.settings[name][-1]
 
     def source(self, key: str) -> Source | None:
-        """Who set ``key``, if it was set."""
+        """Return the source of ``key``, or None if it was not set."""
         setting = self.setting(key)
         return setting.source if setting else None
 
     def replaced(self, key: str) -> Setting | None:
-        """What the setting in force replaced, if it was another value."""
+        """Return the setting that the one in force replaced, if its value was different; else None."""
         *_, before, last = (None, None, *self.settings.get(key, ()))
         unchanged = before is not None and last is not None and repr(before.value) == repr(last.value)
         return None if before is None or unchanged or before.value in (DELETED, MISSING) else before
 
-    def blame(self, violation: Violation) -> Violation:
-        """``violation`` with who set its key, and what that replaced; as it is where it knows who."""
+    def add_source(self, violation: Violation) -> Violation:
+        """Return ``violation`` with the source of its key and the replaced setting, unless it has a source
+        already.
+        """
         others = {key: source or self.source(key) for key, source in violation.others.items()}
         if others != violation.others:
             violation = dataclasses.replace(violation, others=others)
@@ -70,16 +74,16 @@ class Provenance:
         return dataclasses.replace(violation, source=source, action=action, replaced=replaced)
 
     def with_sources(self, of: Callable[[Source], Source]) -> Provenance:
-        """The same with ``of(source)`` in place of each source."""
+        """Return a copy with ``of(source)`` instead of each source."""
         settings = {
-            key: tuple(dataclasses.replace(each, source=of(each.source)) for each in chain)
-            for key, chain in self.settings.items()
+            key: tuple(dataclasses.replace(each, source=of(each.source)) for each in history)
+            for key, history in self.settings.items()
         }
         sections, demanded = ({key: of(each) for key, each in found.items()} for found in (self.sections, self.demanded))
         return Provenance(settings, sections, demanded)
 
     def changes(self, config: Checked) -> list[Setting]:
-        """Every value of ``config`` that differs from the schema's default, with who set it."""
+        """Return every value of ``config`` that differs from the schema's default, with its source."""
         found = []
         for key, value in leaves(config):
             field, source = field_at(type(config), key), self.source(key)
@@ -88,10 +92,12 @@ class Provenance:
         return found
 
     def verify(self, cfg: DictConfig) -> frozenset[str]:
-        """The keys that Hydra composed otherwise: its value is now in force, with the source ``untraced``."""
-        folded = {key: chain[-1].value for key, chain in self.settings.items() if chain[-1].value is not DELETED}
+        """Return the keys that differ in ``cfg``, composed by Hydra; set them to its values, source
+        ``untraced``.
+        """
+        folded = {key: history[-1].value for key, history in self.settings.items() if history[-1].value is not DELETED}
         composed = {dotted(path): node for path, node in leaf_nodes(cfg) if path[0] != "hydra"}
-        agreed = {key for key in folded.keys() & composed.keys() if agree(composed[key], folded[key])}
+        agreed = {key for key in folded.keys() & composed.keys() if holds_value(composed[key], folded[key])}
         differing = frozenset((folded.keys() | composed.keys()) - agreed)
         for key in differing:
             value = raw(composed[key]) if key in composed else DELETED
@@ -105,45 +111,47 @@ class Provenance:
         return name or None
 
 
-Judge = Callable[["Fold", Path, Layer, "Override | None"], Sequence[Violation]]
-"""What cannot be laid at a path; nothing where it can. An override comes along with its layer."""
+MergeCheck = Callable[["Fold", KeyPath, Layer, "Override | None"], Sequence[Violation]]
+"""Returns the violations of a layer at a path; none if it can be merged. An override comes with its layer."""
 
 
 class Fold:
-    """A config in the making. Merges as OmegaConf does, but for types, and forgets nothing."""
+    """A partly merged config. It merges like OmegaConf, except types, and keeps the history of each key."""
 
-    def __init__(self, judge: Judge | None = None, violations: Iterable[Violation] = ()) -> None:
-        self.judge, self.violations = judge, [*violations]
-        self.chains: dict[Path, tuple[Setting, ...]] = {}
-        self.sections: dict[Path, Source] = {(): DEFAULT}
-        self.kinds: dict[Path, Any] = {}
-        self.demanded: dict[Path, Source] = {}
+    def __init__(self, check: MergeCheck | None = None, violations: Iterable[Violation] = ()) -> None:
+        self.check, self.violations = check, [*violations]
+        self.settings: dict[KeyPath, tuple[Setting, ...]] = {}
+        self.sections: dict[KeyPath, Source] = {(): DEFAULT}
+        self.kinds: dict[KeyPath, Any] = {}
+        self.demanded: dict[KeyPath, Source] = {}
 
     def copy(self) -> Fold:
-        """The same, to be folded on without a change to this one."""
-        other = Fold(self.judge, self.violations)
-        other.chains, other.sections, other.kinds = {**self.chains}, {**self.sections}, {**self.kinds}
+        """Return a copy that can be changed independently."""
+        other = Fold(self.check, self.violations)
+        other.settings, other.sections, other.kinds = {**self.settings}, {**self.sections}, {**self.kinds}
         other.demanded = {**self.demanded}
         return other
 
     def changed_since(self, earlier: Fold) -> set[Any]:
-        """The keys at the top below which something changed since this was copied from ``earlier``."""
-        changed = {path[0] for path, chain in self.chains.items() if earlier.chains.get(path) is not chain}
-        return changed | {path[0] for path in earlier.chains.keys() - self.chains.keys()}
+        """Return the top-level keys in which something was set or deleted since this was a copy of
+        ``earlier``.
+        """
+        changed = {path[0] for path, history in self.settings.items() if earlier.settings.get(path) is not history}
+        return changed | {path[0] for path in earlier.settings.keys() - self.settings.keys()}
 
     def provenance(self) -> Provenance:
-        """Who set each key, by dotted key."""
+        """Return the history of all keys, by dotted key."""
         sections = {dotted(path): source for path, source in self.sections.items() if path}
-        filled = {path[:-1] for path in (*self.sections, *filter(self.leaf, self.chains)) if path}
-        settings = {dotted(path): chain for path, chain in self.chains.items()}
+        filled = {path[:-1] for path in (*self.sections, *filter(self.leaf, self.settings)) if path}
+        settings = {dotted(path): history for path, history in self.settings.items()}
         for key, source in ((dotted(path), self.sections[path]) for path in self.sections.keys() - filled if path):
             settings[key] = (*settings.get(key, ()), Setting(key, {}, source))
         demanded = {dotted(path): source for path, source in self.demanded.items()}
         return Provenance(settings, sections, demanded=demanded)
 
-    def merge(self, path: Path, layer: Layer, override: Override | None = None) -> None:
-        """Lay ``layer`` over what is at ``path``."""
-        if path[:1] == ("hydra",) or self._refused(path, layer, override):
+    def merge(self, path: KeyPath, layer: Layer, override: Override | None = None) -> None:
+        """Merge ``layer`` at ``path``."""
+        if path[:1] == ("hydra",) or self._has_violations(path, layer, override):
             return
         if isinstance(layer.value, dict):
             if path not in self.sections:
@@ -160,18 +168,20 @@ class Fold:
         if layer.each:
             self.kinds.setdefault((*path, "*"), layer.each)
 
-    def begin(self, path: Path, layer: Layer) -> None:
-        """Lay ``layer`` in place of what is at ``path``, as if that had never been there."""
+    def overwrite(self, path: KeyPath, layer: Layer) -> None:
+        """Replace the value at ``path`` and its history by ``layer``."""
         self.merge((), layer.below(path))
-        if path in self.chains:
-            self.chains[path] = self.chains[path][-1:]
+        if path in self.settings:
+            self.settings[path] = self.settings[path][-1:]
 
     def override(self, override: Override) -> None:
-        """Apply an override as it was typed, unless the judge refuses it."""
+        """Apply an override, even if Hydra would not accept it; with a check, only if that finds no
+        violation.
+        """
         path, source = tuple(split_key(override.key_or_group)), command_line(override.input_line)
         path = self._follow(path) if SETS_THROUGH_REFERENCES or override.is_delete() else path
         layer = layer_of(DELETED if override.is_delete() else override.value(), source)
-        if self._refused(path, layer, override):
+        if self._has_violations(path, layer, override):
             return None
         if override.is_delete():
             return self._delete(path, source)
@@ -185,18 +195,18 @@ class Fold:
         if not isinstance(layer.value, dict):
             return self._set(path, layer)
         leaf = self.leaf(path)
-        if leaf and "${" in str(leaf.value):  # an interpolation is replaced, where a file would add to what it refers to
+        if leaf and "${" in str(leaf.value):  # an override replaces an interpolation; a file would merge into its target
             self._forget(path)
             self.sections[path] = source
         return self.merge(path, layer, override)
 
-    def leaf(self, path: Path) -> Setting | None:
-        """The setting in force at ``path``, where there is a value."""
-        chain = self.chains.get(path)
-        return chain[-1] if chain and chain[-1].value is not DELETED else None
+    def leaf(self, path: KeyPath) -> Setting | None:
+        """Return the setting in force at ``path``, or None if there is no value."""
+        history = self.settings.get(path)
+        return history[-1] if history and history[-1].value is not DELETED else None
 
-    def kind_at(self, path: Path) -> type | None:
-        """``dict`` of a section, ``list`` of a list, also where ``path`` refers to one; else None."""
+    def kind_at(self, path: KeyPath) -> type | None:
+        """Return ``dict`` if ``path`` is (or refers to) a section, ``list`` if it is a list, else None."""
         leaf = self.leaf(path)
         for each in (path, self._target(path, leaf.value) if leaf else None):
             if each in self.sections:
@@ -206,22 +216,24 @@ class Fold:
                 return list
         return None
 
-    def _refused(self, path: Path, layer: Layer, override: Override | None) -> bool:
-        found = self.judge(self, path, layer, override) if self.judge is not None and path else ()
+    def _has_violations(self, path: KeyPath, layer: Layer, override: Override | None) -> bool:
+        found = self.check(self, path, layer, override) if self.check is not None and path else ()
         self.violations += found
         return bool(found)
 
-    def _set(self, path: Path, layer: Layer) -> None:
+    def _set(self, path: KeyPath, layer: Layer) -> None:
         if path in self.sections:
             self._clear(path, layer.source)
         self.demanded.pop(path, None)
         self._append(path, Setting(dotted(path), layer.value, layer.source, layer.written))
 
-    def _append(self, path: Path, setting: Setting) -> None:
-        self.chains[path] = (*self.chains.get(path, ()), setting)
+    def _append(self, path: KeyPath, setting: Setting) -> None:
+        self.settings[path] = (*self.settings.get(path, ()), setting)
 
-    def _open(self, path: Path, source: Source) -> None:
-        """Make a section of a leaf: a copy of what it refers to, or the defaults of its type."""
+    def _open(self, path: KeyPath, source: Source) -> None:
+        """Turn a leaf into a section: a copy of the target of an interpolation, or the defaults of a typed
+        leaf.
+        """
         leaf = self._forget(path)
         target = self._target(path, leaf.value) if leaf else None
         self.sections[path] = source
@@ -231,32 +243,32 @@ class Fold:
         elif kind:
             self.merge(path, layer_of_schema(kind))
 
-    def _copy(self, target: Path, path: Path) -> None:
+    def _copy(self, target: KeyPath, path: KeyPath) -> None:
         for each in _below(target, self.sections):
             self.sections[path + each[len(target) :]] = self.sections[each]
-        for each in filter(self.leaf, _below(target, self.chains)):
+        for each in filter(self.leaf, _below(target, self.settings)):
             moved = path + each[len(target) :]
-            self.chains[moved] = tuple(dataclasses.replace(setting, key=dotted(moved)) for setting in self.chains[each])
+            self.settings[moved] = tuple(dataclasses.replace(setting, key=dotted(moved)) for setting in self.settings[each])
 
-    def _delete(self, path: Path, source: Source) -> None:
+    def _delete(self, path: KeyPath, source: Source) -> None:
         self._clear(path, source)
-        chain = self.chains.get(path)
-        if not chain or chain[-1].value is not DELETED:
+        history = self.settings.get(path)
+        if not history or history[-1].value is not DELETED:
             self._append(path, Setting(dotted(path), DELETED, source))
 
-    def _clear(self, path: Path, source: Source) -> None:
+    def _clear(self, path: KeyPath, source: Source) -> None:
         for each in _below(path, self.sections):
             del self.sections[each]
-        for each in filter(self.leaf, _below(path, self.chains)):
+        for each in filter(self.leaf, _below(path, self.settings)):
             self._append(each, Setting(dotted(each), DELETED, source))
 
-    def _forget(self, path: Path) -> Setting | None:
+    def _forget(self, path: KeyPath) -> Setting | None:
         leaf = self.leaf(path)
-        self.chains.pop(path, None)
+        self.settings.pop(path, None)
         return leaf
 
-    def _follow(self, path: Path, hops: int = 0) -> Path:
-        """``path`` through the sections that its parents refer to by interpolation."""
+    def _follow(self, path: KeyPath, hops: int = 0) -> KeyPath:
+        """Return ``path`` with its parents replaced by the sections that they refer to."""
         for depth in range(1, len(path)):
             leaf = self.leaf(path[:depth])
             target = self._target(path[:depth], leaf.value, hops) if leaf else None
@@ -264,8 +276,8 @@ class Fold:
                 return self._follow((*target, *path[depth:]), hops + 1)
         return path
 
-    def _target(self, path: Path, value: object, hops: int = 0) -> Path | None:
-        """What the interpolation ``value`` at ``path`` refers to in the end."""
+    def _target(self, path: KeyPath, value: object, hops: int = 0) -> KeyPath | None:
+        """Return the path that the interpolation ``value`` at ``path`` refers to in the end, or None."""
         found = re.fullmatch(r"\$\{(\.*)([^.${}:][^${}:]*)\}", value) if isinstance(value, str) else None
         if found is None or hops > 16:  # a circle
             return None
@@ -279,21 +291,21 @@ _KINDS: dict[Any, Layer] = {}
 
 
 def layer_of_schema(kind: Any) -> Layer:
-    """What a structured config says of itself."""
+    """Return the (cached) layer of a structured config."""
     if kind not in _KINDS:
         _KINDS[kind] = layer_of_node(OmegaConf.structured(kind), DEFAULT)
     return _KINDS[kind]
 
 
-def _below(path: Path, paths: Iterable[Path]) -> list[Path]:
+def _below(path: KeyPath, paths: Iterable[KeyPath]) -> list[KeyPath]:
     return [each for each in paths if each[: len(path)] == path]
 
 
-def _with_element(values: list[Any], path: Path, value: object) -> Any:
+def _with_element(values: list[Any], path: KeyPath, value: object) -> Any:
     holder = OmegaConf.create(values)
     try:
         OmegaConf.update(holder, ".".join(path), value, force_add=True)
-    except Exception:  # no such element: nothing changes, and Hydra will refuse it
+    except Exception:  # no such element: nothing changes, and Hydra will raise an error
         return values
     return OmegaConf.to_container(holder, resolve=False)
 
@@ -303,6 +315,6 @@ def split_key(key: str) -> list[str]:
     return re.findall(r"[^.\[\]]+", key)
 
 
-def dotted(path: Path) -> str:
+def dotted(path: KeyPath) -> str:
     """``("a", "b")`` → ``a.b``."""
     return ".".join(map(str, path))

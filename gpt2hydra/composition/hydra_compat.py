@@ -1,9 +1,9 @@
-"""Private names of Hydra and OmegaConf that this package uses, and what differs between Hydra 1.3 and 1.4.
+"""Private names of Hydra and OmegaConf that this package uses, and the differences between Hydra 1.3 and 1.4.
 
-Those that find, load and merge configs are in :mod:`.hydra_loader`. No other module has such a name, as
-``tests/test_house.py`` checks. Here each has a line: what it does, since which version it is there, and what
-public name would replace it ('public: none' where there is none). Hydra is called, never patched; another
-version of it is made to fit in these two modules alone.
+Those that find, load and merge configs are in :mod:`.hydra_loader`. No other module uses such a name;
+``tests/test_house.py`` checks this. Each has a docstring: what it does, since which version it exists, and
+which public name could replace it ('Public: none' if there is none). Hydra is called, never patched. To
+support another version of Hydra, only these two modules must change.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, Node, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
-from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.formatting import error_reason
 
 HYDRA = tuple(int(part) for part in hydra.__version__.split(".")[:2])
-"""``(1, 3)`` or ``(1, 4)``: the Hydra that runs."""
+"""``(1, 3)`` or ``(1, 4)``: the version of Hydra that runs."""
 
 VERSION_BASE = "1.3"
-"""Hydra's behaviour that this package expects. Hydra 1.4 has no other, and calls the name deprecated."""
+"""The behaviour of Hydra that this package needs. Hydra 1.4 has no other and deprecates ``version_base``."""
 
 SETS_THROUGH_REFERENCES = HYDRA >= (1, 4)
-"""Whether ``copied.lr=1`` sets ``opt.lr``, where ``copied`` is ``${opt}``: since OmegaConf 2.4.
+"""Whether ``copied.lr=1`` sets ``opt.lr`` if ``copied`` is ``${opt}``: since OmegaConf 2.4.
 
-Before, it made a section of its own of ``copied``.
+Before, ``copied`` became a separate section.
 """
 
 
@@ -58,19 +58,22 @@ Before, any file could ask for a sweep.
 
 
 def set_version_base() -> None:
-    """``hydra.version.setbase``, 1.2 to 1.3. Public: ``version_base=`` of ``hydra.main``."""
+    """``hydra.version.setbase``, 1.2 to 1.3.
+
+    Public: ``version_base=`` of ``hydra.main``, only for programs.
+    """
     if HYDRA < (1, 4):
         version.setbase(VERSION_BASE)
 
 
 def register_resolver(name: str, function: Callable[..., Any]) -> None:
-    """Replace what has this name. Public: ``register_new_resolver``, from 2.4 ``register_resolver``."""
+    """Register or replace a resolver. Public: ``register_new_resolver``, from 2.4 ``register_resolver``."""
     register: Any = OmegaConf.register_new_resolver if HYDRA < (1, 4) else OmegaConf.register_resolver
     register(name, function, replace=True)
 
 
 def store_config(name: str, node: Any, group: str | None = None) -> None:
-    """``ConfigStore.store``, in place of what has this name. Public; 1.4 warns unless it is asked for."""
+    """Store or replace a node in the ConfigStore. Public; Hydra 1.4 warns without ``replace=True``."""
     replace: dict[str, Any] = {"replace": True} if HYDRA >= (1, 4) else {}
     ConfigStore.instance().store(name=name, node=node, group=group, provider="gpt2hydra", **replace)
 
@@ -78,8 +81,8 @@ def store_config(name: str, node: Any, group: str | None = None) -> None:
 # ------------------------------------------------------------------------------------------------------ a program
 
 
-def arguments_parser() -> argparse.ArgumentParser:
-    """Hydra's command line, but that ``--experiment`` is not short for ``--experimental-rerun``.
+def make_arguments_parser() -> argparse.ArgumentParser:
+    """Return Hydra's parser, but without abbreviations: ``--experiment`` is not ``--experimental-rerun``.
 
     ``get_args_parser``, since 1.0. Public: none.
     """
@@ -88,19 +91,19 @@ def arguments_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def hydra_of(function: Callable[..., Any], loader: ConfigLoader) -> Any:
-    """The Hydra of a program, for ``GlobalHydra``, which launchers and callbacks ask.
+def make_hydra(function: Callable[..., Any], loader: ConfigLoader) -> Any:
+    """Return the Hydra of a program, for ``GlobalHydra``, which launchers and callbacks use.
 
-    ``Hydra``, ``detect_task_name`` and the other detective, since 1.0. Public: none.
+    ``Hydra`` and its two functions for the name of the task, since 1.0. Public: none.
     """
     return Hydra(detect_task_name(*detect_calling_file_or_module_from_task_function(function)), loader)
 
 
 def make_callbacks(composed: DictConfig) -> Callbacks:
-    """The callbacks that ``hydra.callbacks`` names. ``Callbacks``, since 1.1. Public: none.
+    """Make the callbacks of ``hydra.callbacks``. ``Callbacks``, since 1.1. Public: none.
 
-    Hydra 1.4 asks which classes a config may name: those that it names there, for a user's own config is
-    trusted as code is.
+    Hydra 1.4 needs a whitelist of the classes that a config may name. It is made from the config, because a
+    user's own config is trusted like code.
     """
     with contextlib.ExitStack() as stack:
         if HYDRA >= (1, 4):
@@ -121,10 +124,10 @@ def _targets(values: Any) -> Iterator[str]:
 
 
 def print_information(hydra: Any, options: argparse.Namespace, parser: argparse.ArgumentParser, config_name: str) -> None:
-    """Print what ``--hydra-help``, ``--cfg``, ``--info`` or ``--shell-completion`` ask of a program.
+    """Print the output of ``--hydra-help``, ``--cfg``, ``--info`` or ``--shell-completion``; errors are
+    raised.
 
-    Methods of ``Hydra``, since 1.0; errors are raised. Public: ``hydra.main``, which reads the arguments
-    itself.
+    Methods of ``Hydra``, since 1.0. Public: ``hydra.main``, which parses the arguments itself.
     """
     if options.hydra_help:
         hydra.hydra_help(config_name=config_name, args_parser=parser, args=options)
@@ -138,18 +141,21 @@ def print_information(hydra: Any, options: argparse.Namespace, parser: argparse.
 
 
 def help_text(hydra: Any, config: DictConfig, parser: argparse.ArgumentParser, resolve: bool) -> str:
-    """What ``--help`` prints, by ``hydra.help``. ``Hydra.get_help``, since 1.0. Public: none."""
+    """Return the text of ``--help`` by ``hydra.help``. ``Hydra.get_help``, since 1.0. Public: none."""
     own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     return str(hydra.get_help(config.hydra.help, own, parser, resolve=resolve))
 
 
 def report_as_hydra(function: Callable[[], Any]) -> Any:
-    """Call, and print an error of the function as Hydra does. ``run_and_report``, since 1.0. Public: none."""
+    """Call ``function``; print an error of user code as Hydra does.
+
+    ``run_and_report``, since 1.0. Public: none.
+    """
     return run_and_report(function)
 
 
-def failure_of(result: JobReturn) -> object:
-    """What a job raised, or None. ``JobReturn._return_value``, since 1.0.
+def job_error(result: JobReturn) -> object:
+    """Return the error of a job, or None. ``JobReturn._return_value``, since 1.0.
 
     Public: ``return_value``, which prints before it raises.
     """
@@ -157,48 +163,51 @@ def failure_of(result: JobReturn) -> object:
 
 
 def with_value(override: Override, value: int, text: str) -> Override:
-    """The override with another value, as it was typed. ``Override._value``, since 1.0. Public: none."""
+    """Return the override with another value, typed as ``text``.
+
+    ``Override._value``, since 1.0. Public: none.
+    """
     return dataclasses.replace(override, _value=value, input_line=text)
 
 
-# ------------------------------------------------------------------------------- what errors say in words alone
+# ------------------------------------------------------------------------- errors recognised only by their text
 
 
 def grammar_reason(error: Exception) -> str:
-    """What Hydra's parser could not read, without the list of what it expected."""
-    return reason_of(error).partition(" expecting ")[0]
+    """Return the message of Hydra's parser without the list of expected tokens."""
+    return error_reason(error).partition(" expecting ")[0]
 
 
 def has_too_many_digits(error: Exception) -> bool:
-    """Whether a number is longer than Python reads."""
+    """Return whether a number has more digits than Python accepts."""
     return isinstance(error, ValueError) and "digits" in str(error)
 
 
 def unquoted_sign(error: Exception) -> str:
-    """The sign that Hydra's grammar has no use for outside quotes; empty where that is not it."""
-    sign = re.match(r"token recognition error at: '(.)", reason_of(error))
+    """Return the character that Hydra's grammar accepts only in quotes; empty for another error."""
+    sign = re.match(r"token recognition error at: '(.)", error_reason(error))
     return sign[1] if sign else ""
 
 
 def wrong_header(error: Exception) -> str:
-    """The ``# @package`` line that Hydra cannot read; empty where that is not it."""
+    """Return the ``# @package`` line that Hydra cannot read; empty for another error."""
     found = re.match(r"(?:Expected header format: KEY VALUE, got|Too many components in) '(.*)'$", str(error))
     return found[1] if found else ""
 
 
-def chosen_twice(error: Exception) -> str:
-    """The group that a defaults list has twice; empty where that is not it."""
+def duplicate_group(error: Exception) -> str:
+    """Return the group that a defaults list has twice; empty for another error."""
     found = re.match(r"(\S+) appears more than once in the final defaults list", str(error))
     return found[1] if found else ""
 
 
 def refers_to_itself(error: Exception) -> bool:
-    """Whether a reference leads back to itself."""
+    """Return whether a reference refers to itself, maybe through others."""
     return isinstance(error, RecursionError) or "Recursive interpolation" in str(error)
 
 
-def names_no_variable(error: Exception) -> bool:
-    """Whether ``${oc.env:NAME}`` names no variable of the environment."""
+def is_missing_variable(error: Exception) -> bool:
+    """Return whether ``${oc.env:NAME}`` names a missing environment variable."""
     return isinstance(error, InterpolationResolutionError) and "Environment variable" in str(error)
 
 
@@ -206,35 +215,38 @@ def names_no_variable(error: Exception) -> bool:
 
 
 def raw_value(node: Node) -> Any:
-    """What a node holds: a dict, a list, a value, ``${...}`` unresolved, ``???``. ``Node._value``, since 2.1.
+    """Return the raw content of a node: dict, list, value, ``${...}``, ``???``. ``Node._value``, since 2.1.
 
-    Public: ``OmegaConf.to_container(resolve=False)`` of its parent, which copies all of that.
+    Public: ``OmegaConf.to_container(resolve=False)`` of its parent, which copies all of the parent.
     """
     return node._value()
 
 
 def is_mapping(node: Node | None) -> TypeGuard[DictConfig]:
-    """Whether it has keys: no value, and neither ``???``, null nor an interpolation."""
+    """Return whether a node is a mapping with keys: not a value, ``???``, null or an interpolation."""
     return isinstance(node, DictConfig) and isinstance(node._value(), dict)
 
 
 def node_at(parent: Any, key: Any) -> Node:
-    """The node, not its value. ``_get_node``, since 2.0. Public: none."""
+    """Return the node of ``key``, not its value. ``_get_node``, since 2.0. Public: none."""
     node: Node = parent._get_node(key)
     return node
 
 
 def full_key(config: DictConfig) -> str:
-    """Where a config stands in a larger one. ``Node._get_full_key``, since 2.0. Public: none."""
+    """Return the key of a config in its root. ``Node._get_full_key``, since 2.0. Public: none."""
     return config._get_full_key(None)
 
 
 def root_of(config: DictConfig) -> DictConfig:
-    """The config that one is a part of. ``Node._get_root``, since 2.0. Public: none."""
+    """Return the root that a config is a part of. ``Node._get_root``, since 2.0. Public: none."""
     root: DictConfig = config._get_root()  # type: ignore[assignment]
     return root
 
 
 def declared_types(config: DictConfig) -> tuple[Any, Any]:
-    """The declared class of a mapping, and of its values. ``Node._metadata``, since 2.1. Public: none."""
+    """Return the declared classes of a mapping and of its values.
+
+    ``Node._metadata``, since 2.1. Public: none.
+    """
     return config._metadata.ref_type, config._metadata.element_type

@@ -1,4 +1,4 @@
-"""Errors of Hydra, OmegaConf and YAML in the words of a report."""
+"""Convert errors of Hydra, OmegaConf and YAML to violations."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from omegaconf.errors import GrammarParseError, UnsupportedValueType
 from yaml import MarkedYAMLError
 from yaml.constructor import ConstructorError
 
-from gpt2hydra.composition.hydra_compat import chosen_twice, grammar_reason, has_too_many_digits, unquoted_sign, wrong_header
-from gpt2hydra.composition.layers import displayed
+from gpt2hydra.composition.hydra_compat import duplicate_group, grammar_reason, has_too_many_digits, unquoted_sign, wrong_header
+from gpt2hydra.composition.layers import display_path
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.utils.formatting import closest, reason_of
+from gpt2hydra.utils.formatting import closest, error_reason
 
 
-def unexplained(error: Exception) -> Violation:
-    """An error that the diagnosis has no better words for."""
+def unknown_error_violation(error: Exception) -> Violation:
+    """Return the violation of an error for which there is no better message."""
     if isinstance(error, ConfigError):
         return error.violations[0]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -26,37 +26,37 @@ def unexplained(error: Exception) -> Violation:
     return Violation("the configuration", rule="; ".join(lines[:3]) + cause.replace("\n", "; ") or type(error).__name__)
 
 
-def file_error(error: Exception, name: str = "the defaults list") -> Violation:
-    """An error in a YAML file, ``name`` where nothing tells which, or in what it refers to."""
+def file_violation(error: Exception, name: str = "the defaults list") -> Violation:
+    """Return the violation of an error in a YAML file, which is ``name`` if the error does not name one."""
     if isinstance(error, MissingConfigException):
-        first = reason_of(error)
+        first = error_reason(error)
         options = f"; options: {', '.join(error.options)}" if error.options else ""
         near = closest((error.missing_cfg_file or "").rsplit("/", 1)[-1], error.options or ())
         return Violation(
             error.missing_cfg_file or name, rule=f"{first.rstrip('.')}{options}" + (f"; did you mean {near}?" if near else "")
         )
     if isinstance(error, RecursionError):
-        return Violation(name, rule="has a defaults list that leads back to itself")
+        return Violation(name, rule="has a defaults list that includes itself")
     if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
-        return _no_yaml(error, error.problem_mark.name)
+        return _yaml_violation(error, error.problem_mark.name)
     if isinstance(error, GrammarParseError) and error.full_key:
-        return Violation(error.full_key, rule=f"has a ${{...}} that cannot be read: {reason_of(error)}")
+        return Violation(error.full_key, rule=f"has a ${{...}} that cannot be read: {error_reason(error)}")
     if isinstance(error, UnsupportedValueType) and error.full_key:  # !!set, !!timestamp
-        return Violation(error.full_key, rule=f"is of a kind that no config has: {reason_of(error)}")
+        return Violation(error.full_key, rule=f"is of a type that no config can have: {error_reason(error)}")
     if header := wrong_header(error):
         return Violation(name, rule=f"has the line '# {header}'; Hydra reads '# @package NAME', such as '# @package _global_'")
-    if twice := chosen_twice(error):
+    if twice := duplicate_group(error):
         return Violation(name, rule=f"chooses {twice} a second time; write 'override /{twice}: OPTION' in its defaults list")
     lines = [line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()]
     return Violation(name, rule="; ".join(lines) or type(error).__name__)
 
 
-def _no_yaml(error: MarkedYAMLError, path: str) -> Violation:
-    """The violation of a file that is not YAML, in the words of PyYAML's parser in Python.
+def _yaml_violation(error: MarkedYAMLError, path: str) -> Violation:
+    """Return the violation of a file that is not YAML, with the message of PyYAML's pure-Python parser.
 
-    Some versions of OmegaConf read with the parser in C, which says less.
+    Some versions of OmegaConf use libyaml, whose messages are shorter.
     """
-    if isinstance(error, ConstructorError):  # it is YAML, but cannot be a config: a key stands there twice
+    if isinstance(error, ConstructorError):  # valid YAML that cannot be a config: a duplicate key
         rule = str(error.problem)
     else:
         try:
@@ -64,24 +64,24 @@ def _no_yaml(error: MarkedYAMLError, path: str) -> Violation:
                 yaml.compose(file, Loader=yaml.SafeLoader)
         except MarkedYAMLError as located:
             error = located
-        except OSError:  # it is gone since
+        except OSError:  # it was deleted meanwhile
             pass
-        rule = f"is not YAML: {_PLAINER.get(str(error.problem), error.problem)}"
+        rule = f"is not YAML: {_CLEARER.get(str(error.problem), error.problem)}"
         if "'\\t'" in rule:
             rule = "has a tab in its indentation; YAML takes spaces only"
     line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
-    return Violation(f"{displayed(path)}:{line}", rule=rule)
+    return Violation(f"{display_path(path)}:{line}", rule=rule)
 
 
-_PLAINER = {
-    "second occurrence": "the anchor (&name) in this line is there already",
+_CLEARER = {
+    "second occurrence": "the anchor (&name) in this line is a duplicate",
     "but found another document": "a second document begins with this line",
 }
-"""What PyYAML says, where it makes no sense without the sentence before."""
+"""Messages of PyYAML that cannot be understood without its first sentence → a better message."""
 
 
-def grammar(error: Exception) -> str:
-    """What Hydra's parser, or Python, could not make of an override."""
+def grammar_rule(error: Exception) -> str:
+    """Return the rule that an override breaks for Hydra's parser or for Python."""
     if has_too_many_digits(error):
         return "has too many digits"
     sign = unquoted_sign(error)
@@ -94,19 +94,19 @@ def grammar(error: Exception) -> str:
 
 @contextmanager
 def resolving(key: str, written: object) -> Iterator[None]:
-    """Within, a reference that cannot be resolved is a violation of ``key``."""
+    """Context manager: an error in resolving a reference becomes a violation of ``key``."""
     try:
         yield
-    except Exception as error:  # resolvers raise what they like
-        raise ConfigError([Violation(key, written, f"cannot be resolved: {reason_of(error)}")]) from error
+    except Exception as error:  # resolvers may raise anything
+        raise ConfigError([Violation(key, written, f"cannot be resolved: {error_reason(error)}")]) from error
 
 
 @contextmanager
-def making(key: str, what: str) -> Iterator[None]:
-    """Within, a callback, launcher or log that Hydra cannot make is a violation of its own ``key``."""
+def instantiating(key: str, what: str) -> Iterator[None]:
+    """Context manager: an error in making objects of Hydra's section ``key`` becomes a violation of ``key``."""
     try:
         yield
     except ConfigError:
         raise
-    except Exception as error:  # classes that a user names raise what they like
-        raise ConfigError([Violation(key, rule=f"{what}: {reason_of(error.__cause__ or error)}")]) from error
+    except Exception as error:  # classes of a user may raise anything
+        raise ConfigError([Violation(key, rule=f"{what}: {error_reason(error.__cause__ or error)}")]) from error

@@ -1,6 +1,6 @@
-"""How Hydra finds, loads and merges configs, by its own classes, which read a file again only after a change.
+"""Find, load and merge configs by Hydra's own classes, which read a file again only after a change.
 
-With :mod:`.hydra_compat`, the only module that uses private names of Hydra's.
+Only this module and :mod:`.hydra_compat` use private names of Hydra.
 """
 
 from __future__ import annotations
@@ -38,17 +38,21 @@ from gpt2hydra.utils.yaml_nodes import check_yaml
 Repository: TypeAlias = IConfigRepository
 
 
-def search_path_of(folder: str) -> ConfigSearchPath:
-    """All that Hydra searches for an application with this folder: its own, the plugins', the schemas'.
+def make_search_path(folder: str) -> ConfigSearchPath:
+    """Return the search path of an application with this folder: also Hydra's own, the plugins', the
+    schemas'.
 
-    ``create_config_search_path``, since 0.11. Public: ``initialize_config_dir``, which changes the process's
-    Hydra.
+    ``create_config_search_path``, since 0.11. Public: ``initialize_config_dir``, which changes the
+    process-wide Hydra.
     """
     return create_config_search_path(folder)
 
 
-def search_path_from(sources: Iterable[tuple[str, str]]) -> ConfigSearchPath:
-    """A search path of ``(provider, path)``. ``ConfigSearchPathImpl``, since 1.0. Public: none."""
+def join_search_path(sources: Iterable[tuple[str, str]]) -> ConfigSearchPath:
+    """Return the search path of ``(provider, path)`` pairs.
+
+    ``ConfigSearchPathImpl``, since 1.0. Public: none.
+    """
     search_path = ConfigSearchPathImpl()
     for provider, path in sources:
         search_path.append(provider, path)
@@ -56,14 +60,15 @@ def search_path_from(sources: Iterable[tuple[str, str]]) -> ConfigSearchPath:
 
 
 def _with_names(function: FunctionType, names: dict[str, Any]) -> Any:
-    """A copy of a function that finds these names in its module."""
+    """Return a copy of a function with ``names`` as the globals of its module."""
     return FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
 
 
 def _faster_defaults_list() -> Callable[..., DefaultsList]:
-    """Hydra 1.3's functions, which make a config of all choices only where an entry refers to one.
+    """Return a copy of Hydra 1.3's function that makes a config of all choices only if an entry refers to
+    one.
 
-    Hydra 1.3 makes it for each entry, in most of the time that a list takes; 1.4 does as this does.
+    Hydra 1.3 makes it for each entry, which takes most of the time of a list; 1.4 does the same as this copy.
     """
     choices_of = hydra_defaults_list._create_interpolation_map
 
@@ -83,75 +88,82 @@ def _faster_defaults_list() -> Callable[..., DefaultsList]:
 _CREATE_DEFAULTS_LIST = _faster_defaults_list() if HYDRA < (1, 4) else hydra_defaults_list.create_defaults_list
 
 
-class _Origin(NamedTuple):
-    """What Hydra takes for ``model/large``: a YAML file, or what Python has stored."""
+class _Stamp(NamedTuple):
+    """The file or ConfigStore node that Hydra uses for ``model/large``, with what changes if it changes."""
 
     place: str | int
     """The file, or ``id(node)``."""
     changed: tuple[int, int] = (0, 0)
-    """When the file was changed, and its bytes."""
+    """Modification time in ns and size of the file."""
     node: ConfigNode | None = None
-    """Kept, so that no other object gets its id."""
+    """Kept alive, so that no other object gets its id."""
 
 
-def _origin(repository: Repository, config_path: str, file: str | None) -> _Origin | None:
-    """None where it may change unseen: of a plugin, or a file with a schema of the same name."""
+def _stamp(repository: Repository, config_path: str, file: str | None) -> _Stamp | None:
+    """Return the stamp of a config; None if it is not cached: of a plugin, or a file with a schema of its
+    name.
+    """
     stored: Any = ConfigStore.instance().repo
     for part in f"{config_path.removesuffix('.yaml')}.yaml".split("/"):
         stored = stored.get(part) if isinstance(stored, dict) else None
     if file is None:
-        return _Origin(id(stored), node=stored) if isinstance(stored, ConfigNode) else None
+        return _Stamp(id(stored), node=stored) if isinstance(stored, ConfigNode) else None
     status = os.stat(file)
-    return _Origin(file, (status.st_mtime_ns, status.st_size)) if stored is None else None
+    return _Stamp(file, (status.st_mtime_ns, status.st_size)) if stored is None else None
 
 
 class _Copies:
-    """What Hydra made of configs that have not changed since, as pickles: each composition gets a copy."""
+    """Cache of the results of Hydra for unchanged configs.
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._kept: OrderedDict[tuple[Any, ...], tuple[Sequence[_Origin], bytes]] = OrderedDict()
+    They are pickles, so each composition gets a copy.
+    """
 
-    def get(self, name: Any, origins: Sequence[_Origin], make: Callable[[], Any]) -> Any:
-        """What ``make`` returns, called only where there is none of these origins yet."""
-        key = (name, *((each.place, each.changed) for each in origins))
-        if key in self._kept:
-            return pickle.loads(self._kept[key][1])  # noqa: S301  # made here
+    def __init__(self, max_size: int) -> None:
+        self._max_size = max_size
+        self._cache: OrderedDict[tuple[Any, ...], tuple[Sequence[_Stamp], bytes]] = OrderedDict()
+
+    def get(self, name: Any, stamps: Sequence[_Stamp], make: Callable[[], Any]) -> Any:
+        """Return the cached result for ``name`` and these stamps, or call ``make`` and cache its result."""
+        key = (name, *((each.place, each.changed) for each in stamps))
+        if key in self._cache:
+            return pickle.loads(self._cache[key][1])  # noqa: S301  # made here
         made = make()
         with contextlib.suppress(Exception):  # a class that cannot be found by its name
-            self._kept[key] = origins, pickle.dumps(made)
-            if len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+            self._cache[key] = stamps, pickle.dumps(made)
+            if len(self._cache) > self._max_size:
+                self._cache.popitem(last=False)
         return made
 
 
 _LOADED, _MERGED = _Copies(1024), _Copies(64)
-"""Of configs that were loaded, and of defaults lists that were merged."""
+"""Caches of loaded configs, and of merged defaults lists."""
 
 
 class _CheckedFiles(ConfigRepository):
-    """Checks the nodes of a file before Hydra reads it, and has it read again only after a change.
+    """Checks the YAML nodes of a file before Hydra loads it, and loads it again only after a change.
 
     ``ConfigRepository``, since 1.1. Public: none.
     """
 
     def __deepcopy__(self, memo: Any) -> _CheckedFiles:
-        """Hydra copies it for every composition, to change the list of sources, which do not change."""
+        """Hydra copies it for each composition to change the list of sources; the sources themselves do not
+        change.
+        """
         return copy.copy(self)
 
     def load_config(self, config_path: str) -> Any:
         file, of_user = _yaml_file(self, config_path)
         if file is not None and of_user:
             check_yaml(file)
-        origin, load = _origin(self, config_path, file), partial(super().load_config, config_path)
-        return load() if origin is None else _LOADED.get(config_path, [origin], load)
+        stamp, load = _stamp(self, config_path, file), partial(super().load_config, config_path)
+        return load() if stamp is None else _LOADED.get(config_path, [stamp], load)
 
 
 class ConfigLoader(ConfigLoaderImpl):
-    """Composes, and merges a defaults list again only after a change.
+    """Composes configs; merges a defaults list again only after a change.
 
     ``ConfigLoaderImpl``, since 1.0. Public: ``GlobalHydra.instance().config_loader()`` after
-    ``initialize_config_dir``, which changes the process's Hydra.
+    ``initialize_config_dir``, which changes the process-wide Hydra.
     """
 
     def __init__(self, search_path: ConfigSearchPath) -> None:
@@ -164,23 +176,23 @@ class ConfigLoader(ConfigLoaderImpl):
 
     def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
         paths = [str(each.config_path) for each in defaults]
-        origins = [origin for path in paths if (origin := _origin(repo, path, _yaml_file(repo, path)[0])) is not None]
+        stamps = [stamp for path in paths if (stamp := _stamp(repo, path, _yaml_file(repo, path)[0])) is not None]
         merge = partial(super()._compose_config_from_defaults_list, defaults, repo)
-        if len(origins) < len(defaults):
+        if len(stamps) < len(defaults):
             return merge()
         name = tuple((each.config_path, each.package, each.primary) for each in defaults)
-        merged: DictConfig = _MERGED.get(name, origins, merge)
+        merged: DictConfig = _MERGED.get(name, stamps, merge)
         return merged
 
 
-def file_of(repository: Repository, config_path: str) -> str | None:
-    """The YAML file that Hydra takes for ``model/large``; None of what is in no folder, or Hydra's own."""
+def user_file(repository: Repository, config_path: str) -> str | None:
+    """Return the user's YAML file that Hydra uses for ``model/large``; None if there is none."""
     file, of_user = _yaml_file(repository, config_path)
     return file if of_user else None
 
 
 def _yaml_file(repository: Repository, config_path: str) -> tuple[str | None, bool]:
-    """The YAML file that Hydra takes for ``model/large``, if there is one, and whether it is a user's."""
+    """Return the YAML file that Hydra uses for ``model/large``, or None; and whether it is a user's."""
     source = next((each for each in repository.get_sources() if each.is_config(config_path)), None)
     if source is None or source.scheme() not in ("file", "pkg"):
         return None, False
@@ -189,14 +201,14 @@ def _yaml_file(repository: Repository, config_path: str) -> tuple[str | None, bo
     if source.scheme() == "file":
         return os.path.join(source.path, name), of_user
     path = str(importlib.resources.files(source.path).joinpath(name))
-    return path if os.path.isfile(path) else None, of_user  # None: of a package in a zip file
+    return path if os.path.isfile(path) else None, of_user  # None: in a package in a zip file
 
 
 def open_repository(loader: ConfigLoader, config_name: str | None, overrides: Sequence[Override] = ()) -> Repository:
-    """The YAML files and schemas to compose from, each read once; ``hydra.searchpath`` counts.
+    """Return the YAML files and schemas to compose, each read once, also those of ``hydra.searchpath``.
 
     ``CachingConfigRepository`` and ``ConfigLoaderImpl._process_config_searchpath``, since 1.1. Public: none.
-    A folder that is not there is warned of when Hydra composes, and not once more here.
+    The warning about a missing folder is suppressed here, because Hydra repeats it when it composes.
     """
     repository = CachingConfigRepository(loader.repository)
     with warnings.catch_warnings():
@@ -205,14 +217,14 @@ def open_repository(loader: ConfigLoader, config_name: str | None, overrides: Se
     return repository
 
 
-def options_of(repository: Repository, group: str) -> list[str]:
-    """The options of a group in all folders. ``IConfigRepository.get_group_options``, since 1.0.
+def group_options(repository: Repository, group: str) -> list[str]:
+    """Return the options of a group in all folders. ``IConfigRepository.get_group_options``, since 1.0.
 
-    Public: ``ConfigLoader.get_group_options``. Hydra 1.4 refuses to list a folder that also holds a ``.yml``,
-    which it never takes; so that such a file can be reported, the others are listed here then.
+    Public: ``ConfigLoader.get_group_options``. Hydra 1.4 raises an error for a folder that has a ``.yml``,
+    which it never reads. Then the other files are listed here, so that the ``.yml`` can be reported.
     """
     with contextlib.suppress(ConfigLoadError), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of a .yml, which composing warns of
+        warnings.simplefilter("ignore", UserWarning)  # about a .yml: composing repeats it
         return repository.get_group_options(group, ObjectType.CONFIG)
     found: set[str] = set()
     for source in repository.get_sources():
@@ -226,9 +238,9 @@ def options_of(repository: Repository, group: str) -> list[str]:
 def defaults_list(
     repository: Repository, config_name: str | None, choices: list[Override], *, prepend_hydra: bool, skip_missing: bool = False
 ) -> DefaultsList:
-    """The configs that make up the result, in order. ``create_defaults_list``, since 1.1.
+    """Return the configs to merge, in order. ``create_defaults_list``, since 1.1.
 
-    Public: ``ConfigLoader.compute_defaults_list``, which reads every file anew and always takes Hydra's own
-    in: slower.
+    Public: ``ConfigLoader.compute_defaults_list``, which is slower: it reads every file again and always
+    includes Hydra's own.
     """
     return _CREATE_DEFAULTS_LIST(repository, config_name, choices, prepend_hydra=prepend_hydra, skip_missing=skip_missing)

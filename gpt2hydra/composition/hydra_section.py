@@ -1,4 +1,4 @@
-"""Hydra's own config: ``hydra.run.dir=x`` on the command line, ``hydra:`` in a file."""
+"""Check Hydra's own config: ``hydra.run.dir=x`` on the command line, ``hydra:`` in a file."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from hydra.core.utils import JobRuntime
 from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.hydra_compat import MODE_BEFORE_COMPOSING
-from gpt2hydra.composition.hydra_loader import Repository, file_of
+from gpt2hydra.composition.hydra_loader import Repository, user_file
 from gpt2hydra.composition.layers import Layer
 from gpt2hydra.composition.overrides import Overrides
 from gpt2hydra.config.errors import ABSENT, Source, Violation, command_line
-from gpt2hydra.utils.formatting import closest, reason_of
+from gpt2hydra.utils.formatting import closest, error_reason
 from gpt2hydra.utils.quoting import RawOverride
 
 Compose = Callable[..., DictConfig]
@@ -32,30 +32,30 @@ class FileSection(NamedTuple):
 
 
 def depends_on_plugins(section: Layer) -> bool:
-    """Whether only Hydra knows if what a file sets below ``hydra`` is right."""
+    """Return whether a ``hydra:`` section sets a launcher or sweeper, whose keys only Hydra knows."""
     return isinstance(section.value, dict) and not {"launcher", "sweeper"}.isdisjoint(section.value)
 
 
 @functools.lru_cache(maxsize=256)
-def refused_section(section: Layer, *, is_primary: bool) -> list[Violation]:
-    """What a file sets below ``hydra`` that Hydra does not know."""
+def check_file_section(section: Layer, *, is_primary: bool) -> list[Violation]:
+    """Return the violations in the ``hydra:`` section of a file."""
     if not isinstance(section.value, dict):
         return [Violation("hydra", section.value, "is Hydra's own section; set its keys", section.source)]
     search = section.value.get("searchpath")
     if search is not None and not is_primary:
-        return [Violation("hydra.searchpath", search.value, "is read in the primary config alone", search.source)]
+        return [Violation("hydra.searchpath", search.value, "is read only in the primary config", search.source)]
     try:
         OmegaConf.merge(_schema(), section.plain)
     except Exception:
-        return [*_refused_keys(section)]
+        return [*_check_keys(section)]
     return []
 
 
-def refused_mode(sections: Sequence[FileSection], overrides: Overrides) -> Iterator[Violation]:
-    """The violation of a file that sets another ``hydra.mode`` than the primary config, if Hydra refuses it.
+def check_mode(sections: Sequence[FileSection], overrides: Overrides) -> Iterator[Violation]:
+    """Yield a violation if a file sets another ``hydra.mode`` than the primary config, and Hydra ignores the
+    file.
 
-    ``sections`` are what files say of Hydra, and whether that is the primary config, in the order in which
-    they are merged.
+    ``sections`` are in the order in which they are merged.
     """
     asked = [(section.value["mode"], primary) for section, primary in sections if _has_mode(section)]
     typed = any(each.key_or_group == "hydra.mode" for each in overrides.hydra)
@@ -73,26 +73,26 @@ def _has_mode(section: Layer) -> bool:
 
 @functools.cache
 def _schema() -> DictConfig:
-    """What the section is merged into: Hydra's classes, with any keys for its logs. Not to be changed."""
+    """Return the cached schema of the section (do not change it): Hydra's classes, and mappings for logs."""
     mappings: dict[str, Any] = {"formatters": {}, "handlers": {}, "loggers": {}, "root": {}}
     schema: DictConfig = ConfigStore.instance().load("hydra/config.yaml").node
     schema.job_logging = schema.hydra_logging = mappings
     return schema
 
 
-_FREE = {"job", "job_logging", "hydra_logging", "help", "hydra_help", "output_subdir"}
+_PREDICTABLE_KEYS = {"job", "job_logging", "hydra_logging", "help", "hydra_help", "output_subdir"}
 
 
-def usual_section(repository: Repository, sections: Sequence[Layer]) -> DictConfig | None:
-    """A config with Hydra's own section by default, and with what files set of its job and log.
+def default_section(repository: Repository, sections: Sequence[Layer]) -> DictConfig | None:
+    """Return a config with Hydra's default section and the job and log settings of ``sections``.
 
-    It knows what a run would write, and where, without Hydra's composition; None where that is not certain.
+    It has the outputs of a run without Hydra's composition; None if other settings may change them.
     """
-    usual = ("hydra/output/default", "hydra/job_logging/default")
-    free = all(isinstance(each.value, dict) and each.value.keys() <= _FREE for each in sections)
-    if not free or any(file_of(repository, name) is not None for name in usual):
+    defaults = ("hydra/output/default", "hydra/job_logging/default")
+    is_predictable = all(isinstance(each.value, dict) and each.value.keys() <= _PREDICTABLE_KEYS for each in sections)
+    if not is_predictable or any(user_file(repository, name) is not None for name in defaults):
         return None
-    output, log = (repository.load_config(name) for name in usual)
+    output, log = (repository.load_config(name) for name in defaults)
     if output is None or log is None:
         return None
     node: Any = copy.deepcopy(_schema())
@@ -104,13 +104,13 @@ def usual_section(repository: Repository, sections: Sequence[Layer]) -> DictConf
 
 
 def source_in_files(key: str, sections: Sequence[Layer]) -> Source | None:
-    """The place where a file set a key of Hydra's section, the last that did; None where none did."""
+    """Return the source of a key of Hydra's section in files, or None if no file set it."""
     found = (_layer_at(section, key.split(".")[1:]) for section in reversed(sections))
     return next((layer.source for layer in found if layer is not None), None)
 
 
 def _layer_at(layer: Layer, path: Sequence[str]) -> Layer | None:
-    """What a layer says of a key below it, or of all that holds the key: ``run: ${x}`` of ``run.dir``."""
+    """Return the layer of a key, or of a value that contains it (``run: ${x}`` for ``run.dir``); else None."""
     for name in path:
         if not isinstance(layer.value, dict):
             return layer
@@ -120,18 +120,21 @@ def _layer_at(layer: Layer, path: Sequence[str]) -> Layer | None:
     return layer
 
 
-def _refused_keys(section: Layer) -> Iterator[Violation]:
+def _check_keys(section: Layer) -> Iterator[Violation]:
     known = copy.deepcopy(_schema())
     for path, leaf in section.leaves():
         try:
             known.merge_with(functools.reduce(lambda inner, key: {key: inner}, reversed(path), leaf.value))
         except Exception as error:
             key = ".".join(map(str, ("hydra", *path)))
-            yield Violation(key, leaf.value, f"is refused by Hydra: {reason_of(error)}", leaf.source)
+            yield Violation(key, leaf.value, f"is not accepted by Hydra: {error_reason(error)}", leaf.source)
 
 
-def refused_overrides(overrides: Overrides, compose: Compose) -> Sequence[Violation]:
-    """The violations of Hydra's own overrides, each tried by itself with ``compose``, Hydra's composition."""
+def check_hydra_overrides(overrides: Overrides, compose: Compose) -> Sequence[Violation]:
+    """Return the violations of overrides of Hydra's own config.
+
+    If they fail, ``compose`` tries each alone.
+    """
     if not overrides.hydra:
         return ()
     plugins = [each.input_line or "" for each in overrides.choices if each.key_or_group.startswith("hydra/")]
@@ -139,17 +142,17 @@ def refused_overrides(overrides: Overrides, compose: Compose) -> Sequence[Violat
     try:
         compose([*plugins, *typed], leave_sweeps_out=True)
     except Exception:
-        return [each for override in overrides.hydra for each in _refused(override, plugins, compose)]
+        return [each for override in overrides.hydra for each in _check_override(override, plugins, compose)]
     return ()
 
 
-def _refused(override: Override, plugins: list[str], compose: Compose) -> Iterator[Violation]:
+def _check_override(override: Override, plugins: list[str], compose: Compose) -> Iterator[Violation]:
     try:
         compose([*plugins, override.input_line or ""], leave_sweeps_out=True)
     except Exception as error:
         try:
             known = compose(plugins).hydra
-        except Exception:  # it is none of the overrides
+        except Exception:  # the error is not in an override
             return
         yield _violation(override, error, known)
 
@@ -159,14 +162,14 @@ def _violation(override: Override, error: Exception, known: Any) -> Violation:
     *sections, last = key.lstrip("+~").split(".")[1:] or [""]
     for section in sections:
         known = known.get(section) if isinstance(known, DictConfig) and section in known else {}
-    exists = isinstance(known, DictConfig) and last in known.keys()  # noqa: SIM118  what is ??? is a key, too
+    exists = isinstance(known, DictConfig) and last in known.keys()  # noqa: SIM118  a key with ??? exists too
     if override.is_delete():
         rule = "cannot be deleted: Hydra needs it" if exists else "cannot be deleted: there is no such key"
         return Violation(key.lstrip("~"), ABSENT, rule, typed, action="deleted")
     if not isinstance(known, DictConfig) or exists:
-        return Violation(key, value, f"is refused by Hydra: {reason_of(error.__cause__ or error).rstrip('.')}", typed)
-    if OmegaConf.get_type(known) is dict and override.type is OverrideType.CHANGE:  # it may hold any key
-        return Violation(key, value, "is new there and needs a plus", typed, {f"+{key}": RawOverride(value)})
+        return Violation(key, value, f"is not accepted by Hydra: {error_reason(error.__cause__ or error).rstrip('.')}", typed)
+    if OmegaConf.get_type(known) is dict and override.type is OverrideType.CHANGE:  # it may have any key
+        return Violation(key, value, "is a new key and needs a plus", typed, {f"+{key}": RawOverride(value)})
     near = closest(last, map(str, known))
     meant = ".".join(["hydra", *sections, near or ""])
     rule = f"unknown key of Hydra's own config{f'; did you mean {meant}?' if near else ''}"

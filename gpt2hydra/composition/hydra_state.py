@@ -1,4 +1,4 @@
-"""Hydra's process-wide state, and what the ``hydra`` node of a composed config tells."""
+"""Set and restore Hydra's process-wide state; read and set the ``hydra`` node of a composed config."""
 
 from __future__ import annotations
 
@@ -22,16 +22,19 @@ from gpt2hydra.composition.hydra_compat import set_version_base, with_value
 _LOCK = threading.RLock()  # Hydra's version base, job name and HydraConfig belong to the process
 
 JOB_NAME = "gpt2hydra"
-"""Of Hydra's job while we compose, where no file names it."""
+"""Name of Hydra's job while we compose, if no file sets it."""
 
 
 _BEFORE: list[tuple[Any, str]] = []
-"""The version base and job name that the caller had, while we compose."""
+"""The caller's version base and job name while we compose; empty otherwise."""
 
 
 @contextmanager
 def hydra_state() -> Iterator[None]:
-    """Set Hydra's process-wide state for compositions, and restore the caller's afterwards. May be nested."""
+    """Context manager: set Hydra's process-wide state to compose, then restore the caller's.
+
+    It may be nested.
+    """
     base, runtime, config = version.VersionBase.instance(), JobRuntime.instance(), HydraConfig.instance()
     with _LOCK:
         is_outermost, before = not _BEFORE, config.cfg
@@ -50,9 +53,9 @@ def hydra_state() -> Iterator[None]:
 
 @lru_cache(maxsize=4096)
 def parse(override: str) -> Override:
-    """Hydra's own parser, remembering what it parsed; the result must not be changed."""
+    """Return the (cached) result of Hydra's parser; it must not be changed."""
     key, _, value = override.partition("=")
-    if _INTEGER.fullmatch(value) and _KEY.fullmatch(key):  # a sweep has thousands, and the parser is slow
+    if _INTEGER.fullmatch(value) and _KEY.fullmatch(key):  # a sweep has thousands, and Hydra's parser is slow
         return with_value(_zero(key), int(value), override)
     return OverridesParser.create().parse_override(override)
 
@@ -66,19 +69,19 @@ def _zero(key: str) -> Override:
 
 
 def task_overrides(hydra: Any) -> list[str]:
-    """The overrides in a ``hydra`` node as they were typed, without Hydra's own."""
+    """Return the overrides in a ``hydra`` node, as typed and unresolved, without those of Hydra's own config."""
     overrides: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     return list(overrides)
 
 
 def hydra_overrides(hydra: Any) -> list[str]:
-    """The overrides of Hydra's own config in a ``hydra`` node, as they were typed."""
+    """Return the overrides of Hydra's own config in a ``hydra`` node, as typed."""
     overrides: Any = OmegaConf.to_container(hydra.overrides.hydra, resolve=False)
     return list(overrides)
 
 
-def as_job(config: DictConfig, number: int) -> DictConfig:
-    """``config``, composed for a sweep, with what Hydra's launchers add for job ``number``."""
+def set_job_fields(config: DictConfig, number: int) -> DictConfig:
+    """Set the fields that Hydra's launchers set for job ``number`` of a sweep, in ``config`` and HydraConfig."""
     with read_write(config.hydra), open_dict(config.hydra):
         config.hydra.job.num, config.hydra.job.id = number, f"job_id_for_{number}"
     HydraConfig.instance().set_config(config)
@@ -86,24 +89,24 @@ def as_job(config: DictConfig, number: int) -> DictConfig:
     return config
 
 
-def as_run(config: DictConfig) -> None:
-    """Set what Hydra adds to ``config`` for a run, such as ``hydra.runtime.output_dir``."""
+def set_run_fields(config: DictConfig) -> None:
+    """Set the fields that Hydra sets for a run (``runtime.output_dir``), in ``config`` and HydraConfig."""
     HydraConfig.instance().set_config(config)
-    with suppress(Exception):  # what it refers to may not be there
+    with suppress(Exception):  # its references may be unresolvable
         set_output_directory(config, config.hydra.run.dir)
 
 
 def set_output_directory(config: DictConfig, directory: str) -> None:
-    """Write down where the job of ``config`` writes, in Hydra's own state too."""
+    """Set the output directory of the job of ``config``, in HydraConfig too."""
     with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
         config.hydra.runtime.output_dir = os.path.abspath(directory)
-    HydraConfig.instance().set_config(config)  # which holds a copy
+    HydraConfig.instance().set_config(config)  # HydraConfig has a copy
 
 
 def start_folder() -> str:
-    """The current directory; in a job with ``hydra.job.chdir``, where the program was started."""
-    here = os.getcwd()
+    """Return the current folder; in a job that changed it (``hydra.job.chdir``), the one before that."""
+    current = os.getcwd()
     if HydraConfig.initialized() and not OmegaConf.is_missing(HydraConfig.get().runtime, "output_dir"):
         runtime = HydraConfig.get().runtime
-        return str(runtime.cwd) if os.path.realpath(here) == os.path.realpath(runtime.output_dir) else here
-    return here
+        return str(runtime.cwd) if os.path.realpath(current) == os.path.realpath(runtime.output_dir) else current
+    return current

@@ -1,4 +1,4 @@
-"""The gate for any composed config, behind which every configuration is valid: :func:`instantiate`."""
+"""Convert composed configs into valid configurations: :func:`instantiate`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.hydra_compat import full_key, is_mapping, raw_value, root_of
 from gpt2hydra.composition.job import provenance_of_job
-from gpt2hydra.composition.validate import config_class_of, examine
+from gpt2hydra.composition.validate import config_class_of, validate_composed
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.sections import check_section_class
 from gpt2hydra.config.validation import Checked, build
@@ -23,7 +23,7 @@ C = TypeVar("C")
 
 
 class JobConfigError(ConfigError, CompactHydraException):
-    """A :class:`ConfigError` within a job of Hydra's, which prints it without a traceback."""
+    """A :class:`ConfigError` in a Hydra job. Hydra 1.3 prints no traceback; 1.4 adds a line about the job."""
 
 
 @overload
@@ -45,66 +45,68 @@ def instantiate(config: DictConfig, other: DictConfig, /, *more: DictConfig, con
 @overload
 def instantiate(config: DictConfig, /, *others: DictConfig | type[Any]) -> Any: ...
 def instantiate(config: DictConfig, *others: Any, config_class: type[Any] | None = None) -> Any:
-    """Check composed configs, and make each a valid immutable dataclass; of several, a tuple, or one report.
+    """Convert a composed config into a valid, immutable dataclass; several configs into a tuple.
 
-    Each section may be followed by its class:
+    Each config may be followed by its class:
     ``model, optim = instantiate(cfg.model, Net, cfg.optim, Optim)``.
 
     Args:
-        config: composed by Hydra, or any ``DictConfig`` with the same keys. A ``hydra`` node is ignored, and
-            so is what ``hydra.utils.instantiate`` reads (``_target_``) where the class has no field for it.
-        others: more of them, as the sections of one application:
+        config: a config composed by Hydra, or any ``DictConfig`` with the same keys. A ``hydra`` node is
+            ignored;
+            so are the keys of ``hydra.utils.instantiate`` (``_target_``) without a field in the class.
+        others: more configs, for example the sections of an application:
             ``model, teacher = instantiate(cfg.model, cfg.teacher)``.
-        config_class: what to make, of each that has no class behind it: a ``Checked``, a dataclass, or a
-            pydantic model. By default named by the schema that a config was composed into, or by its keys.
+        config_class: the class of each config that is not followed by one: a ``Checked``, a dataclass or a
+            pydantic model. By default the class of its schema, or the known class with the most of its keys.
 
     Raises:
-        ConfigError: with every violation, of each; within a job of Hydra's, with who set each value.
-        TypeError: one is no config at all, as a section that is null; or a class cannot be a section.
+        ConfigError: with every violation of all configs; in a Hydra job, with the source of each value.
+        TypeError: an argument is not a config (such as a section that is null), or a class cannot be a
+            section.
     """
-    pairs = _with_classes((config, *others), config_class)
-    looked_at = [_look_at(each, kind) for each, kind in pairs]
-    violations = [violation for _, _, found in looked_at for violation in found]
+    pairs = _pair_with_classes((config, *others), config_class)
+    checked = [_check_config(each, kind) for each, kind in pairs]
+    violations = [violation for _, _, found in checked for violation in found]
     if violations and HydraConfig.initialized():
-        raise JobConfigError(_with_sources(config, violations))
+        raise JobConfigError(_add_sources(config, violations))
     if violations:
         raise ConfigError(violations)
-    made = tuple(build(kind, values) for kind, values, _ in looked_at)
+    made = tuple(build(kind, values) for kind, values, _ in checked)
     return made if len(made) > 1 else made[0]
 
 
-def _with_classes(arguments: Iterable[Any], usual: type[Any] | None) -> list[tuple[Any, type[Any] | None]]:
-    """Each config with the class that follows it."""
+def _pair_with_classes(arguments: Iterable[Any], default_class: type[Any] | None) -> list[tuple[Any, type[Any] | None]]:
+    """Return each config with the class that follows it, or the default class."""
     pairs: list[tuple[Any, type[Any] | None]] = []
     for each in arguments:
         if isinstance(each, type):
             check_section_class(each)
             pairs[-1] = (pairs[-1][0], each)
         else:
-            pairs.append((each, usual))
+            pairs.append((each, default_class))
     return pairs
 
 
-def _look_at(config: DictConfig, config_class: type[Any] | None) -> tuple[type[Checked], dict[str, Any], list[Violation]]:
-    """What to make of a config: the class, the values, and every violation by its full key."""
+def _check_config(config: DictConfig, config_class: type[Any] | None) -> tuple[type[Checked], dict[str, Any], list[Violation]]:
+    """Return the class, the values, and every violation (with its full key) of a config."""
     if not OmegaConf.is_config(config):
         raise TypeError(f"takes composed sections, as instantiate(cfg.model, cfg.teacher), not {config!r}")
     place, kind = full_key(config), config_class or config_class_of(config)
-    if not is_mapping(config):  # null, '???', or an interpolation of nothing
+    if not is_mapping(config):  # null, '???', or a broken interpolation
         rule = f"must be a section with the keys of {kind.__name__}"
         return kind, {}, [Violation(place or kind.__name__, raw_value(config), rule)]
-    values, violations = examine(config, kind, place)
+    values, violations = validate_composed(config, kind, place)
     return kind, values, violations
 
 
-def _with_sources(config: DictConfig, violations: Sequence[Violation]) -> Sequence[Violation]:
-    """``violations`` with who set each value, where ``config`` is of the Hydra job that runs here."""
+def _add_sources(config: DictConfig, violations: Sequence[Violation]) -> Sequence[Violation]:
+    """Return ``violations`` with sources if ``config`` is a part of the running job's config, else unchanged."""
     try:
         provenance = provenance_of_job()
         provenance.verify(root_of(config))
-    except Exception:  # the report is as right without
+    except Exception:  # the report is correct without sources too
         return violations
-    traced = map(provenance.blame, violations)
+    traced = map(provenance.add_source, violations)
     return [dataclasses.replace(each, source=None) if _is_untraced(each) else each for each in traced]
 
 

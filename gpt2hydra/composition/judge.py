@@ -1,4 +1,4 @@
-"""What the schema cannot hold, judged while layers are folded, so that each violation has its source."""
+"""Check each layer against the schema before it is merged, so that each violation has its source."""
 
 from __future__ import annotations
 
@@ -12,65 +12,65 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import MISSING, OmegaConf
 
 from gpt2hydra.composition.fold import Fold, dotted
-from gpt2hydra.composition.layers import Layer, Path
-from gpt2hydra.composition.resolve import converted
+from gpt2hydra.composition.layers import KeyPath, Layer
+from gpt2hydra.composition.resolve import convert
 from gpt2hydra.config.errors import ABSENT, DELETED, Violation
-from gpt2hydra.config.keys import field_at, fields_by_key, is_open, keys_of, may_stand, once_a_class, sections_of
+from gpt2hydra.config.keys import cache_by_class, field_at, fields_by_key, is_allowed_key, is_open, keys_of, section_classes
 from gpt2hydra.config.rules import Anything, MappingOf, Rule
 from gpt2hydra.config.validation import Checked
-from gpt2hydra.config.wrong_keys import computed_rule, unknown_below, unknown_key
-from gpt2hydra.utils.formatting import closest, show
+from gpt2hydra.config.wrong_keys import computed_rule, unknown_dotted_key, unknown_key
+from gpt2hydra.utils.formatting import closest, format_value
 from gpt2hydra.utils.quoting import RawOverride
 
 CANNOT_BE_DELETED = "cannot be deleted: every key of the schema has a value"
 
-MOST_EXPLAINED = 50
-"""Of more unknown keys than this, a report does not say which were meant."""
+MAX_EXPLAINED = 50
+"""With more violations than this, a report does not suggest keys for unknown ones."""
 
 
-def unmergeable(folded: Fold, path: Path, layer: Layer, override: Override | None) -> Sequence[Violation]:
-    """The violation of a list over a section, or the reverse, which OmegaConf does not merge."""
-    kind, there = type(layer.value), folded.kind_at(path) if override is None else None
-    if there is None or kind not in (dict, list) or kind is there:
+def check_mergeable(folded: Fold, path: KeyPath, layer: Layer, override: Override | None) -> Sequence[Violation]:
+    """Return a violation if a list is over a section or the reverse. Used for files without a schema."""
+    kind, existing = type(layer.value), folded.kind_at(path) if override is None else None
+    if existing is None or kind not in (dict, list) or kind is existing:
         return ()
     this, other = ("a list", "a section") if kind is list else ("a section", "a list")
     before = folded.leaf(path)
     source = folded.sections.get(path) or (before.source if before is not None else None)
     where = f" ({source})" if source is not None and source.kind == "file" else ""
-    rule = f"is {this} over {other}{where}, which Hydra does not merge"
+    rule = f"is {this} over {other}{where}, which Hydra cannot merge"
     return [Violation(dotted(path), layer.value if kind is list else ABSENT, rule, layer.source)]
 
 
 @dataclass
-class Schema:
-    """The judge of a fold by a configuration class. ``groups`` are those of the defaults list."""
+class SchemaCheck:
+    """Checks layers against a configuration class. ``groups`` are those of the defaults list."""
 
     root: type[Checked]
     groups: Collection[str]
 
-    def __call__(self, folded: Fold, path: Path, layer: Layer, override: Override | None) -> Sequence[Violation]:
-        """What of a layer cannot be laid at ``path``."""
+    def __call__(self, folded: Fold, path: KeyPath, layer: Layer, override: Override | None) -> Sequence[Violation]:
+        """Return the violations of a layer at ``path``."""
         if layer.source.kind == "default":
             return ()
         if override is None and isinstance(path[-1], str) and "." in path[-1]:
             return [self._dotted(path, layer)]
         field = self._field(path)
-        if isinstance(layer.value, dict) and field is not None and _holds_keys(field):
+        if isinstance(layer.value, dict) and field is not None and _has_keys(field):
             return ()
         found = [self._leaf(folded, place, leaf.value, override) for place, leaf in layer.leaves(path)]
         return [dataclasses.replace(each, source=layer.source) for each in found if each is not None]
 
-    def _field(self, path: Path) -> dataclasses.Field[Any] | None:
+    def _field(self, path: KeyPath) -> dataclasses.Field[Any] | None:
         return field_at(self.root, dotted(path)) if all(isinstance(part, str) and part for part in path) else None
 
-    def _leaf(self, folded: Fold, path: Path, value: Any, override: Override | None) -> Violation | None:
-        """The violation of a value that the schema does not take."""
+    def _leaf(self, folded: Fold, path: KeyPath, value: Any, override: Override | None) -> Violation | None:
+        """Return the violation of a value that the schema cannot hold, or None."""
         if value is DELETED:
             return self._deleted(folded, path)
         key, field = dotted(path), self._field(path)
         if field is None and override is not None and _is_item(folded, path, override):
             return None
-        if field is None and not may_stand(self.root, key):
+        if field is None and not is_allowed_key(self.root, key):
             return self._unknown(folded, path, value, override)
         if override is not None and override.type is OverrideType.CHANGE:
             absent = self._in_no_file(folded, path, value, override)
@@ -82,15 +82,15 @@ class Schema:
         if "computed" in field.metadata:
             adds = override is not None and override.is_add()
             return Violation(key, value, computed_rule(field)) if adds else None
-        if sections_of(field):
+        if section_classes(field):
             may = reference or value == MISSING or (value is None and field.metadata.get("optional"))
             return None if may or "variants" in field.metadata else self._no_section(key, field, value, override)
         rule: Rule = field.metadata["rule"]
         exists = override is not None and _exists(folded, path, override)
-        if not exists and _holds(rule, value):
+        if not exists and _can_hold(rule, value):
             return None
-        problem, nearest = rule.problem(value), rule.remedy(value)
-        remedy: dict[str, object] = {} if nearest is ABSENT or rule.problem(nearest) else {key: nearest}
+        problem, nearest = rule.first_problem(value), rule.remedy(value)
+        remedy: dict[str, object] = {} if nearest is ABSENT or rule.first_problem(nearest) else {key: nearest}
         before = folded.leaf(path)
         replaced = before if before is not None and repr(before.value) != repr(value) else None
         if replaced is not None and replaced.value == MISSING:
@@ -103,8 +103,10 @@ class Schema:
             return Violation(key, value, words, remedy={key: RawOverride(written)}, replaced=replaced)
         return Violation(key, value, problem or f"must be {rule}", remedy=remedy, replaced=replaced)
 
-    def _in_no_file(self, folded: Fold, path: Path, value: Any, override: Override) -> Violation | None:
-        """The violation of a key in no file or schema, or below null, which Hydra takes only with a plus."""
+    def _in_no_file(self, folded: Fold, path: KeyPath, value: Any, override: Override) -> Violation | None:
+        """Return the violation of a key in no file and no schema, or below null: Hydra accepts it only with a
+        plus.
+        """
         key = dotted(path)
         around = [each for depth in range(1, len(path)) if (each := folded.leaf(path[:depth])) is not None]
         if folded.leaf(path) or path in folded.sections or any(each.value is not None for each in around):
@@ -112,32 +114,32 @@ class Schema:
         if self.root.HAS_SCHEMA and not around:
             return None
         if self._field(path) is None:
-            known = [dotted(each) for each in (*folded.chains, *folded.sections) if each]
+            known = [dotted(each) for each in (*folded.settings, *folded.sections) if each]
             near = next((each for each in known if each.endswith(f".{key}")), None) or closest(key, known, cutoff=0.75)
             if near is not None:
                 return Violation(key, value, f"unknown key; did you mean {near}?", remedy={near: value})
-        rule = f"{around[0].key} is null; a plus adds the key" if around else "stands in no file; a plus adds it"
+        rule = f"{around[0].key} is null; add the key with a plus" if around else "is in no file; add it with a plus"
         return Violation(key, value, rule, remedy={f"+{key}": RawOverride(override.get_value_element_as_str())})
 
-    def _unknown(self, folded: Fold, path: Path, value: Any, override: Override | None) -> Violation:
+    def _unknown(self, folded: Fold, path: KeyPath, value: Any, override: Override | None) -> Violation:
         key = ".".join(str(part) if part != "" else repr(part) for part in path)
         if override is None and key in self.groups and isinstance(value, str):
             return self._choice(key, value)
-        if len(folded.violations) > MOST_EXPLAINED:
+        if len(folded.violations) > MAX_EXPLAINED:
             return Violation(key, value, "unknown key")
         if any(not isinstance(part, str) or "." in part for part in path):
             section = field_at(self.root, dotted(path[:-1])) if path[1:] else None
             nested = section.metadata.get("section") if section is not None else self.root if not path[1:] else None
             if nested is not None:
                 return dataclasses.replace(unknown_key(nested, path[-1]), key=key, value=value)
-        return unknown_below(self.root, key, value, [*self.groups])
+        return unknown_dotted_key(self.root, key, value, [*self.groups])
 
     @staticmethod
     def _choice(key: str, value: str) -> Violation:
         where = f"'- {key}: {value}', or '- override /{key}: {value}' in an experiment"
-        return Violation(key, value, f"is a choice; it stands in the defaults list: {where}")
+        return Violation(key, value, f"is a choice; write it in the defaults list: {where}")
 
-    def _deleted(self, folded: Fold, path: Path) -> Violation:
+    def _deleted(self, folded: Fold, path: KeyPath) -> Violation:
         key, around = dotted(path), folded.leaf(path[:-1])
         rule = CANNOT_BE_DELETED if field_at(self.root, key) is not None else "cannot be deleted: there is no such key"
         if around is not None and isinstance(around.value, list):
@@ -148,29 +150,29 @@ class Schema:
         if override is None and key in self.groups and isinstance(value, str):
             return self._choice(key, value)
         chosen_by = next((group for group in self.groups if group.endswith(f"@{key}")), None)
-        if chosen_by and isinstance(value, str):  # one=large, where gpt2/model@one=large is meant
+        if chosen_by and isinstance(value, str):  # one=large instead of gpt2/model@one=large
             return Violation(key, value, f"is a section, chosen by {chosen_by}", remedy={chosen_by: value})
         rule = f"is a section; set its keys, for example {key}.{next(keys_of(field.metadata['section']))}"
         return Violation(key, value, rule)
 
-    def _dotted(self, path: Path, layer: Layer) -> Violation:
-        """The violation of a key with dots in a file, which Hydra takes for one name."""
+    def _dotted(self, path: KeyPath, layer: Layer) -> Violation:
+        """Return the violation of a key with dots in a file: Hydra reads it as one name."""
         key, value = dotted(path), layer.plain
         head, *sections = str(path[-1]).split(".")
-        nested = functools.reduce(lambda inner, name: f"{{{name}: {inner}}}", reversed(sections), show(value))
+        nested = functools.reduce(lambda inner, name: f"{{{name}: {inner}}}", reversed(sections), format_value(value))
         rule = f"must be nested in YAML: {head}: {nested}"
         return Violation(key, value, rule, layer.source, {key: value})
 
 
-def _holds_keys(field: dataclasses.Field[Any]) -> bool:
-    return bool(sections_of(field)) or isinstance(field.metadata.get("rule"), (Anything, MappingOf))
+def _has_keys(field: dataclasses.Field[Any]) -> bool:
+    return bool(section_classes(field)) or isinstance(field.metadata.get("rule"), (Anything, MappingOf))
 
 
-@once_a_class
+@cache_by_class
 def is_modelled(root: type[Any]) -> bool:
-    """Whether a fold knows all that a class can hold: values of one type in sections without further keys."""
+    """Return whether the fold can model a class: all values have one type, and no section has open keys."""
     fields = fields_by_key(root).values()
-    classes = [root, *(nested for field in fields for nested in sections_of(field))]
+    classes = [root, *(nested for field in fields for nested in section_classes(field))]
     if not all(issubclass(each, Checked) and not is_open(each) for each in classes):
         return False
     return all(_is_plain(each.metadata) for each in fields)
@@ -182,31 +184,33 @@ def _is_plain(metadata: Mapping[str, Any]) -> bool:
     return "computed" in metadata or ("rule" in metadata and metadata["rule"].kind in (bool, int, float, str))
 
 
-def _exists(folded: Fold, path: Path, override: Override) -> bool:
-    """Whether Hydra refuses an override with a plus since there is a value."""
+def _exists(folded: Fold, path: KeyPath, override: Override) -> bool:
+    """Return whether Hydra rejects an override with a plus because the key has a value."""
     if not override.is_add() or isinstance(override.value(), (dict, list)):
         return False
     leaf = folded.leaf(path)
     return leaf is not None and leaf.value is not None and leaf.value != MISSING
 
 
-def _is_item(folded: Fold, path: Path, override: Override) -> bool:
-    """Whether an override replaces an item of a list: ``sizes.0=3``."""
+def _is_item(folded: Fold, path: KeyPath, override: Override) -> bool:
+    """Return whether an override replaces an item of a list: ``sizes.0=3``."""
     around = folded.leaf(path[:-1])
     items = around.value if around is not None and isinstance(around.value, list) else ()
     return path[-1] in map(str, range(len(items))) and not override.is_add()
 
 
-def _holds(rule: Rule, value: Any) -> bool:
-    """Whether OmegaConf can put ``value`` into a field with this rule, or a reference that will tell."""
+def _can_hold(rule: Rule, value: Any) -> bool:
+    """Return whether OmegaConf can put ``value`` into a field with this rule; True for a well-formed
+    reference.
+    """
     if isinstance(value, str) and (value == MISSING or "${" in value):
         try:
             OmegaConf.create([value])
-        except Exception:  # a ${ that nothing closes
+        except Exception:  # a ${ without a closing brace
             return False
         return True
     try:
-        converted(rule, value)
+        convert(rule, value)
     except Exception:  # OmegaConf raises what it likes
         return False
     return True

@@ -1,7 +1,7 @@
-"""Layers: what one source (a YAML file, a structured config, an override) sets, raw and with its place.
+"""Layers: the raw values of one source (YAML file, structured config, override) with file and line.
 
-Values are neither converted nor resolved here; :func:`agree` tells whether OmegaConf's conversion makes of
-one what a composed config holds.
+Values are neither converted nor resolved here; :func:`holds_value` says whether OmegaConf converts a raw
+value to that of a composed config.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from gpt2hydra.composition.hydra_loader import Repository
 from gpt2hydra.composition.hydra_state import start_folder
 from gpt2hydra.composition.schema import class_of_schema, file_of_option
 from gpt2hydra.config.errors import DEFAULT, Source
-from gpt2hydra.utils.yaml_nodes import Written, read_yaml
+from gpt2hydra.utils.yaml_nodes import YamlValue, read_yaml
 
-Path = tuple[Any, ...]
-"""The keys from the root of a config to a node."""
+KeyPath = tuple[Any, ...]
+"""Keys from the root of a config to a node."""
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """What one source sets of one key: a leaf, or more layers by key. It equals only itself."""
+    """The value of one source for one key: a leaf, or layers by key. Compared by identity, so hashable."""
 
     value: Any
     source: Source
@@ -40,16 +40,16 @@ class Layer:
     schema: Any = None  # the configuration class of which this is the schema
 
     def below(self, package: Sequence[Any]) -> Layer:
-        """This layer at ``package``."""
+        """Return this layer nested at ``package``."""
         return functools.reduce(lambda inner, key: Layer({key: inner}, inner.source), reversed(package), self)
 
     @property
     def plain(self) -> Any:
-        """The values alone, nested."""
+        """The nested values, without sources."""
         return {key: each.plain for key, each in self.value.items()} if isinstance(self.value, dict) else self.value
 
-    def leaves(self, path: Path = ()) -> Iterator[tuple[Path, Layer]]:
-        """Each leaf with its path; an empty mapping is one."""
+    def leaves(self, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Layer]]:
+        """Yield ``(path, layer)`` of each leaf; an empty mapping is a leaf."""
         if isinstance(self.value, dict) and self.value:
             for key, each in self.value.items():
                 yield from each.leaves((*path, key))
@@ -58,7 +58,7 @@ class Layer:
 
 
 def layers_of(repo: Repository, config_path: str) -> Iterator[Layer]:
-    """The layers, mostly one, that Hydra loads for ``config_path``."""
+    """Yield the layers (usually one) that Hydra loads for ``config_path``."""
     schema = repo.get_schema_source()
     source = next(each for each in repo.get_sources() if each.is_config(config_path))
     if source is not schema and schema.is_config(config_path):  # Hydra still merges a schema of the same name
@@ -86,25 +86,25 @@ def _read(source: ConfigSource, config_path: str) -> Layer:
 
 
 def _read_yaml(path: str) -> Layer:
-    return layer_of_yaml(read_yaml(path), displayed(path))
+    return layer_of_yaml(read_yaml(path), display_path(path))
 
 
-def displayed(path: str) -> str:
-    """A path as a user reads it: relative to where the program was started, if it lies below."""
+def display_path(path: str) -> str:
+    """Return a path for messages: relative if it is below the folder in which the program was started."""
     path, here = os.path.abspath(path), os.path.join(start_folder(), "")
     return path[len(here) :] if path.startswith(here) else path
 
 
-def layer_of_yaml(written: Written, file: str) -> Layer:
-    """The layer of a file, or of a part of one."""
+def layer_of_yaml(written: YamlValue, file: str) -> Layer:
+    """Return the layer of a YAML file, or of a part of one."""
     source = Source("file", file, written.line, items=tuple(each.line for each in written.items))
-    if isinstance(written.value, dict) and all(isinstance(each, Written) for each in written.value.values()):
+    if isinstance(written.value, dict) and all(isinstance(each, YamlValue) for each in written.value.values()):
         return Layer({key: layer_of_yaml(each, file) for key, each in written.value.items()}, source)
     return Layer({} if written.value is None and written.text is None else written.value, source, written.texts)
 
 
 def layer_of_node(node: Node | None, source: Source) -> Layer:
-    """A layer of a structured config."""
+    """Return the layer of a structured config, or of a part of one."""
     declared = declared_types(node) if isinstance(node, DictConfig) else (None, None)
     kind, each = (kind if is_dataclass(kind) else None for kind in declared)
     if is_mapping(node):
@@ -113,22 +113,22 @@ def layer_of_node(node: Node | None, source: Source) -> Layer:
 
 
 def layer_of(value: object, source: Source) -> Layer:
-    """A layer of an override's value."""
+    """Return the layer of an override's value."""
     return Layer({key: layer_of(each, source) for key, each in value.items()} if isinstance(value, dict) else value, source)
 
 
 def raw(node: Any) -> Any:
-    """What a node holds, as a file would: interpolations as they were written, enums by name."""
+    """Return the content of a node as it would be in a file: interpolations as written, enums by name."""
     value = raw_value(node)
     if isinstance(value, (dict, list)):
         return OmegaConf.to_container(node, resolve=False, enum_to_str=True)
-    if isinstance(value, Node):  # a union holds one
+    if isinstance(value, Node):  # a union contains one
         return raw(value)
     return value.name if isinstance(value, Enum) else value
 
 
-def leaf_nodes(config: DictConfig, path: Path = ()) -> Iterator[tuple[Path, Node]]:
-    """Every leaf of a composed config; lists, empty mappings and interpolated mappings are leaves."""
+def leaf_nodes(config: DictConfig, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Node]]:
+    """Yield ``(path, node)`` of each leaf of a composed config, also lists, empty and interpolated mappings."""
     for key in config:
         node = node_at(config, key)
         if is_mapping(node) and len(node):
@@ -137,21 +137,21 @@ def leaf_nodes(config: DictConfig, path: Path = ()) -> Iterator[tuple[Path, Node
             yield (*path, key), node
 
 
-def agree(node: Any, raw: Any) -> bool:
-    """Whether ``raw`` becomes what the composed ``node`` holds, by the node's own conversion."""
+def holds_value(node: Any, raw: Any) -> bool:
+    """Return whether the node's own conversion of ``raw`` gives the content of the composed ``node``."""
     if isinstance(node, ListConfig) and isinstance(raw_value(node), list) and isinstance(raw, list):
-        return len(node) == len(raw) and all(agree(node_at(node, index), each) for index, each in enumerate(raw))
+        return len(node) == len(raw) and all(holds_value(node_at(node, index), each) for index, each in enumerate(raw))
     if is_mapping(node) and isinstance(raw, dict):
         complete = node.keys() == raw.keys() or (is_dataclass(OmegaConf.get_type(node)) and raw.keys() <= node.keys())
-        return complete and all(agree(node_at(node, key), each) for key, each in raw.items())
+        return complete and all(holds_value(node_at(node, key), each) for key, each in raw.items())
     value = raw_value(node)
     if isinstance(node, UnionNode) and isinstance(value, Node):
-        return agree(value, raw)
+        return holds_value(value, raw)
     if _same(value, raw) or not isinstance(node, ValueNode):
         return _same(value, raw)
     try:
         return _same(value, node.validate_and_convert(raw))
-    except Exception:  # what cannot be converted is not what Hydra took
+    except Exception:  # a value that cannot be converted is not the one in the node
         return False
 
 
@@ -160,7 +160,7 @@ def _same(one: object, other: object) -> bool:
 
 
 def scalars(written: Any, value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str, Any]]:
-    """``(indices and keys, written, value)`` of each scalar in a value that was written in YAML."""
+    """Yield ``(indices, text in YAML, value)`` of a value, or of each value in a list or mapping."""
     if isinstance(written, str):
         yield place, written, value
     elif isinstance(written, tuple) and isinstance(value, list):
@@ -171,6 +171,6 @@ def scalars(written: Any, value: Any, place: tuple[Any, ...] = ()) -> Iterator[t
             yield from scalars(text, value[key], (*place, key))
 
 
-def below(place: tuple[Any, ...]) -> str:
-    """``[0].window`` of an index and a key."""
+def format_indices(place: tuple[Any, ...]) -> str:
+    """Return ``[0].window`` for an index and a key."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)

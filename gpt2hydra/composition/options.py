@@ -1,4 +1,4 @@
-"""Groups and their options, as Hydra finds them on its search path, ``hydra.searchpath`` included."""
+"""Find groups and their options on Hydra's search path, ``hydra.searchpath`` included."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gpt2hydra.composition.hydra_loader import (
     DefaultsList,
     Repository,
     defaults_list,
+    group_options,
     open_repository,
-    options_of,
 )
 from gpt2hydra.config.errors import ABSENT, Violation, command_line
 from gpt2hydra.config.keys import field_at
@@ -23,75 +23,77 @@ from gpt2hydra.utils.quoting import RawOverride
 
 
 class Options:
-    """The groups of one primary config. Each file is read once while this lives."""
+    """The groups and options of one primary config. Each instance reads each file only once."""
 
     def __init__(self, loader: ConfigLoader, config_name: str, searchpath: Iterable[Override] = ()) -> None:
         self.loader, self.config_name, self.searchpath = loader, config_name, tuple(searchpath)
         self.instead: tuple[Override, ...] = ()
-        """Options of Hydra's own groups, in place of those that no installed plugin brings."""
+        """Choices that replace options of Hydra's own groups whose plugins are not installed."""
         self._repository: Repository | None = None
-        self._usual: dict[str, str | None] | None = None
+        self._default_choices: dict[str, str | None] | None = None
         self._groups: dict[str, bool] = {}
         self._options: dict[str, list[str]] = {}
 
     @property
     def repository(self) -> Repository:
-        """The YAML files and schemas to compose from."""
+        """The YAML files and schemas to compose."""
         if self._repository is None:
             try:
                 self._repository = open_repository(self.loader, self.config_name, self.searchpath)
-            except Exception:  # a primary config that cannot be read: composing says why
+            except Exception:  # a primary config that cannot be read: composing reports it
                 self._repository = self.loader.repository
         return self._repository
 
     def is_group(self, key: str) -> bool:
-        """Whether ``key`` names a config group (a folder) rather than a value."""
+        """Return whether ``key`` is a config group (a folder), not a value."""
         if key not in self._groups:
             self._groups[key] = any(source.is_group(key) for source in self.repository.get_sources())
         return self._groups[key]
 
     def of(self, group: str) -> list[str]:
-        """The options of a group, in whatever folder they are."""
+        """Return the options of a group, in all folders."""
         if group not in self._options:
-            self._options[group] = options_of(self.repository, group)
+            self._options[group] = group_options(self.repository, group)
         return self._options[group]
 
     def has(self, group: str, option: object) -> bool:
-        """Whether a group has an option, which may be in a folder of its own: ``large``, ``old/large``."""
+        """Return whether a group has a config ``option``, maybe in a subfolder: ``large``, ``old/large``."""
         return self.repository.config_exists(f"{group}/{option}")
 
     def defaults_list(self, choices: Sequence[Override] = (), *, skip_missing: bool = False) -> DefaultsList:
-        """The configs that the choices bring, in order; with Hydra's own, which are slow, only if needed."""
+        """Return the configs of the defaults list with these choices, in order."""
         chosen = {each.key_or_group for each in choices}
         choices = [*(each for each in self.instead if each.key_or_group not in chosen), *choices]
         ask = partial(defaults_list, self.repository, self.config_name, choices, skip_missing=skip_missing)
         if not any(each.is_hydra_override() for each in choices):
-            with suppress(Exception):  # 'override hydra/launcher: joblib', or a list that is wrong
+            with suppress(Exception):  # 'override hydra/launcher: joblib', or an invalid list
                 return ask(prepend_hydra=False)
         return ask(prepend_hydra=True)
 
-    def usual(self) -> dict[str, str | None]:
-        """Group → option, as the defaults list has it; nothing where it cannot be read."""
-        if self._usual is None:
-            self._usual = {}
+    def default_choices(self) -> dict[str, str | None]:
+        """Return group → default option, with Hydra's own groups only if needed; empty if the list cannot be
+        read.
+        """
+        if self._default_choices is None:
+            self._default_choices = {}
             with suppress(Exception):
-                self._usual = self.defaults_list().overrides.known_choices
-        return self._usual
+                self._default_choices = self.defaults_list().overrides.known_choices
+        return self._default_choices
 
     def groups(self) -> list[str]:
-        """The groups of the defaults list, but for Hydra's own."""
-        return [group for group in self.usual() if not group.startswith("hydra/")]
+        """Return the groups of the defaults list, except Hydra's own."""
+        return [group for group in self.default_choices() if not group.startswith("hydra/")]
 
     def remedy(self, group: str) -> dict[str, object]:
-        """A remedy that chooses what the defaults list does, if it chooses any."""
-        choice = self.usual().get(group)
+        """Return a remedy that chooses the default option of a group, if there is one."""
+        choice = self.default_choices().get(group)
         return {group: choice} if choice else {}
 
-    def unclear(self, overrides: Iterable[Override], config_class: type[Checked]) -> list[Violation]:
-        """What leaves a section of ``config_class`` without the one option that it is to have of its group.
+    def check_choices(self, overrides: Iterable[Override], config_class: type[Checked]) -> list[Violation]:
+        """Return violations of choices that leave a section of ``config_class`` without exactly one option.
 
-        Hydra lets ``~tokenizer`` fall back to the schema's defaults, and ``model=[small,large]`` lay one over
-        the other.
+        Hydra accepts ``~tokenizer`` (only the schema's defaults) and ``model=[small,large]`` (both are
+        merged).
         """
         violations = []
         for override in overrides:
@@ -106,6 +108,6 @@ class Options:
                 violations.append(Violation(key, ABSENT, rule, typed, self.remedy(key), action="deleted"))
             else:
                 several = RawOverride(",".join(map(str, override.value())))  # type: ignore[arg-type]  # a list
-                rule = f"{rule}; a sweep tries several"
+                rule = f"{rule}; use a sweep for several"
                 violations.append(Violation(key, f"[{several}]", rule, typed, {key: several}, multirun=True))
         return violations

@@ -1,1 +1,1 @@
-"""What is a valid configuration? Standard library only."""
+"""Configuration classes: their fields, rules and violations. Standard library only."""

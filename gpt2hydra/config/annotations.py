@@ -1,4 +1,4 @@
-"""Plain dataclasses and pydantic models as sections: their annotations and their own checks. Standard library only."""
+"""Plain dataclasses and pydantic models as sections: annotations and checks. Standard library only."""
 
 from __future__ import annotations
 
@@ -12,67 +12,67 @@ from typing import Any, Literal, Union
 
 from gpt2hydra.config.errors import ABSENT, Violation
 from gpt2hydra.config.rules import Anything, Either, Items, MappingOf, Rule, Scalar
-from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.formatting import error_reason
 from gpt2hydra.utils.immutable import freeze, thaw
 
 
-def is_model(config_class: type[Any]) -> bool:
-    """Whether a class is a pydantic model. Where pydantic was not imported, nothing is."""
+def is_pydantic_model(config_class: type[Any]) -> bool:
+    """Whether a class is a pydantic model. No class is one before pydantic is imported."""
     pydantic = sys.modules.get("pydantic")
     return pydantic is not None and isinstance(config_class, type) and issubclass(config_class, pydantic.BaseModel)
 
 
-def is_plain(config_class: Any) -> bool:
-    """Whether a class is a dataclass of somebody's own, or a pydantic model."""
+def is_foreign_class(config_class: Any) -> bool:
+    """Whether a class is a dataclass that does not derive from ``Checked``, or a pydantic model."""
     if not isinstance(config_class, type) or hasattr(config_class, "EXTRA"):
         return False
-    return dataclasses.is_dataclass(config_class) or is_model(config_class)
+    return dataclasses.is_dataclass(config_class) or is_pydantic_model(config_class)
 
 
 def takes_other_keys(config_class: type[Any]) -> bool:
-    """Whether a pydantic model takes or ignores keys that are no fields."""
+    """Whether a pydantic model accepts or ignores keys that are not fields."""
     return getattr(config_class, "model_config", {}).get("extra") in ("allow", "ignore")
 
 
 def fields_by_annotation(config_class: type[Any]) -> Iterator[dataclasses.Field[Any]]:
-    """A field for each that a plain class has: with the rule that its annotation says, or any value for a pydantic model."""
-    if is_model(config_class):
+    """Yield the fields of a plain class with the rules of its annotations; any value for pydantic."""
+    if is_pydantic_model(config_class):
         yield from _fields_of_model(config_class)
         return
     hints = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
         hint, doc = hints[field.name], {"doc": str(field.metadata.get("doc", ""))}
-        section = _section(hint)
+        section = _section_metadata(hint)
         if section:
-            made = _field(field.name, hint, {**section, **doc}, dataclasses.MISSING)
+            made = _make_field(field.name, hint, {**section, **doc}, dataclasses.MISSING)
             made.default_factory = field.default_factory
             yield made
         else:
             factory = field.default_factory
             default = freeze(field.default if factory is dataclasses.MISSING else factory())
-            yield _field(field.name, hint, {"rule": rule_of_annotation(hint), **doc}, default, field.init)
+            yield _make_field(field.name, hint, {"rule": rule_of_annotation(hint), **doc}, default, field.init)
 
 
 def _fields_of_model(model: Any) -> Iterator[dataclasses.Field[Any]]:
-    """pydantic checks, and converts, by itself."""
+    """Yield the fields of a pydantic model without rules: pydantic checks and converts the values itself."""
     for name, info in model.model_fields.items():
-        section = _section(info.annotation)
+        section = _section_metadata(info.annotation)
         kind = section or {"rule": Anything(object, optional=True)}
         metadata = {**kind, "doc": info.description or "", "attribute": name}
         default = dataclasses.MISSING if info.is_required() else freeze(info.get_default(call_default_factory=True))
-        made = _field(info.alias or name, info.annotation, metadata, dataclasses.MISSING if section else default)
+        made = _make_field(info.alias or name, info.annotation, metadata, dataclasses.MISSING if section else default)
         if section and not info.is_required():
             made.default_factory = partial(info.get_default, call_default_factory=True)
         yield made
 
 
-def _section(hint: Any) -> dict[str, Any]:
-    """What a field says of an annotation that is a section, or one or null; nothing for any other."""
+def _section_metadata(hint: Any) -> dict[str, Any]:
+    """Metadata for an annotation ``Section`` or ``Section | None``; empty for any other."""
     nested = [each for each in typing.get_args(hint) if each is not type(None)] or [hint]
     return {"section": nested[0], "optional": nested[0] is not hint} if len(nested) == 1 and is_section_class(nested[0]) else {}
 
 
-def _field(name: str, kind: Any, metadata: Mapping[str, Any], default: Any, init: bool = True) -> dataclasses.Field[Any]:
+def _make_field(name: str, kind: Any, metadata: Mapping[str, Any], default: Any, init: bool = True) -> dataclasses.Field[Any]:
     made: Any = dataclasses.field(default=default, metadata=metadata, init=init)
     made.name, made.type = name, kind
     return made  # type: ignore[no-any-return]
@@ -80,11 +80,11 @@ def _field(name: str, kind: Any, metadata: Mapping[str, Any], default: Any, init
 
 def is_section_class(hint: Any) -> bool:
     """Whether an annotation is a class that can be a section."""
-    return isinstance(hint, type) and (hasattr(hint, "EXTRA") or is_plain(hint))
+    return isinstance(hint, type) and (hasattr(hint, "EXTRA") or is_foreign_class(hint))
 
 
 def rule_of_annotation(hint: Any) -> Rule:
-    """``int | None`` → an integer or null; what this does not know may be any value."""
+    """The rule of an annotation: ``int | None`` is an integer or null. Unknown ones accept any value."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint in (int, float, bool, str):
         return Scalar(hint)
@@ -106,17 +106,21 @@ def rule_of_annotation(hint: Any) -> Rule:
 
 
 def construct(config_class: type[Any], values: Mapping[str, Any]) -> Any:
-    """An instance of a plain class, which puts its own defaults in. Whatever its own checks raise is passed on."""
+    """Return an instance of a plain class, which adds its own defaults.
+
+    Raises:
+        Exception: whatever the class's own checks raise.
+    """
     defaults = {field.name: field.default for field in fields_by_annotation(config_class)}
-    given = {key: value for key, value in values.items() if key not in defaults or not _same(value, defaults[key])}
-    if is_model(config_class):
+    given = {key: value for key, value in values.items() if key not in defaults or not _is_default(value, defaults[key])}
+    if is_pydantic_model(config_class):
         return config_class.model_validate(thaw(given))
     hints = typing.get_type_hints(config_class)
     fields = {field.name for field in dataclasses.fields(config_class) if field.init}
     return config_class(**{key: _as_annotated(hints[key], value) for key, value in given.items() if key in fields})
 
 
-def _same(value: Any, default: Any) -> bool:
+def _is_default(value: Any, default: Any) -> bool:
     return type(value) is type(default) and bool(value == default)
 
 
@@ -126,16 +130,16 @@ def _as_annotated(hint: Any, value: Any) -> Any:
     return thaw(value)
 
 
-def own_violations(config_class: type[Any], values: Mapping[str, Any], prefix: str) -> Iterator[Violation]:
-    """What the checks of a plain class itself find wrong with values that obey its annotations."""
+def run_own_checks(config_class: type[Any], values: Mapping[str, Any], prefix: str) -> Iterator[Violation]:
+    """Yield the violations that a plain class's own checks raise for values that obey its annotations."""
     try:
         construct(config_class, values)
-    except Exception as error:  # a class raises what it likes
-        found = error.errors() if is_model(config_class) and hasattr(error, "errors") else []
+    except Exception as error:  # a class may raise anything
+        found = error.errors() if is_pydantic_model(config_class) and hasattr(error, "errors") else []
         for each in found:
             path = ".".join(map(str, each["loc"]))
             value = ABSENT if each["type"] == "missing" or isinstance(each["input"], Mapping) else each["input"]
             yield Violation(f"{prefix}{path}".rstrip("."), value, each["msg"].removeprefix("Value error, "))
         if not found:
             where = prefix.rstrip(".") or config_class.__name__
-            yield Violation(where, rule=f"is refused by {config_class.__name__}: {reason_of(error)}")
+            yield Violation(where, rule=f"is refused by {config_class.__name__}: {error_reason(error)}")

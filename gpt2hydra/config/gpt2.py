@@ -1,4 +1,4 @@
-"""GPT2Config: the shape of a GPT-2. Standard library only (PyYAML, which OmegaConf brings, once a size is read)."""
+"""GPT2Config: the shape of a GPT-2. Standard library only; PyYAML (from OmegaConf) to read a size."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ G = TypeVar("G", bound="GPT2Config")
 
 _PACKAGE_DIR = Path(__file__).resolve().parent.parent
 CONF_DIR = _PACKAGE_DIR / "conf" if (_PACKAGE_DIR / "conf").is_dir() else _PACKAGE_DIR.parent / "conf"
-"""The YAML files: inside the package when installed, next to it in a checkout."""
+"""The folder of YAML files: inside the package if it is installed, next to it in a checkout."""
 
 MODEL_DIR = CONF_DIR / "model"
 
 
 @functools.lru_cache(maxsize=64)
 def _divisors(width: int) -> list[int]:
-    """The divisors of ``width`` up to 10,000, from 1."""
+    """The divisors of ``width`` up to 10,000, in ascending order."""
     return [each for each in range(1, min(width, 10_000) + 1) if width % each == 0]
 
 
-def _around(value: int, candidates: list[int]) -> list[int]:
-    """The candidates next below and next above ``value``."""
+def _find_neighbours(value: int, candidates: list[int]) -> list[int]:
+    """The nearest candidates below and above ``value``."""
     return [*[each for each in candidates if each < value][-1:], *[each for each in candidates if each > value][:1]]
 
 
-def _list(values: list[int]) -> str:
+def _join(values: list[int]) -> str:
     return ", ".join(map(str, values))
 
 
 @dataclass(frozen=True)
 class GPT2Config(Checked):
-    """The shape of a GPT-2. Immutable, hashable, and valid: an instance that breaks a rule cannot exist.
+    """The shape of a GPT-2. Immutable, hashable, and valid: no instance can break a rule.
 
     The defaults are GPT-2 small (124M parameters).
 
     Raises:
-        ConfigError: (a ValueError) naming every broken rule at once.
+        ConfigError: (a ValueError) with every broken rule.
     """
 
     vocab_size: int = integer(50257, "tokens in the vocabulary: rows of the token embedding", at_most=10_000_000)
@@ -68,10 +68,10 @@ class GPT2Config(Checked):
             if (size.get("n_embd"), size.get("n_head"), size.get("n_layer")) == (self.n_embd, self.n_layer, self.n_head):
                 swapped = f"n_layer and n_head look swapped: {name} has {self.n_head} layers, {self.n_layer} heads"
                 return Failure(f"must divide {{n_embd}}; {swapped}", {"n_head": self.n_layer, "n_layer": self.n_head})
-        heads = _around(self.n_head, _divisors(self.n_embd))
+        heads = _find_neighbours(self.n_head, _divisors(self.n_embd))
         below = self.n_embd // self.n_head * self.n_head
         widths = [width for width in (below, below + self.n_head) if width > 0]
-        rule = f"must divide {{n_embd}} (nearest: {_list(heads)}; or n_embd for {self.n_head} heads: {_list(widths)})"
+        rule = f"must divide {{n_embd}} (nearest: {_join(heads)}; or n_embd for {self.n_head} heads: {_join(widths)})"
         return Failure(rule, {"n_head": min(heads, key=lambda each: abs(each - self.n_head))})
 
     @property
@@ -81,7 +81,7 @@ class GPT2Config(Checked):
 
     @classmethod
     def preset(cls: type[G], name: str) -> G:
-        """The size that ``conf/model/<name>.yaml`` holds.
+        """The size in ``conf/model/<name>.yaml``.
 
         Raises:
             ConfigError: there is no such size, or its file breaks a rule.
@@ -100,7 +100,7 @@ class GPT2Config(Checked):
     def presets(cls: type[G]) -> dict[str, G]:
         """Every size in ``conf/model/``, by name, smallest width first.
 
-        A file that is refused is left out; :meth:`preset` says why.
+        A file that is not valid is left out; :meth:`preset` says why.
         """
         sizes = {}
         for name in preset_names():
@@ -130,12 +130,12 @@ class GPT2Config(Checked):
 
 
 def preset_names() -> list[str]:
-    """The sizes in ``conf/model/``."""
+    """The names of the sizes in ``conf/model/``, sorted."""
     return sorted(file.stem for file in MODEL_DIR.glob("*.yaml"))
 
 
 def _sizes_for_hints() -> dict[str, dict[str, Any]]:
-    """What the files say, valid or not; one that cannot be read is left out."""
+    """The values of each size's file, valid or not; a file that cannot be read is left out."""
     sizes = {}
     for name in preset_names():
         with suppress(ConfigError):

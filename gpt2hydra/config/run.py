@@ -1,6 +1,6 @@
 """TrainConfig and GenerateConfig: everything that training or inference needs. Standard library only.
 
-Each field says what it is, its unit and its bounds; messages, help and the Hydra schema derive from here.
+Each field states its meaning, unit and bounds; messages, help and the Hydra schema derive from them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from gpt2hydra.config.fields import choice, flag, integer, number, text
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.sections import section
 from gpt2hydra.config.training import DEVICES as DEVICES
-from gpt2hydra.config.training import LARGEST_BATCH as LARGEST_BATCH
+from gpt2hydra.config.training import MAX_BATCH_SIZE as MAX_BATCH_SIZE
 from gpt2hydra.config.training import PRECISIONS as PRECISIONS
 from gpt2hydra.config.training import STRATEGIES as STRATEGIES
 from gpt2hydra.config.training import TRACKERS as TRACKERS
@@ -22,10 +22,10 @@ from gpt2hydra.config.validators import Failure, validator
 from gpt2hydra.utils.quoting import Placeholder
 
 BYTES_END_OF_TEXT = 256
-"""End-of-text of the byte tokenizer; its other tokens are the values of the bytes."""
+"""The end-of-text token of the byte tokenizer; each other token is the value of a byte."""
 
-VOCABULARIES = {"bytes": BYTES_END_OF_TEXT + 1, "gpt2": 50257}
-"""Tokenizer → its symbols; gpt2: those of OpenAI's vocab.json."""
+VOCABULARY_SIZES = {"bytes": BYTES_END_OF_TEXT + 1, "gpt2": 50257}
+"""Tokenizer → number of its tokens; gpt2: those of OpenAI's vocab.json."""
 
 PREFLIGHTS = ("strict", "skip_invalid", "off")
 
@@ -58,7 +58,7 @@ class DataConfig(Checked):
 class TokenizerConfig(Checked):
     """How text becomes tokens."""
 
-    name: str = choice("bytes", "bytes: UTF-8 and end-of-text; gpt2: OpenAI's byte-pair encoding", tuple(VOCABULARIES))
+    name: str = choice("bytes", "bytes: UTF-8 and end-of-text; gpt2: OpenAI's byte-pair encoding", tuple(VOCABULARY_SIZES))
     path: Optional[str] = text(
         None, "gpt2 only: folder with vocab.json and merges.txt, or a name on the Hugging Face hub", optional=True
     )
@@ -75,7 +75,7 @@ class TokenizerConfig(Checked):
 
 @dataclass(frozen=True)
 class HardwareConfig(Checked):
-    """The device that the plan assumes. Figures that are null are read from this machine, if possible."""
+    """The device that the plan assumes. Values that are null are read from this machine, if possible."""
 
     name: str = text("this machine", "its name in the plan")
     devices: Optional[int] = integer(
@@ -104,8 +104,8 @@ class HardwareConfig(Checked):
 # ------------------------------------------------------------------------------------------------- the two entry points
 
 
-def longer_than_model(key: str, seq_len: int, n_positions: int) -> Failure | None:
-    """The failure of a sequence, of the length under ``key``, that has more tokens than the model has positions."""
+def check_seq_len(key: str, seq_len: int, n_positions: int) -> Failure | None:
+    """A failure if ``seq_len``, the value under ``key``, exceeds the model's positions; otherwise None."""
     return None if seq_len <= n_positions else Failure("must be ≤ {model.n_positions}", {key: n_positions})
 
 
@@ -156,7 +156,7 @@ class TrainConfig(Checked):
 
     @validator("training.seq_len")
     def _sequence_fits(self) -> Failure | None:
-        return longer_than_model("training.seq_len", self.training.seq_len, self.model.n_positions)
+        return check_seq_len("training.seq_len", self.training.seq_len, self.model.n_positions)
 
     @validator("hardware.devices")
     def _devices_divide_step(self) -> Failure | None:
@@ -169,7 +169,7 @@ class TrainConfig(Checked):
 
     @validator("model.vocab_size")
     def _vocabulary_fits(self) -> Failure | None:
-        needed = VOCABULARIES[self.tokenizer.name]
+        needed = VOCABULARY_SIZES[self.tokenizer.name]
         if self.model.vocab_size >= needed:
             return None
         return Failure(f"must be ≥ {needed:,}, the symbols of {{tokenizer.name}}", {"model.vocab_size": needed})

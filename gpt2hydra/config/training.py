@@ -10,18 +10,18 @@ from gpt2hydra.config.fields import choice, flag, integer, number
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.config.validators import Failure, validator
 
-LARGEST_BATCH = 1_000_000
-"""Sequences. More at once are a mistake, not a setting."""
+MAX_BATCH_SIZE = 1_000_000
+"""Sequences of one batch. A larger number is taken for a typing error."""
 
-MOST_STEPS = 1_000_000_000
+MAX_STEPS = 1_000_000_000
 
 PRECISIONS = ("fp32", "bf16", "bf16_pure")
-OTHER_PRECISIONS = {
+PRECISION_SYNONYMS = {
     **dict.fromkeys(("float32", "f32", "32", "32-true", "full"), "fp32"),
     **dict.fromkeys(("bfloat16", "float16", "fp16", "f16", "16", "half", "mixed", "16-mixed", "bf16-mixed"), "bf16"),
     "bf16-true": "bf16_pure",
 }
-"""What PyTorch and Lightning call them, and 16 bits that this package does not have → the nearest of ours."""
+"""Names in PyTorch and Lightning, and 16-bit types that this package does not have → the nearest of ours."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 STRATEGIES = ("auto", "ddp", "fsdp")
 TRACKERS = ("none", "tensorboard", "wandb", "mlflow")
@@ -33,9 +33,9 @@ class TrainingConfig(Checked):
     """How the model is trained: AdamW, learning-rate warm-up, then a schedule."""
 
     seq_len: int = integer(1024, "tokens of one sequence", at_most=10_000_000)
-    batch_size: int = integer(4, "sequences of one micro-batch", at_most=LARGEST_BATCH)
+    batch_size: int = integer(4, "sequences of one micro-batch", at_most=MAX_BATCH_SIZE)
     gradient_accumulation_steps: int = integer(1, "micro-batches, whose gradients add up to one step", at_most=1_000_000)
-    max_steps: int = integer(1000, "optimizer steps", at_most=MOST_STEPS)
+    max_steps: int = integer(1000, "optimizer steps", at_most=MAX_STEPS)
     learning_rate: float = number(6e-4, "peak learning rate, reached after the warm-up", above=0, at_most=10)
     min_learning_rate_ratio: float = number(
         0.1, "learning rate at the last step, as a share of the peak; constant ignores it", at_least=0, at_most=1
@@ -44,9 +44,9 @@ class TrainingConfig(Checked):
         "cosine", "how the learning rate falls from the peak; wsd: constant, then linear over decay_steps", SCHEDULES
     )
     decay_steps: Optional[int] = integer(
-        None, "wsd only: steps of the linear decay at the end; null: a fifth of max_steps", at_most=MOST_STEPS, optional=True
+        None, "wsd only: steps of the linear decay at the end; null: a fifth of max_steps", at_most=MAX_STEPS, optional=True
     )
-    warmup_steps: int = integer(100, "steps of the warm-up from 0 to the peak", at_least=0, at_most=MOST_STEPS)
+    warmup_steps: int = integer(100, "steps of the warm-up from 0 to the peak", at_least=0, at_most=MAX_STEPS)
     weight_decay: float = number(0.1, "decoupled weight decay, on matrices only", at_least=0, at_most=10)
     adam_beta1: float = number(0.9, "decay of the gradient's running mean", at_least=0, at_most=0.999999)
     adam_beta2: float = number(0.95, "decay of the squared gradient's running mean", at_least=0, at_most=0.999999)
@@ -59,13 +59,13 @@ class TrainingConfig(Checked):
         "fp32",
         "bf16: autocast, weights stay fp32; bf16_pure: weights and AdamW too",
         PRECISIONS,
-        synonyms=OTHER_PRECISIONS,
+        synonyms=PRECISION_SYNONYMS,
     )
     attention: str = choice("sdpa", "sdpa: PyTorch's fused kernels; eager: plain matrix products", ("sdpa", "eager"))
     gradient_checkpointing: bool = flag(
         False, "recompute each block in the backward pass: less memory, more time", affects_result=False
     )
-    eval_interval: int = integer(100, "steps between two evaluations", at_most=MOST_STEPS, affects_result=False)
+    eval_interval: int = integer(100, "steps between two evaluations", at_most=MAX_STEPS, affects_result=False)
     eval_sequences: int = integer(
         100, "sequences of one evaluation, the same each time, spread over the validation text", at_most=10**9
     )
@@ -80,11 +80,11 @@ class TrainingConfig(Checked):
     early_stopping_patience: int = integer(
         0, "end the run after this many evaluations without a lower validation loss; 0 is off", at_least=0, at_most=10**6
     )
-    log_interval: int = integer(10, "steps between two rows of the loss table", at_most=MOST_STEPS, affects_result=False)
+    log_interval: int = integer(10, "steps between two rows of the loss table", at_most=MAX_STEPS, affects_result=False)
     save_interval: Optional[int] = integer(
         None,
         "steps between two checkpoints; null: one at each evaluation",
-        at_most=MOST_STEPS,
+        at_most=MAX_STEPS,
         optional=True,
         affects_result=False,
     )
@@ -98,7 +98,7 @@ class TrainingConfig(Checked):
         0,
         "keep each checkpoint whose step is a multiple of this; 0 is none",
         at_least=0,
-        at_most=MOST_STEPS,
+        at_most=MAX_STEPS,
         affects_result=False,
     )
     max_hours: float = number(
@@ -155,16 +155,16 @@ class TrainingConfig(Checked):
         left = self.max_steps - self.warmup_steps
         if self.decay_steps <= left:
             return None
-        return Failure("must be ≤ {max_steps} less {warmup_steps}", {"decay_steps": left} if left > 0 else {})
+        return Failure("must be ≤ {max_steps} minus {warmup_steps}", {"decay_steps": left} if left > 0 else {})
 
     @validator("early_stopping_patience")
     def _patience_can_end(self) -> Failure | None:
-        """Without more evaluations than that before the last step, a run cannot be stopped early."""
+        """Early stopping needs more than ``early_stopping_patience`` evaluations before the last step."""
         patience = self.early_stopping_patience
         if patience * self.eval_interval < self.max_steps:
             return None
         interval = (self.max_steps - 1) // patience
-        rule = "needs more evaluations than that in a run: {eval_interval}, {max_steps}"
+        rule = "must be ≤ the number of evaluations before the last step: {eval_interval}, {max_steps}"
         return Failure(rule, {"eval_interval": interval} if interval else {})
 
     @property
@@ -174,24 +174,24 @@ class TrainingConfig(Checked):
 
     @property
     def sequences_per_step(self) -> int:
-        """Sequences whose gradients make one optimizer step, however many processes share them."""
+        """Sequences of one optimizer step, of all processes together."""
         return self.batch_size * self.gradient_accumulation_steps
 
     @property
     def tokens_per_step(self) -> int:
-        """Tokens of those sequences."""
+        """Tokens of one optimizer step, of all processes together."""
         return self.sequences_per_step * self.seq_len
 
     @property
     def wsd_decay_steps(self) -> int:
-        """Steps of the decay of the schedule ``wsd``: ``decay_steps``, or a fifth of the run."""
+        """Decay steps of the schedule ``wsd``: ``decay_steps``, or a fifth of ``max_steps``."""
         return self.max_steps // 5 if self.decay_steps is None else self.decay_steps
 
     def learning_rate_at(self, step: int) -> float:
-        """The learning rate of a step, counted from 0: a linear rise to the peak, then the schedule.
+        """The learning rate of a step, counted from 0: linear warm-up to the peak, then the schedule.
 
-        The rise begins above 0, so that no step is wasted; the minimum is reached at the last step, if the
-        warm-up leaves any.
+        The warm-up starts above 0, so that no step is wasted. The last step uses the minimum, unless it
+        belongs to the warm-up.
         """
         peak, least = self.learning_rate, self.min_learning_rate_ratio * self.learning_rate
         if step < self.warmup_steps:
@@ -206,10 +206,10 @@ class TrainingConfig(Checked):
         return least + max(0.0, left) * (peak - least)
 
     def saves_at(self, step: int) -> bool:
-        """Whether a checkpoint is saved after so many steps, whatever the clock says."""
+        """Whether a checkpoint is saved after ``step`` steps, apart from those that the clock causes."""
         interval = self.save_interval or self.eval_interval
         return step == self.max_steps or step % interval == 0 or (self.keep_every > 0 and step % self.keep_every == 0)
 
     def evaluates_at(self, step: int) -> bool:
-        """Whether the validation loss is measured after so many steps."""
+        """Whether the validation loss is measured after ``step`` steps."""
         return step == self.max_steps or step % self.eval_interval == 0

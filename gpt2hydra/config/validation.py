@@ -1,4 +1,4 @@
-"""The check of a configuration against its rules: :class:`Checked`, and what it is made of. Standard library only."""
+"""The check of a configuration: :class:`Checked`, and :func:`check`. Standard library only."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from gpt2hydra.config.annotations import construct, own_violations, takes_other_keys
-from gpt2hydra.config.declaration import mistakes
+from gpt2hydra.config.annotations import construct, run_own_checks, takes_other_keys
+from gpt2hydra.config.declaration import find_mistakes
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.fingerprint import fingerprint
 from gpt2hydra.config.keys import (
+    attribute_names,
     attribute_of,
-    attributes,
+    cache_by_class,
     default_of,
     fields_of,
     is_open,
-    once_a_class,
-    place,
+    sort_key,
     to_plain,
     values_of,
 )
 from gpt2hydra.config.rules import Rule
-from gpt2hydra.config.validators import CheckResult, NotValid, failures, obeys_validators
-from gpt2hydra.config.wrong_keys import computed_rule, missing, section_class, unknown_key
-from gpt2hydra.utils.formatting import did_you_mean, kind_of, reason_of, show
+from gpt2hydra.config.validators import CheckResult, NotValid, check_validators, obeys_validators
+from gpt2hydra.config.wrong_keys import computed_rule, missing_key, select_section_class, unknown_key
+from gpt2hydra.utils.formatting import describe_type, did_you_mean, error_reason, format_value
 from gpt2hydra.utils.immutable import FrozenDict, freeze
 
 C = TypeVar("C", bound="Checked")
@@ -33,13 +33,13 @@ C = TypeVar("C", bound="Checked")
 class Checked:
     """Base of every configuration dataclass: no instance breaks a rule.
 
-    A class derives from it, or from one that does, and is a frozen dataclass, whose fields are declared by
-    what :mod:`gpt2hydra.fields` has. Rules between fields are methods under ``@validator``. A class that
-    declares nothing of its own needs no decorator. ``class Trainer(Checked, extra="allow")`` takes other keys
-    too, and keeps them in ``extra``.
+    A class derives from it, directly or indirectly, and is a frozen dataclass. :mod:`gpt2hydra.fields` has
+    the functions that declare its fields. Rules between fields are methods under ``@validator``. A subclass
+    that declares nothing needs no decorator. ``class Trainer(Checked, extra="allow")`` also accepts other
+    keys, and keeps them in ``extra``.
 
     Raises:
-        ConfigError: naming every broken rule at once.
+        ConfigError: with every broken rule.
         TypeError: the class itself is declared wrongly; see :func:`check_declaration`.
     """
 
@@ -47,15 +47,15 @@ class Checked:
     HAS_SCHEMA: ClassVar[bool] = True
     """Whether its primary config lists a schema, which Hydra merges into the config."""
     RELATIONS: ClassVar[tuple[Any, ...]] = ()
-    """The older way to declare rules between fields."""
+    """Rules between fields, declared in the older way."""
     HELP_SUMMARY: ClassVar[tuple[str, ...]] = ()
-    """The keys that ``--help`` shows first; all of them where none is named."""
+    """The keys that ``--help`` shows first; all keys if it is empty."""
 
     if TYPE_CHECKING:
 
         @property
         def extra(self) -> Mapping[str, Any]:
-            """The other keys of a class that takes them, and their values."""
+            """The other keys of a class that accepts them, with their values."""
 
     def __init_subclass__(cls, extra: Literal["forbid", "allow"] | None = None, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -70,7 +70,7 @@ class Checked:
         given = {each.name: getattr(self, attribute_of(each)) for each in fields if each.init}
         if is_open(type(self)):
             given |= self.extra
-        _fill(self, valid_values(type(self), {key: value for key, value in given.items() if value is not ABSENT}))
+        _set_attributes(self, valid_values(type(self), {key: value for key, value in given.items() if value is not ABSENT}))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested values by key, computed ones included; the inverse of :meth:`from_dict`."""
@@ -78,58 +78,58 @@ class Checked:
         return plain
 
     def fingerprint(self) -> str:
-        """16 hex digits of what affects the result, the same on every machine; see :mod:`gpt2hydra.config.fingerprint`."""
+        """16 hex digits of what affects the result; see :mod:`gpt2hydra.config.fingerprint`."""
         return fingerprint(self)
 
     @classmethod
     def from_dict(cls: type[C], mapping: Mapping[str, Any]) -> C:
-        """Build from plain values. Strict: unknown keys are refused, and computed values, if present, must agree.
+        """Build an instance from plain values. Strict: keys must be known, and computed values correct.
 
         Raises:
             ConfigError: with every violation.
         """
         if not isinstance(mapping, Mapping):
-            raise ConfigError([Violation(cls.__name__, mapping, f"must be a mapping, not {kind_of(mapping)}")])
+            raise ConfigError([Violation(cls.__name__, mapping, f"must be a mapping, not {describe_type(mapping)}")])
         check_declaration(cls)
         return build(cls, valid_values(cls, mapping))
 
 
-@once_a_class
+@cache_by_class
 def check_declaration(config_class: type[Any]) -> None:
-    """Check a class, as early as it is complete: when it becomes a section, a program's configuration, or an object.
+    """Check a class before its use as a section, as a program's configuration, or for an instance.
 
     Raises:
-        TypeError: it is no frozen dataclass, a field has no rule or a name that Hydra cannot hold, a rule
-            between fields is about one that is not there, or a default breaks its own rule.
+        TypeError: it is no frozen dataclass, a field has no rule or a name that Hydra cannot hold, a
+            validator names an unknown field, or a default breaks its own rule.
     """
     name = f"{config_class.__module__}.{config_class.__qualname__}"
     if issubclass(config_class, Checked):
-        found = mistakes(config_class, dir(Checked))
+        found = find_mistakes(config_class, dir(Checked))
         if found:
             raise TypeError("\n".join(f"{name}: {mistake}" for mistake in found))
-        failures(check(config_class, {}))  # so that a validator that reads what is no field is found now
+        check_validators(check(config_class, {}))  # reports a validator that reads an unknown name
 
 
 def build(config_class: type[C], values: Mapping[str, Any]) -> C:
-    """An instance from values that :func:`check` returned without a violation; they are not checked again."""
+    """Return an instance from values of :func:`check` without violations. They are not checked again."""
     if not issubclass(config_class, Checked):
         return construct(config_class, values)
-    made = _instance(config_class, values)
-    if config_class.__post_init__ is not Checked.__post_init__:  # does more than check
+    made = _make_unchecked(config_class, values)
+    if config_class.__post_init__ is not Checked.__post_init__:  # the class does more than check
         made = dataclasses.replace(made)  # type: ignore[type-var]
     return made
 
 
-def _instance(config_class: type[C], values: Mapping[str, Any]) -> C:
-    """An instance that holds ``values``, which nothing checks."""
+def _make_unchecked(config_class: type[C], values: Mapping[str, Any]) -> C:
+    """Return an instance that holds ``values`` unchecked."""
     made = object.__new__(config_class)
-    _fill(made, values)
+    _set_attributes(made, values)
     return made
 
 
-def _fill(config: Checked, values: Mapping[str, Any]) -> None:
-    """Set the attributes of a configuration, which is frozen, from values by key."""
-    names = attributes(type(config))
+def _set_attributes(config: Checked, values: Mapping[str, Any]) -> None:
+    """Set the attributes of a frozen configuration from values by key."""
+    names = attribute_names(type(config))
     for key, attribute in names.items():
         if key in values:
             object.__setattr__(config, attribute, values[key])
@@ -147,19 +147,19 @@ def check(
 
     Args:
         config_class: a ``Checked``, a plain dataclass, or a pydantic model.
-        given: values by key; an instance, of a section that is known to be valid.
-        prefix: what stands before each key in a message, for example ``"model."``.
+        given: values by key; an instance is a section that is valid.
+        prefix: text before each key in a message, for example ``"model."``.
         known_wrong: dotted keys (without prefix) that are already known to be wrong; validators that read
             them do not run.
     """
     found = CheckResult(config_class)
-    fields = _fields_by_key(config_class)
+    fields = _fields_in_check_order(config_class)
     for name, each in fields.items():
         if name in known_wrong and name not in given:
             continue
         rule: Rule | None = each.metadata.get("rule")
         if rule is None and "computed" not in each.metadata:
-            _check_section(found, each, given, prefix, _below(known_wrong, name) if known_wrong else known_wrong)
+            _check_section(found, each, given, prefix, _keys_in_section(known_wrong, name) if known_wrong else known_wrong)
             continue
         if rule is None:
             value, problems = _check_computed(found, each, given.get(name, ABSENT), prefix)
@@ -176,16 +176,16 @@ def check(
     elif others and not takes_other_keys(config_class):
         found.violations += [unknown_key(config_class, key, value, prefix) for key, value in others.items()]
     if issubclass(config_class, Checked):
-        if found.violations or known_wrong or not obeys_validators(_instance(config_class, found.values)):
-            found.violations += failures(found, prefix)
+        if found.violations or known_wrong or not obeys_validators(_make_unchecked(config_class, found.values)):
+            found.violations += check_validators(found, prefix)
     elif not found.violations and not known_wrong:
-        found.violations += own_violations(config_class, {**found.values, **others}, prefix)
-    found.violations.sort(key=lambda violation: place(config_class, violation.key[len(prefix) :]))
+        found.violations += run_own_checks(config_class, {**found.values, **others}, prefix)
+    found.violations.sort(key=lambda violation: sort_key(config_class, violation.key[len(prefix) :]))
     return found
 
 
 def valid_values(config_class: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """``given``, completed, as the class stores it.
+    """The values of ``given``, completed by defaults, as the class stores them.
 
     Raises:
         ConfigError: with every violation.
@@ -196,23 +196,23 @@ def valid_values(config_class: type[Any], given: Mapping[str, Any]) -> dict[str,
     return found.values
 
 
-@once_a_class
-def _fields_by_key(config_class: type[Any]) -> dict[str, dataclasses.Field[Any]]:
-    """The fields by key; what is computed after all that it may be computed from."""
+@cache_by_class
+def _fields_in_check_order(config_class: type[Any]) -> dict[str, dataclasses.Field[Any]]:
+    """Key → field, in the order of the check: computed fields after all fields that they may read."""
     return {each.name: each for each in sorted(fields_of(config_class), key=lambda each: "computed" in each.metadata)}
 
 
-def _below(keys: frozenset[str], name: str) -> frozenset[str]:
-    """Those of ``keys`` that are of section ``name``, as they are called there."""
+def _keys_in_section(keys: frozenset[str], name: str) -> frozenset[str]:
+    """The keys of section ``name`` among ``keys``, without that name."""
     return frozenset(key[len(name) + 1 :] for key in keys if key.startswith(f"{name}."))
 
 
 def _check_value(each: dataclasses.Field[Any], rule: Rule, value: Any, prefix: str) -> tuple[Any, list[Violation]]:
     if value is ABSENT:
-        return ABSENT, [missing(f"{prefix}{each.name}", each)]
+        return ABSENT, [missing_key(f"{prefix}{each.name}", each)]
     problems = rule.all_problems(value)
     if not problems:
-        return rule.stored(value), []
+        return rule.convert(value), []
     key, nearest = f"{prefix}{each.name}", rule.remedy(value)
     remedy = {} if nearest is ABSENT else {key: nearest}
     return ABSENT, [Violation(f"{key}{path}", part, words, remedy=remedy) for path, part, words in problems]
@@ -223,16 +223,16 @@ def _check_computed(found: CheckResult, each: dataclasses.Field[Any], value: Any
     try:
         inputs = {f"{prefix}{name}": found.at(name) for name in each.metadata["inputs"]}
     except NotValid:
-        return ABSENT, []  # what it follows from is already reported
-    sources = ", ".join(f"{path} = {show(given)}" for path, given in inputs.items())
+        return ABSENT, []  # the violations of its inputs are already reported
+    sources = ", ".join(f"{path} = {format_value(given)}" for path, given in inputs.items())
     try:
         right = each.metadata["computed"](*inputs.values())
-    except Exception as error:  # a formula of a user's class raises what it likes
-        rule = f"cannot be computed ({each.metadata['doc']}) for {sources}: {reason_of(error)}"
+    except Exception as error:  # a formula of a user's class may raise anything
+        rule = f"cannot be computed ({each.metadata['doc']}) for {sources}: {error_reason(error)}"
         return ABSENT, [Violation(key, rule=rule, others=dict.fromkeys(inputs))]
     if value is ABSENT or (type(value) is type(right) and value == right):
         return right, []
-    return ABSENT, [Violation(key, value, computed_rule(each, f": {show(right)} for {sources}"))]
+    return ABSENT, [Violation(key, value, computed_rule(each, f": {format_value(right)} for {sources}"))]
 
 
 # ------------------------------------------------------------------------------------------------------------- sections
@@ -241,11 +241,11 @@ def _check_computed(found: CheckResult, each: dataclasses.Field[Any], value: Any
 def _check_section(
     found: CheckResult, each: dataclasses.Field[Any], given: Mapping[str, Any], prefix: str, known_wrong: frozenset[str]
 ) -> None:
-    """Add to ``found`` what becomes of a section: an instance of its class where nothing in it is wrong."""
+    """Check a section, and add it to ``found``: as an instance of its class, if it has no violation."""
     name, key, optional = each.name, f"{prefix}{each.name}", each.metadata.get("optional")
     value = given.get(name, ABSENT)
     if value is ABSENT and each.metadata.get("must_exist"):
-        rule = f"must be a section of the config, and is not there{did_you_mean(name, map(str, given))}"
+        rule = f"must be a section of the config, but is missing{did_you_mean(name, map(str, given))}"
         found.violations.append(Violation(key, rule=rule))
         return
     if value is ABSENT and not optional:
@@ -253,7 +253,7 @@ def _check_section(
     if optional and (value is None or value is ABSENT):
         found.values[name] = found.sections[name] = None
         return
-    kind, problems = section_class(each, value, key)
+    kind, problems = select_section_class(each, value, key)
     found.violations += problems
     if kind is None:
         return
@@ -261,7 +261,7 @@ def _check_section(
         found.values[name] = value
         found.sections[name] = CheckResult.of(value, known_wrong) if known_wrong else value
         return
-    values = value if isinstance(value, Mapping) else values_of(value)  # of a class that is extended here
+    values = value if isinstance(value, Mapping) else values_of(value)  # an instance of the class without the added keys
     if ignored := each.metadata.get("ignored"):
         values = {path: part for path, part in values.items() if path not in ignored}
     inner = check(kind, values, f"{key}.", known_wrong)

@@ -1,7 +1,7 @@
-"""Rules between fields: methods of their class under :func:`validator`. Standard library only.
+"""Rules between fields: methods of a configuration class under :func:`validator`. Standard library only.
 
 A validator reads fields by their names, ``self.n_embd``, ``self.model.n_positions``, and returns a
-:class:`Failure` or None. It runs once each value that it reads is valid by itself::
+:class:`Failure` or None. It runs only if each value that it reads is valid by itself::
 
     @validator("n_head")
     def _heads_divide_width(self) -> Failure | None:
@@ -20,20 +20,20 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gpt2hydra.config.errors import ABSENT, Violation
-from gpt2hydra.config.keys import attribute_of, field_at, fields_of, keys_of, once_a_class, sections_of, values_of
-from gpt2hydra.utils.formatting import did_you_mean, show
+from gpt2hydra.config.keys import attribute_of, cache_by_class, field_at, fields_of, keys_of, section_classes, values_of
+from gpt2hydra.utils.formatting import did_you_mean, format_value
 
 F = TypeVar("F", bound=Callable[..., "Failure | None"])
 
 _MARK = "gpt2hydra_validator"
-"""Where a method keeps the keys that :func:`validator` was given."""
+"""The attribute in which a method keeps the arguments of :func:`validator`."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """How a rule between fields is broken.
+    """A broken rule between fields.
 
-    In ``rule``, ``{key}`` stands for that key and its value; ``remedy`` is what to set.
+    In ``rule``, ``{key}`` is replaced by that key and its value; ``remedy`` has the keys to set.
     """
 
     rule: str
@@ -44,8 +44,8 @@ def validator(key: str, *, hints: tuple[str, ...] = ()) -> Callable[[F], F]:
     """Declare a method to be a rule between fields.
 
     Args:
-        key: the dotted key that a report blames.
-        hints: attributes that are None where they are not valid by themselves: they may improve the message.
+        key: the dotted key that a report names.
+        hints: keys for a better message. The validator also runs if they are not valid, and reads None then.
     """
 
     def mark(method: F) -> F:
@@ -56,13 +56,13 @@ def validator(key: str, *, hints: tuple[str, ...] = ()) -> Callable[[F], F]:
 
 
 def is_validator(method: object) -> bool:
-    """Whether :func:`validator` declared it."""
+    """Whether :func:`validator` declared a method."""
     return hasattr(method, _MARK)
 
 
 @dataclass(frozen=True)
 class Validator:
-    """One rule between the fields of a class; ``name`` is how a message calls it."""
+    """One rule between the fields of a class; ``name`` is its name in a message."""
 
     name: str
     key: str
@@ -70,9 +70,9 @@ class Validator:
     test: Callable[[Any], Failure | None]
 
 
-@once_a_class
+@cache_by_class
 def validators_of(config_class: type[Any]) -> tuple[Validator, ...]:
-    """The rules between the fields of a class: those of its bases first. One of the same name replaces a base's."""
+    """The validators of a class, those of its bases first. One replaces a base's of the same name."""
     found: dict[str, Validator] = {}
     for base in reversed(config_class.__mro__):
         for name, each in vars(base).items():
@@ -89,10 +89,11 @@ def validators_of(config_class: type[Any]) -> tuple[Validator, ...]:
 
 @dataclass
 class CheckResult:
-    """What became of the values of one section, and everything that is wrong, in the order of the fields.
+    """The result of checking one section.
 
-    ``values`` are as the class stores them, ``valid`` those of them that are valid by themselves. ``sections``
-    has an instance for each section in which nothing is wrong, None where it is null, else its result.
+    ``values`` are as the class stores them, ``valid`` are those that are valid by themselves. ``sections``
+    has an instance for each section without violations, None for null, and a CheckResult for any other.
+    ``violations`` are in the order of the fields.
     """
 
     config_class: type[Any]
@@ -103,17 +104,17 @@ class CheckResult:
 
     @classmethod
     def of(cls, config: Any, known_wrong: frozenset[str] = frozenset()) -> CheckResult:
-        """That of an instance, in which nothing is wrong but perhaps some keys."""
+        """The result for an instance: every value is valid, except the keys in ``known_wrong``."""
         values = values_of(config)
-        sections = {each.name: values[each.name] for each in fields_of(type(config)) if sections_of(each)}
+        sections = {each.name: values[each.name] for each in fields_of(type(config)) if section_classes(each)}
         valid = {key: each for key, each in values.items() if key not in sections and key not in known_wrong}
         return cls(type(config), values, valid, sections)
 
     def section(self, name: str) -> CheckResult | None:
-        """That of a section; None where it is null.
+        """The result of a section; None for null.
 
         Raises:
-            NotValid: it is no section.
+            NotValid: there is no valid section of that name.
         """
         if name not in self.sections:
             raise NotValid
@@ -124,7 +125,7 @@ class CheckResult:
         """The value under a dotted key.
 
         Raises:
-            NotValid: it is not valid by itself, or in a section that is null.
+            NotValid: the value is not valid by itself, or its section is null.
         """
         name, _, rest = key.partition(".")
         section = self.section(name) if rest else None
@@ -134,32 +135,32 @@ class CheckResult:
 
 
 class NotValid(Exception):
-    """A value is read that is not valid by itself; it is reported already."""
+    """A value is read that is not valid by itself; its violation is reported already."""
 
 
 class ValidValues:
-    """What a validator has for ``self``: the values that are valid by themselves, under the names of the class."""
+    """The ``self`` of a validator, with only the values that are valid by themselves."""
 
     def __init__(
         self, found: CheckResult, hints: tuple[str, ...] = (), prefix: str = "", read: dict[str, None] | None = None
     ) -> None:
         """Args:
-        hints: keys that are None where they are not valid.
-        prefix: the section that this is, with a dot.
-        read: the keys that were read, in order; filled.
+        hints: keys that are None if they are not valid.
+        prefix: the key of this section, with a dot.
+        read: receives the keys that are read, in order.
         """
         self._found, self._class, self._hints, self._prefix = found, found.config_class, hints, prefix
         self._read: dict[str, None] = {} if read is None else read
 
     @property  # type: ignore[misc]
-    def __class__(self) -> Any:  # so that isinstance(self.optim, AdamW) says what it says of the real thing
+    def __class__(self) -> Any:  # so that isinstance(self.optim, AdamW) works as for an instance
         return self._class
 
     def __getattr__(self, name: str) -> Any:
         field = _by_attribute(self._class).get(name)
         if field is None:
             return self._of_class(name)
-        if not sections_of(field):
+        if not section_classes(field):
             return self._value(field.name)
         section = self._found.section(field.name)
         return None if section is None else ValidValues(section, self._hints, f"{self._prefix}{field.name}.", self._read)
@@ -189,35 +190,35 @@ class ValidValues:
         return value
 
     def at(self, key: str) -> Any:
-        """The value under a dotted key, for rules of the older kind."""
+        """The value under a dotted key, for rules in the older way."""
         field = field_at(self._class, key)
-        if field is None or sections_of(field):
+        if field is None or section_classes(field):
             raise TypeError(f"reads {key}, which holds no value{did_you_mean(key, keys_of(self._class))}")
         return self._value(key)
 
 
-@once_a_class
+@cache_by_class
 def _by_attribute(config_class: type[Any]) -> dict[str, dataclasses.Field[Any]]:
     return {attribute_of(field): field for field in fields_of(config_class)}
 
 
 def obeys_validators(config: Any) -> bool:
-    """Whether an instance breaks no rule between its fields: quicker to see than what a rule reads, and so tried first."""
+    """Whether an instance breaks no validator. Quicker than :func:`check_validators`, so tried first."""
     try:
         return all(rule.test(config) is None for rule in validators_of(type(config)))
-    except Exception:  # a mistake of the author, which failures() reports, or a rule of the older kind
+    except Exception:  # the author's mistake, which failures() reports, or an older rule
         return False
 
 
-def failures(found: CheckResult, prefix: str = "") -> list[Violation]:
-    """A violation for each rule that the valid values break. A key that is blamed already is not blamed again.
+def check_validators(found: CheckResult, prefix: str = "") -> list[Violation]:
+    """The violations of the validators, run with valid values. A key that has a violation gets no second one.
 
     Raises:
-        TypeError: a validator reads what is no field, or returns something else.
+        TypeError: a validator reads a name that is no field, or returns neither a Failure nor None.
     """
-    blamed, broken = {violation.key for violation in found.violations}, []
+    reported, broken = {violation.key for violation in found.violations}, []
     for rule in validators_of(found.config_class):
-        if f"{prefix}{rule.key}" in blamed:
+        if f"{prefix}{rule.key}" in reported:
             continue
         read: dict[str, None] = {}
         try:
@@ -242,7 +243,7 @@ def _violation(rule: Validator, failure: object, found: CheckResult, prefix: str
 
     def named(match: re.Match[str]) -> str:
         value = value_at(match[1])
-        return match[0] if value is ABSENT else f"{prefix}{match[1]} = {show(value)}"
+        return match[0] if value is ABSENT else f"{prefix}{match[1]} = {format_value(value)}"
 
     return Violation(
         f"{prefix}{rule.key}",

@@ -1,4 +1,4 @@
-"""What is wrong with a key, whatever its value: unknown, missing, computed, or no section. Standard library only."""
+"""Violations of a key, for any value: unknown, missing, computed, or no section. Standard library only."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpt2hydra.config.errors import ABSENT, Violation
-from gpt2hydra.config.keys import field_at, fields_of, keys_of, sections_of
-from gpt2hydra.utils.formatting import closest, kind_of, show
+from gpt2hydra.config.keys import field_at, fields_of, keys_of, section_classes
+from gpt2hydra.utils.formatting import closest, describe_type, format_value
 from gpt2hydra.utils.quoting import Placeholder
 
 
-def computed_rule(each: dataclasses.Field[Any], here: str = "") -> str:
-    """What is reported of a computed value that somebody set; ``here``, what it would be."""
-    return f"is computed ({each.metadata['doc']}){here}; it cannot be set"
+def computed_rule(each: dataclasses.Field[Any], detail: str = "") -> str:
+    """The rule for a computed value that a source set; ``detail`` gives the correct value."""
+    return f"is computed ({each.metadata['doc']}){detail}; it cannot be set"
 
 
-def missing(key: str, each: dataclasses.Field[Any]) -> Violation:
-    """The violation of a key that must be given and is not."""
+def missing_key(key: str, each: dataclasses.Field[Any]) -> Violation:
+    """The violation of a required key that is not given."""
     return Violation(key, rule=f"must be given: {each.metadata['doc']}", remedy={key: Placeholder("...")})
 
 
-def section_class(each: dataclasses.Field[Any], value: Any, key: str) -> tuple[type[Any] | None, list[Violation]]:
-    """The class that a section becomes: its own, that which its discriminator names, or None and what is wrong."""
-    classes = sections_of(each)
+def select_section_class(each: dataclasses.Field[Any], value: Any, key: str) -> tuple[type[Any] | None, list[Violation]]:
+    """The class of a section: the only one, or the discriminator's choice; None, with violations, if none."""
+    classes = section_classes(each)
     if isinstance(value, classes):
         return type(value), []
     kind = next((nested for nested in classes if nested.__base__ is type(value)), None)
@@ -33,18 +33,20 @@ def section_class(each: dataclasses.Field[Any], value: Any, key: str) -> tuple[t
     names = ", or ".join(nested.__name__ for nested in classes)
     if not isinstance(value, Mapping):
         null = " or null" if each.metadata.get("optional") else ""
-        return None, [Violation(key, value, f"must be a section with the keys of {names}{null}, not {kind_of(value)}")]
-    return (classes[0], []) if "section" in each.metadata else _variant(each, value, key)
+        return None, [Violation(key, value, f"must be a section with the keys of {names}{null}, not {describe_type(value)}")]
+    return (classes[0], []) if "section" in each.metadata else _select_variant(each, value, key)
 
 
-def _variant(each: dataclasses.Field[Any], value: Mapping[str, Any], key: str) -> tuple[type[Any] | None, list[Violation]]:
-    """The class that the discriminator of a union names."""
+def _select_variant(
+    each: dataclasses.Field[Any], value: Mapping[str, Any], key: str
+) -> tuple[type[Any] | None, list[Violation]]:
+    """The class that the discriminator of a union selects; None, with violations, if it selects none."""
     variants, key = each.metadata["variants"], f"{key}.{each.metadata['discriminator']}"
     given = value.get(each.metadata["discriminator"], ABSENT)
     kind = variants.get(given) if isinstance(given, (str, int)) and not isinstance(given, bool) else None
     if kind is not None:
         return kind, []
-    known = ", ".join(map(show, variants))
+    known = ", ".join(map(format_value, variants))
     if given is ABSENT:
         return None, [Violation(key, rule=f"must be given: one of {known}", remedy={key: Placeholder("...")})]
     near = closest(str(given), map(str, variants))
@@ -56,57 +58,57 @@ def _variant(each: dataclasses.Field[Any], value: Mapping[str, Any], key: str) -
 
 def unknown_key(config_class: type[Any], key: object, value: object = ABSENT, prefix: str = "") -> Violation:
     """The violation of a key that ``config_class`` does not know, with the key that was probably meant."""
-    near = _meant(str(key), closest(str(key), (field.name for field in fields_of(config_class))))
-    remedy = _instead(config_class, str(key), near, value, prefix) if near else {}
-    rule = "unknown key" + (f"; did you mean {prefix}{near}?" if near else f"; known: {_known(config_class)}")
-    return Violation(f"{prefix}{show(str(key))}", value, rule, remedy=remedy)
+    near = _reject_other_meaning(str(key), closest(str(key), (field.name for field in fields_of(config_class))))
+    remedy = _make_remedy(config_class, str(key), near, value, prefix) if near else {}
+    rule = "unknown key" + (f"; did you mean {prefix}{near}?" if near else f"; known: {_known_keys(config_class)}")
+    return Violation(f"{prefix}{format_value(str(key))}", value, rule, remedy=remedy)
 
 
-def unknown_below(root: type[Any], key: str, value: object, groups: Sequence[str] = ()) -> Violation:
-    """The violation of a dotted key that the schema does not have. ``groups`` can be meant as well as keys."""
+def unknown_dotted_key(root: type[Any], key: str, value: object, groups: Sequence[str] = ()) -> Violation:
+    """The violation of a dotted key that the schema does not have; ``groups`` are suggested too."""
     parent, _, last = key.rpartition(".")
     above = field_at(root, parent)
-    if above is not None and not sections_of(above):
+    if above is not None and not section_classes(above):
         return Violation(key, value, f"unknown key: {parent} is a single value, it has no keys below it")
-    near = _meant(key, key_meant(root, key, groups))
+    near = _reject_other_meaning(key, guess_key(root, key, groups))
     if near is not None:
-        return Violation(key, value, f"unknown key; did you mean {near}?", remedy=_instead(root, key, near, value))
-    section = sections_of(above)[0] if above is not None else root
+        return Violation(key, value, f"unknown key; did you mean {near}?", remedy=_make_remedy(root, key, near, value))
+    section = section_classes(above)[0] if above is not None else root
     return dataclasses.replace(unknown_key(section, last if above is not None else key), key=key, value=value)
 
 
-def _meant(key: str, near: str | None) -> str | None:
-    """``near``, unless it is another thing: ``pad_vocab_size_multiple`` than ``vocab_size``."""
+def _reject_other_meaning(key: str, near: str | None) -> str | None:
+    """``near``, unless it means another thing: ``pad_vocab_size_multiple`` is not ``vocab_size``."""
     words, known = (set(each.rpartition(".")[2].split("_")) for each in (key, near or ""))
     return None if known < words and len(words - known) > 1 else near
 
 
-def _instead(config_class: type[Any], key: str, near: str, value: object, prefix: str = "") -> dict[str, object]:
-    """The key that was meant, with the value if that obeys, or what the value was to be; nothing where neither is certain."""
+def _make_remedy(config_class: type[Any], key: str, near: str, value: object, prefix: str = "") -> dict[str, object]:
+    """The remedy: the key that was meant with the value, or with the nearest valid value; empty if unsure."""
     field = field_at(config_class, near)
     if value is ABSENT or isinstance(value, Mapping) or (field is not None and "computed" in field.metadata):
         return {}
-    if field is not None and sections_of(field):  # modle=large
+    if field is not None and section_classes(field):  # modle=large
         return {f"{prefix}{near}": value} if isinstance(value, str) else {}
-    if near.endswith("_ratio"):  # min_learning_rate=6e-5: no share of anything
+    if near.endswith("_ratio"):  # min_learning_rate=6e-5 is no ratio
         return {}
-    if field is not None and field.metadata["rule"].problem(value):
+    if field is not None and field.metadata["rule"].first_problem(value):
         value = field.metadata["rule"].remedy(value)
     return {} if value is ABSENT else {f"{prefix}{near}": value}
 
 
-def key_meant(root: type[Any], key: str, groups: Sequence[str]) -> str | None:
-    """The key that was probably meant: misspelt where it stands, or of another section (``n_head``, ``model.lr``)."""
-    here: type[Any] | None = root
+def guess_key(root: type[Any], key: str, groups: Sequence[str]) -> str | None:
+    """The key probably meant: misspelt, or of another section (``n_head``, ``model.lr``). Or None."""
+    section: type[Any] | None = root
     parts: list[str] = []
     for part in key.split("."):
-        names = [field.name for field in fields_of(here)] if here else []
+        names = [field.name for field in fields_of(section)] if section else []
         near = part if part in names else closest(part, names if parts else [*names, *groups])
         if near is None:
             break
         parts.append(near)
-        field = field_at(here, near) if here else None
-        here = next(iter(sections_of(field)), None) if field else None
+        field = field_at(section, near) if section else None
+        section = next(iter(section_classes(field)), None) if field else None
     else:
         return ".".join(parts)
     last = {each: each.rpartition(".")[2] for each in keys_of(root)}
@@ -115,5 +117,5 @@ def key_meant(root: type[Any], key: str, groups: Sequence[str]) -> str | None:
     return next((each for each in last if near in (each, last[each])), None)
 
 
-def _known(config_class: type[Any]) -> str:
+def _known_keys(config_class: type[Any]) -> str:
     return ", ".join(field.name for field in fields_of(config_class) if field.init)

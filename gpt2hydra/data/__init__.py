@@ -1,1 +1,1 @@
-"""What is it trained on? The text, its tokens, and their order."""
+"""The training data: text files, their tokens, and the order in which they are read."""

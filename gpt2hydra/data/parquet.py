@@ -1,4 +1,4 @@
-"""Parquet files with a column of text, as FineWeb and nanochat have them; each row is a document. Needs pyarrow."""
+"""Parquet files with a column of text, as in FineWeb and nanochat; each row is a document. Needs pyarrow."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.formatting import error_reason
 
 SUFFIX = ".parquet"
 COLUMN = "text"
-ROWS = 256
-"""Of one batch that is held in memory."""
+BATCH_ROWS = 256
+"""Rows in memory at a time."""
 
 
 def problem(file: Path) -> str:
-    """Why a file is no parquet of text that can be read; empty if it is."""
+    """Return why a file is not a readable parquet file with text; empty if it is one."""
     if find_spec("pyarrow") is None:
         return "needs pyarrow, which is not installed: pip install pyarrow"
     import pyarrow  # type: ignore[import-untyped]  # of the extra parquet, as below
@@ -31,18 +31,18 @@ def problem(file: Path) -> str:
                 return f"must have text in its column '{COLUMN}', not {kind}"
             return "" if table.metadata.num_rows else "has no rows"
     except (pyarrow.ArrowException, OSError) as error:
-        return f"is no parquet file that can be read: {reason_of(error)}"
+        return f"cannot be read as a parquet file: {error_reason(error)}"
 
 
 def rows(file: Path) -> Iterator[str]:
-    """The text of each row; rows without any are left out."""
+    """Yield the text of each row; skip rows without text."""
     with _open(file) as table:
-        for batch in table.iter_batches(batch_size=ROWS, columns=[COLUMN]):
+        for batch in table.iter_batches(batch_size=BATCH_ROWS, columns=[COLUMN]):
             yield from filter(None, batch.column(0).to_pylist())
 
 
 def size(file: Path) -> int:
-    """About how many bytes of text there are: those of the column, not compressed."""
+    """Return the approximate number of bytes of text: the uncompressed size of the column."""
     with _open(file) as table:
         about = table.metadata
         groups = [about.row_group(number) for number in range(about.num_row_groups)]

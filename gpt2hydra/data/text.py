@@ -1,4 +1,4 @@
-"""Text files: which ones a path names, whether they will do, and what they hold, piece by piece. Standard library only."""
+"""Text files: find the files of a path, check them, and read them in pieces. Standard library only."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from gpt2hydra.data import parquet
 from gpt2hydra.utils.paths import user_path
 
 CHECKED_BYTES = 256 * 2**20
-"""So much of each file is checked to be UTF-8 before a run begins; the rest when it is tokenized."""
+"""Bytes of each file that are checked to be UTF-8 before a run; the rest is checked when tokenized."""
 
-BLOCK = 2**20
+BLOCK_BYTES = 2**20
 
 # -------------------------------------------------------------------------------------------------------- which files
 
 
 def files(path: str) -> list[Path]:
-    """The files that a path names, sorted: one, or those that a glob (``*``, ``?``, ``[]``, ``**``) matches."""
+    """Return the file of a path, or the sorted files that match a glob (``*``, ``?``, ``[]``, ``**``)."""
     plain = user_path(path)
     if plain.exists() or not glob.has_magic(path):
         return [plain]
     return sorted(file for file in map(Path, glob.glob(str(plain), recursive=True)) if file.is_file())
 
 
-def similar(path: Path, fits: Callable[[Path], bool] | None = None) -> Path | None:
-    """A file or folder next to a missing path, with a similar name, that ``fits``: by default a file that is not empty."""
+def find_similar(path: Path, fits: Callable[[Path], bool] | None = None) -> Path | None:
+    """Return a path with a similar name in the same folder that ``fits`` (default: a nonempty file), or None."""
     fits = fits or (lambda each: each.is_file() and each.stat().st_size > 0)
     try:
         names = [each.name for each in path.parent.iterdir()]
@@ -43,88 +43,93 @@ def similar(path: Path, fits: Callable[[Path], bool] | None = None) -> Path | No
 
 
 def size(file: Path) -> tuple[int, bool]:
-    """The bytes of its text, and whether that is exact: of parquet, which is compressed, it is not."""
+    """Return the bytes of a file's text, and whether the number is exact: it is not for parquet (compressed)."""
     return (parquet.size(file), False) if file.suffix == parquet.SUFFIX else (file.stat().st_size, True)
 
 
 def problem(file: Path) -> str:
-    """Why a file holds no text that can be read, as far as its first :data:`CHECKED_BYTES` tell; empty if it does."""
+    """Return why a file has no readable text, from its first :data:`CHECKED_BYTES`; empty if it has."""
     if file.suffix == parquet.SUFFIX:
         return parquet.problem(file)
     stat = file.stat()
-    return _not_utf8(file, stat.st_size, stat.st_mtime_ns)
+    return _utf8_problem(file, stat.st_size, stat.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=10_000)
-def _not_utf8(file: Path, size: int, modified: int) -> str:
-    """Size and time of change only tell the cache that a file is new."""
+def _utf8_problem(file: Path, size: int, modified: int) -> str:
+    """Return the rule of a file that is not UTF-8, or empty.
+
+    ``size`` and ``modified`` are in the key of the cache.
+    """
     try:
-        for _ in _decoded(file, CHECKED_BYTES):
+        for _ in _decode(file, CHECKED_BYTES):
             pass
     except _NotUtf8 as rule:
         return str(rule)
     return ""
 
 
-# ------------------------------------------------------------------------------------------------------ what they hold
+# ------------------------------------------------------------------------------------------------------- their content
 
 
 @functools.cache
 def reference() -> tuple[bytes, ...]:
-    """The Python language reference, which ships with CPython for ``help()``: about 700 KB of English, by topics.
+    """Return the topics of the Python language reference, part of CPython for ``help()``: about 700 KB of
+    English.
 
     Raises:
-        ImportError: this Python came without it, as in some distributions.
+        ImportError: this Python does not have it, as in some distributions.
     """
-    from pydoc_data.topics import topics  # absent from some distributions of Python
+    from pydoc_data.topics import topics  # some distributions of Python do not have it
 
     return tuple(topics[name].encode() for name in sorted(topics))
 
 
-def sizes(path: str | None) -> list[int]:
-    """The bytes of each document."""
+def document_sizes(path: str | None) -> list[int]:
+    """Return the bytes of each document."""
     found = [file.stat().st_size for file in files(path)] if path is not None else [len(text) for text in reference()]
     return [size for size in found if size]
 
 
 def documents(file: Path) -> Iterator[Iterator[str]]:
-    """The documents of a file, each a block at a time: one of a text file, one for each row of parquet.
+    """Yield each document of a file as an iterator of blocks. A text file is one document, a row of parquet
+    is one.
 
     Raises:
-        ConfigError: it is not UTF-8.
+        ConfigError: the file is not UTF-8.
     """
     if file.suffix == parquet.SUFFIX:
         yield from (iter([row]) for row in parquet.rows(file))
     else:
-        yield blocks(file)
+        yield read_blocks(file)
 
 
-def blocks(file: Path) -> Iterator[str]:
-    """The text of a file, a block at a time.
+def read_blocks(file: Path) -> Iterator[str]:
+    """Yield the text of a file in blocks.
 
     Raises:
-        ConfigError: it is not UTF-8.
+        ConfigError: the file is not UTF-8.
     """
     try:
-        yield from _decoded(file)
+        yield from _decode(file)
     except _NotUtf8 as rule:
         raise ConfigError([Violation(str(file), rule=str(rule))]) from None
 
 
 class _NotUtf8(Exception):
-    """The rule that a file breaks which is not UTF-8."""
+    """A file is not UTF-8; the message is the rule of a violation."""
 
     def __init__(self, where: int) -> None:
-        super().__init__(f"must be UTF-8; byte {where:,} is not (iconv -f LATIN1 -t UTF-8 converts, if that is what it is)")
+        super().__init__(f"must be UTF-8; byte {where:,} is not (if it is Latin-1, convert it: iconv -f LATIN1 -t UTF-8)")
 
 
-def _decoded(file: Path, most: float = math.inf) -> Iterator[str]:
-    """The text of about the first ``most`` bytes, a block at a time."""
+def _decode(file: Path, most: float = math.inf) -> Iterator[str]:
+    """Yield the text of about the first ``most`` bytes in blocks."""
     decoder, done = codecs.getincrementaldecoder("utf-8")(), 0
     with file.open("rb") as stream:
         while done < most:
-            block = stream.read(BLOCK)
-            held = len(decoder.getstate()[0])  # bytes of a character that the last block cut
+            block = stream.read(BLOCK_BYTES)
+            held = len(decoder.getstate()[0])  # bytes of a character that continues in this block
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
@@ -137,25 +142,26 @@ def _decoded(file: Path, most: float = math.inf) -> Iterator[str]:
 
 # --------------------------------------------------------------------------------------------------------- in pieces
 
-_PLACE_TO_CUT = re.compile(
+_BOUNDARY = re.compile(
     r"(?<=\S)\n(?=\S)"  # after a lone newline between two words
     r"|(?<=\S)(?= \S)"  # before a lone space, which belongs to the word after it
     r"|(?<=[^\W\d_])(?=[^\w\s'])"  # between a letter and a punctuation mark, where a script has no spaces
 )
-"""Where GPT-2's pattern cuts too, whatever stands around it, so that the pieces have the tokens of the text."""
+"""Boundaries at which GPT-2's pattern always splits, so the tokens of the pieces are those of the text."""
 
 
 def pieces(texts: Iterator[str], size: int) -> Iterator[str]:
-    """A text that comes in blocks, in pieces of about ``size`` characters that can be tokenized each by itself.
+    """Split a text, given in blocks, into pieces of about ``size`` characters that can be tokenized
+    separately.
 
-    A text without a place to cut for 20 times ``size`` is cut anywhere: one token more, at the most.
+    After 20 times ``size`` without a boundary the text is cut anywhere: this adds at most one token.
     """
     waiting = ""
     for text in texts:
         waiting += text
         start = 0
         while len(waiting) - start > size:
-            cut = _PLACE_TO_CUT.search(waiting, start + size)
+            cut = _BOUNDARY.search(waiting, start + size)
             if cut is not None and cut.end() < len(waiting):
                 end = cut.end()
             elif len(waiting) - start > 20 * size:

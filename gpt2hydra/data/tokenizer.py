@@ -1,7 +1,6 @@
-"""Text to tokens and back, with byte-level BPE. Plain bytes are the case without merges. Never imports torch.
+"""Convert text to tokens and back by byte-level BPE; ``bytes`` is BPE without merges. Never imports torch.
 
-Every token stands for certain bytes, so a text is decoded exactly, and also while it is still being
-generated.
+Each token is a fixed sequence of bytes, so text is decoded exactly, even while it is generated.
 """
 
 from __future__ import annotations
@@ -18,21 +17,21 @@ from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.data.tokenizer_files import (
     END_OF_TEXT,
     FILES,
-    LARGEST_FILE,
+    MAX_FILE_BYTES,
     TOKENIZER_JSON,
-    byte_of,
-    files,
+    char_to_byte,
+    fetch_files,
     read_merges,
     read_tokenizer_json,
 )
-from gpt2hydra.utils.formatting import show
+from gpt2hydra.utils.formatting import format_value
 
 if TYPE_CHECKING:
     import tokenizers
 
 
 class Tokenizer:
-    """A byte-level BPE: ``encode`` takes text as it is, ``bytes_of`` gives the bytes that a token stands for."""
+    """A byte-level BPE. A special token inside a text is encoded as text."""
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
         self.backend = backend
@@ -42,29 +41,32 @@ class Tokenizer:
         self._added = {token: str(added.content) for token, added in backend.get_added_tokens_decoder().items()}
 
     def encode(self, text: str) -> list[int]:
-        """The tokens of a text."""
+        """Return the tokens of a text."""
         return self.backend.encode(text, add_special_tokens=False).ids
 
     def encode_batch(self, texts: list[str]) -> list[list[int]]:
-        """The tokens of each of several texts, on all cores."""
+        """Return the tokens of each text; use all cores."""
         return [encoding.ids for encoding in self.backend.encode_batch_fast(texts, add_special_tokens=False)]
 
     def bytes_of(self, token: int) -> bytes:
-        """The bytes of one token; none for end-of-text and for ids beyond the vocabulary."""
+        """Return the bytes of one token; none for end-of-text and for ids that are not in the vocabulary."""
         if token == self.end_of_text:
             return b""
         if token in self._added:
             return self._added[token].encode()
         characters = self.backend.id_to_token(token) or ""
-        return bytes(byte_of()[character] for character in characters)
+        return bytes(char_to_byte()[character] for character in characters)
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of tokens; bytes that are no UTF-8 become U+FFFD."""
+        """Return the text of tokens; bytes that are not UTF-8 become U+FFFD."""
         return b"".join(map(self.bytes_of, tokens)).decode("utf-8", errors="replace")
 
     def save(self, folder: Path, longest: int) -> None:
-        """Write the files that ``AutoTokenizer`` and its like read. ``longest`` is the model's context, in tokens."""
-        self.backend.encode_special_tokens = False  # saved as the rest of the world has it
+        """Write the files that ``AutoTokenizer`` and others read.
+
+        ``longest`` is the model's context in tokens.
+        """
+        self.backend.encode_special_tokens = False  # the usual setting for the saved file
         self.backend.save(str(folder / TOKENIZER_JSON))
         self.backend.encode_special_tokens = True
         self.backend.model.save(str(folder))
@@ -77,57 +79,58 @@ class Tokenizer:
 
 
 def load(config: TokenizerConfig) -> Tokenizer:
-    """The tokenizer of a run.
+    """Load the tokenizer of a run.
 
     Raises:
-        ConfigError: its files cannot be had.
+        ConfigError: its files cannot be fetched or are invalid.
     """
     if config.name == "bytes":
         return bytes_tokenizer()
-    found = files(str(config.path))
+    found = fetch_files(str(config.path))
     return from_files(*found) if len(found) == len(FILES) else from_folder(found[0].parent)
 
 
 def bytes_tokenizer() -> Tokenizer:
-    """A token is a byte; one more is end-of-text."""
-    return _byte_level(dict(byte_of()) | {END_OF_TEXT: BYTES_END_OF_TEXT}, [])
+    """Return a tokenizer with a token for each byte, and end-of-text."""
+    return _byte_level(dict(char_to_byte()) | {END_OF_TEXT: BYTES_END_OF_TEXT}, [])
 
 
 def from_files(vocab: Path, merges: Path) -> Tokenizer:
-    """GPT-2's format: ``vocab.json`` (token → id) and ``merges.txt`` (a pair of tokens a line, most frequent first).
+    """Load GPT-2's ``vocab.json`` (token → id) and ``merges.txt`` (a pair a line, most frequent first).
 
     Raises:
-        ConfigError: they are none of that.
+        ConfigError: the files do not have this format.
     """
-    symbols, lines = read_json(vocab, LARGEST_FILE), read_merges(merges)
-    with _refused(vocab.parent):
+    symbols, lines = read_json(vocab, MAX_FILE_BYTES), read_merges(merges)
+    with _convert_errors(vocab.parent):
         return _byte_level(symbols, [tuple(line.split(" ")) for _, line in lines])
 
 
 def from_folder(folder: Path) -> Tokenizer:
-    """The tokenizer of a Hugging Face folder: ``tokenizer.json``, or else ``vocab.json`` and ``merges.txt``.
+    """Load the tokenizer of a Hugging Face folder: ``tokenizer.json``, or else ``vocab.json`` and
+    ``merges.txt``.
 
     Raises:
-        ConfigError: there is none, or it is no byte-level BPE.
+        ConfigError: the folder has none, or it is not a byte-level BPE.
     """
     import tokenizers  # of the extra train: a refusal does without
 
     if not (folder / TOKENIZER_JSON).is_file():
         return from_files(*(folder / name for name in FILES))
     read_tokenizer_json(folder)
-    with _refused(folder / TOKENIZER_JSON):
+    with _convert_errors(folder / TOKENIZER_JSON):
         return Tokenizer(tokenizers.Tokenizer.from_file(str(folder / TOKENIZER_JSON)))
 
 
 @contextmanager
-def _refused(path: Path) -> Iterator[None]:
-    """What makes a tokenizer impossible, as a ConfigError; the library raises bare ``Exception``, and panics with less."""
+def _convert_errors(path: Path) -> Iterator[None]:
+    """Context manager: convert errors of tokenizers (bare ``Exception``, or a panic of Rust) to ConfigError."""
     try:
         yield
     except (ImportError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
-        raise ConfigError([Violation(str(path), rule=f"holds no byte-level BPE: {show(str(error))}")]) from None
+        raise ConfigError([Violation(str(path), rule=f"holds no byte-level BPE: {format_value(str(error))}")]) from None
 
 
 def _byte_level(vocab: dict[str, int], merges: list[Any]) -> Tokenizer:

@@ -1,4 +1,4 @@
-"""The tokens of a run: in memory or in files, cut into spans, and read as one sequence. Imports numpy."""
+"""The tokens of a run, read as one sequence from parts in memory or in files. Imports numpy."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import numpy as np
 import numpy.typing as npt
 
 from gpt2hydra.config.errors import Violation
-from gpt2hydra.data.shards import Unreadable
+from gpt2hydra.data.shards import UnreadableTokens
 
 Array = npt.NDArray[Any]
 """Token ids, (N,): uint16 or uint32."""
 
 
 class TokenSource(Protocol):
-    """Where tokens lie: an array, or a file."""
+    """Where tokens are stored: an array, or a file."""
 
     @property
     def count(self) -> int:
         """How many tokens there are."""
 
     def open(self) -> AbstractContextManager[Array]:
-        """All of them, as an array or a view of the file that is read where it is looked at."""
+        """Context manager: all tokens, as an array or a view of a memory-mapped file."""
 
 
 @dataclass(frozen=True, eq=False)
 class InMemory:
-    """Tokens that were computed just now."""
+    """Tokens in memory."""
 
     array: Array
 
@@ -40,13 +40,13 @@ class InMemory:
         return len(self.array)
 
     @classmethod
-    def joined(cls, arrays: Iterable[Array]) -> InMemory:
-        """Those of arrays, one after the other."""
+    def concatenate(cls, arrays: Iterable[Array]) -> InMemory:
+        """Concatenate arrays."""
         return cls(np.concatenate(list(arrays)))
 
     @contextmanager
     def open(self) -> Iterator[Array]:
-        """The array itself."""
+        """Context manager: the array itself."""
         yield self.array
 
 
@@ -63,18 +63,18 @@ class Span:
 
 
 class Tokens:
-    """Spans, one after the other, as one sequence of token ids."""
+    """Consecutive spans, read as one sequence of token ids."""
 
     def __init__(self, spans: Iterable[Span], limit: int | None = None) -> None:
         """Args:
-        limit: tokens from this one on are refused when they are read.
+        limit: to read a token that is not below this one raises an error.
         """
         self.spans, self.limit = [span for span in spans if len(span)], limit
         self._ends = np.cumsum([len(span) for span in self.spans], dtype=np.int64)
 
     @classmethod
     def of(cls, array: Array) -> Tokens:
-        """Those of an array."""
+        """The tokens of one array."""
         return cls.of_sources([InMemory(array)])
 
     @classmethod
@@ -84,7 +84,7 @@ class Tokens:
 
     @classmethod
     def split(cls, sources: Sequence[TokenSource], fraction: float, limit: int | None = None) -> tuple[Tokens, Tokens]:
-        """The beginning of each source, and ``fraction`` of it, the end: of all together, ``int(fraction * tokens)``."""
+        """Split each source: its last ``fraction`` is the second part, in total ``int(fraction * tokens)``."""
         beginnings, ends, before, held_out = [], [], 0, 0
         for source in sources:
             before += source.count
@@ -98,36 +98,41 @@ class Tokens:
         return int(self._ends[-1]) if self.spans else 0
 
     def windows(self, starts: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
-        """``length`` tokens from each of ``starts`` (B,) on, after the last the first: (B, length).
+        """Return ``length`` tokens from each of ``starts`` (B,), wrapping around at the end: (B, length).
 
-        Each file is opened once, and closed after it.
+        Each file is opened once.
+
+        Raises:
+            UnreadableTokens: a file cannot be read, or a token is not below the limit.
         """
         result = np.empty((len(starts), length), np.int64)
         wanted: dict[int, list[tuple[int, int, int, int]]] = {}
         for row, start in enumerate(starts.tolist()):
-            for number, column, begin, end in self._pieces(start, length):
+            for number, column, begin, end in self._parts_of_window(start, length):
                 wanted.setdefault(number, []).append((row, column, begin, end))
         for number, pieces in wanted.items():
             with self.spans[number].source.open() as tokens:
                 for row, column, begin, end in pieces:
                     result[row, column : column + end - begin] = tokens[begin:end]
         if self.limit is not None and result.size and int(result.max()) >= self.limit:
-            self._refuse(wanted)
+            self._raise_invalid_token(wanted)
         return result
 
-    def _refuse(self, read: Mapping[int, list[tuple[int, int, int, int]]]) -> NoReturn:
-        """Name the first invalid token."""
+    def _raise_invalid_token(self, read: Mapping[int, list[tuple[int, int, int, int]]]) -> NoReturn:
+        """Raise an error that names the first token that is not below the limit."""
         for number, pieces in read.items():
             source = self.spans[number].source
             with source.open() as tokens:
                 for _, _, begin, end in pieces:
                     for place in (begin + np.flatnonzero(tokens[begin:end] >= self.limit)).tolist():
-                        rule = f"holds {int(tokens[place]):,} as token {place:,}, and the tokenizer has {self.limit:,} symbols"
-                        raise Unreadable([Violation(str(getattr(source, "file", "the text")), rule=rule)])
+                        rule = f"holds {int(tokens[place]):,} as token {place:,}; the tokenizer has only {self.limit:,} symbols"
+                        raise UnreadableTokens([Violation(str(getattr(source, "file", "the text")), rule=rule)])
         raise AssertionError("no such token")
 
-    def _pieces(self, start: int, length: int) -> Iterator[tuple[int, int, int, int]]:
-        """Of one window: number of the span, place in the window, and where in the span's source it begins and ends."""
+    def _parts_of_window(self, start: int, length: int) -> Iterator[tuple[int, int, int, int]]:
+        """Yield parts of a window: number of the span, index in the window, begin and end in the span's
+        source.
+        """
         assert start >= 0 and length <= len(self), (start, length, len(self))
         column = 0
         while column < length:

@@ -1,1 +1,1 @@
-"""What does it say? Samples from a trained model."""
+"""What does it generate? Text from a trained model, and how well it predicts a text."""

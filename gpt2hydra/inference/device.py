@@ -7,37 +7,37 @@ import torch
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainingConfig
 
-NEEDS = {"cuda": "a GPU", "mps": "an Apple GPU"}
+REQUIRED_HARDWARE = {"cuda": "a GPU", "mps": "an Apple GPU"}
 
 
-def device_for(wanted: str, key: str) -> torch.device:
-    """The device that ``wanted`` names; an accelerator, if there is one, for ``auto``.
+def select_device(wanted: str, key: str) -> torch.device:
+    """Return the device that ``wanted`` names; for ``auto``, an accelerator if there is one.
 
     Raises:
-        ConfigError: blaming ``key``, if there is no such device.
+        ConfigError: there is no such device; the violation is of ``key``.
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
-        return torch.device(next(name for name, usable in there.items() if usable))
-    if not there[wanted]:
-        rule = f"is not available: {wanted} needs {NEEDS[wanted]}; PyTorch {torch.__version__} finds none"
+        return torch.device(next(name for name, usable in available.items() if usable))
+    if not available[wanted]:
+        rule = f"is not available: {wanted} needs {REQUIRED_HARDWARE[wanted]}; PyTorch {torch.__version__} finds none"
         raise ConfigError([Violation(key, wanted, rule, remedy={key: "auto"})])
     return torch.device(wanted)
 
 
-def for_training(config: TrainingConfig) -> torch.device:
-    """The device of a training run.
+def select_training_device(config: TrainingConfig) -> torch.device:
+    """Return the device of a training run.
 
     Raises:
-        ConfigError: it is not here, or does not compute in the precision asked for.
+        ConfigError: it is not available, or does not compute in ``training.precision``.
     """
-    device = device_for(config.device, "training.device")
+    device = select_device(config.device, "training.device")
     check_precision(config.precision, device)
     return device
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """See that ``device`` computes in ``precision``.
+    """Check that ``device`` computes in ``precision``.
 
     Raises:
         ConfigError: it does not.

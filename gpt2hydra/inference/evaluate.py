@@ -12,22 +12,22 @@ from torch.nn.functional import cross_entropy
 from transformers import GPT2LMHeadModel
 
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.data.batches import NOT_COUNTED, Batch, complete_text
+from gpt2hydra.data.batches import IGNORE_INDEX, Batch, complete_text_batches
 from gpt2hydra.data.tokenizer import Tokenizer
 from gpt2hydra.data.tokens import Tokens
 
-LOGITS = 2**26
-"""Numbers of one product with the vocabulary: 256 MB in fp32, however large that is."""
+MAX_LOGITS = 2**26
+"""Logits that are computed at a time: 256 MB in fp32, for any sequence length and vocabulary."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured. Every token but the first is predicted once."""
+    """The result of an evaluation. Every token except the first is predicted once."""
 
     tokens: int
-    """Predicted, end-of-text included."""
+    """The number of predicted tokens, end-of-text included."""
     bytes: int
-    """Of text that they stand for."""
+    """The number of bytes of their text."""
     nats: float
     """The sum of their losses."""
 
@@ -38,12 +38,12 @@ class Evaluation:
 
     @property
     def perplexity(self) -> float:
-        """``exp(loss)``; infinite where no float is large enough."""
+        """``exp(loss)``; infinite if it is too large for a float."""
         return math.exp(self.loss) if self.loss < 700 else math.inf
 
     @property
     def bits_per_byte(self) -> float | None:
-        """What the text would take, compressed by the model, whatever the tokenizer. None without text."""
+        """Bits for a byte of text, which can be compared between tokenizers. None if there is no text."""
         return self.nats / math.log(2) / self.bytes if self.bytes else None
 
 
@@ -56,11 +56,11 @@ def evaluate(
     batch_size: int,
     progress: Callable[[int], object] = lambda count: None,
 ) -> Evaluation:
-    """Predict each token of a text once, in windows of the model's own length.
+    """Predict each token of a text once, in windows of ``n_positions`` tokens.
 
     Args:
-        context: each window but the first begins with at least so many tokens that were predicted already.
-        progress: called with how many more tokens are done.
+        context: minimum overlap of two windows, in tokens. These were predicted in the window before.
+        progress: called after each batch with the number of tokens that it predicted.
 
     Raises:
         ConfigError: the text has less than two tokens, or the weights are damaged.
@@ -71,9 +71,9 @@ def evaluate(
         )
     sizes = np.array([len(tokenizer.bytes_of(token)) for token in range(tokenizer.size)], np.int64)  # (V,)
     nats, count, size = [], 0, 0
-    for batch in complete_text(tokens, model.config.n_positions, batch_size, context):
-        nats.append(_nats(model, batch))
-        counted = batch.targets[batch.targets != NOT_COUNTED].numpy()
+    for batch in complete_text_batches(tokens, model.config.n_positions, batch_size, context):
+        nats.append(_sum_losses(model, batch))
+        counted = batch.targets[batch.targets != IGNORE_INDEX].numpy()
         count, size = count + len(counted), size + int(sizes[counted].sum())
         progress(len(counted))
     result = Evaluation(count, size, math.fsum(nats))
@@ -82,15 +82,15 @@ def evaluate(
     return result
 
 
-def _nats(model: GPT2LMHeadModel, batch: Batch) -> float:
-    """The sum of the losses of all targets that count."""
+def _sum_losses(model: GPT2LMHeadModel, batch: Batch) -> float:
+    """Return the sum of the losses of all targets that count, in nats."""
     hidden = model.transformer(batch.inputs.to(model.device), use_cache=False).last_hidden_state  # (B, T, d)
-    counts = batch.targets != NOT_COUNTED
+    counts = batch.targets != IGNORE_INDEX
     hidden, targets = hidden[counts.to(model.device)], batch.targets[counts].to(model.device)  # (N, d), (N,)
-    at_once = max(1, LOGITS // model.config.vocab_size)
+    chunk = max(1, MAX_LOGITS // model.config.vocab_size)
     return math.fsum(
         cross_entropy(
-            model.lm_head(hidden[first : first + at_once]).float(), targets[first : first + at_once], reduction="sum"
+            model.lm_head(hidden[first : first + chunk]).float(), targets[first : first + chunk], reduction="sum"
         ).item()
-        for first in range(0, len(targets), at_once)
+        for first in range(0, len(targets), chunk)
     )

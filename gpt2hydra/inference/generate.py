@@ -1,4 +1,4 @@
-"""Text from a trained model: ``python generate.py``."""
+"""Generate text from a trained model: ``python generate.py``."""
 
 from __future__ import annotations
 
@@ -12,73 +12,73 @@ from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import GenerateConfig
 from gpt2hydra.data.tokenizer import Tokenizer
-from gpt2hydra.inference.device import device_for
-from gpt2hydra.inference.prompts import prompts
+from gpt2hydra.inference.device import select_device
+from gpt2hydra.inference.prompts import read_prompts
 from gpt2hydra.inference.sampling import Sample, generate_batch
-from gpt2hydra.utils.verbosity import note
+from gpt2hydra.utils.verbosity import print_note
 
-CACHE_BYTES = 2 * 10**9
-"""Keys and values of the samples in one batch; more samples take several batches."""
+MAX_CACHE_BYTES = 2 * 10**9
+"""Bytes of keys and values in one batch; more samples are generated in several batches."""
 
 
 def generate(config: GenerateConfig) -> list[str]:
     """Print and return ``num_samples`` continuations of each prompt, each with its prompt before it.
 
-    Text goes to stdout, ``---`` between two samples, the first of a batch as it is generated. With
-    ``format=json`` each sample is an object on a line of its own. Notices go to stderr.
+    Text goes to stdout, with ``---`` between two samples. The first sample of each batch is streamed. With
+    ``format=json`` each sample is an object on its own line. Notes go to stderr.
 
     Raises:
-        ConfigError: the checkpoint, a prompt or the device will not do.
+        ConfigError: the checkpoint, a prompt or the device cannot be used.
     """
-    texts = prompts(config)
-    model, tokenizer = model_files.load(config.checkpoint, device_for(config.device, "device"))
-    folder = checkpoint.locate(config.checkpoint)
-    if chosen := checkpoint.choice(config.checkpoint):
-        note(f"note: {chosen}")
-    shape, ends = from_hf(folder), checkpoint.end_of_text(folder, tokenizer)
+    texts = read_prompts(config)
+    model, tokenizer = model_files.load_model(config.checkpoint, select_device(config.device, "device"))
+    folder = checkpoint.find_checkpoint(config.checkpoint)
+    if chosen := checkpoint.describe_choice(config.checkpoint):
+        print_note(f"note: {chosen}")
+    shape, ends = from_hf(folder), checkpoint.end_of_text_tokens(folder, tokenizer)
     encoded = [encode_prompt(text, tokenizer, shape.vocab_size) for text in texts]
     _note_truncation(max(map(len, encoded)), config.max_new_tokens, shape.n_positions)
-    at_once = _samples_at_once(shape, config)
+    batch_size = _batch_size(shape, config)
     as_text = config.format == "text"
     printed: list[str] = []
     for text, prompt in zip(texts, encoded, strict=True):
-        for first in range(0, config.num_samples, at_once):
-            numbers = range(first, min(first + at_once, config.num_samples))
+        for first in range(0, config.num_samples, batch_size):
+            numbers = range(first, min(first + batch_size, config.num_samples))
             samples = [Sample(prompt, config, tokenizer, ends, number) for number in numbers]
             if as_text:
-                show(f"\n---\n{text}" if printed else text)
-                samples[0].show = show
+                print_text(f"\n---\n{text}" if printed else text)
+                samples[0].on_text = print_text
             generate_batch(model, samples)
             for number, sample in zip(numbers, samples, strict=True):
                 if not as_text:
-                    show(_as_json(text, number, sample))
+                    print_text(_format_json(text, number, sample))
                 elif number != first:
-                    show(f"\n---\n{text}{sample.text}")
+                    print_text(f"\n---\n{text}{sample.text}")
                 printed.append(text + sample.text)
     if as_text:
-        show("\n")
+        print_text("\n")
     return printed
 
 
-def _as_json(prompt: str, number: int, sample: Sample) -> str:
+def _format_json(prompt: str, number: int, sample: Sample) -> str:
     about = {"prompt": prompt, "sample": number, "seed": sample.seed, "text": sample.text}
     return json.dumps({**about, "tokens": sample.tokens, "finish": sample.finish}, ensure_ascii=False) + "\n"
 
 
-def _samples_at_once(shape: GPT2Config, config: GenerateConfig) -> int:
-    return min(config.num_samples, max(1, CACHE_BYTES // sizing.kv_cache_bytes(shape, 1, shape.n_positions, "float32")))
+def _batch_size(shape: GPT2Config, config: GenerateConfig) -> int:
+    return min(config.num_samples, max(1, MAX_CACHE_BYTES // sizing.kv_cache_bytes(shape, 1, shape.n_positions, "float32")))
 
 
-def show(text: str) -> None:
-    """Print now, without a newline."""
+def print_text(text: str) -> None:
+    """Print text immediately, without a newline."""
     print(text, end="", flush=True)
 
 
 def encode_prompt(prompt: str, tokenizer: Tokenizer, vocab_size: int) -> list[int]:
-    """The tokens of a prompt; end-of-text for an empty one, as between two documents in training.
+    """Return the tokens of a prompt; end-of-text for an empty one, as between two documents in training.
 
     Raises:
-        ConfigError: the model does not know a token, or the prompt is not text.
+        ConfigError: a token is not in the model's vocabulary, or the prompt is not valid text.
     """
     try:
         prompt.encode()
@@ -104,4 +104,4 @@ def _note_truncation(prompt: int, new: int, n_positions: int) -> None:
         notice = f"the context is {n_positions:,} tokens; older text is dropped."
     else:
         return
-    note(f"note: {notice}")
+    print_note(f"note: {notice}")

@@ -1,4 +1,4 @@
-"""How text is drawn from a model: which token comes next, what the model sees, where a sample ends."""
+"""Sampling from a model: the choice of the next token, the context, and the end of a sample."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gpt2hydra.data.tokenizer import Tokenizer
 
 
 class Sample:
-    """One continuation of a prompt, as it is generated."""
+    """One continuation of a prompt, while it is generated."""
 
     def __init__(
         self,
@@ -32,10 +32,12 @@ class Sample:
         ends: frozenset[int] = frozenset(),
         number: int = 0,
     ) -> None:
-        """Args:
-        prompt: its tokens.
-        ends: tokens that end a text.
-        number: of several samples; each draws by a seed of its own, ``config.seed + number``.
+        """Begin after a prompt.
+
+        Args:
+            prompt: its tokens.
+            ends: tokens that end a sample, such as end-of-text.
+            number: index among several samples; the seed is ``config.seed + number``.
         """
         self.history = [*prompt]
         self.seed = config.seed + number
@@ -44,57 +46,57 @@ class Sample:
         self.tokens = 0
         self.finish = ""
         """Why it ended: ``length``, ``end_of_text`` or ``stop``; empty until then."""
-        self.show: Callable[[str], object] = lambda piece: None
-        """Called with each piece of text once it is certain."""
+        self.on_text: Callable[[str], object] = lambda piece: None
+        """Called with each piece of text as soon as it is final."""
         self._config, self._tokenizer, self._ends = config, tokenizer, ends
         self._stops = [stop for stop in (config.stop or "").split("|") if stop]
         self._decode: Callable[..., str] = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
-        self._waiting = ""
+        self._pending = ""
 
-    def draw(self, logits: torch.Tensor) -> None:
-        """Take the next token by its ``logits`` (V,)."""
+    def draw_next(self, logits: torch.Tensor) -> None:
+        """Draw the next token from its ``logits`` (V,), and add it to the sample."""
         token = draw_token(logits, self._config, self.generator, self.history)
         if token in self._ends:
-            self._end("end_of_text")
+            self._finish("end_of_text")
             return
         self.history.append(token)
         self.tokens += 1
-        self._add(self._decode(self._tokenizer.bytes_of(token)))
+        self._add_text(self._decode(self._tokenizer.bytes_of(token)))
         if not self.finish and self.tokens == self._config.max_new_tokens:
-            self._end("length")
+            self._finish("length")
 
-    def _add(self, piece: str) -> None:
-        """Show what is certain: a character whose bytes are split waits, and what may become a stop text."""
-        self._waiting += piece
-        found = [at for stop in self._stops if (at := self._waiting.find(stop)) >= 0]
+    def _add_text(self, piece: str) -> None:
+        """Emit the text that is final: without its end, if that may become a stop text."""
+        self._pending += piece
+        found = [at for stop in self._stops if (at := self._pending.find(stop)) >= 0]
         if found:
-            self._waiting = self._waiting[: min(found)]
-            self._decode = codecs.getincrementaldecoder("utf-8")().decode  # what waits there stands behind the stop
-            self._end("stop")
+            self._pending = self._pending[: min(found)]
+            self._decode = codecs.getincrementaldecoder("utf-8")().decode  # undecoded bytes come after the stop text
+            self._finish("stop")
             return
-        held = max((_overlap(self._waiting, stop) for stop in self._stops), default=0)
-        self._emit(len(self._waiting) - held)
+        held = max((_overlap(self._pending, stop) for stop in self._stops), default=0)
+        self._emit_text(len(self._pending) - held)
 
-    def _emit(self, count: int) -> None:
-        certain, self._waiting = self._waiting[:count], self._waiting[count:]
+    def _emit_text(self, count: int) -> None:
+        certain, self._pending = self._pending[:count], self._pending[count:]
         if certain:
             self.text += certain
-            self.show(certain)
+            self.on_text(certain)
 
-    def _end(self, why: str) -> None:
+    def _finish(self, why: str) -> None:
         self.finish = why
-        self._waiting += self._decode(b"", final=True)
-        self._emit(len(self._waiting))
+        self._pending += self._decode(b"", final=True)
+        self._emit_text(len(self._pending))
 
 
 def _overlap(text: str, stop: str) -> int:
-    """How many characters at the end of ``text`` are the beginning of ``stop``."""
+    """The number of characters at the end of ``text`` that are the beginning of ``stop``."""
     return next((size for size in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:size])), 0)
 
 
 @torch.inference_mode()
 def generate_batch(model: GPT2LMHeadModel, samples: Sequence[Sample]) -> None:
-    """Generate samples of one prompt to their ends, all in one batch.
+    """Generate samples of one prompt to their ends, in one batch.
 
     The context is the last ``n_positions`` tokens. Once it is full, it is cut to the last
     :func:`context_after_truncation`. A sample does not depend on the others, except for rounding in matrix
@@ -105,9 +107,9 @@ def generate_batch(model: GPT2LMHeadModel, samples: Sequence[Sample]) -> None:
     pending, cache = n_positions, DynamicCache(config=model.config)
     while unfinished:
         tokens = torch.tensor([sample.history[-pending:] for sample in unfinished], device=model.device)  # (B, T)
-        output = model(tokens, cache, use_cache=True, logits_to_keep=1)  # by place: its name is new in transformers 5.24
+        output = model(tokens, cache, use_cache=True, logits_to_keep=1)  # positional: transformers 5.24 renamed it
         for sample, logits in zip(unfinished, output.logits[:, -1].float().cpu(), strict=True):  # (V,) each
-            sample.draw(logits)
+            sample.draw_next(logits)
         continuing = [row for row, sample in enumerate(unfinished) if not sample.finish]
         if cache.get_seq_length() == n_positions:
             pending, cache = context_after_truncation(n_positions), DynamicCache(config=model.config)
@@ -119,15 +121,15 @@ def generate_batch(model: GPT2LMHeadModel, samples: Sequence[Sample]) -> None:
 
 
 def context_after_truncation(n_positions: int) -> int:
-    """Tokens of a full context that are kept: three quarters.
+    """The number of tokens of a full context that are kept: three quarters.
 
-    Positions are absolute, so the kept tokens are computed again. To drop a quarter at once makes that rare.
+    Positions are absolute, so the kept tokens are computed again. Dropping a quarter makes that rare.
     """
     return max(1, n_positions - max(1, n_positions // 4))
 
 
 def draw_token(logits: torch.Tensor, config: GenerateConfig, generator: torch.Generator, seen: Sequence[int] = ()) -> int:
-    """One token from ``logits`` (V,), drawn on the CPU so that a seed means the same text on every device.
+    """Draw a token from ``logits`` (V,), on the CPU, so that a seed gives the same text on every device.
 
     Args:
         seen: the tokens so far, for ``repetition_penalty``.

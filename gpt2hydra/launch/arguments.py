@@ -1,4 +1,4 @@
-"""The command line of a program under :func:`gpt2hydra.main`: what it asks for, and whose answer that is."""
+"""The command line of a decorated program: parse it, then start a run or a sweep, or print information."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from gpt2hydra.composition.compose import compose_and_check, refusal_of
+from gpt2hydra.composition.compose import compose_and_check, refusal_after
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.hydra_compat import arguments_parser, help_text, hydra_of, print_information, set_version_base
-from gpt2hydra.composition.overrides import Words
+from gpt2hydra.composition.hydra_compat import help_text, make_arguments_parser, make_hydra, print_information, set_version_base
+from gpt2hydra.composition.overrides import OverrideTexts
 from gpt2hydra.config.errors import ConfigError, UsageError, Violation, command_line
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
-from gpt2hydra.launch.application import Application, with_implied
+from gpt2hydra.launch.application import Application, add_implied_overrides
 from gpt2hydra.launch.handle_errors import handle_errors
-from gpt2hydra.launch.hydra_components import with_origin
+from gpt2hydra.launch.hydra_components import add_source
 from gpt2hydra.training.processes import rank_zero_output, this_process
 from gpt2hydra.utils.formatting import did_you_mean
 from gpt2hydra.utils.openmp import limit_spinning
@@ -44,12 +44,12 @@ class CommandLine:
         self.config_name = (self.arguments.config_name or application.config_name).removesuffix(".yaml")
         self.config_dir = Path(self.arguments.config_path or application.config_dir).resolve()
         sweep = bool(self.arguments.multirun or self.arguments.shell_completion)
-        self.words = Words.typed(self.arguments.overrides, self.config_class or TrainConfig, sweep=sweep)
+        self.words = OverrideTexts.from_command_line(self.arguments.overrides, self.config_class or TrainConfig, sweep=sweep)
 
     def _parse(self) -> Namespace:
-        words = arguments_typed()
+        words = read_arguments()
         arguments, unknown = self.parser.parse_known_args(words)
-        if unknown:  # an option between overrides, which takes argparse a second look
+        if unknown:  # an option between overrides: argparse has to parse again
             arguments, unknown = self.parser.parse_known_intermixed_args(words)
         if unknown:
             self._refuse_options(words, unknown)
@@ -58,24 +58,24 @@ class CommandLine:
         return arguments
 
     def _refuse_options(self, words: list[str], unknown: list[str]) -> NoReturn:
-        from gpt2hydra.launch.completion import options_of  # of a mistake alone
-        from gpt2hydra.launch.usage_hints import no_option
+        from gpt2hydra.launch.completion import option_strings  # needed only for this message
+        from gpt2hydra.launch.usage_hints import unknown_option_message
 
         groups = self.application.composer().options.groups()
-        message = no_option(words, unknown, options_of(self.parser), self.config_class or TrainConfig, groups)
+        message = unknown_option_message(words, unknown, option_strings(self.parser), self.config_class or TrainConfig, groups)
         self.parser.exit(2, f"{self.parser.prog}: error: {message}\n")
 
     def run(self) -> None:
-        """Do what the command line asks for; a refusal is printed and exits with 1."""
+        """Do what the command line asks for. A ConfigError is printed, and the program exits with 1."""
         set_version_base()
-        with handle_errors(), quiet() if self.arguments.quiet else nullcontext(), self._with_origins():
+        with handle_errors(), quiet() if self.arguments.quiet else nullcontext(), self._add_sources():
             self._check_encoding()
-            self.words = with_implied(self.words, self._composer)
+            self.words = add_implied_overrides(self.words, self._composer)
             self.arguments.overrides = self.words.texts
-            with self.words.reported():
-                self._answer()
+            with self.words.showing_sources():
+                self._dispatch()
 
-    def _answer(self) -> None:
+    def _dispatch(self) -> None:
         if self.arguments.shell_completion and any(each.startswith("query=") for each in self.arguments.overrides):
             self._complete()
         elif self._only_prints():
@@ -87,35 +87,39 @@ class CommandLine:
                 self._start()
 
     @contextmanager
-    def _with_origins(self) -> Iterator[None]:
-        """Within, a refusal gets who set a key of Hydra's own, and the key that the word of a run's directory lacks."""
+    def _add_sources(self) -> Iterator[None]:
+        """Context manager: complete a ConfigError.
+
+        Add the source of Hydra's own keys, which provenance does not have; suggest ``resume=`` for a run
+        directory that is typed without a key.
+        """
         try:
             yield
         except ConfigError as error:
-            if type(error) is not ConfigError:  # a run stopped, which is no refusal of its configuration
+            if type(error) is not ConfigError:  # an error of a run, not of its configuration
                 raise
             composer = functools.cache(self._composer)
-            traced = [with_origin(each, self.arguments.overrides, composer) for each in error.violations]
-            from gpt2hydra.launch.resume import run_meant  # of a refusal alone
+            violations = [add_source(each, self.arguments.overrides, composer) for each in error.violations]
+            from gpt2hydra.launch.resume import suggest_resume  # needed only for a refusal
 
-            traced = [run_meant(each, self.config_class or TrainConfig) for each in traced]
-            raise error if traced == list(error.violations) else ConfigError(traced) from error
+            violations = [suggest_resume(each, self.config_class or TrainConfig) for each in violations]
+            raise error if violations == list(error.violations) else ConfigError(violations) from error
 
     def _only_prints(self) -> bool:
         options = self.arguments
         return bool(options.help or options.hydra_help or options.cfg or options.info or options.shell_completion)
 
     def _complete(self) -> None:
-        """Answer the question of a shell; what is wrong with the configuration is not reported here."""
-        from gpt2hydra.launch.completion import answer, option_before_cursor  # a run does without
+        """Print the completions that a shell asks for; errors in the configuration are not reported."""
+        from gpt2hydra.launch.completion import complete, option_value_before_cursor  # a run does not need it
 
-        self.arguments.config_dir = option_before_cursor("--config-dir", "-cd") or self.arguments.config_dir
+        self.arguments.config_dir = option_value_before_cursor("--config-dir", "-cd") or self.arguments.config_dir
         with suppress(Exception):
-            for each in answer(self._composer(), self.config_class or TrainConfig, self.parser):
+            for each in complete(self._composer(), self.config_class or TrainConfig, self.parser):
                 print(each)
 
     def _print_information(self) -> None:
-        """Let Hydra answer ``--help``, ``--hydra-help``, ``--cfg``, ``--info``; a broken config gets our report."""
+        """Let Hydra print ``--help``, ``--cfg``, ``--info``, completions; report an invalid config."""
         options = self.arguments
         if sum(map(bool, (options.run, options.multirun, options.cfg, options.info, options.shell_completion))) > 1:
             self.parser.error("--run, --multirun, --cfg, --info and --shell-completion exclude each other")
@@ -129,29 +133,29 @@ class CommandLine:
         except BrokenPipeError:
             raise
         except Exception as error:
-            raise refusal_of(composer, options.overrides, error) from error
+            raise refusal_after(composer, options.overrides, error) from error
         if options.cfg in ("job", "all"):
             sys.stdout.flush()
-            compose_and_check(composer, options.overrides)  # what was shown may still break a rule
+            compose_and_check(composer, options.overrides)  # the printed config may still break a rule
 
     def _help(self, composer: Composer, hydra: Any) -> None:
-        from gpt2hydra.launch.help import use_our_help  # a run does without
+        from gpt2hydra.launch.help import install_help_template  # a run does not need it
 
         config = composer.compose_by_hydra(self.arguments.overrides)
         root = composer.class_of(config)
         HydraConfig.instance().set_config(config)
-        use_our_help(config, root, Path(self.config_dir).name, self.arguments.topics)
+        install_help_template(config, root, Path(self.config_dir).name, self.arguments.topics)
         print(help_text(hydra, config, self.parser, self.arguments.resolve))
 
     def _composer(self) -> Composer:
         self._check_options()
-        meant = replace(self.application, config_name=self.config_name, config_dir=self.config_dir)
-        return meant.composer(self.arguments.config_dir, _problems_of_start)
+        application = replace(self.application, config_name=self.config_name, config_dir=self.config_dir)
+        return application.composer(self.arguments.config_dir, _find_start_violations)
 
     def _check_encoding(self) -> None:
-        """Refuse bytes that Python could not read as text: no file of ours, and no YAML, can hold them."""
+        """Refuse arguments whose bytes are not UTF-8: neither our files nor YAML can hold them."""
         violations = []
-        for word in arguments_typed():
+        for word in read_arguments():
             try:
                 word.encode()
             except UnicodeEncodeError:
@@ -162,7 +166,7 @@ class CommandLine:
 
     def _check_options(self) -> None:
         if self.arguments.experimental_rerun is not None:
-            rule = "would unpickle a file, which runs whatever is in it; repeat the overrides of .hydra/overrides.yaml instead"
+            rule = "would unpickle a file, which can run any code; repeat the overrides of .hydra/overrides.yaml instead"
             raise UsageError([Violation("--experimental-rerun", self.arguments.experimental_rerun, rule)])
         for option, folder in (("--config-path", self.config_dir), ("--config-dir", self.arguments.config_dir)):
             if folder is not None and not os.path.isdir(folder):
@@ -175,8 +179,8 @@ class CommandLine:
 
     def _start(self) -> None:
         if self.arguments.resolve:
-            self.parser.error("--resolve goes with --cfg or --help")
-        from gpt2hydra.launch.run import RunLauncher  # with all of training's modules, which help and completion do without
+            self.parser.error("--resolve needs --cfg or --help")
+        from gpt2hydra.launch.run import RunLauncher  # imports training/, which help and completion do not need
 
         composer = self._composer()
         words, verbose = self.words, self.arguments.verbose
@@ -186,10 +190,12 @@ class CommandLine:
         with self._global_hydra(composer):
             found = None if self.arguments.multirun else launcher.compose()
             if found is None or found.composed is None or found.composed.hydra.mode == RunMode.MULTIRUN:
-                if self.process.count > 1:
-                    rule = "starts one job after another, torchrun one job on several processes; give each point a torchrun"
+                if self.process.world_size > 1:
+                    rule = (
+                        "starts one job after another, but torchrun one job in several processes; call torchrun for each point"
+                    )
                     raise UsageError([Violation("-m", rule=rule)])
-                from gpt2hydra.launch.sweep import sweep  # a single run does without
+                from gpt2hydra.launch.sweep import sweep  # a single run does not need it
 
                 sweep(composer, words.texts, self.application.task, self.application.extra)
             else:
@@ -197,8 +203,8 @@ class CommandLine:
 
     @contextmanager
     def _global_hydra(self, composer: Composer) -> Iterator[Any]:
-        """Within, the Hydra of this program is the process's, which launchers and callbacks ask."""
-        hydra = hydra_of(self.application.function, composer.loader)
+        """Context manager: make this program's Hydra the global one, which launchers and callbacks use."""
+        hydra = make_hydra(self.application.function, composer.loader)
         before, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, hydra
         try:
             yield hydra
@@ -206,30 +212,33 @@ class CommandLine:
             GlobalHydra.instance().hydra = before
 
 
-def _problems_of_start(config: Checked) -> Sequence[Violation]:
-    """What could stop a start with this configuration, as far as it shows that."""
-    from gpt2hydra.launch.checks import Context, run_checks  # with all of runs/, which help and completion do without
+def _find_start_violations(config: Checked) -> Sequence[Violation]:
+    """Return the violations that could stop a run and that show in the configuration itself."""
+    from gpt2hydra.launch.checks import Context, run_checks  # imports runs/, which help and completion do not need
 
     return run_checks(Context(config))
 
 
 def _parser() -> ArgumentParser:
-    """Hydra's options with ``-v`` and ``-q``, and a ``--version`` of ours."""
-    parser = ArgumentParser(parents=[arguments_parser()], add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    """Return a parser of Hydra's options, ``-v``, ``-q``, and our ``--version``."""
+    parser = ArgumentParser(parents=[make_arguments_parser()], add_help=False, allow_abbrev=False, conflict_handler="resolve")
     version = f"gpt2hydra {__version__}, Hydra {hydra_version}"
     parser.add_argument("--version", action="version", version=version, help="Versions of gpt2hydra and Hydra")
     either = parser.add_mutually_exclusive_group()
-    either.add_argument("--verbose", "-v", action="store_true", help="List first what is set and by whom; log at level DEBUG")
+    either.add_argument(
+        "--verbose", "-v", action="store_true", help="First list the values that are set and their sources; log at DEBUG level"
+    )
     either.add_argument("--quiet", "-q", action="store_true", help="Print no progress and no notes")
     return parser
 
 
-def arguments_typed() -> list[str]:
-    """The words after the program's name. In a notebook there are none: those are the kernel's.
+def read_arguments() -> list[str]:
+    """Return the arguments after the program's name.
 
-    Where others stand in their place by now, as with ``%run train.py model=large``, those are the program's.
+    In a notebook they are empty, because ``sys.argv`` holds the kernel's arguments, unless
+    ``%run train.py model=large`` has replaced them.
     """
     words = sys.argv[1:]
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()  # None where a script only imports it
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()  # None if a script only imports IPython
     untouched = words == sys.orig_argv[len(sys.orig_argv) - len(words) :]
     return [] if hasattr(shell, "kernel") and untouched else words

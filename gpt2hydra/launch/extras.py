@@ -1,4 +1,4 @@
-"""The extras of this package: which modules they bring, and what is reported where they are not installed."""
+"""The extras of this package: the modules that they install, and the report if these are missing."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from importlib.util import find_spec
 
 from gpt2hydra.config.errors import ABSENT, UsageError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
-from gpt2hydra.launch.handle_errors import report_line
-from gpt2hydra.utils.interruption import ending_at_once
+from gpt2hydra.launch.handle_errors import write_report
+from gpt2hydra.utils.interruption import exiting_on_signal
 from gpt2hydra.utils.verbosity import is_quiet
 
 EXTRAS = {
@@ -22,14 +22,14 @@ EXTRAS = {
     "wandb": ("wandb",),
     "mlflow": ("mlflow",),
 }
-"""Extra → the modules that it brings: an absent one would stop a run, the last at its very end."""
+"""Extra → the modules that it installs and that a run imports."""
 
 
 def check_extra(extra: str, key: str = "", value: object = ABSENT) -> list[Violation]:
-    """The violation of an extra that is not installed, with the command that installs it.
+    """Return the violation if an extra is not installed, with the command that installs it.
 
     Args:
-        key: what asks for it; by default the absent modules themselves are named.
+        key: the key or option that needs the extra; by default the violation names the missing modules.
     """
     absent = absent_modules(extra)
     if not absent:
@@ -38,11 +38,11 @@ def check_extra(extra: str, key: str = "", value: object = ABSENT) -> list[Viola
     return [Violation(key or ", ".join(absent), value, f"{what}; type: {install_command(extra)}")]
 
 
-def require(extra: str) -> None:
-    """Refuse what needs an extra that is not installed.
+def require_extra(extra: str) -> None:
+    """Require that an extra is installed.
 
     Raises:
-        UsageError: it is not.
+        UsageError: it is not installed.
     """
     problems = check_extra(extra)
     if problems:
@@ -50,23 +50,23 @@ def require(extra: str) -> None:
 
 
 def absent_modules(extra: str) -> list[str]:
-    """The modules of an extra that are not installed."""
+    """Return the modules of an extra that are not installed."""
     return [module for module in EXTRAS.get(extra, ()) if find_spec(module) is None]
 
 
 @contextmanager
 def importing_pytorch() -> Iterator[None]:
-    """Around the import of PyTorch, which takes seconds: announce it, and let a signal end the process.
+    """Context manager for the import of PyTorch, which takes seconds: announce it; a signal ends the process.
 
-    Modules stay, so the garbage collector, which would look through them again and again for a seventh of the
-    time, waits, and later leaves them out.
+    The imported modules are no garbage. So the collector, which would spend a seventh of the time on them, is
+    off during the import, and ignores them later.
     """
     if "torch" not in sys.modules and not is_quiet():
         announcement = "importing PyTorch ..."
-        report_line(f"{announcement}\n", {"note": announcement})
+        write_report(f"{announcement}\n", {"note": announcement})
     gc.disable()
     try:
-        with ending_at_once():
+        with exiting_on_signal():
             yield
     finally:
         gc.freeze()
@@ -74,7 +74,7 @@ def importing_pytorch() -> Iterator[None]:
 
 
 def install_command(extra: str) -> str:
-    """What to type for an extra: of the checkout that this is, or of the package."""
+    """Return the ``pip`` command that installs an extra of this checkout, or of the installed package."""
     checkout = CONF_DIR.parent
     is_checkout = (checkout / "pyproject.toml").is_file()
     return f"pip install -e '{checkout}[{extra}]'" if is_checkout else f"pip install 'gpt2hydra[{extra}]'"

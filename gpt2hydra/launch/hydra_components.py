@@ -1,4 +1,4 @@
-"""What Hydra makes by its own section: callbacks, launcher, sweeper, logs. Tried before a start."""
+"""Checks of Hydra's section, before anything starts: can callbacks, launcher, sweeper and logs be created?"""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_compat import node_at
 from gpt2hydra.composition.layers import raw
 from gpt2hydra.config.errors import ConfigError, Violation, command_line
-from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.formatting import error_reason
 
-AT_LEAST_ONE = {"max_batch_size": ", or null for all at once", "n_trials": "", "n_jobs": ""}
-"""Numbers of sweepers that must be at least one, and what else they may be. A smaller one may loop for ever."""
+AT_LEAST_ONE = {"max_batch_size": ", or null for one batch", "n_trials": "", "n_jobs": ""}
+"""Key of a sweeper that must be ≥ 1 → what else it may be. A smaller one may cause an endless loop."""
 
 DIRECTIONS = ("minimize", "maximize")
 
 
 def compose_valid_overrides(composer: Composer, words: Sequence[str], run_mode: RunMode) -> DictConfig | None:
-    """What Hydra makes of the overrides that are right.
+    """Return what Hydra composes from the valid overrides.
 
-    Where what they choose is broken, it has those of Hydra's own section alone; it is None where they are
-    broken too.
+    If the options that they choose are invalid, only the overrides of Hydra's own section are used; if these
+    are invalid too, return None.
     """
     for texts in (words, [text for text in words if text.lstrip("+~").startswith("hydra")]):
         with suppress(Exception):
@@ -42,177 +42,178 @@ def compose_valid_overrides(composer: Composer, words: Sequence[str], run_mode: 
 
 
 def check_job(composed: DictConfig) -> Iterator[Violation]:
-    """What of ``hydra.callbacks``, ``hydra.verbose`` and ``hydra.job_logging`` cannot be made."""
-    broken = [*unresolved(composed, *READ_BY_A_JOB)]
+    """Yield the violations of ``hydra.callbacks``, ``hydra.verbose`` and ``hydra.job_logging``."""
+    broken = [*find_unresolved(composed, *JOB_KEYS)]
     if broken:
         yield from broken
         return
     for name, callback in composed.hydra.callbacks.items():
-        yield from _absent(f"hydra.callbacks.{name}", callback)
+        yield from _check_target(f"hydra.callbacks.{name}", callback)
     verbose = composed.hydra.verbose
     if not isinstance(verbose, (bool, str, ListConfig)):
         yield Violation("hydra.verbose", verbose, "must be true, false, or the names of loggers")
-    yield from _log_problems(composed, "job_logging")
-    yield from _file_problems(composed)
+    yield from _check_log(composed, "job_logging")
+    yield from _check_file_names(composed)
 
 
-READ_BY_A_SWEEP = ("mode", "launcher", "sweeper")
-READ_BY_A_JOB = ("job", "verbose", "output_subdir", "callbacks")
-"""Parts of Hydra's section that it reads for each job, besides its directory and its logs."""
+SWEEP_KEYS = ("mode", "launcher", "sweeper")
+JOB_KEYS = ("job", "verbose", "output_subdir", "callbacks")
+"""Keys of Hydra's section that it reads for each job, besides directory and logs."""
 
 
 def check_references(composed: DictConfig, *parts: str) -> None:
-    """Refuse references in parts of Hydra's section that cannot be resolved.
+    """Check that all references in parts of Hydra's section can be resolved.
 
     Raises:
-        ConfigError: with each of them.
+        ConfigError: some cannot; it lists all of them.
     """
-    found = [*unresolved(composed, *parts)]
+    found = [*find_unresolved(composed, *parts)]
     if found:
         raise ConfigError(found)
 
 
-def unresolved(composed: DictConfig, *parts: str) -> Iterator[Violation]:
-    """The references in parts of Hydra's section that cannot be resolved, but for those that only a job can."""
+def find_unresolved(composed: DictConfig, *parts: str) -> Iterator[Violation]:
+    """Yield the unresolvable references in parts of Hydra's section, except values that only a job has."""
     if not any("${" in str(raw(node_at(composed.hydra, part))) for part in parts):
         return
-    HydraConfig.instance().set_config(copy.deepcopy(composed))  # for ${hydra:job.name}; what is set there is read-only
+    HydraConfig.instance().set_config(copy.deepcopy(composed))  # for ${hydra:job.name}; set_config makes it read-only
     for part in parts:
-        yield from _unresolved(composed.hydra, part, f"hydra.{part}")
+        yield from _find_unresolved(composed.hydra, part, f"hydra.{part}")
 
 
-def _unresolved(parent: DictConfig, name: Any, key: str) -> Iterator[Violation]:
+def _find_unresolved(parent: DictConfig, name: Any, key: str) -> Iterator[Violation]:
     try:
         node = parent[name]
     except (MissingMandatoryValue, InterpolationToMissingValueError):
         return
-    except Exception as error:  # resolvers raise what they like
-        yield Violation(key, raw(node_at(parent, name)), f"cannot be resolved: {reason_of(error)}")
+    except Exception as error:  # a resolver can raise any error
+        yield Violation(key, raw(node_at(parent, name)), f"cannot be resolved: {error_reason(error)}")
     else:
         for each in node if isinstance(node, DictConfig) else ():
-            yield from _unresolved(node, each, f"{key}.{each!s}")
+            yield from _find_unresolved(node, each, f"{key}.{each!s}")
 
 
 def files_of_job(composed: DictConfig) -> list[str]:
-    """What Hydra writes into a job's directory, by relative path: its copy of the config, and the logs."""
-    if any(unresolved(composed, *READ_BY_A_JOB)):
+    """Return the relative paths of Hydra's files in a job's directory: copies of the config, and logs."""
+    if any(find_unresolved(composed, *JOB_KEYS)):
         return []
     subdir = composed.hydra.output_subdir
     copies = [] if subdir is None else [f"{subdir}/{name}.yaml" for name in ("config", "hydra", "overrides")]
-    return [*copies, *_logs(composed)]
+    return [*copies, *_log_paths(composed)]
 
 
-def _logs(composed: DictConfig) -> Iterator[str]:
-    """The logs of a job, by their path in its directory, as far as that is known before it has one."""
+def _log_paths(composed: DictConfig) -> Iterator[str]:
+    """Yield the relative paths of a job's logs, if they are known before it has a directory."""
     logging: Any = OmegaConf.to_container(composed.hydra.job_logging, resolve=False)
     name = str(composed.hydra.job.name)
     for handler in (logging.get("handlers") or {}).values():
         path = str(handler.get("filename", "")).replace("${hydra.job.name}", name).replace("${hydra:job.name}", name)
-        place, _, file = path.partition("}/")
-        if place in ("${hydra.runtime.output_dir", "${hydra:runtime.output_dir") and "${" not in file:
+        prefix, _, file = path.partition("}/")
+        if prefix in ("${hydra.runtime.output_dir", "${hydra:runtime.output_dir") and "${" not in file:
             yield file
 
 
-def _file_problems(composed: DictConfig) -> Iterator[Violation]:
-    """Files that Hydra could not write in a job's directory: a log in a folder that nobody makes, or in place of one."""
+def _check_file_names(composed: DictConfig) -> Iterator[Violation]:
+    """Yield the violations of file names: a log in a missing folder, a folder with the name of a log."""
     subdir, name = composed.hydra.output_subdir, str(composed.hydra.job.name)
-    for log in _logs(composed):
+    for log in _log_paths(composed):
         if subdir == log:
             yield Violation(
-                "hydra.output_subdir", subdir, "is the name of the log too", remedy={"hydra.output_subdir": ".hydra"}
+                "hydra.output_subdir", subdir, "is also the name of the log", remedy={"hydra.output_subdir": ".hydra"}
             )
         elif "/" in name and "/" in log:
-            rule, last = f"names a file, the log {log}, and must have no /", name.rstrip("/").rpartition("/")[2]
+            rule, last = f"is in the name of a file, the log {log}, and must have no /", name.rstrip("/").rpartition("/")[2]
             yield Violation("hydra.job.name", name, rule, remedy={"hydra.job.name": last} if last else {})
 
 
-def check_chosen(composed: DictConfig) -> None:
-    """Refuse a sweep without a launcher or a sweeper.
+def check_launcher_and_sweeper(composed: DictConfig) -> None:
+    """Check that a sweep has a launcher and a sweeper.
 
     Raises:
         ConfigError: ``hydra.launcher`` or ``hydra.sweeper`` is no section.
     """
     parts = (f"hydra.{name}" for name in ("launcher", "sweeper") if not isinstance(composed.hydra[name], Mapping))
     found = [
-        Violation(part, composed.hydra[part[6:]], f"is chosen as a group: {part.replace('.', '/')}=basic") for part in parts
+        Violation(part, composed.hydra[part[6:]], f"must be chosen as a group: {part.replace('.', '/')}=basic")
+        for part in parts
     ]
     if found:
         raise ConfigError(found)
 
 
 def check_sweep(composed: DictConfig) -> Iterator[Violation]:
-    """The same of a sweep, with ``hydra.launcher``, ``hydra.sweeper`` and ``hydra.hydra_logging``."""
+    """Yield the violations of :func:`check_job` and of Hydra's launcher, sweeper and ``hydra_logging``."""
     yield from check_job(composed)
-    broken = [*unresolved(composed, *READ_BY_A_SWEEP)]
+    broken = [*find_unresolved(composed, *SWEEP_KEYS)]
     if broken:
         yield from broken
         return
     for part in ("launcher", "sweeper"):
-        yield from _absent(f"hydra.{part}", composed.hydra[part])
-    for name, otherwise in AT_LEAST_ONE.items():
+        yield from _check_target(f"hydra.{part}", composed.hydra[part])
+    for name, alternative in AT_LEAST_ONE.items():
         count = composed.hydra.sweeper.get(name)
         if isinstance(count, int) and count < 1:
-            yield Violation(f"hydra.sweeper.{name}", count, f"must be ≥ 1{otherwise}")
+            yield Violation(f"hydra.sweeper.{name}", count, f"must be ≥ 1{alternative}")
     given = composed.hydra.sweeper.get("direction", ())
     directions = given if isinstance(given, ListConfig) else [given]
     if given and any(getattr(each, "name", each) not in DIRECTIONS for each in directions):
         yield Violation("hydra.sweeper.direction", given, f"must be {' or '.join(DIRECTIONS)}")
-    yield from _log_problems(composed, "hydra_logging")
+    yield from _check_log(composed, "hydra_logging")
 
 
-def with_origin(violation: Violation, overrides: Sequence[str], composer: Callable[[], Composer]) -> Violation:
-    """The violation with who set its key of Hydra's own section, which provenance leaves aside."""
-    typed = {text.partition("=")[0].lstrip("+~"): command_line(text) for text in overrides}
-    if violation.key == "hydra" and "hydra" in typed:
-        rule = "is Hydra's own section, and can be neither replaced nor deleted; set its keys, as in hydra.run.dir=DIR"
-        return dataclasses.replace(violation, rule=rule, source=typed["hydra"], remedy={})
+def add_source(violation: Violation, overrides: Sequence[str], composer: Callable[[], Composer]) -> Violation:
+    """Add the source to a violation of Hydra's own section, which provenance does not have."""
+    typed_sources = {text.partition("=")[0].lstrip("+~"): command_line(text) for text in overrides}
+    if violation.key == "hydra" and "hydra" in typed_sources:
+        rule = "is Hydra's own section, which cannot be replaced or deleted; set its keys, as in hydra.run.dir=DIR"
+        return dataclasses.replace(violation, rule=rule, source=typed_sources["hydra"], remedy={})
     if violation.source is not None:
         return violation
-    above = [typed[name] for name in typed if f"{violation.key}.".startswith(f"{name}.")]
-    below = [typed[name] for name in typed if name.startswith(f"{violation.key}.")]
-    if len(below) > 1 and not above:  # of several, nobody knows which is to blame
-        below = [command_line()]
-    source = next(iter([*above[-1:], *below]), None)
+    outer_sources = [typed_sources[name] for name in typed_sources if f"{violation.key}.".startswith(f"{name}.")]
+    inner_sources = [typed_sources[name] for name in typed_sources if name.startswith(f"{violation.key}.")]
+    if len(inner_sources) > 1 and not outer_sources:  # several overrides: any of them may be the source
+        inner_sources = [command_line()]
+    source = next(iter([*outer_sources[-1:], *inner_sources]), None)
     if source is None and violation.key.startswith("hydra."):
         source = composer().hydra_source(violation.key, overrides)
     return dataclasses.replace(violation, source=source)
 
 
-def _absent(key: str, part: Any) -> Iterator[Violation]:
-    """The class that ``_target_`` of a part names, if it cannot be imported."""
+def _check_target(key: str, part: Any) -> Iterator[Violation]:
+    """Yield a violation if the class in ``_target_`` cannot be imported."""
     target = part.get("_target_") if isinstance(part, Mapping) else None
     if not isinstance(target, str):
         return
     try:
         pkgutil.resolve_name(target)
-    except Exception as error:  # whatever its module raises
-        yield Violation(f"{key}._target_", target, f"cannot be imported: {reason_of(error)}")
+    except Exception as error:  # its module can raise any error
+        yield Violation(f"{key}._target_", target, f"cannot be imported: {error_reason(error)}")
 
 
-def _log_problems(composed: DictConfig, name: str) -> Iterator[Violation]:
-    """Why Hydra cannot set up a log, tried without its files."""
+def _check_log(composed: DictConfig, name: str) -> Iterator[Violation]:
+    """Yield a violation if Hydra cannot set up a log; no file is written."""
     section = copy.deepcopy(composed.hydra[name])
     try:
-        with read_write(section), open_dict(section), _logging_as_before():
+        with read_write(section), open_dict(section), _preserve_logging():
             for handler in (section.get("handlers") or {}).values():
                 if "filename" in handler:
                     handler.filename = os.devnull
                 if str(handler.get("class")) == "logging.FileHandler":
                     handler.delay = True
             configure_log(section)
-    except InterpolationToMissingValueError:  # what only a job of a sweep knows
+    except InterpolationToMissingValueError:  # a value that only a job of a sweep has
         return
-    except Exception as error:  # classes that a user names raise what they like
-        yield Violation(f"hydra.{name}", rule=log_rule(error))
+    except Exception as error:  # a user's class can raise any error
+        yield Violation(f"hydra.{name}", rule=format_log_error(error))
 
 
-def log_rule(error: Exception) -> str:
-    """Why a log could not be set up."""
-    return f"cannot be set up: {reason_of(error.__cause__ or error)}"
+def format_log_error(error: Exception) -> str:
+    """Return the rule of a log that cannot be set up, with the reason."""
+    return f"cannot be set up: {error_reason(error.__cause__ or error)}"
 
 
 @contextmanager
-def _logging_as_before() -> Iterator[None]:
+def _preserve_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:

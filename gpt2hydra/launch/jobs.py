@@ -1,4 +1,4 @@
-"""The jobs of a sweep: how they are launched, and what each of them does."""
+"""The jobs of a sweep: the sweeper that launches them, and the function that each one runs."""
 
 from __future__ import annotations
 
@@ -28,72 +28,72 @@ from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.launch.checks import is_dry
 from gpt2hydra.launch.points import Point
-from gpt2hydra.launch.preflight import summary
+from gpt2hydra.launch.preflight import format_violation_line
 from gpt2hydra.launch.resume import locate_point
-from gpt2hydra.runs.directory import unwritable
-from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.runs.directory import unwritable_violation
+from gpt2hydra.utils.formatting import error_reason
 
 
 class PointSweeper(Sweeper):
-    """Launches points that are known, so that each is composed once more, and not twice as by Hydra's sweeper.
+    """Launches points that are known already. Hydra composes each once more; for its basic sweeper, twice.
 
-    A point keeps its number, which is that of its directory, where others are left out.
+    If points are left out, the others keep their numbers and so their directories.
     """
 
     def __init__(self, points: Mapping[int, Point], max_batch_size: int | None) -> None:
-        self.points, self.batch = points, max_batch_size or max(len(points), 1)
+        self.points, self.batch_size = points, max_batch_size or max(len(points), 1)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Make the launcher that ``hydra/launcher`` names."""
+        """Create the launcher that ``hydra/launcher`` names."""
         self.config = config
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
-        """Launch the points, batch by batch. A failed job does not stop the others."""
+        """Launch the points in batches. A failed job does not stop the others."""
         assert self.config is not None and self.launcher is not None
         directory = Path(self.config.hydra.sweep.dir)
         try:
             directory.mkdir(parents=True, exist_ok=True)
             OmegaConf.save(self.config, directory / "multirun.yaml")
         except OSError as error:
-            raise ConfigError([unwritable(directory, reason_of(error), "hydra.sweep.dir")]) from error
+            raise ConfigError([unwritable_violation(directory, error_reason(error), "hydra.sweep.dir")]) from error
         returns: list[JobReturn] = []
         for numbers in self._batches():
             returns += self.launcher.launch([self.points[number] for number in numbers], initial_job_idx=numbers[0])
         return returns
 
     def _batches(self) -> Iterator[Sequence[int]]:
-        """Numbers that follow each other, for a launcher counts on from the first; no more than a batch."""
+        """Yield batches of consecutive numbers, because a launcher numbers its jobs from the first one."""
         numbers = sorted(self.points)
         for _, group in itertools.groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
-            following = [number for _, number in group]
-            yield from (following[first : first + self.batch] for first in range(0, len(following), self.batch))
+            consecutive = [number for _, number in group]
+            yield from (consecutive[first : first + self.batch_size] for first in range(0, len(consecutive), self.batch_size))
 
 
 class SweepJob:
-    """What a launcher runs, here or elsewhere: the validation, then the function. It prints its failure at once."""
+    """Called by a launcher, perhaps in another process: validates a point, runs it, prints errors."""
 
     def __init__(
         self, task: Callable[[Checked, DictConfig], Any], config_class: type[Checked] | None, *, checked: bool, numbers: bool
     ) -> None:
         """Args:
-        checked: the preflight has passed each point.
-        numbers: each line that a job prints begins with its number, since other jobs may print between.
+        checked: the preflight has validated each point.
+        numbers: put the job's number before each line, because several jobs may print at the same time.
         """
         self.task, self.config_class, self.checked, self.numbers = task, config_class, checked, numbers
         self.failures: list[Exception] = []
-        """Of jobs in this process; each has been printed."""
+        """Errors of jobs in this process, already printed."""
 
     def __call__(self, composed: DictConfig) -> Any:
-        """Run one point, in the process and the directory that the launcher chose."""
+        """Run one point in the current process, in the directory that the launcher chose."""
         with number_lines(int(HydraConfig.get().job.num)) if self.numbers else nullcontext():
             return self._run(composed)
 
     def _run(self, composed: DictConfig) -> Any:
         config_class = self.config_class or config_class_of(composed)
-        register_resolvers(config_class)  # in another process there are none
+        register_resolvers(config_class)  # another process has none
         job, overrides = HydraConfig.get().job, task_overrides(HydraConfig.get())
         try:
             config: Checked
@@ -111,51 +111,51 @@ class SweepJob:
             if location.loss is not None:
                 print(location.format(config))
                 return location.loss
-            with running_job(location.of(config)) as config:
+            with running_job(location.set_resume(config)) as config:
                 return self.task(config, composed)
         except Exception as error:
             self.failures.append(error)
             if isinstance(error, ConfigError):
-                reason = "; ".join(summary(violation) for violation in error.violations)
+                reason = "; ".join(format_violation_line(violation) for violation in error.violations)
             else:
                 reason = f"{type(error).__name__}: {error}"
             sys.stderr.write(f"job #{job.num} failed ({' '.join(overrides)}): {reason}\n")
             if not isinstance(error, ConfigError):
-                traceback.print_exc()  # a mistake of the program, not of the user's
+                traceback.print_exc()  # an error of the program, not of the user
             sys.stderr.flush()
             raise
 
 
-# ------------------------------------------------------------------------------- jobs that print at once
+# ------------------------------------------------------------------------------- jobs that print at the same time
 
 
-class Numbered(io.TextIOBase):
-    """A stream that writes complete lines, each with a number in front, into another stream."""
+class NumberedLines(io.TextIOBase):
+    """A stream that puts a number before each line and writes complete lines to another stream."""
 
     def __init__(self, stream: TextIO, number: int) -> None:
-        self.stream, self.prefix, self.begun = stream, f"#{number}  ", ""
+        self.stream, self.prefix, self.incomplete = stream, f"#{number}  ", ""
 
     def write(self, text: str) -> int:
-        """Write the lines that ``text`` ends; what it begins waits."""
-        *lines, self.begun = (self.begun + text).split("\n")
+        """Write all complete lines; keep an incomplete one for later."""
+        *lines, self.incomplete = (self.incomplete + text).split("\n")
         if lines:
             self.stream.write("".join(f"{self.prefix}{line}".rstrip() + "\n" for line in lines))
             self.stream.flush()
         return len(text)
 
-    def end(self) -> None:
-        """Write what was begun."""
-        if self.begun:
+    def write_incomplete(self) -> None:
+        """Write the incomplete line, if there is one."""
+        if self.incomplete:
             self.write("\n")
 
 
 @contextmanager
 def number_lines(number: int) -> Iterator[None]:
-    """Within, both outputs are numbered. No terminal is seen behind them, so that nobody draws a bar."""
-    out, err = Numbered(sys.stdout, number), Numbered(sys.stderr, number)
+    """Context manager: number the lines of both outputs. These are no terminals: no progress bar is drawn."""
+    out, err = NumberedLines(sys.stdout, number), NumberedLines(sys.stderr, number)
     with redirect_stdout(out), redirect_stderr(err):
         try:
             yield
         finally:
-            out.end()
-            err.end()
+            out.write_incomplete()
+            err.write_incomplete()

@@ -1,4 +1,4 @@
-"""The functions behind ``train.py`` and ``generate.py``, or ``gpt2hydra-train`` and ``gpt2hydra-generate``."""
+"""The programs ``train.py`` and ``generate.py``, installed as ``gpt2hydra-train``, ``gpt2hydra-generate``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gpt2hydra.launch.extras import importing_pytorch
 
 @main(config_name="train", extra="train")
 def train(config: TrainConfig) -> float:
-    """Train, and return the validation loss, which is what a Hydra sweeper minimises."""
+    """Train, and return the validation loss, which a Hydra sweeper minimises."""
     with importing_pytorch():
         from gpt2hydra.training.run import train  # PyTorch
 
@@ -25,7 +25,7 @@ def train(config: TrainConfig) -> float:
 
 @main(config_name="generate", extra="train")
 def generate(config: GenerateConfig) -> None:
-    """Print the samples."""
+    """Generate and print samples."""
     with importing_pytorch():
         from gpt2hydra.inference.generate import generate  # PyTorch
 
@@ -33,9 +33,9 @@ def generate(config: GenerateConfig) -> None:
 
 
 def output_dir() -> Path:
-    """Where this run writes: Hydra's directory inside a job, else a new ``outputs/<date>/<time>``."""
+    """Return the directory of this run: Hydra's inside a job, else a new ``outputs/<date>/<time>``."""
     if HydraConfig.initialized() and not OmegaConf.is_missing(HydraConfig.get().runtime, "output_dir"):
         return Path(HydraConfig.get().runtime.output_dir)
-    from gpt2hydra.runs.directory import new_directory  # help and completion do without
+    from gpt2hydra.runs.directory import default_run_directory  # help and completion do not need it
 
-    return new_directory()
+    return default_run_directory()

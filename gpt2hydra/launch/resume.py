@@ -1,4 +1,4 @@
-"""``resume=RUN_DIR`` and ``resume=auto``: the configuration with which a run continues, and its directory."""
+"""``resume=RUN_DIR`` and ``resume=auto``: find the run that continues, its directory and configuration."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ AUTO = "auto"
 # ------------------------------------------------------------------------------------------------------- resume=RUN_DIR
 
 
-def values_of_the_run(config_class: type[Checked], folded: Fold) -> dict[str, Layer]:
-    """The configuration of the run that ``resume`` in ``folded`` names, by key; nothing for ``auto``.
+def read_resumed_values(config_class: type[Checked], folded: Fold) -> dict[str, Layer]:
+    """Return key → recorded value of the run that ``resume`` names in ``folded``; empty for ``auto``.
 
     Raises:
-        ConfigError: there is no such run, or it has no configuration of this version.
+        ConfigError: there is no such run, or its configuration is of another version.
     """
     path = OmegaConf.select(tree_of(folded), "resume")
     if not issubclass(config_class, TrainConfig) or not isinstance(path, str) or path == AUTO:
@@ -41,16 +41,18 @@ def values_of_the_run(config_class: type[Checked], folded: Fold) -> dict[str, La
     return {key: layer_of(value, source) for key, value in values if key != "resume"}
 
 
-def run_meant(violation: Violation, config_class: type[Checked]) -> Violation:
-    """The violation of a word that is no override; with the key that is meant if it is a run's directory."""
+def suggest_resume(violation: Violation, config_class: type[Checked]) -> Violation:
+    """Suggest ``resume=`` or ``checkpoint=`` if a word that is no override names a run directory."""
     if violation.action != "word" or not (Path(violation.key) / record.FILE).is_file():
         return violation
     trains = issubclass(config_class, TrainConfig)
-    rule = f"is a run's directory, which {'continues' if trains else 'generates'} with a key before it"
+    rule = (
+        f"is a run directory, but no override; to {'continue the run' if trains else 'generate from it'}, write a key before it"
+    )
     return replace(violation, rule=rule, remedy={"resume" if trains else "checkpoint": violation.key})
 
 
-def _another_directory(composed: DictConfig, folder: Path) -> list[Violation]:
+def _check_run_directory_override(composed: DictConfig, folder: Path) -> list[Violation]:
     typed = next((text for text in hydra_overrides(composed.hydra) if text.startswith("hydra.run.dir=")), None)
     if typed is None:
         return []
@@ -63,13 +65,13 @@ def _another_directory(composed: DictConfig, folder: Path) -> list[Violation]:
 
 @dataclass(frozen=True)
 class RunLocation:
-    """Where a run writes, and what it does there. Plain values: processes tell each other."""
+    """The directory of a run, and whether it begins, continues or has finished. Rank 0 sends it as JSON."""
 
     directory: str
     step: int | None = None
-    """It continues after this step; None where it begins."""
+    """The step after which the run continues; None if it begins."""
     loss: float | None = None
-    """It has finished with this validation loss, and there is nothing left to do."""
+    """The validation loss of a run that has finished and need not start; else None."""
 
     @property
     def state(self) -> str:
@@ -78,17 +80,17 @@ class RunLocation:
             return "finished"
         return "beginning" if self.step is None else "continuing"
 
-    def of(self, config: Checked) -> Checked:
-        """``config`` for a run here."""
+    def set_resume(self, config: Checked) -> Checked:
+        """Return ``config`` with ``resume`` set to this directory if the run continues, else to None."""
         if not isinstance(config, TrainConfig):
             return config
         return replace(config, resume=None if self.step is None else self.directory)
 
     def redirect(self, composed: DictConfig, *, silent: bool) -> None:
-        """Let Hydra's job run here. What ``.hydra`` has of a run that is continued stays.
+        """Make Hydra's job run in this directory. A run that continues keeps its ``.hydra``.
 
         Args:
-            silent: make no ``.hydra`` and write no log, which another process does.
+            silent: write no ``.hydra`` and no log, because another process writes them.
         """
         with read_write(composed.hydra), open_dict(composed.hydra):
             if self.directory != composed.hydra.runtime.output_dir:
@@ -99,21 +101,21 @@ class RunLocation:
                 composed.hydra.job_logging = {"version": 1, "root": None}  # as hydra/job_logging=none
 
     def format(self, config: Checked) -> str:
-        """The line about it before the run; nothing of a run that just begins."""
+        """Return the line to print before the run; "" without ``resume``."""
         if not isinstance(config, TrainConfig) or config.resume is None:
             return ""
-        here = relative_path(Path(self.directory))
+        folder = relative_path(Path(self.directory))
         if self.loss is not None:
-            return f"{here} has finished: validation loss {self.loss:.4f}"
+            return f"{folder} has finished: validation loss {self.loss:.4f}"
         if self.step is not None:
-            return f"{here} continues after step {self.step:,} of {config.training.max_steps:,}"
+            return f"{folder} continues after step {self.step:,} of {config.training.max_steps:,}"
         if (Path(self.directory) / record.FILE).is_file():
-            return f"{here} was interrupted before its first checkpoint; it begins again"
-        return f"resume=auto: no run has the fingerprint {config.fingerprint()}; a new one begins"
+            return f"{folder} was interrupted before its first checkpoint; it starts again"
+        return f"resume=auto: no run has the fingerprint {config.fingerprint()}; a new run starts"
 
 
 def locate_run(config: Checked, composed: DictConfig) -> RunLocation:
-    """Where a run with this configuration writes: ``hydra.run.dir``, or where the run that continues did.
+    """Find the directory of a run: ``hydra.run.dir``, or that of the run that continues.
 
     Raises:
         ConfigError: the run cannot continue.
@@ -123,43 +125,45 @@ def locate_run(config: Checked, composed: DictConfig) -> RunLocation:
         return RunLocation(str(directory))
     if config.resume != AUTO:
         run = resume_state.open_run(config.resume)
-        if problems := _another_directory(composed, run.folder):
+        if problems := _check_run_directory_override(composed, run.folder):
             raise ConfigError(problems)
-        return _continuing(run, config)
+        return _locate_continued_run(run, config)
     written: Any = OmegaConf.to_container(composed.hydra.run, resolve=False)
     pattern = str(written["dir"])  # outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}
     if "${" not in pattern:
-        return locate_in(config, directory)
-    newest = next(iter(resume_state.of_fingerprint(_earlier_directories(directory, pattern), config.fingerprint())), None)
-    return RunLocation(str(directory)) if newest is None else locate_in(config, newest.folder)
+        return locate_in_directory(config, directory)
+    newest = next(
+        iter(resume_state.find_runs_with_fingerprint(_earlier_directories(directory, pattern), config.fingerprint())), None
+    )
+    return RunLocation(str(directory)) if newest is None else locate_in_directory(config, newest.folder)
 
 
-def locate_in(config: TrainConfig, directory: Path) -> RunLocation:
-    """Whether a run with ``resume=auto`` and this very directory continues, begins, or is done.
+def locate_in_directory(config: TrainConfig, directory: Path) -> RunLocation:
+    """Decide whether a run with ``resume=auto`` begins in this directory, continues there, or has finished.
 
     Raises:
-        ConfigError: another process runs there, or a run with another configuration did.
+        ConfigError: another process runs there, or the run there has another configuration.
     """
     if not (directory / record.FILE).is_file():
         return RunLocation(str(directory))
     run = record.read(directory)
     if run.state == record.FINISHED and run.fingerprint == config.fingerprint():
         return RunLocation(str(directory), loss=run.result["validation_loss"])
-    return _continuing(run, config)
+    return _locate_continued_run(run, config)
 
 
-def _continuing(run: record.RunRecord, config: TrainConfig) -> RunLocation:
-    if run.process is None:
+def _locate_continued_run(run: record.RunRecord, config: TrainConfig) -> RunLocation:
+    if run.lock_holder is None:
         run_checkpoints.recover_interrupted(run.folder)
     problems = resume_state.check_resumable(run, config)
     if problems:
         raise ConfigError(problems)
-    newest = run_checkpoints.newest(run.folder)
+    newest = run_checkpoints.find_newest(run.folder)
     return RunLocation(str(run.folder), step=newest.step if newest else None)
 
 
 def _earlier_directories(directory: Path, pattern: str) -> Iterator[Path]:
-    """The directories of earlier runs that ``pattern`` gave, as it gives ``directory`` now."""
+    """Yield the directories of earlier runs that match ``pattern``, which gives ``directory`` now."""
     fixed = Path(pattern.partition("${")[0] + "x").parent.absolute()
     depth = len(directory.absolute().relative_to(fixed).parts)
     return (file.parent for file in fixed.glob("/".join(["*"] * depth + [record.FILE])))
@@ -169,17 +173,17 @@ def _earlier_directories(directory: Path, pattern: str) -> Iterator[Path]:
 
 
 def check_resume(config: TrainConfig, *, sweep: bool = False) -> list[Violation]:
-    """Why the run that ``resume`` names cannot continue with this configuration; in a sweep none can."""
+    """Return why the run that ``resume`` names cannot continue with this configuration, or not in a sweep."""
     if config.resume in (None, AUTO):
         return []
     if not sweep:
         return resume_state.check_resumable(resume_state.open_run(config.resume), config)
-    rule = "would let every point continue in one directory; with -m, auto continues each in its own"
+    rule = "would make every point continue in the same directory; with -m, auto continues each point in its own"
     return [Violation("resume", config.resume, rule, remedy={"resume": AUTO})]
 
 
 def locate_point(config: Checked, directory: Path) -> RunLocation:
-    """Where a point of a sweep writes: in its own directory, where it continues with ``resume=auto``.
+    """Decide whether a point of a sweep begins in its directory or, with ``resume=auto``, continues there.
 
     Raises:
         ConfigError: it cannot continue there.
@@ -190,19 +194,19 @@ def locate_point(config: Checked, directory: Path) -> RunLocation:
     if problems:
         raise ConfigError(problems)
     if config.resume == AUTO:
-        return locate_in(config, directory)
+        return locate_in_directory(config, directory)
     return RunLocation(str(directory))
 
 
-def summary_of(locations: Mapping[int, RunLocation]) -> str:
-    """Which points of a sweep have finished, which continue, and which begin."""
+def format_locations(locations: Mapping[int, RunLocation]) -> str:
+    """Return a line: which points of a sweep have finished, which continue, which begin."""
     kinds: dict[str, list[int]] = {"finished": [], "continuing": [], "beginning": []}
     for number, location in locations.items():
         kinds["finished" if location.loss is not None else "beginning" if location.step is None else "continuing"].append(
             number
         )
-    return "resume=auto: " + "; ".join(f"{kind}: {_listed(numbers)}" for kind, numbers in kinds.items() if numbers)
+    return "resume=auto: " + "; ".join(f"{kind}: {_format_numbers(numbers)}" for kind, numbers in kinds.items() if numbers)
 
 
-def _listed(numbers: Sequence[int]) -> str:
+def _format_numbers(numbers: Sequence[int]) -> str:
     return ", ".join(f"#{number}" for number in numbers[:10]) + ", ..." * (len(numbers) > 10)

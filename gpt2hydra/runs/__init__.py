@@ -1,1 +1,1 @@
-"""What was run? The run directory: its record, lock, metrics and plots, and runs compared."""
+"""What was run? The run directory: its record, lock, metrics and plots, and the comparison of runs."""

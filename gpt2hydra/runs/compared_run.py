@@ -1,4 +1,4 @@
-"""One run of a comparison: how far it came, how well, and what its loss is of. Standard library only."""
+"""One run of a comparison: its state, its loss, and what the loss was measured on. Standard library only."""
 
 from __future__ import annotations
 
@@ -22,68 +22,70 @@ class ComparedRun:
 
     name: str
     """Its directory, relative to the folder that is compared."""
-    run: record.RunRecord
+    run_record: record.RunRecord
 
     @cached_property
     def measurements(self) -> Sequence[Measurement]:
         """The rows of its ``loss.csv``."""
-        return read_rows(self.run.folder)[0]
+        return read_rows(self.run_record.folder)[0]
 
     @property
     def curve(self) -> list[tuple[int, float]]:
-        """``(step, validation loss)``; the loss before training, which would leave no height, is left out."""
+        """``(step, validation loss)``, without the untrained model, whose loss would compress the y axis."""
         return [(row.step, row.validation_loss) for row in self.measurements if row.validation_loss is not None and row.step]
 
     @property
     def step(self) -> int | None:
-        """The last step done, as far as it is known."""
-        if self.run.step is not None or not self.measurements:
-            return self.run.step
+        """The last step done; None if unknown."""
+        if self.run_record.step is not None or not self.measurements:
+            return self.run_record.step
         return self.measurements[-1].step
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether it reached its last step."""
-        return self.run.state == record.FINISHED
+        return self.run_record.state == record.FINISHED
 
     @cached_property
     def loss(self) -> float | None:
-        """Validation loss in nats per token: at the end, or the last that was measured."""
-        result = self.run.result.get(LOSS) if self.finished else None
+        """Validation loss in nats per token: the final one, or the last one measured; None without any."""
+        result = self.run_record.result.get(LOSS) if self.is_finished else None
         if isinstance(result, (int, float)):
             return float(result)
         return next((each.validation_loss for each in reversed(self.measurements) if each.validation_loss is not None), None)
 
     @property
     def state(self) -> str:
-        """``finished``, ``interrupted at 500``, ``running``."""
-        return self.run.state if self.finished or self.step is None else f"{self.run.state} at {self.step:,}"
+        """``is_finished``, ``interrupted at 500``, ``running``."""
+        return self.run_record.state if self.is_finished or self.step is None else f"{self.run_record.state} at {self.step:,}"
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
         """Dotted key → value of its configuration."""
-        return dict(leaves(self.run.content["config"]))
+        return dict(leaves(self.run_record.content["config"]))
 
     @cached_property
     def values(self) -> Mapping[str, Any]:
-        """Column → value: what is known of the run, what was measured at its end, and its configuration."""
-        measured = {key: each for key, each in self.run.result.items() if each is None or isinstance(each, (int, float, str))}
-        known = {"run": self.name, "state": self.run.state, "step": self.step}
-        return {**known, **measured, LOSS: self.loss, "device": self.run.content.get("device"), **self.config}
+        """Column → value: name and state of the run, its results, and its configuration."""
+        measured = {
+            key: each for key, each in self.run_record.result.items() if each is None or isinstance(each, (int, float, str))
+        }
+        known = {"run": self.name, "state": self.run_record.state, "step": self.step}
+        return {**known, **measured, LOSS: self.loss, "device": self.run_record.content.get("device"), **self.config}
 
     @cached_property
-    def conditions(self) -> Mapping[str, Any]:
-        """What runs with comparable losses share: validation text, tokenizer, sequence length."""
+    def loss_conditions(self) -> Mapping[str, Any]:
+        """Values that must be equal to compare two losses: validation text, tokenizer, sequence length."""
         return {
             "validation text": self._validation_text(),
             **{key: self.config.get(key) for key in ("tokenizer.name", "tokenizer.path", "training.seq_len")},
         }
 
     def _validation_text(self) -> str:
-        """Its name, and four digits for what is in its files, as far as that was recorded."""
+        """The name of the validation text, and four hex digits of its files' digests, if recorded."""
         path, held_out = self.config.get("data.validation_path"), self.config.get("data.validation_fraction")
         text = path or self.config.get("data.path")
-        recorded = self.run.content.get("data")
+        recorded = self.run_record.content.get("data")
         files = [each for each in recorded if isinstance(each, Mapping)] if isinstance(recorded, Sequence) else []
         tokenizer = self.config.get("tokenizer.path") or "\0"
         pattern = Path(str(path)).name if path else "*"
@@ -97,14 +99,14 @@ class ComparedRun:
         return f"{name}{digits}{'' if path else f', the last {held_out} of each file'}"
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, for a program."""
+        """The run as plain values, for JSON."""
         return {
-            "folder": str(self.run.folder),
-            "state": self.run.state,
+            "folder": str(self.run_record.folder),
+            "state": self.run_record.state,
             "step": self.step,
             "max_steps": self.config.get("training.max_steps"),
             "validation_loss": self.loss,
-            "fingerprint": self.run.fingerprint,
-            "reason": self.run.content.get("reason"),
-            "config": self.run.content["config"],
+            "fingerprint": self.run_record.fingerprint,
+            "reason": self.run_record.content.get("reason"),
+            "config": self.run_record.content["config"],
         }

@@ -1,4 +1,4 @@
-"""One process writes into a run directory: a lock that dies with its process. Standard library only."""
+"""The lock of a run directory, which one process holds until it ends. Standard library only."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ try:
 except ImportError:  # Windows, where a run is not locked
     fcntl = None  # type: ignore[assignment]
 
-FILE = ".lock"
-"""It stays when the run has ended; only the lock on it shows that one is running."""
+LOCK_FILE = ".lock"
+"""The file stays after the run; only the lock on it shows that a run is active."""
 
-PATIENCE = 0.5
-"""Seconds to try again for: another process may look, for a moment, whether the lock is free."""
+RETRY_SECONDS = 0.5
+"""The lock is tried again for this time, because a reader may hold it for a moment."""
 
 
 class Locked(Exception):
-    """Another process runs in this directory. ``str()`` says which."""
+    """Another process runs in this directory. ``str()`` is its description."""
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run directory.
+def hold_lock(folder: Path) -> Iterator[None]:
+    """Context manager: hold the lock of a run directory.
 
     Raises:
         Locked: another process holds it.
-        OSError: the file cannot be made.
+        OSError: the file cannot be created.
     """
-    with (folder / FILE).open("a+", encoding="utf-8") as file:
-        _lock(file.fileno(), folder)
+    with (folder / LOCK_FILE).open("a+", encoding="utf-8") as file:
+        _acquire(file.fileno(), folder)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
         yield
 
 
-def holder(folder: Path) -> str | None:
-    """The process that runs in this directory, in words, or None."""
+def find_lock_holder(folder: Path) -> str | None:
+    """Return a description of the process that runs in this directory, or None."""
     try:
-        with (folder / FILE).open(encoding="utf-8") as file:
+        with (folder / LOCK_FILE).open(encoding="utf-8") as file:
             if fcntl is None:
                 return None
             try:
@@ -56,17 +56,17 @@ def holder(folder: Path) -> str | None:
     return None
 
 
-def _lock(descriptor: int, folder: Path) -> None:
+def _acquire(descriptor: int, folder: Path) -> None:
     if fcntl is None:
         return
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + RETRY_SECONDS
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise Locked(holder(folder) or "another process") from None
+                raise Locked(find_lock_holder(folder) or "another process") from None
             time.sleep(0.02)
         except OSError:  # a file system without locks
             return

@@ -1,4 +1,4 @@
-"""loss.csv: one row a measurement, each on the disk at once, each step once. Standard library only."""
+"""loss.csv: one row for each measured step, written immediately. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from gpt2hydra.utils.files import atomic_file
-from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.formatting import error_reason
 
-FILE = "loss.csv"
+LOSS_CSV = "loss.csv"
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One row of loss.csv. Losses are means, in nats per token; None where nothing was measured."""
+    """One row of loss.csv. Losses are means, in nats per token; None if not measured."""
 
     step: int
     tokens: int
-    """Seen in training so far."""
+    """The number of tokens trained on so far."""
     training_loss: float | None
-    """Over the steps since the row before."""
+    """Over the steps since the previous row."""
     validation_loss: float | None
     learning_rate: float | None
-    """Of the step just done."""
+    """Of the last step."""
     gradient_norm: float | None
-    """Of the step just done, before it was clipped."""
+    """Of the last step, before clipping."""
     tokens_per_second: float | None
-    """Over the steps since the row before, evaluations and checkpoints not counted."""
+    """Over the steps since the previous row, without the time of evaluations and checkpoints."""
     skipped_steps: int = 0
-    """Of the steps since the row before: their gradient norm was above ``training.skip_spike_norm``."""
+    """Steps since the previous row whose gradient norm was above ``training.skip_spike_norm``."""
 
 
 COLUMNS = tuple(field.name for field in fields(Measurement))
 
 
 class LossTable:
-    """The rows of a run, and the file that they are in."""
+    """The rows of a run, in memory and in its loss.csv."""
 
     def __init__(self, folder: Path, rows: Iterable[Measurement] = ()) -> None:
-        """Begin the file with ``rows``, in place of what may lie there.
+        """Write the file with ``rows``, in place of an existing file.
 
         Raises:
             OSError: it cannot be written.
         """
-        self.file, self.rows = folder / FILE, list(rows)
+        self.file, self.rows = folder / LOSS_CSV, list(rows)
         self._complete = False
         """Whether the file has every row."""
         self._write_all()
 
-    def add(self, row: Measurement) -> str | None:
-        """Take a row. One that cannot be written is written with the next; returns why, the first time."""
+    def append(self, row: Measurement) -> str | None:
+        """Add a row. What cannot be written now is written with the next row; return why, the first time."""
         self.rows.append(row)
         was_complete = self._complete
         try:
@@ -63,7 +63,7 @@ class LossTable:
                 self._write_all()
         except OSError as error:
             self._complete = False
-            return reason_of(error) if was_complete else None
+            return error_reason(error) if was_complete else None
         return None
 
     def _write_all(self) -> None:
@@ -73,18 +73,18 @@ class LossTable:
             writer.writerows(_cells(row) for row in self.rows)
         self._complete = True
 
-    def validation(self) -> list[tuple[int, float]]:
+    def validation_losses(self) -> list[tuple[int, float]]:
         """``(step, loss)`` of every evaluation."""
         return [(row.step, row.validation_loss) for row in self.rows if row.validation_loss is not None]
 
     def evaluations_since_best(self) -> int:
-        """How many evaluations came after that of the lowest validation loss, the first of two alike."""
-        losses = [loss for _, loss in self.validation()]
+        """The number of evaluations after that with the lowest validation loss, the first of equal ones."""
+        losses = [loss for _, loss in self.validation_losses()]
         return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 
     @property
     def skipped_steps(self) -> int:
-        """Of all rows together."""
+        """The sum over all rows."""
         return sum(row.skipped_steps for row in self.rows)
 
 
@@ -93,7 +93,7 @@ def _cells(row: Measurement) -> Iterable[object]:
 
 
 def read_rows(folder: Path, last_step: int = sys.maxsize) -> tuple[list[Measurement], str | None]:
-    """The rows of a run directory up to a step, each step once, the last of two alike.
+    """Read the rows of a run directory up to ``step``, each step once, without unreadable lines.
 
     Returns:
         The rows that can be read, and what is wrong with the file, in words: it is missing, or lines of it
@@ -103,26 +103,26 @@ def read_rows(folder: Path, last_step: int = sys.maxsize) -> tuple[list[Measurem
     unreadable: list[int] = []
     number = 1
     try:
-        with (folder / FILE).open(newline="", encoding="utf-8") as file:
+        with (folder / LOSS_CSV).open(newline="", encoding="utf-8") as file:
             for number, cells in enumerate(csv.DictReader(file), 2):
-                row = _read(cells)
+                row = _parse_row(cells)
                 if row is None:
                     unreadable.append(number)
                 elif row.step <= last_step:
                     found[row.step] = row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        return _sorted(found), f"cannot be read: {reason_of(error)}"
+        return _sort_rows(found), f"cannot be read: {error_reason(error)}"
     if unreadable and unreadable != [number]:
-        return _sorted(found), f"has lines that cannot be read: {', '.join(map(str, unreadable[:5]))}"
-    return _sorted(found), None
+        return _sort_rows(found), f"has lines that cannot be read: {', '.join(map(str, unreadable[:5]))}"
+    return _sort_rows(found), None
 
 
-def _sorted(found: dict[int, Measurement]) -> list[Measurement]:
+def _sort_rows(found: dict[int, Measurement]) -> list[Measurement]:
     return [found[each] for each in sorted(found)]
 
 
-def _read(cells: dict[str, str]) -> Measurement | None:
-    """The row of a line; None where that cannot be read."""
+def _parse_row(cells: dict[str, str]) -> Measurement | None:
+    """Return the row of a line; None if it cannot be read."""
     if None in cells.values():
         return None
     try:

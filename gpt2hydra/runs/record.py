@@ -1,8 +1,8 @@
-"""The record of a run, ``run.json``: what ran, with which configuration, who set it, how far it came.
+"""The record of a run, ``run.json``: its configuration, the source of each value, and how far it came.
 
-It is complete before the first step, and at any later moment: a new one takes the old one's place. Of a run
-that was killed it says 'running'; :func:`read` tells the two apart by the lock, which died with the process.
-"""
+It is complete before the first step and at any later moment, because each new file replaces the old one. The
+record of a killed run still says 'running'; :func:`read` returns 'interrupted' if no process holds the
+lock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.strict_json import read_json
 from gpt2hydra.data.file_digest import file_digests
-from gpt2hydra.runs.lock import Locked, holder, locked
+from gpt2hydra.runs.lock import Locked, find_lock_holder, hold_lock
 from gpt2hydra.utils.files import atomic_file
 from gpt2hydra.utils.paths import relative_path
 from gpt2hydra.version import __version__
@@ -33,12 +33,12 @@ from gpt2hydra.version import __version__
 T = TypeVar("T", bound=TrainConfig)
 
 FILE = "run.json"
-LARGEST = 8 * 2**20
-"""Bytes of a run.json; a larger one is not read."""
+MAX_BYTES = 8 * 2**20
+"""A larger run.json is not read."""
 
 RUNNING, FINISHED, INTERRUPTED, FAILED = "running", "finished", "interrupted", "failed"
 STATES = (RUNNING, FINISHED, INTERRUPTED, FAILED)
-"""``interrupted``, or killed: it can continue. ``failed``: by an error, which is in ``reason``."""
+"""``interrupted``: interrupted or killed; it can continue. ``failed``: the error in ``reason`` ended it."""
 
 PACKAGES = ("torch", "transformers", "lightning-fabric", "tokenizers", "safetensors", "numpy", "hydra-core", "omegaconf")
 
@@ -46,56 +46,58 @@ PACKAGES = ("torch", "transformers", "lightning-fabric", "tokenizers", "safetens
 
 
 class Recorder:
-    """The record of a run that is in progress. The run keeps ``step``, the last one done, up to date."""
+    """Writes the record of the current run. The run updates ``step``, the last step done."""
 
     def __init__(self, folder: Path, content: dict[str, Any], step: int = 0) -> None:
         self.folder, self.content, self.step = folder, content, step
 
-    def add(self, **facts: Any) -> None:
-        """Take more facts of the run, its device for one, and write them."""
+    def update(self, **facts: Any) -> None:
+        """Add facts about the run, such as its device, and write the record."""
         self.content |= facts
         write(self.content, self.folder)
 
     def finish(self, validation_loss: float, seconds: float, **more: Any) -> None:
-        """The run has come to its end, with this result."""
-        self.add(state=FINISHED, step=self.step, result={"validation_loss": validation_loss, "seconds": seconds, **more})
+        """Record the result of a finished run."""
+        self.update(state=FINISHED, step=self.step, result={"validation_loss": validation_loss, "seconds": seconds, **more})
 
 
 @contextmanager
-def recording(
+def record_run(
     config: TrainConfig, folder: Path, set_by: Mapping[str, Any] | None, *, resumed_from: int | None = None, **facts: Any
 ) -> Iterator[Recorder]:
-    """Keep the record of a run, and its directory's lock, while it runs; in the first process only.
+    """Context manager: keep the record of a run, and hold the lock of its directory. For rank 0 only.
 
     An interruption (``KeyboardInterrupt``, ``SystemExit``) leaves the state ``interrupted``, any other error
     ``failed``.
 
     Args:
-        set_by: each key with its settings, the one in force first; None outside of Hydra.
+        set_by: the sources of each key, the effective one first; None without Hydra.
         resumed_from: the step of the checkpoint that the run in ``folder`` continues from; None for a new
             run.
-        facts: more to record: ``processes``, ``device``.
+        facts: more entries, such as ``processes`` and ``device``.
 
     Raises:
         ConfigError: another process runs in ``folder``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with locked(folder):
+        with hold_lock(folder):
             content = (
-                _new(config, set_by, facts) if resumed_from is None else _resumed(config, folder, set_by, resumed_from, facts)
+                _new_content(config, set_by, facts)
+                if resumed_from is None
+                else _resumed_content(config, folder, set_by, resumed_from, facts)
             )
             recorder = Recorder(folder, content, resumed_from or 0)
             write(content, folder)
-            with _state_at_the_end(recorder):
+            with _recording_final_state(recorder):
                 yield recorder
     except Locked as other:
-        violation = running(folder, str(other))
+        violation = in_use_violation(folder, str(other))
         raise ConfigError([violation if resumed_from is not None else replace(violation, key="output_dir")]) from None
 
 
 @contextmanager
-def _state_at_the_end(recorder: Recorder) -> Iterator[None]:
+def _recording_final_state(recorder: Recorder) -> Iterator[None]:
     state, why = FAILED, {}
     try:
         yield
@@ -104,25 +106,25 @@ def _state_at_the_end(recorder: Recorder) -> Iterator[None]:
         state = INTERRUPTED
         raise
     except BaseException as error:
-        why = {"reason": _reason(error)}
+        why = {"reason": _describe_error(error)}
         raise
     finally:
         if recorder.content["state"] == RUNNING:
-            with suppress(OSError):  # a full disk: the lock, which is gone, tells that it does not run
-                recorder.add(state=state, step=recorder.step, **why)
+            with suppress(OSError):  # a full disk: the released lock shows that the run has ended
+                recorder.update(state=state, step=recorder.step, **why)
 
 
-def _reason(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     if isinstance(error, ConfigError):
         return "; ".join(f"{each.key}: {each.rule}" for each in error.violations)
     return f"{type(error).__name__}: {error}"
 
 
-def _new(config: TrainConfig, set_by: Mapping[str, Any] | None, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _new_content(config: TrainConfig, set_by: Mapping[str, Any] | None, facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "state": RUNNING,
-        **_start(facts),
-        "config": _own(config),
+        **_start_facts(facts),
+        "config": _config_values(config),
         "set_by": set_by,
         "fingerprints": fingerprints(config),
         "data": [dataclasses.asdict(each) for each in file_digests(config)],
@@ -130,43 +132,43 @@ def _new(config: TrainConfig, set_by: Mapping[str, Any] | None, facts: Mapping[s
     }
 
 
-def _own(config: TrainConfig) -> dict[str, Any]:
-    """The configuration as plain values; that a run is continued is no part of it."""
+def _config_values(config: TrainConfig) -> dict[str, Any]:
+    """The configuration as plain values, without ``resume``, which does not belong to it."""
     return config.to_dict() | {"resume": None}
 
 
-def _resumed(
+def _resumed_content(
     config: TrainConfig, folder: Path, set_by: Mapping[str, Any] | None, step: int, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The record of before, with another entry in ``resumed``: what began, and what was set otherwise."""
+    """The record with a new entry in ``resumed``: when and how the run was resumed, and what was changed."""
     before = read(folder).content
-    was, now = dict(leaves(before["config"])), dict(leaves(_own(config)))
+    was, now = dict(leaves(before["config"])), dict(leaves(_config_values(config)))
     changed = {
         key: {"was": was.get(key), "now": value, "set_by": (set_by or {}).get(key)}
         for key, value in now.items()
         if was.get(key) != value
     }
-    entry = {"step": step, **_start(facts), "changed": changed}
+    entry = {"step": step, **_start_facts(facts), "changed": changed}
     kept = {key: value for key, value in before.items() if key not in ("result", "reason", "step")}
-    now_set = {"state": RUNNING, "config": _own(config), "fingerprints": fingerprints(config)}
+    now_set = {"state": RUNNING, "config": _config_values(config), "fingerprints": fingerprints(config)}
     return kept | now_set | {"resumed": [*before.get("resumed", []), entry]}
 
 
-def _start(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """When, where and how a process began."""
+def _start_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """When and how the process was started, and its versions."""
     return {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "gpt2hydra": __version__,
         "python": platform.python_version(),
-        "packages": dict(_versions()),
+        "packages": dict(_package_versions()),
         "git_commit": _git_commit(),
         "command": sys.argv,
         **facts,
     }
 
 
-def _versions() -> Iterator[tuple[str, str]]:
-    from importlib import metadata  # a tenth of the time of every other start
+def _package_versions() -> Iterator[tuple[str, str]]:
+    from importlib import metadata  # here, because it takes a tenth of the start of other commands
 
     for package in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
@@ -174,7 +176,7 @@ def _versions() -> Iterator[tuple[str, str]]:
 
 
 def _git_commit() -> str | None:
-    """The commit of the program or the current directory, with ``-dirty`` where files differ from it."""
+    """or of the current directory, with ``-dirty`` if files differ from it."""
     for folder in dict.fromkeys((Path(sys.argv[0]).absolute().parent, Path.cwd())):
         command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
         with suppress(OSError, subprocess.SubprocessError):
@@ -198,23 +200,23 @@ def write(content: Mapping[str, Any], folder: Path) -> None:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run directory as its record tells it, and as it is now."""
+    """The record of a run directory, and the present state of the run."""
 
     folder: Path
     content: Mapping[str, Any]
     state: str
-    process: str | None = None
-    """Which one runs there, in words."""
+    lock_holder: str | None = None
+    """A description of the process that runs there; None if none does."""
 
     @property
     def step(self) -> int | None:
-        """The last step that the record knows of; None while it runs and where it was killed."""
+        """The last step in the record; None while the run is active, or if it was killed."""
         step = self.content.get("step")
         return step if isinstance(step, int) else None
 
     @property
     def result(self) -> Mapping[str, Any]:
-        """``validation_loss``, ``seconds`` and more of a finished run; else nothing."""
+        """``validation_loss``, ``seconds`` and more of a finished run; else empty."""
         result = self.content.get("result")
         return result if isinstance(result, Mapping) else {}
 
@@ -225,15 +227,15 @@ class RunRecord:
 
     @property
     def fingerprint(self) -> str | None:
-        """Of all that decides its result, as the version that wrote the record saw it."""
+        """The fingerprint of all values that affect the result, by the version that wrote the record."""
         found = self.content.get("fingerprints")
         return found.get("run") if isinstance(found, Mapping) else None
 
     def config(self, config_class: type[T]) -> T:
-        """The run's configuration, through the strict constructor of its class.
+        """Build the run's configuration with the strict constructor of its class.
 
         Raises:
-            ConfigError: it is none of this version.
+            ConfigError: this version does not accept it.
         """
         try:
             return config_class.from_dict({**self.content["config"], "resume": None})
@@ -245,30 +247,30 @@ class RunRecord:
 
 
 def read(folder: Path) -> RunRecord:
-    """What the record in a run directory says.
+    """Read the record of a run directory.
 
     Raises:
         ConfigError: there is none, or it is no record.
     """
-    content = read_json(folder / FILE, LARGEST)
-    process = holder(folder)
-    state = RUNNING if process else content.get("state")
-    if state == RUNNING and not process:
-        state = INTERRUPTED  # it was killed before it could say so
+    content = read_json(folder / FILE, MAX_BYTES)
+    lock_holder = find_lock_holder(folder)
+    state = RUNNING if lock_holder else content.get("state")
+    if state == RUNNING and not lock_holder:
+        state = INTERRUPTED  # it was killed before it could write that
     if state not in STATES or not isinstance(content.get("config"), Mapping):
         raise ConfigError([Violation(relative_path(folder / FILE), rule="is no record of a training run of this version")])
-    return RunRecord(folder, content, state, process)
+    return RunRecord(folder, content, state, lock_holder)
 
 
-def runs_below(folder: Path) -> Iterator[Path]:
-    """Every run directory below ``folder``, itself included, in the order of their names."""
+def find_runs(folder: Path) -> Iterator[Path]:
+    """Yield every run directory below ``folder``, itself included, in the order of their names."""
     for parent, folders, files in os.walk(folder):
         folders.sort()
         if FILE in files:
-            folders.clear()  # a run holds no other
+            folders.clear()  # a run directory contains no other
             yield Path(parent)
 
 
-def running(folder: Path, process: str) -> Violation:
-    """The violation of a directory in which another process runs."""
-    return Violation("resume", relative_path(folder), f"is still running ({process}); wait for its end, or stop it first")
+def in_use_violation(folder: Path, lock_holder: str) -> Violation:
+    """Return the violation of a directory in which another process runs."""
+    return Violation("resume", relative_path(folder), f"is still running ({lock_holder}); wait for its end, or stop it first")

@@ -9,8 +9,8 @@ from typing import Any
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 
 from gpt2hydra.runs.compared_run import ComparedRun
-from gpt2hydra.runs.comparison import MOST_NAMES, Comparison, in_figure, in_order_of, is_number, is_wide
-from gpt2hydra.utils.table import headings
+from gpt2hydra.runs.comparison import MAX_TICK_LABELS, Comparison, in_figure, is_number, is_wide, sort_key
+from gpt2hydra.utils.table import short_headings
 
 FONT = {"family": "system-ui, sans-serif", "size": 13}
 
@@ -18,12 +18,14 @@ FONT = {"family": "system-ui, sans-serif", "size": 13}
 def loss_curves(comparison: Comparison) -> go.Figure:
     """Validation loss over the steps. A click in the legend hides a curve, a double click all others."""
     figure = go.Figure()
-    keys = [axis[0] for axis in comparison.axes()]
+    keys = [key_group[0] for key_group in comparison.key_groups()]
     for run in comparison.runs:
         if not run.curve:
             continue
-        settings = ", ".join(f"{name} {in_figure(run.config.get(key))}" for name, key in zip(headings(keys), keys, strict=True))
-        shown = f"<b>%{{fullData.name}}</b><br>step %{{x:,}}<br>loss %{{y:.4f}}<br>{_escaped(settings)}<extra></extra>"
+        settings = ", ".join(
+            f"{name} {in_figure(run.config.get(key))}" for name, key in zip(short_headings(keys), keys, strict=True)
+        )
+        shown = f"<b>%{{fullData.name}}</b><br>step %{{x:,}}<br>loss %{{y:.4f}}<br>{_escape(settings)}<extra></extra>"
         figure.add_scatter(
             x=[step for step, _ in run.curve],
             y=[loss for _, loss in run.curve],
@@ -53,14 +55,14 @@ def _scale_buttons() -> dict[str, Any]:
 
 
 def parallel_coordinates(comparison: Comparison) -> go.Figure | None:
-    """A line for each run with a loss, through its values of keys that differ; None for fewer than two."""
+    """Plot a line for each run with a loss, through its values of differing keys; None for fewer than two."""
     measured = comparison.where(lambda run: run.loss is not None)
-    axes = measured.axes()
-    if len(measured.runs) < 2 or not axes:
+    key_groups = measured.key_groups()
+    if len(measured.runs) < 2 or not key_groups:
         return None
     losses = [run.loss or 0.0 for run in measured.runs]
-    names = headings([axis[0] for axis in axes])
-    dimensions = [_dimension(measured.runs, axis[0], name) for axis, name in zip(axes, names, strict=True)]
+    names = short_headings([key_group[0] for key_group in key_groups])
+    dimensions = [_dimension(measured.runs, key_group[0], name) for key_group, name in zip(key_groups, names, strict=True)]
     loss = {"label": "validation loss", "values": losses, "tickformat": ".3f"}
     color = {"color": losses, "colorscale": [[0, "#c4501b"], [1, "#1f4e79"]], "showscale": True}
     figure = go.Figure(go.Parcoords(dimensions=[*dimensions, loss], line=color))
@@ -69,9 +71,9 @@ def parallel_coordinates(comparison: Comparison) -> go.Figure | None:
 
 
 def _dimension(runs: Sequence[ComparedRun], key: str, label: str) -> dict[str, Any]:
-    """An axis with its values as they are typed; a wide range of numbers is logarithmic."""
+    """An axis with its values as they are typed: texts by rank, a wide range of numbers by logarithm."""
     values = [run.config.get(key) for run in runs]
-    distinct = {repr(value): value for value in sorted(values, key=in_order_of)}
+    distinct = {repr(value): value for value in sorted(values, key=sort_key)}
     numbers = {name: float(value) for name, value in distinct.items() if is_number(value)}
     if len(numbers) == len(distinct):
         logarithmic = is_wide([*numbers.values()])
@@ -82,7 +84,7 @@ def _dimension(runs: Sequence[ComparedRun], key: str, label: str) -> dict[str, A
     return {
         "label": label,
         "values": [places[repr(value)] for value in values],
-        **(named if len(distinct) <= MOST_NAMES else {}),
+        **(named if len(distinct) <= MAX_TICK_LABELS else {}),
     }
 
 
@@ -95,6 +97,6 @@ def _layout(height: int) -> dict[str, Any]:
     }
 
 
-def _escaped(text: str) -> str:
-    """Text for plotly, which takes ``<`` for a tag and ``%{`` for a value."""
+def _escape(text: str) -> str:
+    """Escape text for plotly, which reads ``<`` as a tag and ``%{`` as a placeholder."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("%{", "% {")

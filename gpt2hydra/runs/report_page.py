@@ -18,8 +18,8 @@ from gpt2hydra.runs.comparison import Comparison, is_number
 from gpt2hydra.runs.report_figures import loss_curves, parallel_coordinates
 from gpt2hydra.sizing.counts import parameters
 from gpt2hydra.sizing.plan import Plan
-from gpt2hydra.utils.formatting import counted, plain, show
-from gpt2hydra.utils.table import headings
+from gpt2hydra.utils.formatting import format_value, pluralize, to_jsonable
+from gpt2hydra.utils.table import short_headings
 from gpt2hydra.version import __version__
 
 LOSS_HEADING = "validation loss"
@@ -28,13 +28,13 @@ FIGURE = {"full_html": False, "include_plotlyjs": False, "config": {"displaylogo
 
 
 def report_page(comparison: Comparison, title: str) -> str:
-    """The HTML of a report on some runs.
+    """Return the HTML of a report on some runs.
 
-    Sections: a table of what differs, loss curves, parallel coordinates of what was swept, the plan and what
-    was measured, samples, and a diff of any two.
+    Sections: a table of the keys that differ, loss curves, parallel coordinates, plan and measurement,
+    samples, and a diff of any two runs.
     """
     page = Template(resources.files("gpt2hydra.runs").joinpath("report_page.html").read_text(encoding="utf-8"))
-    groups = comparison.comparable()
+    groups = comparison.comparable_groups()
     return page.substitute(
         title=escape(title),
         notes="\n".join(f"<p>{escape(note)}</p>" for note in _notes(comparison)),
@@ -49,11 +49,11 @@ def report_page(comparison: Comparison, title: str) -> str:
 
 
 def _notes(comparison: Comparison) -> Iterator[str]:
-    yield f"{counted(len(comparison.runs), 'run')}, by gpt2hydra {__version__}."
-    conditions = comparison.differing_conditions()
-    if conditions:
-        names = ", ".join(conditions)
-        yield f"Losses cannot be compared between runs that differ in {names}: these have figures of their own."
+    yield f"{pluralize(len(comparison.runs), 'run')}, by gpt2hydra {__version__}."
+    loss_conditions = comparison.differing_loss_conditions()
+    if loss_conditions:
+        names = ", ".join(loss_conditions)
+        yield f"Losses cannot be compared between runs that differ in {names}: these have separate figures."
     if comparison.unreadable:
         yield f"Left out: {'; '.join(f'{each.key} {each.rule}' for each in comparison.unreadable)}."
 
@@ -67,20 +67,20 @@ def _html(figure: Any, name: str) -> str:
 
 def _curves(comparison: Comparison, groups: Sequence[Comparison]) -> Iterator[str]:
     for number, group in enumerate(groups, 1):
-        yield _with_conditions(comparison, group, _html(loss_curves(group), f"curves-{number}"))
+        yield _under_heading(comparison, group, _html(loss_curves(group), f"curves-{number}"))
 
 
 def _parallel(comparison: Comparison, groups: Sequence[Comparison]) -> Iterator[str]:
     for number, group in enumerate(groups, 1):
         figure = parallel_coordinates(group)
         if figure is not None:
-            yield _with_conditions(comparison, group, _html(figure, f"parallel-{number}"))
+            yield _under_heading(comparison, group, _html(figure, f"parallel-{number}"))
 
 
-def _with_conditions(comparison: Comparison, group: Comparison, figure: str) -> str:
-    """A figure below what its runs have in common and others have not."""
-    conditions = group.runs[0].conditions
-    names = [f"{name} = {show(conditions[name])}" for name in comparison.differing_conditions()]
+def _under_heading(comparison: Comparison, group: Comparison, figure: str) -> str:
+    """Put a heading above a figure: the conditions of its runs that other runs do not share."""
+    loss_conditions = group.runs[0].loss_conditions
+    names = [f"{name} = {format_value(loss_conditions[name])}" for name in comparison.differing_loss_conditions()]
     return f"<h3>{escape(', '.join(names))}</h3>\n{figure}" if names else figure
 
 
@@ -88,14 +88,14 @@ def _with_conditions(comparison: Comparison, group: Comparison, figure: str) -> 
 
 
 def _runs_table(comparison: Comparison) -> str:
-    keys = comparison.differing()
-    head = ["run", *headings(keys), "state", "step", LOSS_HEADING]
+    keys = comparison.differing_keys()
+    head = ["run", *short_headings(keys), "state", "step", LOSS_HEADING]
     columns = ["run", *keys, "state", "step", LOSS]
     return _table("runs", head, [[run.values.get(key) for key in columns] for run in comparison.runs])
 
 
 def _plans_table(comparison: Comparison) -> str:
-    """A column for each figure that any run has."""
+    """The table of plan and measurement, without the columns in which no run has a value."""
     pairs = [f"{kind}{name}" for name in ("steps", "seconds", "GB", "MFU") for kind in ("planned ", "")]
     head = ["run", "parameters", *pairs, "tokens/s"]
     columns = [*zip(head, zip(*map(_plan_row, comparison.runs), strict=True), strict=True)]
@@ -104,15 +104,15 @@ def _plans_table(comparison: Comparison) -> str:
 
 
 def _plan_row(run: ComparedRun) -> list[Any]:
-    """What was planned and what was measured; a configuration of another version has no plan."""
+    """The row of planned and measured values; a configuration of another version has no plan."""
     measured = run.values
     try:
-        config = run.run.config(TrainConfig)
+        config = run.run_record.config(TrainConfig)
     except ConfigError:
         size = seconds = utilization = None
     else:
         size, utilization = parameters(config.model).total, config.hardware.utilization
-        named = config.hardware.name != "this machine"  # the machine that reads is another than the one that trained
+        named = config.hardware.name != "this machine"  # this machine may not be the one that trained
         seconds = Plan(config).seconds if named else None
     memory = [_gigabytes(measured.get(key)) for key in ("predicted_memory_bytes", "peak_memory_bytes")]
     return [
@@ -134,7 +134,7 @@ def _gigabytes(value: Any) -> float | None:
 
 
 def _table(name: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A table that is sorted by a click on a heading; ``data-value`` is what it is sorted by."""
+    """An HTML table that a click on a heading sorts, by ``data-value``."""
     numbers = [any(map(is_number, column)) for column in zip(*rows, strict=True)]
     classes = [' class="number"' * right for right in numbers]
     cells = "".join(f'<th scope="col" tabindex="0"{each}>{escape(name)}</th>' for name, each in zip(head, classes, strict=True))
@@ -148,7 +148,7 @@ def _cell(value: Any, heading: str) -> str:
     if is_number(value):
         text = f"{value:.4f}" if heading == LOSS_HEADING else f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
         return f'<td class="number" data-value="{float(value)!r}">{text}</td>'
-    return f"<td>{escape(show(value, 60))}</td>"
+    return f"<td>{escape(format_value(value, 60))}</td>"
 
 
 # ------------------------------------------------------------------------------------------------------- samples and diff
@@ -156,18 +156,21 @@ def _cell(value: Any, heading: str) -> str:
 
 def _samples(comparison: Comparison) -> Iterator[str]:
     for run in comparison.runs:
-        sample = run.run.content.get("sample")
+        sample = run.run_record.content.get("sample")
         if isinstance(sample, str):
             yield f"<details><summary>{escape(run.name)}</summary><pre>{escape(sample)}</pre></details>"
 
 
 def _diff(comparison: Comparison) -> dict[str, Any]:
-    """Run → the values of all keys that differ anywhere, for the page's script to show of any two."""
-    keys = comparison.differing()
+    """Run → its values of all keys that differ. The page's script shows the differences of any two runs."""
+    keys = comparison.differing_keys()
     measured = [key for key in ("state", "step", LOSS, "seconds", "tokens_per_second") if key in comparison.columns]
-    return {run.name: {key: show(plain(run.values.get(key)), 200) for key in [*keys, *measured]} for run in comparison.runs}
+    return {
+        run.name: {key: format_value(to_jsonable(run.values.get(key)), 200) for key in [*keys, *measured]}
+        for run in comparison.runs
+    }
 
 
 def _json(value: Any) -> str:
-    """JSON that may stand in a script element: nothing in it ends the element."""
+    """JSON for a script element, without ``<``, which could end the element."""
     return json.dumps(value).replace("<", "\\u003c")

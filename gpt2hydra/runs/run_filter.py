@@ -12,7 +12,7 @@ from typing import Any
 from gpt2hydra.config.errors import UsageError, Violation
 from gpt2hydra.runs.compared_run import ComparedRun
 from gpt2hydra.runs.comparison import Comparison, is_number
-from gpt2hydra.utils.formatting import counted, show
+from gpt2hydra.utils.formatting import format_value, pluralize
 
 OPTION = "--filter"
 
@@ -43,11 +43,11 @@ class Condition:
         compare = OPERATORS[self.operator]
         if is_number(actual) and wanted is not None:
             return compare(float(actual), wanted)
-        return self.operator in ("=", "==", "!=") and compare(show(actual), self.value)
+        return self.operator in ("=", "==", "!=") and compare(format_value(actual), self.value)
 
 
 def apply_filter(comparison: Comparison, text: str) -> Comparison:
-    """The runs that meet every condition of ``text``, which stand with spaces between them.
+    """Return the runs that meet all conditions in ``text``, which are separated by spaces.
 
     Raises:
         UsageError: a condition cannot be read, no run has its column, it compares text by size, or no run
@@ -69,18 +69,18 @@ def _parse(comparison: Comparison, word: str) -> Condition:
     if found is None:
         rule = f"is no condition; write KEY=VALUE, or with {', '.join(each for each in OPERATORS if each not in '==')}"
         raise UsageError([Violation(OPTION, word, rule)])
-    column, sign, value = comparison.column(found[1], OPTION), found[2], found[3]
+    column, sign, value = comparison.resolve_column(found[1], OPTION), found[2], found[3]
     if sign in ("<", ">", "<=", ">=") and _number(value) is None:
-        raise UsageError([Violation(OPTION, word, f"{sign} needs a number, not {show(value)}")])
+        raise UsageError([Violation(OPTION, word, f"{sign} needs a number, not {format_value(value)}")])
     return Condition(column, sign, value)
 
 
 def _no_match(comparison: Comparison, conditions: Sequence[Condition]) -> str:
-    """The message where no run is left, with the values in the column that no run meets."""
-    rule = f"none of the {counted(len(comparison.runs), 'run')} meets it"
+    """Return the message if no run is left: the values in the column of the first unmet condition."""
+    rule = f"none of the {pluralize(len(comparison.runs), 'run')} meets it"
     for condition in conditions:
         if not any(map(condition, comparison.runs)):
-            present = dict.fromkeys(show(run.values.get(condition.column), 30) for run in comparison.runs)
+            present = dict.fromkeys(format_value(run.values.get(condition.column), 30) for run in comparison.runs)
             listed = ", ".join([*present][:8]) + (", ..." if len(present) > 8 else "")
             return f"{rule}; {condition.column} is {listed}"
     return rule

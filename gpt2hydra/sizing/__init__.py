@@ -1,4 +1,4 @@
-"""What does it cost? Parameters, FLOPs and memory of a GPT-2. Standard library only."""
+"""The cost of a GPT-2: parameters, FLOPs, memory, time. Standard library only, except to measure time."""
 
 from gpt2hydra.sizing.counts import Parameters, checkpoint_bytes, flops_per_token, kv_cache_bytes, parameters, product_weights
 from gpt2hydra.sizing.memory import training_memory

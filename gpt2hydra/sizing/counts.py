@@ -1,9 +1,9 @@
-"""What a GPT-2 costs: parameters, FLOPs, memory. Formulas over a :class:`GPT2Config`. Standard library only.
+"""Formulas for parameters, FLOPs and bytes of a :class:`GPT2Config`. Standard library only.
 
-V, P, d, L, h, f stand for vocab_size, n_positions, n_embd, n_layer, n_head, n_inner; b, s for batch and
-sequence length; N = b·s tokens. All that is counted here is exact for transformers' ``GPT2LMHeadModel``, the
-four sizes and any other shape, and held against it in ``tests/sizing/test_counts.py``;
-:mod:`gpt2hydra.sizing.memory` predicts the peak of a training step.
+V, P, d, L, h, f are vocab_size, n_positions, n_embd, n_layer, n_head, n_inner; b, s are batch size and
+sequence length; N = b·s tokens. All formulas are exact for transformers' ``GPT2LMHeadModel`` of any shape;
+``tests/sizing/test_counts.py`` compares them. :mod:`gpt2hydra.sizing.memory` predicts the peak memory of a
+training step.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from gpt2hydra.config.fields import choice, flag, integer
 from gpt2hydra.config.gpt2 import GPT2Config
-from gpt2hydra.config.run import LARGEST_BATCH, longer_than_model
+from gpt2hydra.config.run import MAX_BATCH_SIZE, check_seq_len
 from gpt2hydra.config.sections import section
 from gpt2hydra.config.validation import Checked
 from gpt2hydra.config.validators import Failure, validator
@@ -22,10 +22,13 @@ ITEM_SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Data type → bytes of one number."""
 
 ATTENTIONS = ("flash", "memory_efficient", "math", "eager")
-"""Kernels of scaled-dot-product attention, and ``eager``. It and ``math`` write out the s·s matrix of weights."""
+"""Kernels of scaled-dot-product attention, and ``eager``.
 
-FUSED = ("flash", "memory_efficient")
-"""The kernels that never write that matrix."""
+It and ``math`` write out the s·s matrix of weights.
+"""
+
+FUSED_ATTENTIONS = ("flash", "memory_efficient")
+"""The kernels that do not write the s·s matrix of weights."""
 
 
 # ----------------------------------------------------------------------------------------------------------- parameters
@@ -33,7 +36,7 @@ FUSED = ("flash", "memory_efficient")
 
 @dataclass(frozen=True)
 class Parameters:
-    """Parameters by part. The output head is the token embedding (tied), so it counts once."""
+    """Parameters by part. The output head is the token embedding (tied), so it is counted once."""
 
     token_embedding: int
     position_embedding: int
@@ -43,7 +46,7 @@ class Parameters:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """All parameters."""
         return self.token_embedding + self.position_embedding + self.non_embedding
 
     @property
@@ -56,11 +59,11 @@ class Parameters:
 
 
 def parameters(config: GPT2Config) -> Parameters:
-    """Parameters, exact: V·d + P·d + L·(4d² + 4d) + L·(2df + f + d) + L·4d + 2d.
+    """Return the exact parameters: V·d + P·d + L·(4d² + 4d) + L·(2df + f + d) + L·4d + 2d.
 
-    Every linear layer and layer norm has a bias, as OpenAI's (gpt-2/src/model.py).
+    Every linear layer and layer norm has a bias, like OpenAI's (gpt-2/src/model.py).
     """
-    config = config if isinstance(config, GPT2Config) else _Asked(config).model
+    config = config if isinstance(config, GPT2Config) else _Arguments(config).model
     d, f, layers = config.n_embd, config.n_inner, config.n_layer
     return Parameters(
         token_embedding=config.vocab_size * d,
@@ -72,7 +75,7 @@ def parameters(config: GPT2Config) -> Parameters:
 
 
 def product_weights(config: GPT2Config) -> int:
-    """Weights that enter a matrix product: L·(4d² + 2df) + V·d, the tied head included."""
+    """Return the number of weights in matrix products: L·(4d² + 2df) + V·d, the tied head included."""
     d, f = config.n_embd, config.n_inner
     return config.n_layer * (4 * d * d + 2 * d * f) + config.vocab_size * d
 
@@ -100,12 +103,14 @@ def flops_per_token(
     ``attention="eager"`` without checkpointing, is the count that model FLOPs utilisation divides by: what
     the model needs, nothing recomputed.
     """
-    asked = _Asked(config, 1, seq_len, training=training, attention=attention, gradient_checkpointing=gradient_checkpointing)
-    scores = 4 * asked.seq_len * config.n_embd * config.n_layer  # QKᵀ, and the weights times V
+    arguments = _Arguments(
+        config, 1, seq_len, training=training, attention=attention, gradient_checkpointing=gradient_checkpointing
+    )
+    scores = 4 * arguments.seq_len * config.n_embd * config.n_layer  # QKᵀ, and the weights times V
     forward = 2 * product_weights(config) + scores
     if not training:
         return forward
-    again = scores // 2 if attention in FUSED else 0
+    again = scores // 2 if attention in FUSED_ATTENTIONS else 0
     if gradient_checkpointing:
         head = 2 * config.vocab_size * config.n_embd
         last = 0 if config.resid_pdrop else 2 * config.n_layer * config.n_embd * config.n_inner
@@ -114,27 +119,30 @@ def flops_per_token(
 
 
 flops_of_shape = lru_cache(maxsize=4096)(flops_per_token)
-"""The same for a valid configuration: the points of a sweep share shapes."""
+"""Cached :func:`flops_per_token` for valid configurations: many points of a sweep have the same shape."""
 
 
 def kv_cache_bytes(config: GPT2Config, batch_size: int, seq_len: int, dtype: str = "bfloat16") -> int:
-    """Keys and values that generation keeps, exact: 2·L·d numbers a token and sequence."""
-    asked = _Asked(config, batch_size, seq_len, dtype=dtype)
-    return 2 * config.n_layer * config.n_embd * asked.batch_size * asked.seq_len * ITEM_SIZES[dtype]
+    """Return the exact bytes of the keys and values in generation: 2·L·d numbers for each token and sequence."""
+    arguments = _Arguments(config, batch_size, seq_len, dtype=dtype)
+    return 2 * config.n_layer * config.n_embd * arguments.batch_size * arguments.seq_len * ITEM_SIZES[dtype]
 
 
 def checkpoint_bytes(config: GPT2Config, dtype: str = "float32", *, optimizer: bool = False) -> int:
-    """Tensors of a checkpoint: the weights and, with ``optimizer``, AdamW's two means. Headers add some kB."""
-    asked = _Asked(config, dtype=dtype, optimizer=optimizer)
-    return parameters(config).total * ITEM_SIZES[asked.dtype] * (3 if optimizer else 1)
+    """Tensors of a checkpoint: the weights and, with ``optimizer``, AdamW's two means.
+
+    Headers add some kB.
+    """
+    arguments = _Arguments(config, dtype=dtype, optimizer=optimizer)
+    return parameters(config).total * ITEM_SIZES[arguments.dtype] * (3 if optimizer else 1)
 
 
 @dataclass(frozen=True)
-class _Asked(Checked):
-    """The arguments of the functions above, under the same rules and messages as a configuration."""
+class _Arguments(Checked):
+    """The arguments of the functions above, checked by the same rules as a configuration."""
 
     model: GPT2Config = section(GPT2Config, "the shape")
-    batch_size: int = integer(1, "sequences", at_most=LARGEST_BATCH)
+    batch_size: int = integer(1, "sequences", at_most=MAX_BATCH_SIZE)
     seq_len: int = integer(1, "tokens of one sequence", at_most=10_000_000)
     dtype: str = choice("float32", "type of the numbers", tuple(ITEM_SIZES))
     attention: str = choice("eager", "kernel", ATTENTIONS)
@@ -144,4 +152,4 @@ class _Asked(Checked):
 
     @validator("seq_len")
     def _sequence_fits(self) -> Failure | None:
-        return longer_than_model("seq_len", self.seq_len, self.model.n_positions)
+        return check_seq_len("seq_len", self.seq_len, self.model.n_positions)

@@ -1,4 +1,4 @@
-"""The device of a plan: memory, speed, and how many share a step. Standard library only."""
+"""The device that a plan assumes: memory, speed, and how many devices share a step. Standard library only."""
 
 from __future__ import annotations
 
@@ -13,34 +13,35 @@ from pathlib import Path
 
 from gpt2hydra.config.run import HardwareConfig, TrainingConfig
 
-CUDA_CONTEXT = 0.6e9
-"""Bytes of a GPU that CUDA's context, cuBLAS and PyTorch's kernels take: 0.3 to 0.6 GB since Ampere."""
+CUDA_CONTEXT_BYTES = 0.6e9
+"""GPU memory that CUDA's context, cuBLAS and PyTorch's kernels use: 0.3 to 0.6 GB since Ampere."""
 
-FRAGMENTATION = 0.03
-"""Share of a GPU that PyTorch's allocator holds in pieces too small to be used, if shapes do not change."""
+FRAGMENTATION_SHARE = 0.03
+"""Share of GPU memory that PyTorch's allocator holds in unusably small pieces, if shapes do not change."""
 
-LIBRARIES = 0.5e9
+LIBRARIES_BYTES = 0.5e9
 """Bytes of a process that has loaded PyTorch, transformers and matplotlib: 0.46e9, measured."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """One device, and how many like it share a step. Memory is in bytes; None is not known."""
+    """One device, and the number of equal devices that share a step. Memory is in bytes; None is unknown."""
 
     name: str
     kind: str
-    """``cuda`` or ``cpu``: whose kernels run."""
+    """``cuda`` or ``cpu``: the kernels that run."""
     memory: int | None
-    """What programs can have of it; on this machine's processor, what other programs leave."""
+    """Memory that programs can use; for the processor of this machine, only what other programs do not use.
+    """
     reserve: Mapping[str, int]
-    """What the tensors of a step cannot have of that: reason → bytes."""
-    published: float | None
-    """FLOP/s of the vendor's data sheet."""
+    """Part of it that is not for the tensors of a step: reason → bytes."""
+    published_flops: float | None
+    """FLOP/s in the vendor's data sheet."""
     utilization: float
     count: int = 1
-    is_here: bool = False
-    """It is this machine, not one that the configuration describes."""
-    processes_here: int = 1
+    is_this_machine: bool = False
+    """Whether it is this machine, not one that the configuration describes."""
+    local_processes: int = 1
     """Processes of the run that share this machine's processor and memory."""
 
     @property
@@ -49,40 +50,42 @@ class Device:
         return None if self.memory is None else max(0, self.memory - sum(self.reserve.values()))
 
     @property
-    def is_measured(self) -> bool:
-        """Its speed is not a published one: this machine's processor is timed (:mod:`.timing`)."""
-        return self.published is None and self.is_here and self.kind == "cpu"
+    def is_timed(self) -> bool:
+        """Whether its speed is measured (:mod:`.timing`): it is this machine's processor, without a published
+        speed.
+        """
+        return self.published_flops is None and self.is_this_machine and self.kind == "cpu"
 
     @classmethod
     def of(cls, hardware: HardwareConfig, training: TrainingConfig) -> Device:
-        """The device that the configuration describes, or this machine."""
+        """Return the device that the configuration describes, or this machine if it gives no memory."""
         tflops = hardware.fp32_tflops if training.precision == "fp32" else hardware.bf16_tflops
-        is_here, count, processes_here = hardware.memory_gb is None, processes(hardware), 1
-        gpu = gpu_memory() if is_here and training.device != "cpu" else None
-        kind = "cuda" if gpu is not None or (not is_here and training.device != "cpu") else "cpu"
+        is_this_machine, count, local_processes = hardware.memory_gb is None, count_devices(hardware), 1
+        gpu = gpu_memory() if is_this_machine and training.device != "cpu" else None
+        kind = "cuda" if gpu is not None or (not is_this_machine and training.device != "cpu") else "cpu"
         if hardware.memory_gb is not None:
             memory: int | None = round(hardware.memory_gb * 1e9)
         elif gpu is not None:
             memory = gpu
         else:
-            processes_here = min(count, _number("LOCAL_WORLD_SIZE") or count)
+            local_processes = min(count, _number("LOCAL_WORLD_SIZE") or count)
             all_of_it = machine_memory()
-            memory = None if all_of_it is None else all_of_it // processes_here
+            memory = None if all_of_it is None else all_of_it // local_processes
         return cls(
             name=f"{hardware.name}'s GPU" if gpu is not None else hardware.name,
             kind=kind,
             memory=memory,
             reserve=_reserve(hardware, kind, memory or 0),
-            published=None if tflops is None else tflops * 1e12,
+            published_flops=None if tflops is None else tflops * 1e12,
             utilization=hardware.utilization,
             count=count,
-            is_here=is_here,
-            processes_here=processes_here,
+            is_this_machine=is_this_machine,
+            local_processes=local_processes,
         )
 
 
-def processes(hardware: HardwareConfig) -> int:
-    """How many devices share a step: as configured, or as torchrun has started, or one."""
+def count_devices(hardware: HardwareConfig) -> int:
+    """Return the number of devices that share a step: as configured, else as started by torchrun, else one."""
     return hardware.devices or _number("WORLD_SIZE") or 1
 
 
@@ -95,32 +98,35 @@ def _reserve(hardware: HardwareConfig, kind: str, memory: int) -> dict[str, int]
     if hardware.reserve_gb is not None:
         return {"hardware.reserve_gb": round(hardware.reserve_gb * 1e9)}
     if kind == "cuda":
-        return {"CUDA context": round(CUDA_CONTEXT), "fragmentation": round(FRAGMENTATION * memory)}
-    return {"Python and libraries": round(LIBRARIES)}
+        return {"CUDA context": round(CUDA_CONTEXT_BYTES), "fragmentation": round(FRAGMENTATION_SHARE * memory)}
+    return {"Python and libraries": round(LIBRARIES_BYTES)}
 
 
-# --------------------------------------------------------------------------------------------------- asked of this machine
+# --------------------------------------------------------------------------------------------------------- this machine
 
 
 @cache
 def gpu_memory() -> int | None:
-    """Bytes of the first NVIDIA GPU that programs can have, asked of its driver: PyTorch takes seconds to import."""
+    """Return the usable bytes of the first NVIDIA GPU, or None.
+
+    Asks nvidia-smi: to import torch takes seconds.
+    """
     program = shutil.which("nvidia-smi")
     if program is None:
         return None
-    for query in ("memory.total,memory.reserved", "memory.total"):  # drivers before 495 do not tell what they reserve
+    for query in ("memory.total,memory.reserved", "memory.total"):  # drivers before 495 do not know memory.reserved
         command = [program, f"--query-gpu={query}", "--format=csv,noheader,nounits"]
         try:
             answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout  # noqa: S603 - no user input
             total, *reserved = map(int, answer.splitlines()[0].split(","))
-            return (total - sum(reserved)) * 2**20  # it says MiB
+            return (total - sum(reserved)) * 2**20  # nvidia-smi prints MiB
         except (OSError, subprocess.SubprocessError, ValueError, IndexError):
             continue
     return None
 
 
 def machine_memory() -> int | None:
-    """Bytes that a program may still take: available memory within a container's limit; all, if not on Linux."""
+    """Return the bytes available to a program (Linux: MemAvailable and the container's limit), or None."""
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -143,8 +149,9 @@ def _read(file: str) -> str:
 
 
 @cache
-def computes_bf16() -> bool | None:
-    """Whether this processor has instructions for bfloat16; None where it does not say, which only Linux does.
+def has_bf16_instructions() -> bool | None:
+    """Whether this processor has instructions for bfloat16; None where it does not say, which only Linux
+    does.
 
     Without them PyTorch computes in bf16 many times slower than in fp32: 23 times, measured with 124M
     parameters.

@@ -1,4 +1,4 @@
-"""Whether a training step fits a device, and what would. Standard library only."""
+"""Find out whether a step fits a device, the largest batch that fits, and remedies. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from gpt2hydra.config.run import LARGEST_BATCH, HardwareConfig, TrainConfig, TrainingConfig
-from gpt2hydra.sizing.device import Device, computes_bf16
+from gpt2hydra.config.run import MAX_BATCH_SIZE, HardwareConfig, TrainConfig, TrainingConfig
+from gpt2hydra.sizing.device import Device, has_bf16_instructions
 from gpt2hydra.sizing.memory import TrainingMemory, training_memory
-from gpt2hydra.utils.formatting import gigabytes, show
-from gpt2hydra.utils.table import table
+from gpt2hydra.utils.formatting import format_bytes, format_value
+from gpt2hydra.utils.table import format_table
 
 
 @dataclass(frozen=True)
-class Share:
-    """What each of the devices that share a step does of it."""
+class DeviceShare:
+    """The part of a step that each device computes."""
 
     sequences: int
-    """Of one device, in all its passes."""
+    """Sequences of one device in a step."""
     batch: int
-    """Of one pass."""
+    """Sequences of one micro-batch."""
 
     @property
-    def passes(self) -> int:
-        """Forward and backward passes of a step."""
+    def micro_batches(self) -> int:
+        """Micro-batches of a step on one device."""
         return -(-self.sequences // self.batch)
 
     @classmethod
-    def of(cls, training: TrainingConfig, devices: int) -> Share:
+    def of(cls, training: TrainingConfig, devices: int) -> DeviceShare:
         """Each device takes its part of a step's sequences in passes of at most ``batch_size``."""
         sequences = -(-training.sequences_per_step // devices)
         return cls(sequences, min(training.batch_size, sequences))
 
 
 _memory_of_shape = lru_cache(maxsize=4096)(training_memory)
-"""The points of a sweep share shapes."""
+"""Cached: many points of a sweep have the same shape."""
 
 
 def step_memory(config: TrainConfig, device: Device) -> TrainingMemory:
-    """The memory of one training step on one device, as :mod:`gpt2hydra.training` runs it."""
-    training, share = config.training, Share.of(config.training, device.count)
+    """Return the memory of one training step on one device, as :mod:`gpt2hydra.training` computes it."""
+    training, share = config.training, DeviceShare.of(config.training, device.count)
     return _memory_of_shape(
         config.model,
         share.batch,
@@ -51,7 +51,7 @@ def step_memory(config: TrainConfig, device: Device) -> TrainingMemory:
         training.precision,
         training.gradient_checkpointing,
         training.attention,
-        accumulation=share.passes > 1,
+        accumulation=share.micro_batches > 1,
         keeps_logits=False,
         device=device.kind,
         devices=device.count,
@@ -59,8 +59,9 @@ def step_memory(config: TrainConfig, device: Device) -> TrainingMemory:
     )
 
 
-def largest_batch(config: TrainConfig, device: Device, at_most: int = LARGEST_BATCH) -> int | None:
-    """The largest ``training.batch_size`` whose predicted peak fits; 0 if none does, None if that is not known.
+def largest_batch(config: TrainConfig, device: Device, at_most: int = MAX_BATCH_SIZE) -> int | None:
+    """The largest ``training.batch_size`` whose predicted peak fits; 0 if none does, None if that is not
+    known.
 
     With several devices it is one whose sequences divide among them.
     """
@@ -73,25 +74,25 @@ def largest_batch(config: TrainConfig, device: Device, at_most: int = LARGEST_BA
 
 
 def peak_of_batch(config: TrainConfig, device: Device, batch: int) -> int:
-    """The predicted peak, in bytes, with another ``training.batch_size``."""
-    return step_memory(_with(config, batch_size=batch), device).resident
+    """Return the predicted peak in bytes with another ``training.batch_size``."""
+    return step_memory(_replace_training(config, batch_size=batch), device).resident
 
 
-def _with(config: TrainConfig, **changes: Any) -> TrainConfig:
+def _replace_training(config: TrainConfig, **changes: Any) -> TrainConfig:
     """Other settings of training on a known device: a batch need not divide among several."""
     return replace(config, training=replace(config.training, **changes), hardware=HardwareConfig())
 
 
-def on_this_machine(config: TrainConfig) -> TrainConfig:
-    """The same run, reckoned with the memory and the processes that are here, where that memory is known."""
-    here = replace(config, hardware=HardwareConfig())
-    return config if Device.of(here.hardware, here.training).memory is None else here
+def use_this_machine(config: TrainConfig) -> TrainConfig:
+    """Return the config with this machine as its hardware; unchanged if this machine's memory is unknown."""
+    local = replace(config, hardware=HardwareConfig())
+    return config if Device.of(local.hardware, local.training).memory is None else local
 
 
 # ---------------------------------------------------------------------------------------------------------------- warnings
 
 
-def warnings(config: TrainConfig) -> list[str]:
+def plan_warnings(config: TrainConfig) -> list[str]:
     """What is not expected to end well: a peak that exceeds the device, a precision that is slow there."""
     device = Device.of(config.hardware, config.training)
     return [text for text in (_memory_warning(config, device), _precision_warning(config, device)) if text]
@@ -108,8 +109,8 @@ def _precision_warning(config: TrainConfig, device: Device) -> str:
 
 
 def _has_bf16(device: Device) -> bool:
-    """Whether bf16 is worth a try: not where the processor is known to lack it."""
-    return not (device.kind == "cpu" and device.is_here and computes_bf16() is False)
+    """Return False if this machine's processor is known to have no bf16 instructions, else True."""
+    return not (device.kind == "cpu" and device.is_this_machine and has_bf16_instructions() is False)
 
 
 def _memory_warning(config: TrainConfig, device: Device) -> str:
@@ -117,34 +118,37 @@ def _memory_warning(config: TrainConfig, device: Device) -> str:
     peak = step_memory(config, device).resident
     if device.usable is None or peak <= device.usable:
         return ""
-    head = f"warning: the predicted peak, {gigabytes(peak)}, exceeds the {gigabytes(device.usable)} left of {device.name}."
+    head = (
+        f"warning: the predicted peak, {format_bytes(peak)}, "
+        f"exceeds the {format_bytes(device.usable)} available on {device.name}."
+    )
     remedies = list(_remedies(config, device))
     if not remedies:
-        return f"{head}\n  No batch, precision or strategy makes it fit: take a smaller model or a larger device."
-    return "\n".join([head, "  What would fit, as predicted:", *table(remedies, right=(1,), indent="    ")])
+        return f"{head}\n  No batch size, precision or strategy makes it fit: use a smaller model or a larger device."
+    return "\n".join([head, "  Predicted to fit:", *format_table(remedies, right=(1,), indent="    ")])
 
 
 def _remedies(config: TrainConfig, device: Device) -> Iterator[tuple[str, str]]:
-    """Overrides that make it fit, and the peak with them: one change first, then with the batch that fits."""
+    """Yield ``(overrides, peak)`` of each change that makes the step fit, if needed with a smaller batch."""
     training, tried = config.training, []
     checkpointing = {"gradient_checkpointing": True}
-    wishes: list[dict[str, Any]] = [{}, checkpointing]
+    candidates: list[dict[str, Any]] = [{}, checkpointing]
     if device.count > 1:
-        wishes.append({"strategy": "fsdp"})
+        candidates.append({"strategy": "fsdp"})
     if _has_bf16(device):
-        wishes += [{"precision": "bf16"}] if training.precision == "fp32" else []
-        wishes.append(checkpointing | {"precision": "bf16_pure"})
-    for wanted in wishes:
-        changes = {name: value for name, value in wanted.items() if getattr(training, name) != value}
+        candidates += [{"precision": "bf16"}] if training.precision == "fp32" else []
+        candidates.append(checkpointing | {"precision": "bf16_pure"})
+    for candidate in candidates:
+        changes = {name: value for name, value in candidate.items() if getattr(training, name) != value}
         if changes in tried:
             continue
         tried.append(changes)
-        changed = _with(config, **changes)
+        changed = _replace_training(config, **changes)
         batch = largest_batch(changed, device, training.batch_size)
         if not batch:
             continue
-        overrides = [f"training.{name}={show(value)}" for name, value in changes.items()]
+        overrides = [f"training.{name}={format_value(value)}" for name, value in changes.items()]
         if batch < training.batch_size:
-            changed = _with(changed, batch_size=batch)
+            changed = _replace_training(changed, batch_size=batch)
             overrides.append(f"training.batch_size={batch}")
-        yield " ".join(overrides), gigabytes(step_memory(changed, device).resident)
+        yield " ".join(overrides), format_bytes(step_memory(changed, device).resident)

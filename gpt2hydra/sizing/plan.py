@@ -1,6 +1,6 @@
-"""The plan: what a run costs, before it starts. :mod:`.describe` has its words; :mod:`.timing` imports PyTorch.
+"""The plan: the cost of a run before it starts. Imports PyTorch only to time a step.
 
-GB are 10^9 bytes, as vendors count memory.
+GB are 10^9 bytes, as vendors count memory. :mod:`.describe` makes the text of a plan.
 """
 
 from __future__ import annotations
@@ -15,38 +15,38 @@ from gpt2hydra.config.fingerprint import fingerprints
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.sizing import counts, timing
 from gpt2hydra.sizing.device import Device
-from gpt2hydra.sizing.fit import Share, largest_batch, step_memory
-from gpt2hydra.sizing.memory import PARTS, TrainingMemory
+from gpt2hydra.sizing.fit import DeviceShare, largest_batch, step_memory
+from gpt2hydra.sizing.memory import MEMORY_PARTS, TrainingMemory
 
 TextTokens = tuple[int, bool]
-"""Tokens of the training text, and whether that is exact or an estimate."""
+"""Number of tokens of the training text, and whether it is exact (else estimated)."""
 
 KV_CACHE_DTYPE = "float32"
-"""As ``generate.py`` computes."""
+"""Data type in which ``generate.py`` computes."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run costs. :mod:`.describe` is for people, :meth:`to_dict` for programs."""
+    """The cost of a run. :mod:`.describe` is for people, :meth:`to_dict` for programs."""
 
     config: TrainConfig
     text: TextTokens | None = None
     changed: Sequence[Setting] = ()
-    """What is not the default, and who set it."""
+    """The values that are not defaults, each with its source."""
 
     @cached_property
     def device(self) -> Device:
-        """The named device, or this machine."""
+        """The device of the configuration, or this machine."""
         return Device.of(self.config.hardware, self.config.training)
 
     @cached_property
-    def share(self) -> Share:
-        """Of a step, for each device."""
-        return Share.of(self.config.training, self.device.count)
+    def share(self) -> DeviceShare:
+        """The part of a step that each device computes."""
+        return DeviceShare.of(self.config.training, self.device.count)
 
     @cached_property
     def memory(self) -> TrainingMemory:
-        """Of one training step on one device."""
+        """The memory of one training step on one device."""
         return step_memory(self.config, self.device)
 
     @cached_property
@@ -56,30 +56,30 @@ class Plan:
 
     @property
     def tokens(self) -> int:
-        """Of all steps."""
+        """Tokens of all steps."""
         return self.config.training.tokens_per_step * self.config.training.max_steps
 
     @cached_property
     def flops(self) -> int:
-        """Of all steps: matrix products, nothing recomputed (:func:`.counts.flops_per_token`)."""
+        """FLOPs of the matrix products of all steps, without recomputation (:func:`.counts.flops_per_token`)."""
         return self.tokens * counts.flops_of_shape(self.config.model, self.config.training.seq_len)
 
     @cached_property
     def seconds(self) -> float | None:
-        """Of all steps, as measured or at the stated utilisation; None where the device's speed is not known."""
-        if self.device.is_measured:
+        """Seconds of all steps, measured or by the utilisation of all devices; None if the speed is unknown."""
+        if self.device.is_timed:
             return self.step_seconds and self.step_seconds * self.config.training.max_steps
-        rate = self.device.published
+        rate = self.device.published_flops
         return None if rate is None else self.flops / (rate * self.device.utilization * self.device.count)
 
     @cached_property
     def step_seconds(self) -> float | None:
         """Of one step, measured on this processor; None where it does not fit or PyTorch is absent."""
-        if not self.device.is_measured or self.fits is False:
+        if not self.device.is_timed or self.fits is False:
             return None
         share = self.share
         return timing.step_seconds(
-            self.config.model, self.config.training, share.sequences, share.batch, self.device.processes_here
+            self.config.model, self.config.training, share.sequences, share.batch, self.device.local_processes
         )
 
     @property
@@ -89,16 +89,16 @@ class Plan:
 
     @property
     def kv_cache(self) -> int:
-        """Bytes of keys and values once a sequence is as long as those of training."""
+        """Bytes of keys and values for one sequence of the length in training."""
         return counts.kv_cache_bytes(self.config.model, 1, self.config.training.seq_len, KV_CACHE_DTYPE)
 
     @property
     def fits(self) -> bool | None:
-        """Whether the predicted peak is within the usable memory; None where that is not known."""
+        """Whether the predicted peak fits the usable memory of the device; None if that is unknown."""
         return None if self.device.usable is None else self.memory.resident <= self.device.usable
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers only, in bytes, tokens, FLOPs and seconds; the names tell which are predicted."""
+        """Return the numbers in bytes, tokens, FLOPs and seconds; the keys say which are predicted."""
         model, training, device, peak = self.config.model, self.config.training, self.device, self.memory.peak
         parameters = counts.parameters(model)
         return {
@@ -108,13 +108,13 @@ class Plan:
                 "memory_bytes": device.memory,
                 "reserve_bytes": dict(device.reserve),
                 "usable_bytes": device.usable,
-                "flops_per_second": device.published,
+                "flops_per_second": device.published_flops,
             },
             "devices": device.count,
             "strategy": self.memory.step.strategy if device.count > 1 else None,
             "sequences_per_device": self.share.sequences,
             "sequences_per_pass": self.share.batch,
-            "predicted_memory_bytes": {part: getattr(peak, part) for part in PARTS},
+            "predicted_memory_bytes": {part: getattr(peak, part) for part in MEMORY_PARTS},
             "predicted_peak_bytes": peak.total,
             "predicted_peak_moment": peak.name,
             "predicted_allocator_overhead_bytes": self.memory.allocator_overhead,

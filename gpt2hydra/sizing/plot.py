@@ -1,4 +1,4 @@
-"""Pictures of a plan: what the sizes cost, and the learning rate. Imports matplotlib, the extra ``plot``."""
+"""Draw the memory of plans and the learning rate. Imports matplotlib, the extra ``plot``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.sizing.counts import parameters
-from gpt2hydra.sizing.memory import PARTS
+from gpt2hydra.sizing.memory import MEMORY_PARTS
 from gpt2hydra.sizing.plan import Plan
-from gpt2hydra.utils.formatting import gigabytes, reason_of, short_count
+from gpt2hydra.utils.formatting import abbreviate_number, error_reason, format_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 OVERHEAD = "allocator overhead"
 SHADES = ("#1f4e79", "#2e75b6", "#9dc3e6", "#f4b183", "#c55a11", "#a5a5a5", "#d9d9d9", "#eeeeee")
-COLORS = dict(zip((*PARTS, OVERHEAD), SHADES, strict=True))
+COLORS = dict(zip((*MEMORY_PARTS, OVERHEAD), SHADES, strict=True))
 
-FAR = 4
-"""A device of more than so many times the largest bar would leave nothing to see of the bars."""
+MAX_DEVICE_RATIO = 4
+"""If the device has more than this multiple of the largest bar, only the legend shows it."""
 
 
 def plot_sizes(plans: Mapping[str, Plan], file: Path) -> None:
@@ -40,20 +40,20 @@ def plot_sizes(plans: Mapping[str, Plan], file: Path) -> None:
     largest = max(plan.memory.resident for plan in plans.values())
     unit, scale = ("GB", 10**9) if largest >= 10**9 else ("MB", 10**6)
     if device.usable is not None:
-        limit = f"{device.name}: {gigabytes(device.usable)}"
+        limit = f"{device.name}: {format_bytes(device.usable)}"
         line: dict[str, Any] = {"color": "#c00000", "linestyle": "--"}
-        if device.usable <= FAR * largest:
+        if device.usable <= MAX_DEVICE_RATIO * largest:
             largest = max(largest, device.usable)
             axes.axvline(device.usable / scale, label=limit, **line)
         else:
-            axes.plot([], [], label=f"{limit}, far to the right", **line)
+            axes.plot([], [], label=f"{limit}, beyond this plot", **line)
     for name, plan in plans.items():
         _draw_bar(axes, name, plan, scale)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.25 * largest / scale)
     each = f" on each of {device.count:,} devices ({step.strategy})" if device.count > 1 else ""
     axes.set_xlabel(f"predicted memory at the peak of a training step{each}, {unit} of {scale:,} bytes")
-    axes.set_title(", ".join(_in_common(plans.values())), loc="left")
+    axes.set_title(", ".join(_common_settings(plans.values())), loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     bars = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     order = [*(part for part in COLORS if part in bars), *(label for label in bars if label not in COLORS)]
@@ -63,8 +63,8 @@ def plot_sizes(plans: Mapping[str, Plan], file: Path) -> None:
     _save(figure, file, "--plot")
 
 
-POINTS = 2000
-"""Of a curve: a picture shows no more."""
+CURVE_POINTS = 2000
+"""Points of a curve; more cannot be seen."""
 
 
 def plot_schedule(training: TrainingConfig, file: Path) -> None:
@@ -77,13 +77,15 @@ def plot_schedule(training: TrainingConfig, file: Path) -> None:
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     last = training.max_steps - 1
-    steps = sorted({*(round(last * point / POINTS) for point in range(POINTS + 1)), *(step for step, _ in _corners(training))})
+    steps = sorted(
+        {*(round(last * point / CURVE_POINTS) for point in range(CURVE_POINTS + 1)), *(step for step, _ in _corners(training))}
+    )
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(steps, [training.learning_rate_at(step) for step in steps], color="#2e75b6", linewidth=1.8, zorder=3)
     for step, text in _corners(training):
         axes.axvline(step, color="#bbbbbb", linewidth=0.8)
-        axes.annotate(text, (step, 1), (5, -3), xycoords=("data", "axes fraction"), textcoords="offset points", **SMALL)
+        axes.annotate(text, (step, 1), (5, -3), xycoords=("data", "axes fraction"), textcoords="offset points", **SMALL_TEXT)
     title = f"{training.schedule}: peak {training.learning_rate:.3g}, end {training.learning_rate_at(last):.3g}"
     axes.set_title(title, loc="left", fontsize=11)
     axes.set_xlabel("step")
@@ -97,11 +99,11 @@ def plot_schedule(training: TrainingConfig, file: Path) -> None:
     _save(figure, file, "--plot-schedule")
 
 
-SMALL: Any = {"fontsize": 9, "color": "#666666", "va": "top"}
+SMALL_TEXT: Any = {"fontsize": 9, "color": "#666666", "va": "top"}
 
 
 def _corners(training: TrainingConfig) -> Iterator[tuple[int, str]]:
-    """The steps after which the schedule does something else, and what."""
+    """Yield ``(step, text)`` of each step at which the schedule changes."""
     if training.warmup_steps and training.warmup_steps < training.max_steps:
         yield training.warmup_steps, f"warm-up ends after {training.warmup_steps:,} steps"
     if training.schedule == "wsd":
@@ -114,11 +116,11 @@ def _save(figure: Figure, file: Path, option: str) -> None:
     try:
         figure.savefig(file, dpi=150)
     except OSError as error:
-        raise ConfigError([Violation(option, str(file), f"cannot be written: {reason_of(error)}")]) from None
+        raise ConfigError([Violation(option, str(file), f"cannot be written: {error_reason(error)}")]) from None
 
 
-def _in_common(plans: Iterable[Plan]) -> Iterator[str]:
-    """What is true of every plan."""
+def _common_settings(plans: Iterable[Plan]) -> Iterator[str]:
+    """Yield the settings that all plans have in common."""
     settings = [plan.config.training for plan in plans]
     first = settings[0]
     yield f"batch {first.batch_size}"
@@ -131,10 +133,10 @@ def _in_common(plans: Iterable[Plan]) -> Iterator[str]:
 
 
 def _draw_bar(axes: Axes, name: str, plan: Plan, scale: int) -> None:
-    """The parts of one size's peak, one behind the other, and in words whether it fits."""
+    """Draw the parts of the peak of one plan as one bar, with a text that says whether it fits."""
     memory, end = plan.memory, 0.0
-    label = f"{name}\n{short_count(parameters(plan.config.model).total)}"
-    widths = {part: getattr(memory.peak, part) for part in PARTS} | {OVERHEAD: memory.allocator_overhead}
+    label = f"{name}\n{abbreviate_number(parameters(plan.config.model).total)}"
+    widths = {part: getattr(memory.peak, part) for part in MEMORY_PARTS} | {OVERHEAD: memory.allocator_overhead}
     for part in COLORS:
         width = widths[part] / scale
         if width:
@@ -142,6 +144,6 @@ def _draw_bar(axes: Axes, name: str, plan: Plan, scale: int) -> None:
             end += width
     fits = {True: ", fits", False: ", does not fit", None: ""}[plan.fits]
     color = "#c00000" if plan.fits is False else "black"
-    text = f"{gigabytes(memory.resident)}{fits}"
+    text = f"{format_bytes(memory.resident)}{fits}"
     behind = {"color": "white", "pad": 1}
     axes.annotate(text, (end, label), (6, 0), textcoords="offset points", va="center", color=color, bbox=behind)

@@ -1,7 +1,7 @@
-"""How long a training step takes on this machine, by the best of several short passes of this model.
+"""Measure how long a training step takes on this machine, from the fastest of several runs of parts of it.
 
-One block, and embedding with output layer, are computed as PyTorch computes those of transformers' GPT-2; the
-other blocks are alike. Imports PyTorch when it measures, and not transformers, which takes seconds more.
+One block, and embedding with output layer, are computed as in transformers' GPT-2; the other blocks take the
+same time. Imports PyTorch to measure, but not transformers, because that takes seconds more.
 """
 
 from __future__ import annotations
@@ -16,39 +16,41 @@ from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.sizing.counts import flops_of_shape
 from gpt2hydra.sizing.malloc import set_malloc_options
 
-BUDGET = 1.0
-"""Seconds in which all parts are computed in turn, in rounds. The first round is always completed."""
+ROUNDS_SECONDS = 1.0
+"""Rounds of all parts are timed until this time is over. The first round is always completed."""
 
-SHARE = 0.05
-"""Seconds of a round in which one part is computed again and again. Once, if that takes longer."""
+PART_SECONDS = 0.05
+"""In a round, each part is repeated until this time is over, at least once."""
 
-PATIENCE = 10.0
-"""Seconds that a process measures in all. Further shapes take the FLOP/s of the last that was measured."""
+MAX_MEASURING_SECONDS = 10.0
+"""After this time a process stops measuring, because a sweep may have many shapes. The other shapes get the
+FLOP/s of the last one measured."""
 
-TOKENS = 2048
-"""Of a pass at most, unless one sequence has more. A larger batch takes as many times longer."""
+MAX_TOKENS = 2048
+"""Most tokens of a measured batch, unless one sequence has more. The time is scaled for a larger batch."""
 
-BLOCK_OVERHEAD = 0.35e-3
-"""Seconds of Python that transformers and Lightning take for each block, forward and backward; measured."""
+BLOCK_OVERHEAD_SECONDS = 0.35e-3
+"""Python time of transformers and Lightning for each block of a micro-batch, forward and backward; measured.
+"""
 
 
 Clock = Callable[[], float]
 
 
-class Parts(NamedTuple):
-    """Of a step, each as a function that computes it once."""
+class TimedParts(NamedTuple):
+    """The parts of a step; each function computes one of them once."""
 
     block: Callable[[], None]
-    """Forward and backward of one block, with its second forward pass under gradient checkpointing."""
+    """Forward and backward pass of one block; with gradient checkpointing, two forward passes."""
     ends: Callable[[], None]
-    """Forward and backward of the embedding, the last layer norm, the output layer and the loss."""
+    """Forward and backward pass of embedding, last layer norm, output layer and loss."""
     update_block: Callable[[], None]
-    """Clipping and AdamW."""
+    """Gradient clipping and AdamW for the weights of one block."""
     update_ends: Callable[[], None]
 
 
 class Seconds(NamedTuple):
-    """Of the :class:`Parts`."""
+    """Seconds of each of the :class:`TimedParts`."""
 
     block: float
     ends: float
@@ -57,48 +59,48 @@ class Seconds(NamedTuple):
 
 
 def step_seconds(model: GPT2Config, training: TrainingConfig, sequences: int, batch: int, processes: int = 1) -> float | None:
-    """Seconds of one optimizer step on this machine's processor; None where PyTorch is not installed.
+    """Return the seconds of one optimizer step on this machine's processor; None if PyTorch is not installed.
 
     Args:
-        sequences: that one process computes of a step, in passes of ``batch``.
-        processes: that do so at once.
+        sequences: per process and step, in micro-batches of ``batch``.
+        processes: number of processes of the run on this machine.
     """
     try:
         import torch  # takes seconds
     except (ImportError, OSError):  # OSError: one of its libraries does not load
         return None
-    set_malloc_options(training)  # as a run does; without, a small model takes several times as long
-    measured = min(batch, max(1, TOKENS // training.seq_len))
-    waiting = max(1.0, processes * torch.get_num_threads() / (os.cpu_count() or 1))  # for processors that others use
+    set_malloc_options(training)  # as in a run: without it, a small model takes several times as long
+    measured = min(batch, max(1, MAX_TOKENS // training.seq_len))
+    slowdown = max(1.0, processes * torch.get_num_threads() / (os.cpu_count() or 1))  # factor for cores that are shared
     flops = sequences * training.seq_len * flops_of_shape(model, training.seq_len)
     seconds = _measurements.of(model, training, measured)
     if seconds is None:
         return flops / _measurements.rate
-    found = waiting * extrapolate(seconds, model.n_layer, sequences / measured, -(-sequences // batch))
+    found = slowdown * extrapolate(seconds, model.n_layer, sequences / measured, -(-sequences // batch))
     _measurements.rate = flops / found
     return found
 
 
 class _Measurements:
-    """What this process has measured."""
+    """The measurements of this process."""
 
     def __init__(self, clock: Clock = time.perf_counter) -> None:
         self.clock, self.spent, self.rate = clock, 0.0, 0.0
         self._found: dict[tuple[Any, ...], Seconds] = {}
 
     def of(self, model: GPT2Config, training: TrainingConfig, batch: int) -> Seconds | None:
-        """The fastest calls of the parts; None of a new shape after ``PATIENCE``.
+        """Return the seconds of the parts; None for a new shape after ``MAX_MEASURING_SECONDS`` seconds.
 
-        Points of a sweep that differ in depth, seed or rate alone share one measurement.
+        Points of a sweep that differ only in depth, seed or learning rate share one measurement.
         """
         settings = (training.seq_len, training.precision, training.gradient_checkpointing, training.max_grad_norm)
         block = tuple(value for name, value in vars(model).items() if name != "n_layer")
         key = (block, *settings, batch)
         if key not in self._found:
-            if self.spent > PATIENCE:
+            if self.spent > MAX_MEASURING_SECONDS:
                 return None
             start = self.clock()
-            self._found[key] = fastest(parts(model, training, batch))
+            self._found[key] = time_parts(make_parts(model, training, batch))
             self.spent += self.clock() - start
         return self._found[key]
 
@@ -106,26 +108,29 @@ class _Measurements:
 _measurements = _Measurements()
 
 
-def extrapolate(measured: Seconds, layers: int, times: float, passes: int) -> float:
-    """Seconds of a step that computes blocks and ends ``times`` as often as they were measured."""
-    blocks = layers * (times * measured.block + passes * BLOCK_OVERHEAD)
+def extrapolate(measured: Seconds, layers: int, times: float, micro_batches: int) -> float:
+    """Return the seconds of a step of ``micro_batches`` micro-batches with ``times`` the measured sequences."""
+    blocks = layers * (times * measured.block + micro_batches * BLOCK_OVERHEAD_SECONDS)
     return blocks + times * measured.ends + layers * measured.update_block + measured.update_ends
 
 
-def fastest(parts: Parts, clock: Clock = time.perf_counter) -> Seconds:
-    """Seconds of the fastest call of each part. They take turns: what disturbs a processor often lasts a while."""
+def time_parts(parts: TimedParts, clock: Clock = time.perf_counter) -> Seconds:
+    """Return the seconds of the fastest call of each part.
+
+    Parts alternate, so a disturbance hits all of them.
+    """
     began, best = clock(), [float("inf")] * len(parts)
-    while clock() - began < BUDGET:
+    while clock() - began < ROUNDS_SECONDS:
         for number, part in enumerate(parts):
             first = start = clock()
-            while start - first < SHARE:
+            while start - first < PART_SECONDS:
                 part()
                 best[number], start = min(best[number], (now := clock()) - start), now
     return Seconds(*best)
 
 
-def parts(model: GPT2Config, training: TrainingConfig, batch: int) -> Parts:
-    """The parts of a step of ``batch`` sequences."""
+def make_parts(model: GPT2Config, training: TrainingConfig, batch: int) -> TimedParts:
+    """Make the functions that compute the parts of a step of ``batch`` sequences."""
     import torch  # takes seconds
     from torch.nn import functional as F
     from torch.optim.adamw import adamw  # the function: the class imports torch._dynamo, which takes two seconds
@@ -185,7 +190,7 @@ def parts(model: GPT2Config, training: TrainingConfig, batch: int) -> Parts:
             "beta2": 0.95,
             "eps": 1e-8,
             "weight_decay": 0.1,
-        }  # of no effect on time
+        }  # do not affect the time
 
         def update() -> None:
             if training.max_grad_norm:
@@ -195,4 +200,4 @@ def parts(model: GPT2Config, training: TrainingConfig, batch: int) -> Parts:
 
         return update
 
-    return Parts(block, ends, updates(of_block), updates(of_ends))
+    return TimedParts(block, ends, updates(of_block), updates(of_ends))

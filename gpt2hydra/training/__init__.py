@@ -1,1 +1,1 @@
-"""How is it trained?"""
+"""How is it trained? The training loop and what belongs to it."""

@@ -1,4 +1,4 @@
-"""The checkpoints of a run in training: saved, completed with their validation loss, pruned."""
+"""Save the checkpoints of a run in training, add their validation losses, and prune them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gpt2hydra.data.tokenizer import Tokenizer
 
 
 class Checkpointer:
-    """Writes the checkpoints of a run, in the first of its processes; the others wait for it.
+    """Writes the checkpoints of a run on rank 0; the other ranks wait for it.
 
     A checkpoint is saved before its evaluation, so that nothing is lost if that is interrupted. Older ones
     are removed when the new one is known not to have diverged: after its evaluation, or before the next one.
@@ -24,22 +24,26 @@ class Checkpointer:
     def __init__(
         self, config: TrainConfig, folder: Path, fabric: Fabric, tokenizer: Tokenizer, last: CheckpointInfo | None
     ) -> None:
-        """Args: last: the checkpoint that the run begins from, its own or another run's."""
+        """Begin with the checkpoints in ``folder``.
+
+        Args:
+            last: the checkpoint that the run begins from, its own or another run's.
+        """
         self.config, self.folder, self.fabric, self.tokenizer = config, folder, fabric, tokenizer
-        self.last, self._before = last, last
+        self.last, self._previous = last, last
 
     @property
     def last_folder(self) -> Path | None:
-        """Of the last checkpoint; None where there is none yet."""
+        """The folder of the last checkpoint; None if there is none yet."""
         return None if self.last is None else self.last.folder
 
     def has(self, step: int) -> bool:
-        """Whether this step of this run is saved."""
-        return self.last is not None and self.last.folder == run_checkpoints.place(self.folder, step)
+        """Whether the last checkpoint is that of ``step`` of this run."""
+        return self.last is not None and self.last.folder == run_checkpoints.checkpoint_dir(self.folder, step)
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """A checkpoint of what :meth:`gpt2hydra.training.trainer.Trainer.state_dict` returned."""
-        folder = run_checkpoints.place(self.folder, step)
+        """Save what :meth:`gpt2hydra.training.trainer.Trainer.state_dict` returned as a checkpoint."""
+        folder = run_checkpoints.checkpoint_dir(self.folder, step)
         if self.fabric.is_global_zero:
             model_files.save(
                 *(folder, state["model"], self.tokenizer, self.config, step),
@@ -47,29 +51,29 @@ class Checkpointer:
                 loop_state=state["loop"],
             )
         self.fabric.barrier()
-        self.last, self._before = CheckpointInfo(folder, step, None), self.last
+        self.last, self._previous = CheckpointInfo(folder, step, None), self.last
 
-    def evaluated(self, loss: float) -> None:
-        """The last checkpoint has this validation loss."""
+    def set_validation_loss(self, loss: float) -> None:
+        """Write the validation loss of the last checkpoint into it."""
         assert self.last is not None
         if self.fabric.is_global_zero:
             run_checkpoints.add_validation_loss(self.last, loss)
         self.last = replace(self.last, validation_loss=loss)
 
     def prune(self) -> None:
-        """Remove what ``keep_checkpoints`` and ``keep_every`` do not keep."""
+        """Remove the checkpoints that ``keep_checkpoints`` and ``keep_every`` do not keep."""
         if self.fabric.is_global_zero:
             run_checkpoints.prune(self.folder, self.config.training.keep_checkpoints, self.config.training.keep_every)
 
     def discard(self) -> None:
-        """Remove the last checkpoint, whose weights diverged. The one before it is the last again.
+        """Remove the last checkpoint, whose weights diverged. The previous one is the last again.
 
-        One whose validation loss is known is kept: its weights are sound, and a batch of the next step was
-        not.
+        It is kept if its validation loss is known: then its weights are good, and the data of the next step
+        are the cause.
         """
         assert self.last is not None
         if self.last.validation_loss is not None:
             return
         if self.fabric.is_global_zero:
-            atomic_directory.remove(self.last.folder)
-        self.last = self._before
+            atomic_directory.remove_directory(self.last.folder)
+        self.last = self._previous

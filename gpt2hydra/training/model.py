@@ -1,4 +1,4 @@
-"""The model that is trained: transformers' GPT-2 with its loss, new or from the weights of a folder."""
+"""The model that is trained: transformers' GPT-2 with its loss, with new weights or those of a folder."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from gpt2hydra.config.run import TrainingConfig
 def build_model(
     config: GPT2Config, settings: TrainingConfig, end_of_text: int | None = None, start_from: Path | None = None
 ) -> GPT2LMHeadModel:
-    """A GPT-2 to train: weights from N(0, 0.02), those of residual projections divided by sqrt(2 n_layer).
+    """Build a GPT-2 with weights from N(0, 0.02), those of residual projections divided by sqrt(2 n_layer).
 
     Args:
-        start_from: a Hugging Face folder of the same shape, whose weights are taken instead.
+        start_from: a Hugging Face folder of the same shape, whose weights are used instead.
 
     Raises:
         ConfigError: the weights in ``start_from`` are damaged.
@@ -35,13 +35,13 @@ def build_model(
     return model
 
 
-def compiles(config: TrainingConfig, device: torch.device) -> bool:
-    """Whether the model goes through ``torch.compile``."""
+def uses_torch_compile(config: TrainingConfig, device: torch.device) -> bool:
+    """Whether the model is compiled with ``torch.compile``."""
     return config.compile == "true" or (config.compile == "auto" and device.type == "cuda")
 
 
-class WithLoss(torch.nn.Module):
-    """A GPT-2 and its loss as one module, for precision, processes and ``torch.compile`` to take both."""
+class GPT2WithLoss(torch.nn.Module):
+    """A GPT-2 and its loss as one module, so that precision, FSDP and ``torch.compile`` apply to both."""
 
     def __init__(self, gpt2: GPT2LMHeadModel) -> None:
         super().__init__()

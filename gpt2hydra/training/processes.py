@@ -1,7 +1,7 @@
-"""The processes that share a run: which of them this is, what they agree on, and which one speaks.
+"""The processes of a run: which of them this is, what rank 0 decides for all, and which one prints.
 
-``torchrun`` starts them and says in the environment who is who. Standard library only, until they have
-something to agree on.
+``torchrun`` starts them and sets their ranks in the environment. Standard library only, except for
+:func:`rendezvous_store`, which imports torch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from gpt2hydra.config.errors import ABSENT, ConfigError, Violation
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.config.validation import Checked
-from gpt2hydra.utils.invocation import torchrun
+from gpt2hydra.utils.invocation import torchrun_command
 
 
 @dataclass(frozen=True)
@@ -29,46 +29,46 @@ class Process:
     """One of the processes of a run."""
 
     rank: int = 0
-    """Its number among all of them; the first writes and speaks."""
+    """Its number among all processes. Rank 0 writes and prints."""
     local_rank: int = 0
-    """Its number among those of its machine."""
-    count: int = 1
-    """All of them."""
-    local_count: int = 1
-    """Those of its machine."""
+    """Its number among the processes of its machine."""
+    world_size: int = 1
+    """The number of all processes."""
+    local_world_size: int = 1
+    """The number of processes of its machine."""
 
     @property
-    def first(self) -> bool:
-        """Whether this one writes the run's directory."""
+    def is_rank_zero(self) -> bool:
+        """Whether this process writes the run directory and prints."""
         return self.rank == 0
 
 
-ALONE = Process()
+SINGLE_PROCESS = Process()
 
 
 def this_process(environment: Mapping[str, str] = os.environ) -> Process:
-    """Which of the processes of a run this is: what torchrun says, or the only one.
+    """The process that this is, by torchrun's environment variables; without torchrun, the only one.
 
     Raises:
-        ConfigError: several were started by something else.
+        ConfigError: another launcher started several, or torchrun's variables are invalid.
     """
-    several = _started_by_another(environment)
-    if several is not None:
-        raise ConfigError([several])
+    violation = _check_other_launcher(environment)
+    if violation is not None:
+        raise ConfigError([violation])
     if "TORCHELASTIC_RUN_ID" not in environment:
-        return ALONE
-    wrong = [*_wrong_in_torchruns(environment)]
+        return SINGLE_PROCESS
+    wrong = [*_check_torchrun_variables(environment)]
     if wrong:
         raise ConfigError(wrong)
     return Process(*(int(environment[name]) for name in RANK_AND_SIZE))
 
 
 RANK_AND_SIZE = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
-"""What torchrun sets, in the order of the fields of :class:`Process`."""
+"""Environment variables that torchrun sets, in the order of the fields of :class:`Process`."""
 
 
-def _wrong_in_torchruns(environment: Mapping[str, str]) -> Iterator[Violation]:
-    """What cannot be used of the variables that torchrun sets, as where a script exports some of its own."""
+def _check_torchrun_variables(environment: Mapping[str, str]) -> Iterator[Violation]:
+    """Yield the violations of torchrun's variables, which a script may have overwritten."""
     for name in RANK_AND_SIZE:
         value, least = environment.get(name, ""), 1 if name.endswith("SIZE") else 0
         if not (value.isdecimal() and int(value) >= least):
@@ -79,19 +79,19 @@ def _wrong_in_torchruns(environment: Mapping[str, str]) -> Iterator[Violation]:
                 yield Violation(name, ABSENT, "must be that of the first process, which torchrun sets")
 
 
-def _started_by_another(environment: Mapping[str, str]) -> Violation | None:
-    """The violation of processes that know nothing of each other, or whose settings nobody would read."""
+def _check_other_launcher(environment: Mapping[str, str]) -> Violation | None:
+    """Return the violation if another launcher than torchrun is used for several processes, else None."""
     if "ACCELERATE_MIXED_PRECISION" in environment:
-        rule = f"is not read here, neither its number of processes nor its precision; several are started by {torchrun('N')}"
+        rule = f"is not supported: its processes and precision are not read; start several with {torchrun_command('N')}"
         return Violation("accelerate launch", rule=rule)
     if "TORCHELASTIC_RUN_ID" in environment:
         return None
     for name, launcher in LAUNCHERS.items():
-        count = environment.get(name, "1")
-        if count.isdecimal() and int(count) > 1:
-            each = f"srun --ntasks-per-node=1 {torchrun('N')}" if launcher == "srun" else torchrun(count)
+        world_size = environment.get(name, "1")
+        if world_size.isdecimal() and int(world_size) > 1:
+            each = f"srun --ntasks-per-node=1 {torchrun_command('N')}" if launcher == "srun" else torchrun_command(world_size)
             return Violation(
-                name, int(count), f"processes were started by {launcher}, and would not share the run; type: {each}"
+                name, int(world_size), f"processes were started by {launcher}, and would not share the run; type: {each}"
             )
     return None
 
@@ -102,51 +102,51 @@ LAUNCHERS = {
     "OMPI_COMM_WORLD_SIZE": "mpirun",
     "PMI_SIZE": "mpirun",
 }
-"""Environment variable with the number of processes → who sets it."""
+"""Environment variable with the number of processes → the launcher that sets it."""
 
 
-def check_equal_shares(config: TrainConfig, count: int) -> list[Violation]:
-    """Why ``count`` processes cannot share the steps of ``config``: each must get as many sequences."""
+def check_equal_shares(config: TrainConfig, world_size: int) -> list[Violation]:
+    """Check that ``count`` processes can share a step's sequences equally, and that FSDP has several."""
     training = config.training
-    if count == 1 and training.strategy == "fsdp" and not config.dry_run:  # a plan may be for many
-        key, rule = "training.strategy", "shares a model among processes, and this is one; several are started by "
-        return [Violation(key, training.strategy, rule + torchrun("N"), remedy={key: "auto"})]
-    if training.sequences_per_step % count == 0:
+    if world_size == 1 and training.strategy == "fsdp" and not config.dry_run:  # a dry run may plan for several
+        key, rule = "training.strategy", "shards a model among processes, and this is the only one; start several with "
+        return [Violation(key, training.strategy, rule + torchrun_command("N"), remedy={key: "auto"})]
+    if training.sequences_per_step % world_size == 0:
         return []
-    unit = count // math.gcd(count, training.gradient_accumulation_steps)
+    unit = world_size // math.gcd(world_size, training.gradient_accumulation_steps)
     below, above = training.batch_size // unit * unit, (training.batch_size // unit + 1) * unit
     nearest = [each for each in (below, above) if each]
     rule = (
         f"times training.gradient_accumulation_steps = {training.gradient_accumulation_steps} makes "
-        f"{training.sequences_per_step:,} sequences a step, which {count} processes cannot share equally "
+        f"{training.sequences_per_step:,} sequences a step, which {world_size} processes cannot share equally "
         f"(nearest: {', '.join(map(str, nearest))})"
     )
     return [Violation("training.batch_size", training.batch_size, rule, remedy={"training.batch_size": nearest[0]})]
 
 
 def check_world_size(process: Process, config: Checked) -> list[Violation]:
-    """What is wrong with running ``config`` in as many processes as there are."""
+    """Check that ``config`` can run in the number of processes that there are."""
     if isinstance(config, TrainConfig):
-        return check_equal_shares(config, process.count)
-    if process.count > 1:
-        return [Violation("torchrun", rule=f"started {process.count} processes; this is the work of one")]
+        return check_equal_shares(config, process.world_size)
+    if process.world_size > 1:
+        return [Violation("torchrun", rule=f"started {process.world_size} processes; this program runs in one")]
     return []
 
 
-# ------------------------------------------------------------------------------------------------------ what they agree on
+# ----------------------------------------------------------------------------------------------------- what rank 0 decides
 
 
-def agree(process: Process, decide: Callable[[], Any]) -> Any:
-    """What ``decide`` returns in the first process, in all of them. Plain values that JSON can hold.
+def decide_on_rank_zero(process: Process, decide: Callable[[], Any]) -> Any:
+    """Call ``decide`` on rank 0. Return its result, plain values that JSON can hold, on every rank.
 
     Raises:
-        ConfigError: of ``decide``, in the first process.
-        SystemExit: 1, in the others, where the first refused.
+        ConfigError: raised by ``decide``, on rank 0.
+        SystemExit: 1, on the other ranks, if ``decide`` raised on rank 0.
     """
-    if process.count == 1:
+    if process.world_size == 1:
         return decide()
     store = rendezvous_store()
-    if not process.first:
+    if not process.is_rank_zero:
         decided = json.loads(store.get("decided"))
         if decided is None:
             raise SystemExit(1)
@@ -162,7 +162,7 @@ def agree(process: Process, decide: Callable[[], Any]) -> Any:
 
 @cache
 def rendezvous_store() -> Any:
-    """torchrun's store of keys and values. One a process, for the first may serve it."""
+    """torchrun's key-value store, at ``MASTER_ADDR:MASTER_PORT``. Cached, because rank 0 may host it."""
     from torch.distributed import PrefixStore  # type: ignore[attr-defined]  # public, and not in its __all__
     from torch.distributed.rendezvous import rendezvous
 
@@ -170,26 +170,25 @@ def rendezvous_store() -> Any:
     return PrefixStore("gpt2hydra", store)
 
 
-# ------------------------------------------------------------------------------------------------------------ who speaks
+# ------------------------------------------------------------------------------------------------------ which one prints
 
 
 @contextmanager
 def rank_zero_output(process: Process) -> Iterator[None]:
-    """Within, only the first process prints. A refusal of another is reported if the first has none.
+    """Context manager: only rank 0 prints. Another rank's ConfigError is reported if rank 0 raised none.
 
-    An error that is no refusal leaves with its traceback, whichever process it is in.
-    """
-    if process.first:
+    Any other error is reported with its traceback, on every rank."""
+    if process.is_rank_zero:
         yield
         return
     try:
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
             yield
     except ConfigError:
-        time.sleep(PATIENCE)  # where the first refused too, torchrun ends this process meanwhile
-        sys.stderr.write(f"In process {process.rank} of {process.count}, on {socket.gethostname()}:\n")
+        time.sleep(RANK_EXIT_SECONDS)  # if rank 0 raised one too, torchrun ends this process meanwhile
+        sys.stderr.write(f"In process {process.rank} of {process.world_size}, on {socket.gethostname()}:\n")
         raise
 
 
-PATIENCE = 3.0
-"""Seconds. torchrun looks ten times a second whether a process has failed, and ends the others."""
+RANK_EXIT_SECONDS = 3.0
+"""torchrun checks ten times a second whether a process has failed, then ends the others of its machine."""

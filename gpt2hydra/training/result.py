@@ -13,54 +13,54 @@ from gpt2hydra.utils.paths import relative_path
 
 @dataclass(frozen=True)
 class Result:
-    """What a run leaves. Losses are in nats per token."""
+    """The result of a run. Losses are in nats per token."""
 
     initial_loss: float | None
     """Before the first step, on ``training.eval_sequences``; None if loss.csv was lost."""
     validation_loss: float
-    """At the end, on ``training.final_eval_sequences``; NaN if ``training.max_hours`` came first."""
+    """At the end, on ``training.final_eval_sequences``; NaN if ``training.max_hours`` came before."""
     checkpoint: Path
-    """The last one."""
+    """The folder of the last checkpoint."""
     sample: str = ""
     finished: bool = True
-    """False where ``training.max_hours`` ended it."""
+    """False if ``training.max_hours`` ended it."""
 
 
 class Stopped(ConfigError):
     """The run could not continue. The violation names the reason, and what was saved."""
 
-    WHAT = "was stopped"
+    ENDING = "was stopped"
 
     def __str__(self) -> str:
-        return f"Training {self.WHAT}.\n\n{self.violations[0]}"
+        return f"Training {self.ENDING}.\n\n{self.violations[0]}"
 
 
 class Diverged(Stopped):
-    """The loss became infinite or NaN: the settings do not train this model."""
+    """The loss became infinite or NaN."""
 
-    WHAT = "diverged and was stopped"
+    ENDING = "diverged and was stopped"
 
     @classmethod
-    def at(cls, config: TrainingConfig, step: int, loss: float, checkpoint: Path | None) -> Diverged:
-        """The loss of a step was not finite; a fork of the last checkpoint with a lower rate may help."""
+    def at_step(cls, config: TrainingConfig, step: int, loss: float, checkpoint: Path | None) -> Diverged:
+        """The error of a step with such a loss. Its remedy: fork the last checkpoint with a lower rate."""
         key, rate = "training.learning_rate", config.learning_rate
-        rule = f"made the loss {_in_words(loss)} at step {step:,} of {config.max_steps:,}; {saved_in_words(checkpoint)}"
+        rule = f"made the loss {_loss_name(loss)} at step {step:,} of {config.max_steps:,}; {describe_checkpoint(checkpoint)}"
         fork: dict[str, object] = {} if checkpoint is None else {"fork_from": relative_path(checkpoint)}
         return cls([Violation(key, rate, rule, remedy=fork | {key: float(f"{rate / 3:.1g}")})])
 
     @classmethod
-    def loaded(cls, config: TrainConfig, loss: float) -> Diverged:
+    def of_loaded_weights(cls, config: TrainConfig, loss: float) -> Diverged:
         """The loss before the first step, of the weights that were given, was not finite."""
         key, folder = ("fork_from", config.fork_from) if config.fork_from else ("init_from", config.init_from)
-        return cls([Violation(key, folder, f"holds weights whose loss is {_in_words(loss)}, before the first step")])
+        return cls([Violation(key, folder, f"holds weights whose loss is {_loss_name(loss)}, before the first step")])
 
 
-def _in_words(loss: float) -> str:
+def _loss_name(loss: float) -> str:
     return "NaN" if math.isnan(loss) else "infinite"
 
 
-def saved_in_words(checkpoint: Path | None) -> str:
-    """Where the last checkpoint is: ``the checkpoint of step 10 is in outputs/.../step-000010``."""
+def describe_checkpoint(checkpoint: Path | None) -> str:
+    """Describe where the last checkpoint is: ``the checkpoint of step 10 is in outputs/.../step-000010``."""
     if checkpoint is None:
         return "there is no checkpoint yet"
     return f"the checkpoint of step {int(checkpoint.name.rpartition('-')[2]):,} is in {relative_path(checkpoint)}"

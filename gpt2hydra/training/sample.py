@@ -1,4 +1,4 @@
-"""Samples of the model in training."""
+"""Generate samples from the model in training."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from transformers import GPT2LMHeadModel
 
 from gpt2hydra.checkpoint import model_files
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
-from gpt2hydra.data.text import sizes
+from gpt2hydra.data.text import document_sizes
 from gpt2hydra.data.tokenizer import Tokenizer
 from gpt2hydra.inference.sampling import Sample, generate_batch
 from gpt2hydra.training.progress import Progress
-from gpt2hydra.training.tracker import SafeLogger
+from gpt2hydra.training.tracker import SafeTracker
 
 
 class Sampler:
-    """Lets the model write, in the first process."""
+    """Generates samples from the model, on rank 0."""
 
     def __init__(
         self,
@@ -26,45 +26,45 @@ class Sampler:
         tokenizer: Tokenizer,
         model: GPT2LMHeadModel,
         progress: Progress,
-        logger: SafeLogger,
+        tracker: SafeTracker,
     ) -> None:
         self.config, self.fabric, self.tokenizer, self.model = config, fabric, tokenizer, model
-        self.progress, self.logger = progress, logger
+        self.progress, self.tracker = progress, tracker
 
     def print_if_due(self, step: int, last_checkpoint: Path | None) -> None:
-        """At an evaluation, if a multiple of ``sample_interval`` was passed since the evaluation before."""
+        """Print a sample if a multiple of ``sample_interval`` was passed since the previous evaluation."""
         settings = self.config.training
         interval, before = settings.sample_interval, max(0, step - settings.eval_interval)
         if not interval or step >= settings.max_steps or step // interval == before // interval:
             return
-        drawn = self.sample(last_checkpoint)
-        if drawn is not None:
-            self.progress.print(f"\n{format_sample(drawn, f' at step {step:,}')}\n")
-            self.logger.sample(step, drawn.text)
+        sampled = self.sample(last_checkpoint)
+        if sampled is not None:
+            self.progress.print(f"\n{format_sample(sampled, f' at step {step:,}')}\n")
+            self.tracker.log_sample(step, sampled.text)
 
     def sample(self, last_checkpoint: Path | None) -> Sample | None:
-        """A text of ``sample_tokens``; None in all processes but the first.
+        """Generate ``sample_tokens`` tokens on rank 0; None on other ranks.
 
-        Under FSDP no process has the complete model: the last checkpoint writes, and before the first one
-        nothing does.
+        Under FSDP no process has the complete model, so that of the last checkpoint generates them. None if
+        there is no checkpoint yet.
         """
         if not self.fabric.is_global_zero or not self.config.training.sample_tokens:
             return None
         if self.config.training.strategy != "fsdp":
-            return sample(self.config, self.tokenizer, self.model)
+            return generate_sample(self.config, self.tokenizer, self.model)
         if last_checkpoint is None:
             return None
-        return sample(self.config, self.tokenizer, model_files.load(str(last_checkpoint))[0])
+        return generate_sample(self.config, self.tokenizer, model_files.load_model(str(last_checkpoint))[0])
 
 
-def sample(config: TrainConfig, tokenizer: Tokenizer, model: GPT2LMHeadModel) -> Sample:
-    """``sample_tokens`` tokens as between two documents, or where there is one only, as on a new line.
+def generate_sample(config: TrainConfig, tokenizer: Tokenizer, model: GPT2LMHeadModel) -> Sample:
+    """Generate ``sample_tokens`` tokens after end-of-text, or after a newline if the text is one document.
 
     Args:
-        model: not sharded. It trains again afterwards.
+        model: not sharded. It is in training mode again afterwards.
     """
-    end, alone = tokenizer.end_of_text, config.data.path is not None and len(sizes(config.data.path)) == 1
-    start = tokenizer.encode("\n") if alone or end is None else [end]
+    end, is_one_document = tokenizer.end_of_text, config.data.path is not None and len(document_sizes(config.data.path)) == 1
+    start = tokenizer.encode("\n") if is_one_document or end is None else [end]
     model.train(False)
     training = config.training
     settings = GenerateConfig(checkpoint="", max_new_tokens=training.sample_tokens, seed=training.seed)
@@ -75,6 +75,6 @@ def sample(config: TrainConfig, tokenizer: Tokenizer, model: GPT2LMHeadModel) ->
 
 
 def format_sample(result: Sample, after: str = "") -> str:
-    """The text below a line that says what it is: ``A sample at step 100, 200 tokens:``."""
+    """Format a sample below a heading such as ``A sample at step 100, 200 tokens:``."""
     ended = ", where the model ended it" if result.finish == "end_of_text" else ""
     return f"A sample{after}, {result.tokens:,} token{'s' * (result.tokens != 1)}{ended}:\n{result.text}"

@@ -1,4 +1,4 @@
-"""What a run does when it gets a signal: it finishes the step and saves. Standard library only."""
+"""The signals of a run: it finishes the step and saves. Standard library only."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name))
 """Ctrl-C; ``kill`` and Slurm; a terminal that closes; Slurm's warning (``--signal=USR1@120``)."""
 
-ECHO = 1.0
-"""Seconds within which torchrun passes on a Ctrl-C that the terminal has sent already: not a second one."""
+TORCHRUN_ECHO_SECONDS = 1.0
+"""A SIGINT within this time of the first is torchrun forwarding the same Ctrl-C, not a second one."""
 
 TIME_LIMIT = 1 << 16
-"""In place of a signal's number: ``training.max_hours`` have passed."""
+"""Used in place of a signal's number if ``training.max_hours`` have passed."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -28,54 +28,59 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        """As a shell gives it: 130 after Ctrl-C, 143 after SIGTERM."""
+        """128 + the signal's number, as in a shell: 130 after Ctrl-C, 143 after SIGTERM."""
         return 128 + self.signum
 
 
 class StopRequested(Interrupted):
-    """A signal, or :data:`TIME_LIMIT`, stops the run. Every process knows it, and the run is saved."""
+    """A signal, or :data:`TIME_LIMIT`, stopped the run in every process, and the run was saved."""
 
 
 class Signals:
-    """Within, a signal ends the run at once; after :meth:`defer` it is only noted, in :attr:`received`.
+    """Context manager: a signal ends the run; after :meth:`defer`, it is only stored in :attr:`received`.
 
-    A second Ctrl-C ends the process at once.
-    """
+    A second Ctrl-C ends the process immediately."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        """Args: quiet: another process prints."""
+        """Prepare the handlers, which ``with`` installs.
+
+        Args:
+            quiet: print nothing, because another process prints.
+        """
         self.received: int | None = None
         self.quiet = quiet
         self._deferred = False
-        self._before: dict[int, Any] = {}
-        self._when = 0.0
+        self._previous_handlers: dict[int, Any] = {}
+        self._received_at = 0.0
 
     def __enter__(self) -> Signals:
-        if threading.current_thread() is threading.main_thread():  # only there can they be caught
-            self._before = {each: signal.signal(each, self._handle) for each in SIGNALS}
+        if threading.current_thread() is threading.main_thread():  # Python allows handlers only there
+            self._previous_handlers = {each: signal.signal(each, self._handle) for each in SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each, handler in self._before.items():
+        for each, handler in self._previous_handlers.items():
             signal.signal(each, handler)
 
     def defer(self) -> None:
-        """From now on there is something to save: whoever trains looks at :attr:`received`."""
+        """Only store signals in :attr:`received` from now on. The trainer polls it, saves and stops."""
         self._deferred = True
 
     def _handle(self, signum: int, _: FrameType | None) -> None:
         now = time.monotonic()
         if self.received is None:
-            self.received, self._when = signum, now
+            self.received, self._received_at = signum, now
             if not self._deferred:
                 self._print(signum, "stopped before the first step; there is nothing to save")
                 raise Interrupted(signum)
-            again = "; Ctrl-C again ends at once" if signum == signal.SIGINT else ""
+            again = "; Ctrl-C again ends immediately" if signum == signal.SIGINT else ""
             self._print(signum, f"finishing the step, then saving{again}")
-        elif signum == signal.SIGINT and not ("TORCHELASTIC_RUN_ID" in os.environ and now - self._when < ECHO):
+        elif signum == signal.SIGINT and not (
+            "TORCHELASTIC_RUN_ID" in os.environ and now - self._received_at < TORCHRUN_ECHO_SECONDS
+        ):
             os._exit(128 + signum)
 
     def _print(self, signum: int, what: str) -> None:
         if not self.quiet:
             name = "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name
-            os.write(2, f"\n{name}: {what}\n".encode())  # print() may be at work
+            os.write(2, f"\n{name}: {what}\n".encode())  # the signal may have interrupted print()

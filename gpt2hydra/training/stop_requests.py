@@ -1,4 +1,4 @@
-"""What is asked of a run besides its steps, by a signal or the clock: to stop, to save."""
+"""Requests to a run: to stop, by a signal or the clock, and to save. All processes get the same ones."""
 
 from __future__ import annotations
 
@@ -14,66 +14,70 @@ from gpt2hydra.training.signals import TIME_LIMIT, Signals, StopRequested
 
 
 class Requests(NamedTuple):
-    """What is to be done after a step, besides what its number says."""
+    """The requests of a process for the end of a step, besides what the step's number makes due."""
 
     stop: int = 0
     """The signal that was received, or ``TIME_LIMIT``; 0 for none."""
     save: int = 0
-    """1 where a checkpoint is due by the clock."""
+    """1 if a checkpoint is due by the clock, else 0."""
 
 
-class StopRequests:
-    """The requests of all processes, the largest of each, known to all of them after the same step.
+class SharedRequests:
+    """Reduces the requests of all processes to their maximum, so that all of them act after the same step.
 
-    The question goes around while a step is computed, over a group of its own on the CPU, so no device is
-    waited for.
+    The all-reduce runs while a step is computed, in its own gloo group on the CPU, so it does not wait for
+    the device.
     """
 
     def __init__(self, fabric: Fabric, settings: TrainingConfig, signals: Signals, began: float) -> None:
-        """Args: began: by ``time.monotonic()``, from when ``training.max_hours`` count."""
+        """Make the gloo group.
+
+        Args:
+            began: the time, by ``time.monotonic()``, from which ``training.max_hours`` count.
+        """
         self._settings, self._signals, self._began = settings, signals, began
         self._saved_at = time.monotonic()
-        self._first, self._alone = fabric.is_global_zero, fabric.world_size == 1
+        self._is_rank_zero, self._is_single_process = fabric.is_global_zero, fabric.world_size == 1
         self._group: Any = None
-        if not self._alone:
+        if not self._is_single_process:
             self._group = torch.distributed.new_group(backend="gloo", timeout=timedelta(seconds=settings.stall_timeout))
         self._flags = torch.tensor(Requests(), dtype=torch.int32)
         self._work: Any = None
 
-    def saved(self) -> None:
-        """A checkpoint was saved now."""
+    def restart_save_clock(self) -> None:
+        """Restart the clock of ``save_minutes``, because a checkpoint was saved."""
         self._saved_at = time.monotonic()
 
-    def ask(self) -> None:
-        """Begin to ask all processes, at the start of a step."""
-        if not self._alone:
-            self._flags = torch.tensor(self._of_this_process(), dtype=torch.int32)
+    def start(self) -> None:
+        """Start the all-reduce, at the start of a step."""
+        if not self._is_single_process:
+            self._flags = torch.tensor(self._own_requests(), dtype=torch.int32)
             self._work = torch.distributed.all_reduce(
                 self._flags, op=torch.distributed.ReduceOp.MAX, group=self._group, async_op=True
             )
 
-    def answer(self) -> Requests:
-        """At the end of the step: what all do now."""
-        if self._alone:
-            return self._of_this_process()
+    def wait(self) -> Requests:
+        """Wait for the all-reduce, at the end of the step. Return the requests, the same on every rank."""
+        if self._is_single_process:
+            return self._own_requests()
         self._work.wait()
         return Requests(*self._flags.tolist())
 
-    def heed_stop(self) -> None:
-        """Ask, and wait for the answer: between two passes of an evaluation.
+    def stop_if_requested(self) -> None:
+        """Reduce the requests now, between two batches of an evaluation, and stop if any process requests it.
 
         Raises:
-            StopRequested: one of the processes is to stop.
+            StopRequested: a process requests a stop.
         """
-        self.ask()
-        requests = self.answer()
+        self.start()
+        requests = self.wait()
         if requests.stop:
             raise StopRequested(requests.stop)
 
-    def _of_this_process(self) -> Requests:
-        """What this process asks of all of them. The first one's clock counts."""
+    def _own_requests(self) -> Requests:
+        """The requests of this process. Only rank 0 looks at the clock."""
         stop, save, now, settings = self._signals.received or 0, False, time.monotonic(), self._settings
-        if self._first:
+        if self._is_rank_zero:
             if settings.max_hours and now - self._began > settings.max_hours * 3600:
                 stop = stop or TIME_LIMIT
             save = settings.save_minutes > 0 and now - self._saved_at > settings.save_minutes * 60

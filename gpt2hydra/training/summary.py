@@ -1,4 +1,4 @@
-"""What a run prints at its start and its end: what is about to happen, the result, how to continue."""
+"""The texts that a run prints at its start and its end: what comes next, the result, how to continue."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import Violation
 from gpt2hydra.config.gpt2 import GPT2Config
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.sizing.fit import on_this_machine
+from gpt2hydra.sizing.fit import use_this_machine
 from gpt2hydra.sizing.plan import Plan
-from gpt2hydra.utils.formatting import counted, duration
-from gpt2hydra.utils.invocation import our_program
+from gpt2hydra.utils.formatting import format_duration, pluralize
+from gpt2hydra.utils.invocation import find_program
 from gpt2hydra.utils.paths import relative_path
 
 
 def text_name(config: TrainConfig) -> str:
-    """What the run is trained on, in words."""
+    """The name of the text that the run is trained on."""
     return "the Python language reference" if config.data.path is None else config.data.path
 
 
@@ -26,8 +26,8 @@ def run_name(folder: Path) -> str:
     return "/".join(folder.absolute().parts[-2:])
 
 
-def opening(config: TrainConfig, parameters: int, device: str, processes: int, tokens: tuple[int, int]) -> str:
-    """The model, and its training and validation ``tokens``."""
+def format_opening(config: TrainConfig, parameters: int, device: str, processes: int, tokens: tuple[int, int]) -> str:
+    """Format the model, its device, and the numbers of training and validation ``tokens``."""
     strategy = config.training.strategy.replace("auto", "ddp")
     shared = f", {processes} processes ({strategy})" if processes > 1 else ""
     return (
@@ -36,12 +36,12 @@ def opening(config: TrainConfig, parameters: int, device: str, processes: int, t
     )
 
 
-def start_banner(config: TrainConfig, step: int, folder: Path, sequences: int, compiles: bool) -> str:
-    """What comes next after ``step`` steps: an evaluation on ``sequences``, then training."""
+def format_start(config: TrainConfig, step: int, folder: Path, sequences: int, uses_torch_compile: bool) -> str:
+    """Format what comes after ``step`` steps: an evaluation on ``sequences`` sequences, then training."""
     settings = config.training
     if step and config.fork_from is None:
         return f"continues after step {step:,} of {settings.max_steps:,}, in {relative_path(folder)}\n"
-    slow = "; the first steps are slow: torch.compile" if compiles else ""
+    slow = "; the first steps are slow: torch.compile" if uses_torch_compile else ""
     fork = f"a fork of {config.fork_from} after step {step:,}: " if step else ""
     return (
         f"{fork}first an evaluation on {sequences:,} sequences of {settings.seq_len:,} tokens, "
@@ -49,26 +49,26 @@ def start_banner(config: TrainConfig, step: int, folder: Path, sequences: int, c
     )
 
 
-LONG_RUN = 3600.0
-"""Seconds. What is expected to take longer is announced before the first step."""
+LONG_RUN_SECONDS = 3600.0
+"""A run that is expected to take longer is announced before its first step."""
 
-WORTH_MEASURING = 1e14
-"""FLOPs of all steps. Fewer take less than an hour on any processor."""
+MIN_FLOPS_FOR_ESTIMATE = 1e14
+"""FLOPs of all steps. Fewer take less than an hour on any processor, so their time is not estimated."""
 
 
-def expected_step_seconds(config: TrainConfig) -> float | None:
-    """Of a step on this machine, by the plan; None for a short run or a device of unknown speed."""
-    plan = Plan(on_this_machine(config))
-    if plan.flops < WORTH_MEASURING or plan.seconds is None:
+def estimate_step_seconds(config: TrainConfig) -> float | None:
+    """Return the planned seconds of a step; None for a short run, or if the device's speed is unknown."""
+    plan = Plan(use_this_machine(config))
+    if plan.flops < MIN_FLOPS_FOR_ESTIMATE or plan.seconds is None:
         return None
     return plan.seconds / config.training.max_steps
 
 
-def long_run(config: TrainConfig, seconds: float, device: str) -> str:
-    """The line before a run of so many ``seconds``; on a CPU with the command for a small model."""
-    line = f"note: by estimate, training takes {duration(seconds)} on this device"
+def format_long_run_note(config: TrainConfig, seconds: float, device: str) -> str:
+    """Format the note before a long run; for a preset model on a CPU, with the command of a small run."""
+    line = f"note: by estimate, training takes {format_duration(seconds)} on this device"
     if device == "cpu" and config.model in GPT2Config.presets().values():  # which are meant for a GPU
-        line += f"; a small run takes minutes: {our_program('train').command()} experiment=quickstart"
+        line += f"; a small run takes minutes: {find_program('train').command()} experiment=quickstart"
     return f"{line}\n"
 
 
@@ -76,24 +76,24 @@ def long_run(config: TrainConfig, seconds: float, device: str) -> str:
 class ValidationLosses:
     """The validation losses of a run, in nats per token."""
 
-    before: float | None
-    """Before its first step; None if loss.csv was lost."""
-    after: float
-    """After its last step, on the same tokens."""
+    initial: float | None
+    """Before the first step; None if loss.csv was lost."""
+    last: float
+    """After the last step, on the same tokens."""
     sequences: int
-    """So many of the validation text."""
+    """The number of sequences of these two evaluations."""
     final: float
     final_sequences: int | None
-    """Of the evaluation at the end; None for the complete validation text, 0 where there was none."""
+    """The number of sequences of ``final``; None for the complete text, 0 if it was not measured."""
 
     @property
-    def fell(self) -> bool:
-        """Whether training helped, as far as that is known."""
-        return self.before is None or self.after < self.before
+    def has_fallen(self) -> bool:
+        """Whether training lowered the loss; True if the loss before training is unknown."""
+        return self.initial is None or self.last < self.initial
 
     def __str__(self) -> str:
-        before = "" if self.before is None else f"{self.before:.3f} before → "
-        same = f"{before}{self.after:.3f} after, on the same {counted(self.sequences, 'sequence')} (nats per token)"
+        initial = "" if self.initial is None else f"{self.initial:.3f} before → "
+        same = f"{initial}{self.last:.3f} after, on the same {pluralize(self.sequences, 'sequence')} (nats per token)"
         if self.final_sequences == 0:
             return same
         if self.final_sequences is None:
@@ -101,7 +101,7 @@ class ValidationLosses:
         return f"{same}\n                   {self.final:.3f} on {self.final_sequences:,} sequences of the validation text"
 
 
-def summary(
+def format_end(
     config: TrainConfig,
     folder: Path,
     steps: int,
@@ -111,16 +111,16 @@ def summary(
     usage: str,
     skipped: int = 0,
 ) -> str:
-    """The end of a run: what it reached, and where everything is.
+    """Format the end of a run: its result, and where its files are.
 
     Args:
-        steps: done; fewer than ``max_steps`` after an early stop.
-        skipped: of these, by ``skip_spike_norm``.
+        steps: the number of steps done, which an early stop makes fewer than ``max_steps``.
+        skipped: the number of these that ``skip_spike_norm`` skipped.
     """
-    settings, here = config.training, relative_path(folder)
+    settings, run_dir = config.training, relative_path(folder)
     early = steps < settings.max_steps
     ended = f"Stopped early, after step {steps:,} of {settings.max_steps:,}: the validation loss has not fallen in "
-    ended += f"{counted(settings.early_stopping_patience, 'evaluation')}.\n"
+    ended += f"{pluralize(settings.early_stopping_patience, 'evaluation')}.\n"
     which = "" if best.step == steps else f"; the best is that of {best}"
     longer = "training.early_stopping_patience=0" if early else f"training.max_steps={2 * steps}"
     return (
@@ -128,15 +128,15 @@ def summary(
         f"  validation loss  {losses}\n"
         + (f"  skipped steps    {skipped:,}, gradient norm above {settings.skip_spike_norm:g}\n" if skipped else "")
         + f"  speed            {usage}\n"
-        f"  checkpoints      {here}/{run_checkpoints.FOLDER}{which}\n"
-        f"  losses           {here}/loss.png, {here}/loss.csv\n"
+        f"  checkpoints      {run_dir}/{run_checkpoints.CHECKPOINTS_DIR}{which}\n"
+        f"  losses           {run_dir}/loss.png, {run_dir}/loss.csv\n"
         f"  sample from it   {sampling_command(folder)}\n"
         f"  train it longer  {resuming_command(folder, longer)}"
     )
 
 
-def interrupted_summary(config: TrainConfig, step: int, took: str, saved: str, folder: Path, why: str = "") -> str:
-    """The last line of a run that was stopped before its last step."""
+def format_interruption(config: TrainConfig, step: int, took: str, saved: str, folder: Path, why: str = "") -> str:
+    """Format the last lines of a run that was stopped before its last step."""
     again = resuming_command(folder)
     return (
         f"Stopped after step {step:,} of {config.training.max_steps:,}, {took} after the start{why}; {saved}.\n"
@@ -144,17 +144,17 @@ def interrupted_summary(config: TrainConfig, step: int, took: str, saved: str, f
     )
 
 
-# --------------------------------------------------------------------------------------------------------- what to type
+# ------------------------------------------------------------------------------------------------------------- commands
 
 
 def sampling_command(output_dir: Path) -> str:
-    """What to type, in this directory, to sample from a run."""
-    return f'{our_program("generate").command()} {_override("checkpoint", relative_path(output_dir))} prompt="The "'
+    """The command, in the current directory, that samples from a run."""
+    return f'{find_program("generate").command()} {_override("checkpoint", relative_path(output_dir))} prompt="The "'
 
 
 def resuming_command(output_dir: Path, *overrides: str) -> str:
-    """What to type, in this directory, for a run to continue, in as many processes as now."""
-    return " ".join([our_program("train").as_started(), _override("resume", relative_path(output_dir)), *overrides])
+    """The command, in the current directory, that resumes a run in the same number of processes."""
+    return " ".join([find_program("train").current_command(), _override("resume", relative_path(output_dir)), *overrides])
 
 
 def _override(key: str, value: str) -> str:

@@ -13,48 +13,48 @@ from typing import Any, Protocol
 from gpt2hydra.config.keys import leaves
 from gpt2hydra.config.run import TrainConfig
 from gpt2hydra.runs.metrics_csv import Measurement
-from gpt2hydra.utils.formatting import reason_of
+from gpt2hydra.utils.formatting import error_reason
 
 PROJECT = "gpt2hydra"
 
 
 class Tracker(Protocol):
-    """What a run reports to while it trains."""
+    """Gets the measurements and texts of a run while it trains."""
 
     run_id: str | None
-    """By which the library knows the run. It is kept in ``run.json``, for a run that is resumed."""
+    """The library's id of the run. ``run.json`` keeps it, so that a resumed run has the same id."""
 
-    def numbers(self, step: int, values: Mapping[str, float]) -> None:
-        """Measurements of a step."""
+    def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Log the measurements of a step."""
 
-    def text(self, step: int, name: str, text: str) -> None:
-        """Something to read."""
+    def log_text(self, step: int, name: str, text: str) -> None:
+        """Log a text."""
 
     def close(self) -> None:
-        """The run has ended."""
+        """End the run in the tracker."""
 
 
-def measurements(row: Measurement) -> dict[str, float]:
-    """What a tracker gets of a row."""
+def row_values(row: Measurement) -> dict[str, float]:
+    """The values of a row that a tracker gets."""
     return {name: value for name, value in asdict(row).items() if name != "step" and value is not None}
 
 
-class SafeLogger:
-    """A tracker that cannot end a run: after a failure it gets nothing more."""
+class SafeTracker:
+    """A tracker whose failure does not end the run: after it, nothing more is logged."""
 
     def __init__(self, tracker: Tracker | None, note: Callable[[str], None]) -> None:
         self.tracker, self.note = tracker, note
 
-    def numbers(self, row: Measurement) -> None:
-        """A row of the loss table."""
-        self._send(lambda tracker: tracker.numbers(row.step, measurements(row)))
+    def log_metrics(self, row: Measurement) -> None:
+        """Log a row of loss.csv."""
+        self._send(lambda tracker: tracker.log_metrics(row.step, row_values(row)))
 
-    def sample(self, step: int, text: str) -> None:
-        """A text that the model wrote."""
-        self._send(lambda tracker: tracker.text(step, "sample", text))
+    def log_sample(self, step: int, text: str) -> None:
+        """Log a text that the model generated."""
+        self._send(lambda tracker: tracker.log_text(step, "sample", text))
 
     def close(self) -> None:
-        """The run has ended."""
+        """End the run in the tracker."""
         self._send(lambda tracker: tracker.close())
 
     def _send(self, what: Callable[[Tracker], None]) -> None:
@@ -62,17 +62,19 @@ class SafeLogger:
             return
         try:
             what(self.tracker)
-        except Exception as error:  # a library of somebody else, and often a server behind it
-            self.note(f"note: the tracker failed ({reason_of(error)}); the run continues without it")
+        except Exception as error:  # any error of the tracker's library or server
+            self.note(f"note: the tracker failed ({error_reason(error)}); the run continues without it")
             self.tracker = None
 
 
-def start(config: TrainConfig, folder: Path, set_by: Mapping[str, Any] | None, run_id: str | None, step: int) -> Tracker | None:
-    """The tracker that ``training.tracker`` names, with the configuration and who set it; None for none.
+def start_tracker(
+    config: TrainConfig, folder: Path, set_by: Mapping[str, Any] | None, run_id: str | None, step: int
+) -> Tracker | None:
+    """Start the tracker ``training.tracker``; log configuration and sources of a new run. None for ``none``.
 
     Args:
-        run_id: of the run that continues, as the library called it.
-        step: after which it continues.
+        run_id: the library's id of a run that is resumed.
+        step: the step from which it is resumed; 0 for a new run.
     """
     name = config.training.tracker
     if name == "none":
@@ -81,8 +83,8 @@ def start(config: TrainConfig, folder: Path, set_by: Mapping[str, Any] | None, r
     kinds: dict[str, Any] = {"tensorboard": _TensorBoard, "wandb": _WandB, "mlflow": _MLflow}
     tracker: Tracker = kinds[name](folder, values, run_id, step)
     if step == 0:
-        tracker.text(0, "config", json.dumps(config.to_dict(), indent=2))
-        tracker.text(0, "set_by", json.dumps(set_by, indent=2, default=str))
+        tracker.log_text(0, "config", json.dumps(config.to_dict(), indent=2))
+        tracker.log_text(0, "set_by", json.dumps(set_by, indent=2, default=str))
     return tracker
 
 
@@ -95,11 +97,11 @@ class _TensorBoard:
         writers: Any = import_module("torch.utils.tensorboard")
         self.writer: Any = writers.SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
 
-    def numbers(self, step: int, values: Mapping[str, float]) -> None:
+    def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             self.writer.add_scalar(name, value, step)
 
-    def text(self, step: int, name: str, text: str) -> None:
+    def log_text(self, step: int, name: str, text: str) -> None:
         self.writer.add_text(name, "    " + text.replace("\n", "\n    "), step)  # a block of code in Markdown
 
     def close(self) -> None:
@@ -117,10 +119,10 @@ class _WandB:
         self.run: Any = wandb.init(project=project, dir=folder, config=dict(values), settings=settings, **resume)
         self.run_id = str(self.run.id)
 
-    def numbers(self, step: int, values: Mapping[str, float]) -> None:
+    def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
         self.run.log(dict(values), step=step)
 
-    def text(self, step: int, name: str, text: str) -> None:
+    def log_text(self, step: int, name: str, text: str) -> None:
         if name in ("config", "set_by"):
             self.run.summary[name] = text
         else:
@@ -131,7 +133,7 @@ class _WandB:
 
 
 class _MLflow:
-    """A run of the experiment ``gpt2hydra``, where ``MLFLOW_TRACKING_URI`` says."""
+    """A run of the experiment ``gpt2hydra``, or ``MLFLOW_EXPERIMENT_NAME``, at ``MLFLOW_TRACKING_URI``."""
 
     def __init__(self, folder: Path, values: Mapping[str, Any], run_id: str | None, step: int) -> None:
         mlflow: Any = import_module("mlflow")
@@ -147,11 +149,11 @@ class _MLflow:
         else:
             self.client.update_run(self.run_id, status="RUNNING")
 
-    def numbers(self, step: int, values: Mapping[str, float]) -> None:
+    def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             self.client.log_metric(self.run_id, name, value, step=step)
 
-    def text(self, step: int, name: str, text: str) -> None:
+    def log_text(self, step: int, name: str, text: str) -> None:
         self.client.log_text(self.run_id, text, f"{name}.json" if name in ("config", "set_by") else f"{name}/{step:08d}.txt")
 
     def close(self) -> None:

@@ -1,1 +1,1 @@
-"""Nothing of ours: text, tables, shell quoting, YAML nodes. Standard library and PyYAML only."""
+"""General helpers: text, tables, shell quoting, YAML nodes. Standard library and PyYAML only."""

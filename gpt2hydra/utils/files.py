@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all. Standard library only."""
+"""Write files that appear complete or not at all. Standard library only."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 @contextmanager
 def atomic_file(file: Path, *, durable: bool = False) -> Iterator[Path]:
-    """The path of a hidden file to write, which takes the name ``file`` at the end. After an error it is removed.
+    """Context manager: a hidden path to write, renamed to ``file`` at the end. After an error it is removed.
 
     Args:
-        durable: the content is on the disk before the name is, so that a power failure leaves the old file or
-            the new one.
+        durable: the content is on the disk before the rename, so that after a power failure the file is the
+            old one or the new one.
 
     Raises:
         OSError: the file cannot be written.
@@ -33,12 +33,12 @@ def atomic_file(file: Path, *, durable: bool = False) -> Iterator[Path]:
 
 
 def fsync(path: Path) -> None:
-    """Wait until a file or a folder is on the disk. Does nothing for a folder where the system cannot do it."""
-    if os.name != "posix" and path.is_dir():  # elsewhere folders cannot be opened
+    """Wait until a file or a folder is on the disk. Does nothing for a folder if the system cannot do it."""
+    if os.name != "posix" and path.is_dir():  # other systems cannot open folders
         return
     descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
     try:
-        with contextlib.suppress(OSError) if path.is_dir() else contextlib.nullcontext():  # not every file system can
+        with contextlib.suppress(OSError) if path.is_dir() else contextlib.nullcontext():  # not every file system supports it
             os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Values and names in the words of a report. Standard library only."""
+"""Format values and names for messages. Standard library only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-def show(value: object, width: int = 80) -> str:
+def format_value(value: object, width: int = 80) -> str:
     """A value as a user would type it in YAML, on one line of at most ``width`` characters."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
@@ -19,48 +19,48 @@ def show(value: object, width: int = 80) -> str:
     return text if len(text) <= width else f"{text[: width - 20]}... ({len(text):,} characters)"
 
 
-def reason_of(error: BaseException) -> str:
-    """Why somebody else's code failed: the system's word for it, the first line of its message, or its name."""
+def error_reason(error: BaseException) -> str:
+    """The reason of an error: the system's text, the first line of the message, or the name of the class."""
     message = str(getattr(error, "strerror", None) or error).strip()
     return (message.splitlines() or [type(error).__name__])[0]
 
 
-def plain(value: object) -> Any:
-    """A value in JSON's types; what JSON lacks (NaN, an enormous integer, an object) as :func:`show` has it."""
+def to_jsonable(value: object) -> Any:
+    """A value in JSON's types. Others (NaN, huge integers, objects) become text, as :func:`format_value`."""
     if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {str(key): to_jsonable(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
+        return [to_jsonable(each) for each in value]
     if isinstance(value, str):
         return str(value)
     fits = (isinstance(value, float) and math.isfinite(value)) or (isinstance(value, int) and value.bit_length() <= 128)
-    return value if value is None or fits else show(value)
+    return value if value is None or fits else format_value(value)
 
 
-def printable(text: str) -> str:
-    """``text`` with an escape for each character that does not print: a name from a stranger cannot forge a line."""
+def escape_unprintable(text: str) -> str:
+    """``text`` with unprintable characters escaped, so that an untrusted name cannot forge a line."""
     return text if text.isprintable() else "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
-def show_number(value: float) -> str:
-    """``10000`` → ``10,000``; a float without a needless fraction."""
+def format_number(value: float) -> str:
+    """``10000`` → ``10,000``; a float without unnecessary digits."""
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
-def counted(number: int, noun: str) -> str:
+def pluralize(number: int, noun: str) -> str:
     """``1 problem``, ``2 problems``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def gigabytes(count: float) -> str:
-    """Bytes in the largest unit that people use."""
+def format_bytes(count: float) -> str:
+    """A number of bytes in the largest suitable unit: ``1.56 GB``, ``807.00 kB``."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
             return f"{count / size:.2f} {unit}"
     return f"{count} B"
 
 
-def short_count(number: int) -> str:
+def abbreviate_number(number: int) -> str:
     """A large number in three digits: ``257``, ``807k``, ``10.8M``, ``124M``, ``1.56B``."""
     for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
         if number >= 0.9995 * size:
@@ -69,8 +69,8 @@ def short_count(number: int) -> str:
     return str(number)
 
 
-def duration(seconds: float) -> str:
-    """In two units at most: ``9 s``, ``1 min 15 s``, ``25 h 00 min``, ``12 days 03 h``."""
+def format_duration(seconds: float) -> str:
+    """A duration in at most two units: ``9 s``, ``1 min 15 s``, ``25 h 00 min``, ``12 days 03 h``."""
     total = round(seconds)
     days, hours, minutes = total // 86_400, total // 3600, total // 60 % 60
     if days > 1:
@@ -80,8 +80,8 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {total % 60:02} s" if minutes else f"{total} s"
 
 
-def kind_of(value: object) -> str:
-    """The type of a value, in a user's words."""
+def describe_type(value: object) -> str:
+    """The type of a value in a user's words: ``null``, ``text``, ``an integer``."""
     if value is None:
         return "null"
     if isinstance(value, str):
@@ -92,7 +92,10 @@ def kind_of(value: object) -> str:
 
 
 def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known word that ``word`` was probably meant to be: its beginning, its end, its initials, or misspelt by a little."""
+    """The known word that was probably meant: by its beginning, end or initials, or a similar word.
+
+    Or None.
+    """
     by_lower = {name.lower(): name for name in known}
     word = word.lower()
     begun = next((name for lower, name in by_lower.items() if len(word) > 2 and lower.startswith(word)), None)
@@ -102,13 +105,13 @@ def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
         ends = len(lower) > 1 and word.endswith((f"-{lower}", f"_{lower}"))  # model=gpt2-xl
         if ends or (len(word) > 1 and word == "".join(part[:1] for part in lower.split("_"))):  # training.lr
             return name
-    import difflib  # needed by a refusal alone
+    import difflib  # only needed for an error report
 
     found = difflib.get_close_matches(word, by_lower, n=1, cutoff=cutoff)
     return by_lower[found[0]] if found else None
 
 
 def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
-    """``"; did you mean model.n_head?"`` or nothing, to be put behind 'unknown key'."""
+    """``"; did you mean model.n_head?"`` to follow 'unknown key'; empty if no known word is close."""
     near = closest(word, known)
     return f"; did you mean {prefix}{near}?" if near else ""

@@ -1,4 +1,4 @@
-"""Values that cannot change: tuples for lists, :class:`FrozenDict` for dictionaries. Standard library only."""
+"""Immutable values: tuples for lists, :class:`FrozenDict` for dictionaries. Standard library only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class FrozenDict(Mapping[str, Any]):
-    """A mapping that cannot change; it equals a ``dict`` of the same items, and is hashable where its values are."""
+    """An immutable mapping. It equals a ``dict`` with the same items, and is hashable if its values are."""
 
     def __init__(self, items: Mapping[str, Any] | None = None) -> None:
         self._items = dict(items or {})
@@ -38,7 +38,7 @@ def freeze(value: Any) -> Any:
 
 
 def thaw(value: Any) -> Any:
-    """``value`` with lists for tuples and dictionaries for mappings."""
+    """``value`` with a list for each tuple and a dictionary for each mapping in it."""
     if isinstance(value, Mapping):
         return {key: thaw(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM where there is nothing to save: one sentence and the shell's exit code, never a traceback."""
+"""Ctrl-C and SIGTERM while there is nothing to save: a sentence and the shell's exit code, no traceback."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, where a Ctrl-C is a KeyboardInterrupt."""
+    """SIGTERM as an exception, as KeyboardInterrupt is for Ctrl-C."""
 
 
 def format_interruption(signum: int) -> str:
-    """``Interrupted by Ctrl-C.``, below what the terminal shows of it."""
+    """``Interrupted by Ctrl-C.``, on a new line after the terminal's ``^C``."""
     return f"\nInterrupted by {'Ctrl-C' if signum == signal.SIGINT else signal.Signals(signum).name}.\n"
 
 
 def exit_code(signum: int) -> int:
-    """As a shell gives it: 130 after Ctrl-C, 143 after SIGTERM."""
+    """The exit code that a shell reports: 130 after Ctrl-C, 143 after SIGTERM."""
     return 128 + signum
 
 
-def end_at_once() -> None:
-    """From here on, a signal ends the process. Nothing is cleaned up."""
-    _set(_end)
+def exit_on_signal() -> None:
+    """From now on, a signal ends the process immediately. Nothing is cleaned up."""
+    _install_handler(_exit)
 
 
-def ignore_more() -> None:
-    """From here on, a Ctrl-C changes nothing: the interpreter that ends would otherwise die of it, with another exit code."""
+def ignore_ctrl_c() -> None:
+    """Ignore Ctrl-C from now on, so that it cannot change the exit code while the interpreter exits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
-def ending_at_once() -> Iterator[None]:
-    """Within, a signal ends the process: for imports, which may turn an exception that is raised in them into another."""
-    with _handled_by(_end):
+def exiting_on_signal() -> Iterator[None]:
+    """Context manager: a signal ends the process immediately. For imports, which may replace exceptions."""
+    with _handling_with(_exit):
         yield
 
 
 @contextmanager
-def raising() -> Iterator[None]:
-    """Within, Ctrl-C raises a KeyboardInterrupt, and SIGTERM :class:`Terminated`, so that what is in work is cleaned up."""
-    with _handled_by(_raise):
+def raising_on_signal() -> Iterator[None]:
+    """Context manager: Ctrl-C raises KeyboardInterrupt, SIGTERM :class:`Terminated`, for cleaning up."""
+    with _handling_with(_raise):
         yield
 
 
-def _end(signum: int, _: FrameType | None) -> NoReturn:
-    if os.environ.get("RANK", "0") == "0":  # the others that torchrun started are silent
-        os.write(2, format_interruption(signum).encode())  # print() may be at work
+def _exit(signum: int, _: FrameType | None) -> NoReturn:
+    if os.environ.get("RANK", "0") == "0":  # the other processes of torchrun print nothing
+        os.write(2, format_interruption(signum).encode())  # print() may be running
     os._exit(exit_code(signum))
 
 
@@ -62,8 +62,8 @@ def _raise(signum: int, _: FrameType | None) -> NoReturn:
 
 
 @contextmanager
-def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    before = _set(handler)
+def _handling_with(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = _install_handler(handler)
     try:
         yield
     finally:
@@ -71,7 +71,7 @@ def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[No
             signal.signal(signum, previous)
 
 
-def _set(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
-    if threading.current_thread() is not threading.main_thread():  # only there can signals be caught
+def _install_handler(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can catch signals
         return {}
     return {signum: signal.signal(signum, handler) for signum in SIGNALS}

@@ -1,6 +1,6 @@
-"""How this program was started, and what is typed to start it, or another of ours, once more. Standard library only.
+"""How this program was started, and commands that start it again or another of ours. Standard library only.
 
-``python train.py``, ``python -m my_package.finetune``, ``gpt2hydra-train``,
+Examples: ``python train.py``, ``python -m my_package.finetune``, ``gpt2hydra-train``,
 ``torchrun --nproc-per-node 2 train.py``.
 """
 
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpt2hydra.utils.paths import relative_path
-from gpt2hydra.utils.quoting import for_bash
+from gpt2hydra.utils.quoting import quote_for_bash
 
 PROGRAMS = ("train", "generate")
-"""Ours: a script in the checkout, a command ``gpt2hydra-...`` where the package is installed."""
+"""Our programs: a script in the checkout, a command ``gpt2hydra-...`` if the package is installed."""
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,22 @@ class Program:
     is_python: bool
 
     def command(self) -> str:
-        """What starts one process of it."""
+        """The command that starts one process of it."""
         return f"{Path(sys.executable).name} {self.target}" if self.is_python else self.target
 
-    def torchrun(self, options: str) -> str:
-        """What starts several, with these options of torchrun."""
+    def torchrun_command(self, options: str) -> str:
+        """The command that starts several processes, with these options of torchrun."""
         return f"torchrun {options} {'' if self.is_python else '--no-python '}{self.target}"
 
-    def as_started(self) -> str:
-        """What starts it in as many processes as share this run: with torchrun or without."""
-        here, nodes = os.environ.get("LOCAL_WORLD_SIZE", "1"), os.environ.get("GROUP_WORLD_SIZE", "1")
-        if "TORCHELASTIC_RUN_ID" not in os.environ or (here, nodes) == ("1", "1"):
+    def current_command(self) -> str:
+        """The command that starts as many processes as this run has: with torchrun or without."""
+        processes_per_node, nodes = os.environ.get("LOCAL_WORLD_SIZE", "1"), os.environ.get("GROUP_WORLD_SIZE", "1")
+        if "TORCHELASTIC_RUN_ID" not in os.environ or (processes_per_node, nodes) == ("1", "1"):
             return self.command()
-        of_node = f"--nnodes {nodes} ... " if nodes != "1" else ""  # each node has its own, and all an address
-        return self.torchrun(f"{of_node}--nproc-per-node {here}")
+        of_node = (
+            f"--nnodes {nodes} ... " if nodes != "1" else ""
+        )  # and --node-rank, which differs per node, and --rdzv-endpoint
+        return self.torchrun_command(f"{of_node}--nproc-per-node {processes_per_node}")
 
 
 def this_program() -> Program:
@@ -48,20 +50,22 @@ def this_program() -> Program:
     if spec is not None and spec.origin == file:
         return Program(f"-m {spec.name.removesuffix('.__main__')}", is_python=True)
     return (
-        Program(for_bash(file), is_python=True) if file.endswith(".py") else Program(for_bash(Path(file).name), is_python=False)
+        Program(quote_for_bash(file), is_python=True)
+        if file.endswith(".py")
+        else Program(quote_for_bash(Path(file).name), is_python=False)
     )
 
 
-def our_program(name: str) -> Program:
-    """One of :data:`PROGRAMS`: the script next to ours that was started, or in the checkout that is the current directory."""
+def find_program(name: str) -> Program:
+    """One of :data:`PROGRAMS`: the script next to the started one, or in the checkout, if that is current."""
     started, checkout = Path(sys.argv[0]), Path(__file__).parents[2]
     by_script = started.name in [f"{each}.py" for each in PROGRAMS]
     script = (started.parent if by_script else Path()) / f"{name}.py"
     if script.is_file() and (by_script or Path().samefile(checkout)):
-        return Program(for_bash(relative_path(script)), is_python=True)
+        return Program(quote_for_bash(relative_path(script)), is_python=True)
     return Program(f"gpt2hydra-{name}", is_python=False)
 
 
-def torchrun(processes: int | str) -> str:
-    """This program with what it was given, in as many processes of one machine."""
-    return " ".join([this_program().torchrun(f"--nproc-per-node {processes}"), *map(for_bash, sys.argv[1:])])
+def torchrun_command(processes: int | str) -> str:
+    """The command that starts this program with its arguments in several processes on one machine."""
+    return " ".join([this_program().torchrun_command(f"--nproc-per-node {processes}"), *map(quote_for_bash, sys.argv[1:])])

@@ -8,18 +8,18 @@ from pathlib import Path
 
 
 def user_path(text: str | Path) -> Path:
-    """The path that a user typed: ``~`` is the home directory. As in a shell, ``~name`` stays as it is where nobody has it."""
+    """The path that a user typed, with ``~`` expanded. ``~name`` is unchanged if there is no such user."""
     return Path(os.path.expanduser(text))
 
 
 def relative_path(path: Path) -> str:
-    """``path`` as it is typed in the current directory: relative where it lies below, else absolute."""
-    absolute, here = path.absolute(), Path.cwd()
-    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
+    """``path`` as typed in the current directory: relative if it is below it, otherwise absolute."""
+    absolute, current = path.absolute(), Path.cwd()
+    return str(absolute.relative_to(current) if absolute.is_relative_to(current) else absolute)
 
 
 def walk(folder: str | Path) -> Iterator[tuple[str, list[str]]]:
-    """``(folder, names of its files)`` of a folder and those below, in order; behind links too, but each once."""
+    """Yield ``(folder, names of its files)`` for a folder and those below it, sorted; links are followed."""
     seen = set()
     for each, below, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(each)
@@ -32,10 +32,10 @@ def walk(folder: str | Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def nearest_existing(path: Path) -> Path:
-    """``path`` itself, or of the folders above it the first that exists.
+    """``path``, or the nearest folder above it that exists.
 
     Raises:
-        OSError: a name is too long, or a folder must not be read.
+        OSError: a name is too long, or a folder may not be read.
     """
     path = path.absolute()
     return next(each for each in (path, *path.parents) if each.exists())

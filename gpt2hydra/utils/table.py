@@ -8,18 +8,20 @@ from collections.abc import Collection, Iterator, Sequence
 WIDTH = 80
 """Columns of a terminal."""
 
-_NARROWEST = 24
-"""A text is not wrapped into less than this."""
+_MIN_WIDTH = 24
+"""A text is never wrapped to fewer columns than this."""
 
 
-def table(rows: Sequence[Sequence[str]], right: Collection[int] = (), width: int = WIDTH, indent: str = "") -> Iterator[str]:
-    """The lines of a table whose columns stand two spaces apart; an empty row is an empty line.
+def format_table(
+    rows: Sequence[Sequence[str]], right: Collection[int] = (), width: int = WIDTH, indent: str = ""
+) -> Iterator[str]:
+    """Yield the lines of a table with two spaces between columns; an empty row is an empty line.
 
     Args:
-        rows: each with as many cells as the first.
-        right: numbers of the columns that are aligned on the right, as figures are.
-        width: the last column, unless it is one of those, is wrapped where a line would be longer.
-        indent: what every line begins with.
+        rows: all with the same number of cells.
+        right: numbers of the columns to align on the right, usually those of figures.
+        width: the last column is wrapped if a line would be longer, unless it is aligned on the right.
+        indent: text at the beginning of every line.
     """
     full = [row for row in rows if row]
     widths = [max(len(row[column]) for row in full) for column in range(len(full[0]))] if full else []
@@ -34,26 +36,26 @@ def table(rows: Sequence[Sequence[str]], right: Collection[int] = (), width: int
             yield (indent + "  ".join(cells)).rstrip()
             continue
         head = indent + "".join(f"{cell}  " for cell in cells[:last])
-        first, *more = wrapped(row[last], max(_NARROWEST, width - len(head))) or [""]
+        first, *more = wrap_text(row[last], max(_MIN_WIDTH, width - len(head))) or [""]
         yield f"{head}{first}".rstrip()
         yield from (" " * len(head) + line for line in more)
 
 
-def wrapped(text: str, width: int = WIDTH, indent: str = "") -> list[str]:
-    """The lines of a text; no word is broken, for what is to be pasted stands in it."""
+def wrap_text(text: str, width: int = WIDTH, indent: str = "") -> list[str]:
+    """The lines of a text. Words are never broken, because they may be commands to paste."""
     return textwrap.wrap(
         text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
 
 
-def headings(keys: Sequence[str]) -> list[str]:
-    """The last part of each dotted key, or all of it where others end alike."""
+def short_headings(keys: Sequence[str]) -> list[str]:
+    """The last part of each dotted key, or the complete key if the last part is not unique."""
     last = [key.rpartition(".")[2] for key in keys]
     return [name if last.count(name) == 1 else key for key, name in zip(keys, last, strict=True)]
 
 
-def figures(rows: Sequence[Sequence[str]]) -> list[int]:
-    """The numbers of the columns that hold numbers alone, below a head."""
+def numeric_columns(rows: Sequence[Sequence[str]]) -> list[int]:
+    """The numbers of the columns that hold only numbers, below a heading."""
     columns = zip(*rows, strict=True)
     return [number for number, (_, *cells) in enumerate(columns) if all(_is_number(cell) for cell in cells if cell)]
 

@@ -1,4 +1,4 @@
-"""Whether progress is shown. What is quiet is so in an environment variable, which jobs in other processes inherit."""
+"""Quiet mode, set by an environment variable, so that jobs in other processes inherit it."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def is_quiet() -> bool:
 
 
 def shows_progress() -> bool:
-    """Whether a bar may be drawn: on a terminal."""
+    """Whether a progress bar is shown: on a terminal, and not in quiet mode."""
     return not is_quiet() and sys.stderr.isatty()
 
 
-def note(text: str) -> None:
-    """Print a line on standard error, unless this is quiet."""
+def print_note(text: str) -> None:
+    """Print a line on standard error, unless in quiet mode."""
     if not is_quiet():
         print(text, file=sys.stderr, flush=True)
 
 
-def with_counter(items: Sequence[Item], what: str, least: int = 200) -> Iterator[Item]:
-    """The items. While they are worked on, a terminal shows how many are done, where there are at least so many."""
+def show_counter(items: Sequence[Item], what: str, least: int = 200) -> Iterator[Item]:
+    """Yield the items; on a terminal, show how many are done, if there are at least ``least``."""
     if len(items) < least or not shows_progress():
         yield from items
         return
@@ -49,7 +49,7 @@ def with_counter(items: Sequence[Item], what: str, least: int = 200) -> Iterator
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within, this is quiet."""
+    """Context manager: quiet mode."""
     before = os.environ.get(QUIET)
     os.environ[QUIET] = "1"
     try:

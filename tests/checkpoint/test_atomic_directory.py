@@ -66,7 +66,7 @@ def test_a_failure_between_the_two_renames_leaves_the_former_one(tmp_path: Path,
 
 
 def test_removing_leaves_nothing(tmp_path: Path) -> None:
-    atomic_directory.remove(write(tmp_path / "step", "old"))
+    atomic_directory.remove_directory(write(tmp_path / "step", "old"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -99,9 +99,9 @@ def test_leftovers_are_put_right(left: dict[str, Callable[[Path], object]], then
 # ------------------------------------------------------------------------------------------------------------ seeing it
 
 
-def test_what_was_written_is_complete(tmp_path: Path) -> None:
+def test_the_written_file_is_complete(tmp_path: Path) -> None:
     folder = write(tmp_path / "step", "new")
-    assert (atomic_directory.is_complete(folder), atomic_directory.damage(folder)) == (True, None)
+    assert (atomic_directory.is_complete(folder), atomic_directory.find_damage(folder)) == (True, None)
 
 
 def lengthen(folder: Path) -> None:
@@ -133,4 +133,4 @@ def garble(folder: Path) -> None:
 def test_damage_is_reported(harm: Callable[[Path], object], seen_at_once: bool, message: str, tmp_path: Path) -> None:
     folder = write(tmp_path / "step", "new")
     harm(folder)
-    assert (atomic_directory.damage(folder), atomic_directory.is_complete(folder)) == (message, not seen_at_once)
+    assert (atomic_directory.find_damage(folder), atomic_directory.is_complete(folder)) == (message, not seen_at_once)

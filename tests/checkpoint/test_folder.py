@@ -21,10 +21,10 @@ def problems(path: Path) -> list[str]:
 
 def run_with_checkpoint(run: Path, step: int, loss: float | None = None) -> Path:
     """A run directory that holds a checkpoint of a step: the checkpoint's folder."""
-    place = run_checkpoints.place(run, step)
+    place = run_checkpoints.checkpoint_dir(run, step)
     with atomic_directory.write_directory(place) as folder:
         write_checkpoint(folder)
-        (folder / run_checkpoints.RUN).write_text(json.dumps({"step": step, "validation_loss": loss}))
+        (folder / run_checkpoints.RUN_JSON).write_text(json.dumps({"step": step, "validation_loss": loss}))
     return place
 
 
@@ -56,9 +56,9 @@ def test_of_a_run_the_best_checkpoint_is_taken_and_named(tmp_path: Path) -> None
     for step, loss in ((10, 2.5), (20, 2.25), (30, 2.75)):
         run_with_checkpoint(tmp_path / "run", step, loss)
     best = tmp_path / "run/checkpoints/step-000020"
-    assert checkpoint.locate(str(tmp_path / "run")) == best
+    assert checkpoint.find_checkpoint(str(tmp_path / "run")) == best
     message = f"the checkpoint of step 20, validation loss 2.2500, is the best of 3 in {tmp_path}/run"
-    assert (checkpoint.choice(str(tmp_path / "run")), checkpoint.choice(str(best))) == (message, "")
+    assert (checkpoint.describe_choice(str(tmp_path / "run")), checkpoint.describe_choice(str(best))) == (message, "")
     assert problems(tmp_path / "run") == []
 
 
@@ -86,7 +86,7 @@ def write(name: str, content: str | bytes) -> Callable[[Path], object]:
         ),
     ],
 )
-def test_what_is_missing_or_damaged(damage: Callable[[Path], object], message: str, tmp_path: Path) -> None:
+def test_missing_and_damaged_checkpoint_files(damage: Callable[[Path], object], message: str, tmp_path: Path) -> None:
     damage(write_checkpoint(tmp_path))
     (only,) = problems(tmp_path)
     assert only.startswith(message.format(folder=tmp_path))
@@ -106,7 +106,7 @@ def test_a_file_is_no_checkpoint(tmp_path: Path) -> None:
 
 def test_a_run_that_saved_nothing_says_so(tmp_path: Path) -> None:
     (tmp_path / "loss.csv").touch()
-    assert problems(tmp_path) == ["holds no checkpoint; the run saved none: it does so at each evaluation"]
+    assert problems(tmp_path) == ["holds no checkpoint; the run saved none; it saves one at each evaluation"]
 
 
 def test_pickles_with_the_weights_are_passed_over(tmp_path: Path) -> None:

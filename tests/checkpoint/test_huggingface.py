@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from gpt2hydra import GPT2Config
-from gpt2hydra.checkpoint.huggingface import LARGEST_CONFIG, from_hf, to_hf
+from gpt2hydra.checkpoint.huggingface import MAX_CONFIG_BYTES, from_hf, to_hf
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.fields import number
 from tests.hub import HUB
@@ -42,7 +42,7 @@ def test_a_config_survives_the_way_there_and_back(config: GPT2Config) -> None:
     assert from_hf(json.loads(json.dumps(to_hf(config)))) == config
 
 
-def test_what_is_written() -> None:
+def test_to_hf_writes_every_key() -> None:
     assert to_hf(GPT2Config(257, 64, 32, 2, 4, 0, 0.1, 0.2, 1e-6)) == {
         "model_type": "gpt2",
         "architectures": ["GPT2LMHeadModel"],
@@ -73,7 +73,7 @@ def test_end_of_text_is_a_token(token: int) -> None:
         to_hf(GPT2Config(vocab_size=257), token)
 
 
-def test_end_of_text_is_gpt2s_unless_it_is_given() -> None:
+def test_end_of_text_is_gpt2s_by_default() -> None:
     assert to_hf(GPT2Config())["eos_token_id"] == 50256
     assert to_hf(GPT2Config(), end_of_text=7)["bos_token_id"] == 7
 
@@ -93,7 +93,7 @@ def test_a_field_under_another_name_is_read(alias: str, key: str) -> None:
     assert getattr(from_hf(given | {alias: 24}), key) == 24
 
 
-def test_n_inner_may_be_given_where_it_agrees() -> None:
+def test_n_inner_may_be_given_if_it_agrees() -> None:
     assert from_hf(SMALL | {"n_inner": 3072}) == GPT2Config()
 
 
@@ -124,7 +124,7 @@ def test_n_inner_may_be_given_where_it_agrees() -> None:
         ({"vocab_size": True}, "vocab_size: must be an integer ≥ 1"),
     ],
 )
-def test_what_our_config_cannot_express_is_refused_by_name(change: dict[str, Any], message: str) -> None:
+def test_settings_that_our_config_cannot_express_are_refused_by_name(change: dict[str, Any], message: str) -> None:
     (only,) = refusal(SMALL | change)
     assert only.startswith(message)
 
@@ -158,11 +158,11 @@ def test_a_refusal_names_the_file(tmp_path: Path) -> None:
         (b"[]", "must be a JSON object"),
         (b'{"n_embd": NaN}', "holds NaN, which is no JSON number"),
         (b'{"n_embd": -Infinity}', "holds -Infinity, which is no JSON number"),
-        (b'{"n_embd": 1, "n_embd": 2}', "gives n_embd twice"),
+        (b'{"n_embd": 1, "n_embd": 2}', "has the key n_embd twice"),
         (b'{"n_embd": ' + b"9" * 5000 + b"}", "holds an integer of 5,000 digits"),
         (b'{"n_embd": ' + b"[" * 200_000, "is nested too deeply"),
         (b'{"n_embd": "\xff"}', "is not UTF-8"),
-        (b" " * (LARGEST_CONFIG + 1), "is larger than 1,000,000 bytes"),
+        (b" " * (MAX_CONFIG_BYTES + 1), "is larger than 1,000,000 bytes"),
     ],
 )
 def test_json_that_is_odd_is_refused(content: bytes, message: str, tmp_path: Path) -> None:

@@ -31,9 +31,9 @@ def folder(tmp_path: Path) -> Path:
     return write_checkpoint(tmp_path / "tiny")
 
 
-def test_it_stands_for_shape_and_tokenizer(folder: Path) -> None:
-    assert [*init_from.implied([f"init_from={folder}"])] == [*SHAPE, "tokenizer=bytes"]
-    config = gpt2hydra.compose("train", [*init_from.implied([f"init_from={folder}"]), f"init_from={folder}"])
+def test_init_from_sets_shape_and_tokenizer(folder: Path) -> None:
+    assert [*init_from.implied_overrides([f"init_from={folder}"])] == [*SHAPE, "tokenizer=bytes"]
+    config = gpt2hydra.compose("train", [*init_from.implied_overrides([f"init_from={folder}"]), f"init_from={folder}"])
     assert config == TrainConfig(
         model=TINY, training=TrainingConfig(seq_len=16), init_from=str(folder), hardware=config.hardware
     )
@@ -41,7 +41,7 @@ def test_it_stands_for_shape_and_tokenizer(folder: Path) -> None:
 
 def test_a_tokenizer_with_merges_is_read_from_the_folder(folder: Path) -> None:
     write_bpe(folder, "t h")
-    assert [*init_from.implied([f"init_from={folder}"])][-2:] == ["tokenizer=gpt2", f"tokenizer.path={folder}"]
+    assert [*init_from.implied_overrides([f"init_from={folder}"])][-2:] == ["tokenizer=gpt2", f"tokenizer.path={folder}"]
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_a_tokenizer_with_merges_is_read_from_the_folder(folder: Path) -> None:
         pytest.param("tokenizer.path=x", ["tokenizer=bytes"], id="its files"),
     ],
 )
-def test_what_is_set_already_is_left(typed: str, left_out: list[str], folder: Path) -> None:
+def test_typed_values_are_not_implied(typed: str, left_out: list[str], folder: Path) -> None:
     expected = [each for each in [*SHAPE, "tokenizer=bytes"] if each not in left_out]
-    assert [*init_from.implied([typed, f"init_from={folder}"])] == expected
+    assert [*init_from.implied_overrides([typed, f"init_from={folder}"])] == expected
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_what_is_set_already_is_left(typed: str, left_out: list[str], folder: Pa
     [[], ["model=large"], ["init_from=null"], ["init_from=a,b"], ["init_from=/nowhere"], ["init_from=x", "data.path=[a"]],
 )
 def test_otherwise_nothing_changes(overrides: list[str]) -> None:
-    assert init_from.implied(overrides) == {}
+    assert init_from.implied_overrides(overrides) == {}
 
 
 # ----------------------------------------------------------------------------------------------------- what can be wrong
@@ -94,13 +94,13 @@ def test_a_folder_that_cannot_be_used_is_refused(folder: Path) -> None:
     assert [each.rule for each in init_from.check_init_from(configured("/nowhere"))] == ["there is no such folder"]
 
 
-def test_it_is_noted(folder: Path) -> None:
-    assert init_from.note(configured(folder)) == f"note: weights, shape and tokenizer are those of {folder}"
+def test_the_source_of_the_weights_is_printed(folder: Path) -> None:
+    assert init_from.format_note(configured(folder)) == f"note: weights, shape and tokenizer are those of {folder}"
     other = replace(configured(folder, replace(TINY, vocab_size=50257)), tokenizer=TokenizerConfig("gpt2", "elsewhere"))
-    assert init_from.note(other) == f"note: weights and shape are those of {folder}; the tokenizer is another"
+    assert init_from.format_note(other) == f"note: weights and shape are those of {folder}; the tokenizer is not"
 
 
-def test_the_command_line(run: CommandLine, folder: Path) -> None:
+def test_the_command_line_takes_init_from(run: CommandLine, folder: Path) -> None:
     outcome = run(f"init_from={folder}")
     assert (outcome.code, [config.model for config in outcome.configs]) == (0, [TINY])
     assert f"note: weights, shape and tokenizer are those of {folder}\n" in outcome.err

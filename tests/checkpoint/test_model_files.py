@@ -27,7 +27,7 @@ def save(folder: Path) -> torch.nn.Module:
 
 def test_a_model_comes_back_as_it_was_and_ready_to_generate(tmp_path: Path) -> None:
     model = save(tmp_path / "step")
-    loaded, tokenizer = model_files.load(str(tmp_path / "step"))
+    loaded, tokenizer = model_files.load_model(str(tmp_path / "step"))
     assert (loaded.training, loaded.dtype, tokenizer.size) == (False, torch.float32, bytes_tokenizer().size)
     for name, parameter in model.named_parameters():
         assert torch.equal(dict(loaded.named_parameters())[name], parameter)
@@ -36,23 +36,23 @@ def test_a_model_comes_back_as_it_was_and_ready_to_generate(tmp_path: Path) -> N
 
 def test_the_output_layer_is_saved_as_the_token_embedding_alone(tmp_path: Path) -> None:
     save(tmp_path / "step")
-    assert set(model_files.read_weights(tmp_path / "step")) == {f"transformer.{name}" for name in weights.shapes(TINY)}
+    assert set(model_files.read_weights(tmp_path / "step")) == {f"transformer.{name}" for name in weights.tensor_shapes(TINY)}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes")
 def test_whoever_may_read_the_folder_may_read_the_weights(tmp_path: Path) -> None:
     save(tmp_path / "step")
-    assert (tmp_path / "step" / weights.FILE).stat().st_mode & 0o777 == (tmp_path / "step").stat().st_mode & 0o666
+    assert (tmp_path / "step" / weights.MODEL_FILE).stat().st_mode & 0o777 == (tmp_path / "step").stat().st_mode & 0o666
 
 
 def test_without_an_optimizer_there_is_nothing_to_continue_from(tmp_path: Path) -> None:
     save(tmp_path / "step")
-    assert not (tmp_path / "step" / run_checkpoints.RESUME).exists()
+    assert not (tmp_path / "step" / run_checkpoints.RESUME_DIR).exists()
 
 
 def test_damaged_weights_are_called_what_the_user_calls_them(tmp_path: Path) -> None:
     save(tmp_path / "step")
-    file = tmp_path / "step" / weights.FILE
+    file = tmp_path / "step" / weights.MODEL_FILE
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(ConfigError, match=r"checkpoint = mine\n    model\.safetensors is damaged"):
         model_files.read_weights(tmp_path / "step", "mine")

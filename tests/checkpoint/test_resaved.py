@@ -43,13 +43,13 @@ def with_its_head(model: Any, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("save", [as_it_is, in_shards, in_half_precision, in_bfloat16_shards, with_its_head])
-def test_what_transformers_saves_again_comes_back(save: Callable[[Any, Path], None], tmp_path: Path) -> None:
+def test_a_checkpoint_saved_again_by_transformers_is_read(save: Callable[[Any, Path], None], tmp_path: Path) -> None:
     ours = save_tiny(tmp_path / "ours")
     theirs = AutoModelForCausalLM.from_pretrained(ours)
     save(theirs, tmp_path / "again")
     AutoTokenizer.from_pretrained(ours).save_pretrained(tmp_path / "again")
     assert from_hf(tmp_path / "again") == TINY
-    model, _ = model_files.load(str(tmp_path / "again"))
+    model, _ = model_files.load_model(str(tmp_path / "again"))
     expected = {name: each.float() for name, each in theirs.state_dict().items()}
     assert all(torch.equal(each, expected[name]) for name, each in model.state_dict().items())
     assert model.state_dict().keys() == expected.keys()
@@ -61,4 +61,4 @@ def test_a_head_of_its_own_is_refused_before_it_is_loaded(tmp_path: Path) -> Non
     save_file(tensors | {"lm_head.weight": tensors["transformer.wte.weight"] + 1}, folder / "model.safetensors")
     assert json.loads((folder / "config.json").read_text())["tie_word_embeddings"] is True
     with pytest.raises(ConfigError, match=r"lm_head\.weight differs from wte\.weight"):
-        model_files.load(str(folder))
+        model_files.load_model(str(folder))

@@ -16,12 +16,12 @@ from tests.strategies import gpt2_configs
 
 
 def problems(folder: Path) -> list[str]:
-    return weights.mismatches(folder, TINY)
+    return weights.check_weights(folder, TINY)
 
 
 @given(gpt2_configs())
 def test_the_tensors_hold_as_many_parameters_as_sizing_says(config: GPT2Config) -> None:
-    shapes = weights.shapes(config).values()
+    shapes = weights.tensor_shapes(config).values()
     assert sum(a * (b[0] if b else 1) for a, *b in shapes) == sizing.parameters(config).total
 
 
@@ -52,7 +52,7 @@ def test_shards_fit_together(tmp_path: Path) -> None:
 def test_an_index_names_nothing_but_files_next_to_it(name: object, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"wte.weight": name}}))
     with pytest.raises(ConfigError, match=r"must map weights to \.safetensors files next to it"):
-        weights.files(tmp_path)
+        weights.find_weight_files(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -77,28 +77,28 @@ def test_weights_that_are_no_floating_point_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is damaged: it is no safetensors file, or cut short"),
-        (b"\xff" * 100, "is damaged: it is no safetensors file, or cut short"),
+        (b"", "is damaged: it is no safetensors file, or incomplete"),
+        (b"\xff" * 100, "is damaged: it is no safetensors file, or incomplete"),
         (b"\x02" + bytes(7) + b"{}", "is damaged: its header cannot be read"),
         (b"\x04" + bytes(7) + b"null", "is damaged: its header cannot be read"),
         (b"\x04" + bytes(7) + b"[[[[", "is damaged: its header cannot be read"),
         (safetensors({"wte.weight": (2, 2)})[:-1], "is damaged: it has 131 bytes, and its header says 132"),
     ],
 )
-def test_damaged_weights(content: bytes, message: str, tmp_path: Path) -> None:
+def test_damaged_weights_are_refused(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(content)
     (only,) = problems(tmp_path)
     assert only == f"model.safetensors {message}"
 
 
-def test_no_weights(tmp_path: Path) -> None:
+def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
     assert problems(tmp_path) == ["must hold model.safetensors; there are no weights"]
 
 
 def test_pickled_weights_stay_closed(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
     assert problems(tmp_path) == [
-        "must hold model.safetensors; pytorch_model.bin is a pickle, which can run code when it is opened, and stays closed"
+        "must hold model.safetensors; pytorch_model.bin is a pickle, which can run code, and is not read; convert it"
     ]
 
 
@@ -113,28 +113,28 @@ def with_head(**change: Any) -> bytes:
 
 UNTIED = (
     "has an output layer of its own: lm_head.weight differs from wte.weight, "
-    "and its config.json says that they are one (tie_word_embeddings)"
+    "but its config.json says that they are the same (tie_word_embeddings)"
 )
 
 
 def test_an_output_layer_that_is_the_embedding_is_no_problem(tmp_path: Path) -> None:
-    (tmp_path / weights.FILE).write_bytes(safetensors(tiny_shapes() | {"lm_head.weight": (257, 8)}))
+    (tmp_path / weights.MODEL_FILE).write_bytes(safetensors(tiny_shapes() | {"lm_head.weight": (257, 8)}))
     assert problems(tmp_path) == []
 
 
 @pytest.mark.parametrize("where", ["one file", "two shards"])
 def test_an_output_layer_that_differs_is_refused(where: str, tmp_path: Path) -> None:
     if where == "one file":
-        (tmp_path / weights.FILE).write_bytes(with_head())
+        (tmp_path / weights.MODEL_FILE).write_bytes(with_head())
     else:
         (tmp_path / "a.safetensors").write_bytes(with_head())
         shards = dict.fromkeys((*tiny_shapes(), "lm_head.weight"), "a.safetensors")
-        (tmp_path / weights.INDEX).write_text(json.dumps({"weight_map": shards}))
+        (tmp_path / weights.INDEX_FILE).write_text(json.dumps({"weight_map": shards}))
     assert problems(tmp_path) == [UNTIED]
 
 
 def test_an_output_layer_of_another_shape_is_refused(tmp_path: Path) -> None:
-    (tmp_path / weights.FILE).write_bytes(safetensors(tiny_shapes() | {"lm_head.weight": (256, 8)}))
+    (tmp_path / weights.MODEL_FILE).write_bytes(safetensors(tiny_shapes() | {"lm_head.weight": (256, 8)}))
     assert problems(tmp_path) == [UNTIED]
 
 
@@ -161,10 +161,10 @@ def test_weights_under_another_name_are_reported(name: str, message: str, tmp_pa
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_for_a_shard_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.safetensors")
-    (tmp_path / weights.INDEX).write_text(json.dumps({"weight_map": {"wte.weight": "a.safetensors"}}))
+    (tmp_path / weights.INDEX_FILE).write_text(json.dumps({"weight_map": {"wte.weight": "a.safetensors"}}))
     assert problems(tmp_path) == ["a.safetensors is not a regular file"]
 
 
 def test_one_tensor_under_two_names(tmp_path: Path) -> None:
-    (tmp_path / weights.FILE).write_bytes(safetensors(tiny_shapes() | {"ln_f.weight": (2,)}))
-    assert weights.mismatches(tmp_path, TINY) == ["model.safetensors holds ln_f.weight twice"]
+    (tmp_path / weights.MODEL_FILE).write_bytes(safetensors(tiny_shapes() | {"ln_f.weight": (2,)}))
+    assert weights.check_weights(tmp_path, TINY) == ["model.safetensors holds ln_f.weight twice"]

@@ -44,6 +44,6 @@ def test_the_same_for_a_program(conf: Path, capsys: pytest.CaptureFixture[str], 
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "conf/model", "conf/train.yaml"])
-def test_what_is_no_tree_is_reported(conf: Path, capsys: pytest.CaptureFixture[str], folder: str) -> None:
+def test_a_folder_that_is_no_conf_tree_is_reported(conf: Path, capsys: pytest.CaptureFixture[str], folder: str) -> None:
     code, out, err = run_command(capsys, "check", folder)
     assert (code, out) == (1, "") and folder in err and "Traceback" not in err

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpt2hydra import GenerateConfig, TrainConfig
-from gpt2hydra.commands.common_options import add_apps, add_config_dir, application_at, conf_tree
+from gpt2hydra.commands.common_options import add_apps, add_config_dir, conf_tree, load_application
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.own_application import write_application
@@ -47,9 +47,9 @@ def test_an_absent_program_or_folder_is_refused(words: tuple[str, ...], key: str
 
 
 def test_our_own_programs_are_found() -> None:
-    train = application_at("gpt2hydra.launch.programs:train")
+    train = load_application("gpt2hydra.launch.programs:train")
     assert (train.config_name, train.config_dir, train.config_class) == ("train", CONF_DIR, TrainConfig)
-    assert application_at("gpt2hydra.launch.programs:generate").config_class is GenerateConfig
+    assert load_application("gpt2hydra.launch.programs:generate").config_class is GenerateConfig
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,14 @@ def test_our_own_programs_are_found() -> None:
         pytest.param(":main", "must be module:function", id="no module"),
         pytest.param("no_such_module:main", "cannot be imported: No module named 'no_such_module'", id="unknown module"),
         pytest.param("gpt2hydra.launch.programs:trian", "did you mean gpt2hydra.launch.programs:train?", id="misspelt"),
-        pytest.param("gpt2hydra.launch.handle_errors:refuse", "is no function under @gpt2hydra.main", id="not decorated"),
+        pytest.param(
+            "gpt2hydra.launch.handle_errors:refuse", "is not a function decorated with @gpt2hydra.main", id="not decorated"
+        ),
     ],
 )
 def test_a_program_that_is_not_there_is_reported(path: str, rule: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        application_at(path)
+        load_application(path)
     assert rule in caught.value.violations[0].rule
 
 
@@ -73,4 +75,4 @@ def test_the_current_directory_is_looked_in(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "program_of_mine.py").write_text(source)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [*importlib.import_module("sys").path])
-    assert application_at("program_of_mine:main").config_name == "train"
+    assert load_application("program_of_mine:main").config_name == "train"

@@ -6,7 +6,7 @@ import pytest
 
 from gpt2hydra import GenerateConfig, TrainConfig
 from gpt2hydra.checkpoint import run_checkpoints
-from gpt2hydra.commands.config_snapshot import snapshot_of
+from gpt2hydra.commands.config_snapshot import read_snapshot
 from tests.commands.test_main import run_command
 from tests.run_directories import make_run
 
@@ -17,17 +17,21 @@ def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_overrides_of_either_program() -> None:
-    train, generate = snapshot_of("training.seed=3"), snapshot_of("generate checkpoint=x")
-    assert (train.what, train.kind, train.values["training.seed"]) == ("overrides of train", TrainConfig, 3)
+    train, generate = read_snapshot("training.seed=3"), read_snapshot("generate checkpoint=x")
+    assert (train.description, train.config_class, train.values["training.seed"]) == ("overrides of train", TrainConfig, 3)
     assert str(train.set_by["training.seed"]) == "the command line: training.seed=3"
-    assert (generate.what, generate.kind, generate.values["checkpoint"]) == ("overrides of generate", GenerateConfig, "x")
+    assert (generate.description, generate.config_class, generate.values["checkpoint"]) == (
+        "overrides of generate",
+        GenerateConfig,
+        "x",
+    )
     assert "model.n_inner" not in train.values  # it follows from others
 
 
 def test_a_run_and_a_checkpoint_in_it() -> None:
     folder = make_run(Path("run"), TrainConfig(), step=500, loss=2.5)
-    run, checkpoint = snapshot_of("run"), snapshot_of(str(write_config(run_checkpoints.place(folder, 500))))
-    assert (run.what, run.results["step"]) == ("interrupted run", 500)
+    run, checkpoint = read_snapshot("run"), read_snapshot(str(write_config(run_checkpoints.checkpoint_dir(folder, 500))))
+    assert (run.description, run.results["step"]) == ("interrupted run", 500)
     assert run.fingerprints == checkpoint.fingerprints
     assert run.values == checkpoint.values
 
@@ -42,7 +46,7 @@ def write_config(folder: Path) -> Path:
     config = TrainConfig()
     (folder / "config.json").write_text(json.dumps(huggingface.to_hf(config.model)))
     content = {"step": 500, "validation_loss": 2.5, "config": config.to_dict(), "fingerprints": fingerprints(config)}
-    (folder / run_checkpoints.RUN).write_text(json.dumps(content))
+    (folder / run_checkpoints.RUN_JSON).write_text(json.dumps(content))
     return folder
 
 
@@ -52,7 +56,7 @@ def write_config(folder: Path) -> Path:
         pytest.param("nowhere", "", "nowhere\n    there is no such run directory or checkpoint", id="nothing there"),
         pytest.param("empty", "", "empty\n    holds no run (run.json) and no checkpoint (config.json)", id="empty folder"),
         pytest.param("notes.txt", "", "notes.txt\n    is a file; must be a run directory", id="a file"),
-        pytest.param("sweep", "", "holds several runs, name one of them: 0, 1", id="a sweep"),
+        pytest.param("sweep", "", "holds several runs; name one of them: 0, 1", id="a sweep"),
         pytest.param("old", "", "old/run.json\n    is no record of a training run of this version", id="an older version"),
         pytest.param("broken", "", "broken/run.json\n    is not JSON", id="a broken record"),
         pytest.param("model=huge", "training.sed=1", "2 problems", id="both refused"),

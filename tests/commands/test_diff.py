@@ -26,7 +26,7 @@ def run_of(folder: str, overrides: Sequence[str], loss: float | None = None) -> 
         key: [{"value": value, "source": {"kind": "command line", "override": f"{key}={value}"}}]
         for key, _, value in (each.partition("=") for each in overrides)
     }
-    with record.recording(config, Path(folder), set_by) as recorder:
+    with record.record_run(config, Path(folder), set_by) as recorder:
         recorder.step = 40
         if loss is not None:
             recorder.step = config.training.max_steps
@@ -76,7 +76,7 @@ does not affect the result
         pytest.param("generate checkpoint=x", "generate checkpoint='x'", id="the other program"),
     ],
 )
-def test_what_is_the_same_is_not_reported(capsys: pytest.CaptureFixture[str], a: str, b: str) -> None:
+def test_equal_values_are_not_reported(capsys: pytest.CaptureFixture[str], a: str, b: str) -> None:
     code, out, err = run_command(capsys, "diff", a, b)
     assert (code, err) == (0, "") and out.endswith("\n\nno key differs\n") and out.count("\n") == 6
 
@@ -152,7 +152,7 @@ def test_a_key_of_another_version_is_reported(capsys: pytest.CaptureFixture[str]
     assert "training.seed      A  (not there)\n                     B  1337         the default\n" in out
 
 
-def test_a_program_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_users_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     write_application(tmp_path, "diff_app")
     code, out, err = run_command(capsys, "diff", "--app", "diff_app.finetune:main", "lora.rank=4", "lora.rank=8")

@@ -22,15 +22,15 @@ def text(tmp_path: Path) -> Path:
     return tmp_path / "text.txt"
 
 
-def test_it_prints_how_well_the_text_was_predicted(saved: Path, text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_prints_loss_perplexity_and_bits_per_byte(saved: Path, text: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["evaluate", f"checkpoint={saved}", f"data.path={text}"])
     out, err = capsys.readouterr()
     assert [line.split()[0] for line in out.splitlines()[2:6]] == ["loss", "perplexity", "bits", "predicted"]
-    assert "640 tokens, 640 bytes: each once, in windows of 16\n                 tokens, whose first 8 are context" in out
+    assert "640 tokens, 640 bytes, each once, in windows of 16\n                 tokens; the first 8 are context" in out
     assert err == ""
 
 
-def test_its_json_holds_the_same(saved: Path, text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_the_same_content(saved: Path, text: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["evaluate", f"checkpoint={saved}", f"data.path={text}", "--json", "--context", "0", "--batch-size", "7"])
     found = json.loads(capsys.readouterr().out)
     measured = {key: found.pop(key) for key in ("loss", "perplexity", "bits_per_byte")}

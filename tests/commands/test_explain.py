@@ -59,7 +59,7 @@ def test_an_override_is_shown_as_it_was_typed(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == "data.path = 007   the command line: data.path=007\n    was null   the default\n"
 
 
-def test_what_came_from_the_environment_is_shown_as_it_was_referred_to(
+def test_a_value_from_the_environment_is_shown_as_its_reference(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GPT2HYDRA_SECRET", "hunter2")

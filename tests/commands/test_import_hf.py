@@ -26,7 +26,7 @@ def test_the_hubs_four_come_back_as_our_presets(size: str, tmp_path: Path, capsy
     assert GPT2Config.from_dict(printed) == GPT2Config.preset(size)
 
 
-def test_what_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_keys_that_differ_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = GPT2Config(257, 64, 32, 2, 4, 0, 0.25, 0.1, 1e-6)
     (tmp_path / "config.json").write_text(json.dumps(to_hf(config)))
     main(["import-hf", str(tmp_path / "config.json")])
@@ -63,7 +63,7 @@ def test_any_shape_survives_the_way_into_yaml_of_any_reader(config: GPT2Config) 
         pytest.param({"model_type": "llama"}, "must be gpt2", id="another model"),
     ],
 )
-def test_what_cannot_be_expressed_is_refused_by_name(
+def test_settings_that_a_config_json_cannot_express_are_refused_by_name(
     change: dict[str, Any], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps(HUB["small"] | change))
@@ -87,7 +87,7 @@ def test_a_text_file_is_no_problem_of_a_configuration(tmp_path: Path, capsys: py
     assert capsys.readouterr().err.startswith(f"1 problem in {tmp_path}/notes.txt.\n\n  {tmp_path}/notes.txt\n    is not JSON")
 
 
-def test_what_is_imported_is_a_size_to_choose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_imported_size_can_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.json").write_text(json.dumps(HUB["small"] | {"n_layer": 3}))
     main(["import-hf", str(tmp_path)])
     (tmp_path / "model").mkdir()

@@ -45,7 +45,7 @@ def test_size_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param(["explain", "model=xll"], 1, "try: model=xl\n", id="explain what is refused"),
         pytest.param(["sise"], 2, "gpt2hydra: error: there is no command sise; did you mean size?\n", id="misspelt command"),
         pytest.param(["zip"], 2, "there is no command zip; known: check, completion, diff, ", id="unknown command"),
-        pytest.param(["train", "model=xl"], 2, "train is a program of its own\n  try: ", id="a program"),
+        pytest.param(["train", "model=xl"], 2, "train is a separate program\n  try: ", id="a program"),
         pytest.param(["size", "--bogus", "model=xl"], 2, "gpt2hydra size: error: unrecognized", id="unknown option"),
         pytest.param([], 2, "\n    check         check every YAML file of a conf tree\n", id="no command"),
     ],
@@ -94,7 +94,7 @@ def test_the_list_of_commands_imports_none_of_them() -> None:
 
 
 def test_help_names_the_programs_that_are_no_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "Programs of their own: python train.py and python generate.py.\n" in run_command(capsys, "--help")[1]
+    assert "Separate programs: python train.py and python generate.py.\n" in run_command(capsys, "--help")[1]
 
 
 def test_explain_knows_the_other_program(capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ def test_the_page_is_one_file(capsys: pytest.CaptureFixture[str]) -> None:
     [
         pytest.param(["sweep", "--output", "no/report.html"], "must be a file in a folder that exists", id="folder"),
         pytest.param(["sweep", "--output", "report.txt"], "must end in .html", id="another format"),
-        pytest.param(["empty"], "empty\n    has no run below it", id="no run"),
+        pytest.param(["empty"], "empty\n    contains no run", id="no run"),
         pytest.param(["nowhere"], "nowhere\n    is not a folder", id="no folder"),
         pytest.param(["sweep", "--filter", "n_layers=2"], "did you mean", id="a filter of no column"),
     ],

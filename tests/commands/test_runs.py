@@ -24,7 +24,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_runs_of_outputs_are_listed_where_no_folder_is_given(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_of_outputs_are_listed_by_default(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run_command(capsys, "runs")
     assert (code, err, out.splitlines()[1].split()) == (0, "", ["day/1", "0.003", "finished", "1.5000"])
 
@@ -38,7 +38,7 @@ def test_runs_of_outputs_are_listed_where_no_folder_is_given(here: Path, capsys:
         pytest.param(["--columns", "run,step"], ["day/1", "day/0"], id="columns"),
     ],
 )
-def test_what_is_listed_can_be_chosen(
+def test_each_listed_option_can_be_chosen(
     here: Path, capsys: pytest.CaptureFixture[str], options: list[str], names: list[str]
 ) -> None:
     code, out, err = run_command(capsys, "runs", *options)
@@ -74,14 +74,14 @@ def test_a_damaged_record_is_reported_and_left_out(here: Path, capsys: pytest.Ca
     Path("outputs/day/2").mkdir()
     Path("outputs/day/2/run.json").write_text("{")
     code, out, err = run_command(capsys, "runs")
-    assert (code, out.count("day/")) == (0, 2) and err.startswith("left out: outputs/day/2/run.json is not JSON")
+    assert (code, out.count("day/")) == (0, 2) and err.startswith("skipped: outputs/day/2/run.json is not JSON")
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         pytest.param(["nowhere"], "nowhere\n    is not a folder", id="no folder"),
-        pytest.param(["empty"], "empty\n    has no run below it", id="no run"),
+        pytest.param(["empty"], "empty\n    contains no run", id="no run"),
         pytest.param(["damaged"], "damaged/run.json\n    is not JSON", id="damaged records alone"),
         pytest.param(["--plot", "loss.txt"], "--plot = loss.txt\n    must end in one of .png", id="no picture"),
         pytest.param(["--curves", "no/loss.png"], "must be a file in a folder that exists", id="no such folder"),

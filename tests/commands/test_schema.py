@@ -39,7 +39,7 @@ def test_linked_files_compose_to_the_same_and_are_linked_once(conf: Path, capsys
     assert run_command(capsys, "schema", "--link", "--config-dir", "conf")[1].endswith("every file is linked already\n")
 
 
-def test_a_folder_of_ones_own_is_known_and_linked_alone(
+def test_only_the_users_folder_is_linked_to_its_schemas(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -59,7 +59,7 @@ def test_a_file_that_no_schema_fits_is_reported(
     monkeypatch.chdir(own.parent)
     code, out, err = run_command(capsys, "schema", "--link", "--config-dir", "conf")
     assert (code, err) == (0, "") and "linked already" not in out
-    assert "no schema fits conf/finetune.yaml, " in out and out.endswith("Name that with --app MODULE:FUNCTION\n")
+    assert "no schema fits conf/finetune.yaml, " in out and out.endswith("add --app MODULE:FUNCTION\n")
     monkeypatch.syspath_prepend(tmp_path)
     apps = ("--app", "schema_app.finetune:main", "--app", "schema_app.probe:main")
     assert "linked conf/finetune.yaml\n" in run_command(capsys, "schema", "--link", *apps)[1]
@@ -75,7 +75,7 @@ def test_a_file_that_no_schema_fits_is_reported(
         ),
     ],
 )
-def test_what_cannot_be_done_is_reported(
+def test_wrong_arguments_and_unwritable_files_are_reported(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

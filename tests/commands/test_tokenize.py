@@ -26,22 +26,22 @@ def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def read_all(overrides: list[str]) -> list[list[int]]:
     import numpy as np
 
-    parts = corpus_tokens.tokens(gpt2hydra.compose("train", ["training.seq_len=8", *overrides]))
+    parts = corpus_tokens.load_tokens(gpt2hydra.compose("train", ["training.seq_len=8", *overrides]))
     return [part.windows(np.array([0]), len(part))[0].tolist() for part in parts]
 
 
-def test_its_files_have_the_tokens_of_the_text(texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_token_files_have_the_tokens_of_the_text(texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["tokenize", "data.path='*/*.txt'", "--output", "tokens"])
     out, err = capsys.readouterr()
     assert sorted(path.name for path in (texts / "tokens").iterdir()) == ["00000-one.bin", "00001-one.bin", "two.bin"]
     assert out.startswith("tokens/00000-one.bin              571 tokens\n")
-    assert err.startswith("tokenizing 0.0 MB of text, once, into tokens\n")
+    assert err.startswith("tokenizing 0.0 MB of text once into tokens\n")
     reported = shlex.split(out.rpartition("train on them: ")[2])
     assert reported == ["data.path='tokens/*.bin'"]
     assert read_all(reported) == read_all(["data.path='*/*.txt'"])
 
 
-def test_its_json_names_files_and_counts(texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_files_and_counts(texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_bpe(texts / "bpe", "i s")
     main(["tokenize", "data.path=b/two.txt", "tokenizer=gpt2", f"tokenizer.path='{folder}'", "--output", "t", "--json"])
     found = json.loads(capsys.readouterr().out)

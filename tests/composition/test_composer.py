@@ -28,7 +28,7 @@ def test_a_choice_that_is_deleted_may_be_a_wrong_one_as_for_hydra(composer: Comp
         assert composer.compose(overrides).config == by_hydra("train", TrainConfig, overrides) == TrainConfig()
 
 
-def test_null_is_no_choice_even_where_it_is_deleted(composer: Composer) -> None:
+def test_null_is_no_choice_even_if_it_is_deleted(composer: Composer) -> None:
     (found,) = composer.compose(["experiment=null", "~experiment"]).violations
     assert (found.key, found.remedy) == ("experiment", {"experiment": ABSENT})
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gpt2hydra.composition.conf_file import Entry, defaults_of, package_of, read_yaml
+from gpt2hydra.composition.conf_file import Entry, defaults_entries, package_of, read_yaml
 from gpt2hydra.config.errors import ConfigError, Source
 
 
@@ -26,7 +26,7 @@ defaults:
 x: 1
 """
     )
-    assert defaults_of(file, "group") == [
+    assert defaults_entries(file, "group") == [
         Entry(3, "_self_", "", "group/_self_", "", None),
         Entry(4, "/train_schema", "", "train_schema", "", None),
         Entry(5, "shared@training", "", "group/shared", "training", None),
@@ -41,7 +41,7 @@ x: 1
 def test_a_file_may_have_none(tmp_path: Path, text: str) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(text)
-    assert defaults_of(file, "") == []
+    assert defaults_entries(file, "") == []
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ def test_a_file_may_have_none(tmp_path: Path, text: str) -> None:
         pytest.param(b"a: 1\nb: 2\na: 3\n", 3, "has the key a twice", id="a key twice"),
         pytest.param(b"a:\n  b: {\n", 3, "is not YAML: expected the node content", id="no end"),
         pytest.param(b"a: 1\n---\nb: 1\n", 2, "is not YAML: a second document begins with this line", id="two documents"),
-        pytest.param(b"a: &x 1\nb: &x 2\n", 2, "is not YAML: the anchor (&name) in this line is there already", id="anchors"),
+        pytest.param(b"a: &x 1\nb: &x 2\n", 2, "is not YAML: the anchor (&name) in this line is a duplicate", id="anchors"),
         pytest.param(b"text\n", 1, "must be a YAML file of key: value lines, not text", id="text"),
         pytest.param(b"", 1, "cannot be read: No such file or directory", id="nothing"),
     ],
 )
-def test_what_cannot_be_read_has_its_line(tmp_path: Path, content: bytes, line: int, rule: str) -> None:
+def test_a_file_that_cannot_be_read_is_reported_with_the_line(tmp_path: Path, content: bytes, line: int, rule: str) -> None:
     file = tmp_path / "a.yaml"
     if content:
         file.write_bytes(content)
@@ -78,7 +78,7 @@ def test_what_cannot_be_read_has_its_line(tmp_path: Path, content: bytes, line: 
         pytest.param("# a remark\n# @package _global_\n", "a.b", id="not in the first lines"),
     ],
 )
-def test_where_the_keys_of_a_file_belong(tmp_path: Path, text: str, package: str) -> None:
+def test_the_package_of_a_file(tmp_path: Path, text: str, package: str) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(text)
     assert package_of(file, "a/b") == package

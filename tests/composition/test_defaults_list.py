@@ -56,7 +56,7 @@ def test_an_odd_experiment(content: bytes, rule: str, tmp_path: Path, monkeypatc
     ("content", "rule"),
     [
         pytest.param(b"a: &m\n  x: *m\n", "contains itself through the anchor (&name) at this line", id="itself"),
-        pytest.param(b"a: " + b"[" * 20_000, "is nested more than 100 deep", id="20,000 brackets"),
+        pytest.param(b"a: " + b"[" * 20_000, "is nested more than 100 levels deep", id="20,000 brackets"),
     ],
 )
 def test_an_experiment_that_has_no_end_is_reported_at_once(
@@ -75,9 +75,9 @@ def test_an_experiment_that_has_no_end_is_reported_at_once(
             "override /modl: small", "overrides a group that is in no defaults list; did you mean /model?", id="group"
         ),
         pytest.param("more", "there is no such config", id="config"),
-        pytest.param("a", "leads back to this file", id="itself"),
+        pytest.param("a", "includes this file itself", id="itself"),
         pytest.param(
-            "/model: small", "chooses a group that mine has chosen already; write 'override /model'", id="without override"
+            "/model: small", "chooses a group that mine already chose; write 'override /model'", id="without override"
         ),
     ],
 )
@@ -91,8 +91,8 @@ def test_a_wrong_line_in_a_defaults_list_hides_no_other_mistake(entry: str, rule
 @pytest.mark.parametrize(
     ("entries", "key", "rule"),
     [
-        pytest.param("train_schema, _self_, {model: small}, _self_", "_self_", "is there already", id="_self_ twice"),
-        pytest.param("train_schema, {model: small}, mine, _self_", "mine", "leads back to this file", id="itself"),
+        pytest.param("train_schema, _self_, {model: small}, _self_", "_self_", "is a duplicate", id="_self_ twice"),
+        pytest.param("train_schema, {model: small}, mine, _self_", "mine", "includes this file itself", id="itself"),
     ],
 )
 def test_a_line_that_a_primary_config_cannot_have(entries: str, key: str, rule: str, tmp_path: Path) -> None:
@@ -111,7 +111,9 @@ def test_a_tab_in_the_indentation_is_reported_as_one(tmp_path: Path, monkeypatch
     [
         pytest.param(b"# gr\xfcn\n", {"conf/model/small.yaml:1": "is not UTF-8"}, id="latin-1"),
         pytest.param(
-            b"n_layer: 2\n#\x00\n", {"conf/model/small.yaml:2": "has the sign '\\x00', which YAML does not take"}, id="NUL"
+            b"n_layer: 2\n#\x00\n",
+            {"conf/model/small.yaml:2": "has the character '\\x00', which YAML does not accept"},
+            id="NUL",
         ),
         pytest.param(
             b"n_layer: ${x\n",
@@ -120,7 +122,7 @@ def test_a_tab_in_the_indentation_is_reported_as_one(tmp_path: Path, monkeypatch
         ),
         pytest.param(
             b"n_layer: !!set {2}\n",
-            {"n_layer": "is of a kind that no config has: Value 'set' is not a supported primitive type"},
+            {"n_layer": "is of a type that no config can have: Value 'set' is not a supported primitive type"},
             id="set",
         ),
         pytest.param(
@@ -146,25 +148,25 @@ def test_a_primary_config_before_its_schema_is_one_problem(tmp_path: Path, monke
     reported = violations(tmp_path / "conf", "training.seed=x", mine=primary)
     assert reported == {
         "training.seed": "must be an integer ≥ 0 and ≤ 4,294,967,295, not text",
-        "conf/mine.yaml": "_self_ must stand after train_schema in its defaults list",
+        "conf/mine.yaml": "_self_ must be after train_schema in its defaults list",
     }
 
 
 @pytest.mark.parametrize("group", ["model", "experiment"])
-def test_a_choice_outside_the_defaults_list_is_reported_where_it_stands(group: str, tmp_path: Path) -> None:
+def test_a_choice_outside_the_defaults_list_is_reported_with_its_line(group: str, tmp_path: Path) -> None:
     primary = b"defaults:\n  - train_schema\n  - model: small\n  - optional experiment: null\n  - _self_\n"
     reported = violations(tmp_path, mine=primary + f"{group}: large\n".encode())
-    rule = "is a choice; it stands in the defaults list: '- GROUP: large', or '- override /GROUP: large' in an experiment"
+    rule = "is a choice; write it in the defaults list: '- GROUP: large', or '- override /GROUP: large' in an experiment"
     assert reported == {group: rule.replace("GROUP", group)}
 
 
 def test_a_choice_before_the_schema_is_one_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     reported = violations(tmp_path / "conf", mine=b"defaults:\n  - model: small\n  - train_schema\n  - _self_\n")
-    assert reported == {"conf/mine.yaml": "train_schema must stand first in its defaults list"}
+    assert reported == {"conf/mine.yaml": "train_schema must be first in its defaults list"}
 
 
-def test_a_schema_that_stands_twice_leaves_nothing_to_the_command_line(tmp_path: Path) -> None:
+def test_a_schema_listed_twice_leaves_nothing_to_the_command_line(tmp_path: Path) -> None:
     reported = violations(tmp_path, mine=b"defaults: [train_schema, model: small, train_schema, _self_]\nmodel: {n_head: 7}\n")
     assert reported.keys() == {"model.n_head"}
 
@@ -178,7 +180,7 @@ def test_a_key_that_hydra_lets_anybody_add_needs_a_plus() -> None:
     with pytest.raises(ConfigError) as caught:
         gpt2hydra.compose("train", ["hydra.job.env_set.FOO=1"])
     (violation,) = caught.value.violations
-    assert (violation.rule, violation.suggestion) == ("is new there and needs a plus", "+hydra.job.env_set.FOO=1")
+    assert (violation.rule, violation.suggestion) == ("is a new key and needs a plus", "+hydra.job.env_set.FOO=1")
 
 
 def test_a_sign_of_hydras_is_named() -> None:

@@ -6,9 +6,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from omegaconf import OmegaConf
 
-from gpt2hydra.commands.common_options import application_at
+from gpt2hydra.commands.common_options import load_application
 from gpt2hydra.composition.conf_tree import ConfTree
-from gpt2hydra.composition.editor_schemas import editor_schemas, linked
+from gpt2hydra.composition.editor_schemas import add_modeline, editor_schemas
 from gpt2hydra.config.gpt2 import CONF_DIR
 from tests.own_application import write_application
 
@@ -53,7 +53,7 @@ def test_every_shipped_file_is_valid(file: Path) -> None:
         pytest.param("train", "defaults: [train_schema, model/small@model, /tokenizer: [bytes, gpt2]]", id="paths and lists"),
     ],
 )
-def test_what_hydra_takes_is_valid(name: str, text: str) -> None:
+def test_compositions_that_hydra_accepts_are_valid(name: str, text: str) -> None:
     assert wrong_in(name, text) == []
 
 
@@ -114,10 +114,10 @@ def test_a_wrong_file_is_not(name: str, text: str, where: str) -> None:
     assert where in wrong_in(name, text)
 
 
-def test_a_class_of_ones_own_has_schemas_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_class_has_schemas_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     conf = write_application(tmp_path, "editor_app") / "conf"
-    programs = [application_at(f"editor_app.{name}:main") for name in ("finetune", "probe")]
+    programs = [load_application(f"editor_app.{name}:main") for name in ("finetune", "probe")]
     schemas = editor_schemas(ConfTree(conf, {each.config_name: each.config_class for each in programs if each.config_class}))
     assert {"finetune", "probe", "lora", "model", "experiment"} <= set(schemas)
 
@@ -162,7 +162,7 @@ def test_a_link_goes_into_the_first_lines(tmp_path: Path, before: str, after: st
     file = tmp_path / "conf/model/a.yaml"
     file.parent.mkdir(parents=True)
     file.write_bytes(before.encode())
-    text = linked(file, tmp_path / "schema/model.json")
+    text = add_modeline(file, tmp_path / "schema/model.json")
     assert text == after.format(line="# yaml-language-server: $schema=../../schema/model.json")
     file.write_bytes(text.encode())
-    assert linked(file, tmp_path / "schema/model.json") == text
+    assert add_modeline(file, tmp_path / "schema/model.json") == text

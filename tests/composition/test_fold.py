@@ -21,7 +21,7 @@ from omegaconf import MISSING, OmegaConf
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.fold import Provenance
 from gpt2hydra.composition.hydra_compat import set_version_base
-from gpt2hydra.composition.hydra_loader import search_path_of
+from gpt2hydra.composition.hydra_loader import make_search_path
 from gpt2hydra.config.errors import DELETED
 
 DEFAULT = "the default"
@@ -184,7 +184,7 @@ def write(tree: dict[str, str], root: Path) -> None:
 
 
 def a_composer(conf: str = "conf", config_dir: str | None = None) -> Composer:
-    return Composer("main", search_path_of(conf if "://" in conf else str(Path(conf).absolute())), config_dir, once=True)
+    return Composer("main", make_search_path(conf if "://" in conf else str(Path(conf).absolute())), config_dir, once=True)
 
 
 def traced(here: Path, tree: dict[str, str], *overrides: str, conf: str = "conf", config_dir: str | None = None) -> Provenance:

@@ -37,7 +37,7 @@ def test_the_version_is_the_one_that_runs() -> None:
     assert internals.HYDRA in ((1, 3), (1, 4))
 
 
-def test_what_is_registered_again_replaces_without_a_word() -> None:
+def test_registering_a_schema_again_replaces_it_silently() -> None:
     for answer in (1, 2):
         internals.register_resolver("gpt2test.answer", lambda answer=answer: answer)
         internals.store_config("gpt2test", Size(answer))
@@ -61,7 +61,7 @@ def test_the_version_base_is_1_3_where_hydra_has_several() -> None:
         pytest.param("${c}", False, "${c}", id="interpolation"),
     ],
 )
-def test_a_section_is_distinguished_from_what_stands_for_one(text: str, mapping: bool, raw: Any) -> None:
+def test_a_section_class_is_distinguished_from_other_classes(text: str, mapping: bool, raw: Any) -> None:
     config = OmegaConf.create(f"a: {text}\nc: {{d: 1}}")
     node = internals.node_at(config, "a") if mapping else internals.node_at(OmegaConf.create({"a": DictConfig(raw)}), "a")
     assert (internals.is_mapping(node), internals.raw_value(node)) == (mapping, raw)
@@ -90,8 +90,8 @@ def test_callbacks_may_be_any_class_that_the_config_names() -> None:
     assert internals.make_callbacks(OmegaConf.create({"hydra": {"callbacks": {}}})).callbacks == []
 
 
-def test_what_a_job_raised_is_reported_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_error_of_a_job_is_returned_silently(capsys: pytest.CaptureFixture[str]) -> None:
     error = ValueError("no")
-    assert internals.failure_of(JobReturn(_return_value=error, status=JobStatus.FAILED)) is error
-    assert internals.failure_of(JobReturn(_return_value=3, status=JobStatus.COMPLETED)) is None
+    assert internals.job_error(JobReturn(_return_value=error, status=JobStatus.FAILED)) is error
+    assert internals.job_error(JobReturn(_return_value=3, status=JobStatus.COMPLETED)) is None
     assert capsys.readouterr() == ("", "")

@@ -9,7 +9,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from gpt2hydra.composition.hydra_compat import set_version_base, store_config
-from gpt2hydra.composition.hydra_loader import ConfigLoader, search_path_from, search_path_of
+from gpt2hydra.composition.hydra_loader import ConfigLoader, join_search_path, make_search_path
 
 
 @dataclass
@@ -18,13 +18,13 @@ class Size:
 
 
 def test_a_search_path_can_be_made_of_what_hydra_recorded(tmp_path: Path) -> None:
-    made = search_path_of(str(tmp_path))
-    again = search_path_from((each.provider, each.path) for each in made.get_path())
+    made = make_search_path(str(tmp_path))
+    again = join_search_path((each.provider, each.path) for each in made.get_path())
     assert [(each.provider, each.path) for each in again.get_path()] == [(each.provider, each.path) for each in made.get_path()]
 
 
 def test_a_file_is_loaded_anew_once_it_has_changed_and_each_time_as_a_copy(tmp_path: Path) -> None:
-    repository, file = ConfigLoader(search_path_of(str(tmp_path))).repository, tmp_path / "a.yaml"
+    repository, file = ConfigLoader(make_search_path(str(tmp_path))).repository, tmp_path / "a.yaml"
 
     def load() -> Any:
         loaded = repository.load_config("a")
@@ -48,7 +48,7 @@ def test_a_defaults_list_is_merged_anew_once_a_part_of_it_has_changed_and_each_t
 
     size: Any = Local if is_local else Size
     set_version_base()
-    loader, file = ConfigLoader(search_path_of(str(tmp_path))), tmp_path / "primary.yaml"
+    loader, file = ConfigLoader(make_search_path(str(tmp_path))), tmp_path / "primary.yaml"
 
     def compose() -> Any:
         config = loader.load_configuration("primary", [], RunMode.RUN)

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 import gpt2hydra
 from gpt2hydra.composition import hydra_section
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.hydra_section import FileSection, depends_on_plugins, refused_mode, refused_section
+from gpt2hydra.composition.hydra_section import FileSection, check_file_section, check_mode, depends_on_plugins
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.layers import layer_of
 from gpt2hydra.composition.overrides import Overrides
@@ -30,7 +30,7 @@ from gpt2hydra.config.gpt2 import CONF_DIR
     ],
 )
 def test_a_section_is_right_or_hydra_decides(section: Any, refused: list[str] | None) -> None:
-    found = refused_section(layer_of(section, DEFAULT), is_primary=False)
+    found = check_file_section(layer_of(section, DEFAULT), is_primary=False)
     assert (None if found is None else [each.key for each in found]) == refused
 
 
@@ -46,17 +46,17 @@ def test_a_section_is_right_or_hydra_decides(section: Any, refused: list[str] | 
     ],
 )
 @pytest.mark.parametrize("before_composing", [True, False], ids=["since Hydra 1.4", "before"])
-def test_a_mode_that_comes_of_composing_is_refused_where_hydra_wants_it_before(
+def test_a_mode_set_by_a_composed_file_is_refused_if_hydra_needs_it_earlier(
     primary: Any, experiment: Any, typed: list[str], refused: bool, before_composing: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hydra_section, "MODE_BEFORE_COMPOSING", before_composing)
     sections = [FileSection(layer_of(primary, DEFAULT), True), FileSection(layer_of(experiment, DEFAULT), False)]
-    found = [*refused_mode(sections, Overrides(hydra=[*map(parse, typed)]))]
+    found = [*check_mode(sections, Overrides(hydra=[*map(parse, typed)]))]
     assert [each.key for each in found] == ["hydra.mode"] * (refused and before_composing)
 
 
 def test_the_primary_config_may_name_folders_to_search() -> None:
-    assert refused_section(layer_of({"searchpath": ["x"]}, DEFAULT), is_primary=True) == []
+    assert check_file_section(layer_of({"searchpath": ["x"]}, DEFAULT), is_primary=True) == []
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,10 @@ def test_the_primary_config_may_name_folders_to_search() -> None:
     [
         pytest.param("~hydra.sweep.dir", "hydra.sweep.dir", "cannot be deleted: Hydra needs it", id="deleted"),
         pytest.param("~hydra.nope", "hydra.nope", "cannot be deleted: there is no such key", id="deleted nothing"),
-        pytest.param("hydra.job.num=x", "hydra.job.num", "is refused by Hydra: Value 'x'", id="a key without a value yet"),
+        pytest.param("hydra.job.num=x", "hydra.job.num", "is not accepted by Hydra: Value 'x'", id="a key without a value yet"),
     ],
 )
-def test_what_hydra_refuses_of_the_command_line_has_its_reason(override: str, key: str, rule: str) -> None:
+def test_overrides_that_hydra_refuses_are_reported_with_the_reason(override: str, key: str, rule: str) -> None:
     with pytest.raises(ConfigError) as caught:
         gpt2hydra.compose("train", [override])
     (found,) = caught.value.violations
@@ -91,6 +91,6 @@ def test_hydras_section_is_known_without_composing_it() -> None:
 
 
 @pytest.mark.parametrize("overrides", [["hydra.run.dir=x"], ["hydra/job_logging=none"], ["data.path=${hydra:job.name}"]])
-def test_what_is_chosen_of_hydras_section_it_composes_itself(overrides: list[str]) -> None:
+def test_choices_in_hydras_section_are_composed_by_hydra(overrides: list[str]) -> None:
     composer = Composer("train", CONF_DIR, once=True)
     assert composer.hydra_section(composer.fold(overrides)) is None

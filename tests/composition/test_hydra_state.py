@@ -10,11 +10,11 @@ from hydra.core.utils import JobRuntime
 from hydra.errors import OverrideParseException
 
 from gpt2hydra.composition.composer import Composer
-from gpt2hydra.composition.hydra_state import as_job, hydra_overrides, hydra_state, parse, start_folder, task_overrides
+from gpt2hydra.composition.hydra_state import hydra_overrides, hydra_state, parse, set_job_fields, start_folder, task_overrides
 from gpt2hydra.config.gpt2 import CONF_DIR
 
 
-def test_what_the_caller_had_comes_back_after_an_error_too() -> None:
+def test_the_callers_state_is_restored_after_an_error() -> None:
     before = JobRuntime.instance().get("name"), HydraConfig.instance().cfg
     with pytest.raises(RuntimeError), hydra_state():
         assert JobRuntime.instance().get("name") == "gpt2hydra"
@@ -38,7 +38,7 @@ def test_overrides_are_reported_as_they_were_typed() -> None:
 def test_a_job_of_a_sweep_has_its_number_and_directory() -> None:
     with hydra_state():
         composed = Composer("train", CONF_DIR, once=True).compose_by_hydra(["hydra.sweep.dir=out"])
-        hydra = as_job(composed, 3).hydra
+        hydra = set_job_fields(composed, 3).hydra
     assert (hydra.job.num, hydra.runtime.output_dir) == (3, os.path.abspath("out/3"))
 
 
@@ -46,7 +46,7 @@ def test_a_job_that_changed_its_directory_knows_where_it_was_started(tmp_path: P
     start = os.getcwd()
     assert start_folder() == start
     with hydra_state():
-        job = as_job(Composer("train", CONF_DIR, once=True).compose_by_hydra([f"hydra.sweep.dir={tmp_path}"]), 3)
+        job = set_job_fields(Composer("train", CONF_DIR, once=True).compose_by_hydra([f"hydra.sweep.dir={tmp_path}"]), 3)
         HydraConfig.instance().set_config(job)
         (tmp_path / "3").mkdir()
         monkeypatch.chdir(tmp_path / "3")
@@ -70,7 +70,7 @@ def test_integers_are_parsed_as_by_hydra(key: str, value: str) -> None:
         assert parse(text) == expected and type(parse(text).value()) is type(expected.value())
 
 
-def test_state_within_state_is_left_as_it_is() -> None:
+def test_nested_hydra_state_is_restored() -> None:
     before = HydraConfig.instance().cfg
     with hydra_state():
         with hydra_state():

@@ -53,7 +53,7 @@ def test_the_own_check_of_a_plain_class_blames_the_section() -> None:
     assert [each.head for each in caught.value.violations] == ["Narrow"]
 
 
-def test_what_hydra_instantiates_may_stand_in_a_section() -> None:
+def test_a_section_may_have_a_target() -> None:
     config = OmegaConf.create({"model": {"_target_": "transformers.GPT2Config", "_convert_": "all", "n_layer": 2}})
     assert instantiate(config.model, GPT2Config) == GPT2Config(n_layer=2)
 

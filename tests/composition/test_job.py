@@ -20,7 +20,7 @@ def test_any_other_config_has_nobody(run: CommandLine) -> None:
     assert reported == [None]
 
 
-def test_a_job_is_known_within_alone() -> None:
+def test_a_job_is_known_only_inside_its_context() -> None:
     config = TrainConfig()
     with job(config) as known:
         assert known is config is JOB.get()[0]

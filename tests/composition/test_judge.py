@@ -70,7 +70,7 @@ def violations(folder: Path, *overrides: str, config_class: type[Small] = Small,
         pytest.param("a/inner=i1", "", id="a group of which the option fits nowhere"),
     ],
 )
-def test_what_was_meant_is_offered_or_nothing(override: str, remedy: str, tmp_path: Path) -> None:
+def test_a_remedy_is_what_was_meant_or_absent(override: str, remedy: str, tmp_path: Path) -> None:
     (found,) = violations(tmp_path, override, a__inner__i1="r: 1\n", a__inner__i2="p: 1\n").values()
     assert found.suggestion == remedy
 
@@ -89,7 +89,7 @@ def test_what_was_meant_is_offered_or_nothing(override: str, remedy: str, tmp_pa
         pytest.param("inner: 5\n", "a.inner", "is a section; set its keys, for example a.inner.p", 1, id="no section"),
     ],
 )
-def test_what_a_file_cannot_say_has_its_line(content: str, key: str, rule: str, line: int, tmp_path: Path) -> None:
+def test_a_value_in_a_file_is_reported_with_its_line(content: str, key: str, rule: str, line: int, tmp_path: Path) -> None:
     found = violations(tmp_path, a__bad=content, t=PRIMARY.replace("a: small", "a: bad"))[key]
     assert (found.rule, found.source and found.source.line) == (rule, line)
 
@@ -143,7 +143,7 @@ def test_of_many_unknown_keys_fifty_are_shown_and_the_others_counted(tmp_path: P
     assert str(caught.value).count("unknown key") == 50
 
 
-def test_what_a_fold_knows_all_about() -> None:
+def test_what_the_fold_models() -> None:
     assert all(map(is_modelled, (TrainConfig, GenerateConfig, Small)))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gpt2hydra.commands.common_options import application_at
+from gpt2hydra.commands.common_options import load_application
 from gpt2hydra.composition.conf_tree import ConfTree
 from gpt2hydra.composition.lint import check_tree
 from gpt2hydra.composition.report import Report
@@ -38,9 +38,9 @@ MISTAKES = {
     "experiment/entry.yaml": (GLOBAL + "defaults: {model: xl}\n", {2: "must be a list"}),
     "experiment/dotted.yaml": (GLOBAL + "training.seed: 3\n", {2: "must be nested in YAML"}),
     "experiment/nothing.yaml": (GLOBAL + "training:\n  seq_len: ${model.n_pos}\n", {3: "refers to a key that does not exist"}),
-    "experiment/hydra.yaml": (GLOBAL + "hydra:\n  swep: {dir: x}\n", {3: "is refused by Hydra"}),
+    "experiment/hydra.yaml": (GLOBAL + "hydra:\n  swep: {dir: x}\n", {3: "is not accepted by Hydra"}),
     "experiment/package.yaml": ("training:\n  seed: 3\n", {1: "whose first line must be: # @package _global_"}),
-    "debug/alone.yaml": ("x: 1\n", {1: "no defaults list names the group debug"}),
+    "debug/alone.yaml": ("x: 1\n", {1: "no defaults list has the group debug"}),
 }
 """File → its text, and line → what is reported of it."""
 
@@ -89,7 +89,7 @@ def test_every_mistake_is_found_with_its_line(plant: Callable[..., ConfTree]) ->
         assert problem.found_with == ""
 
 
-def test_what_is_right_is_not_blamed(plant: Callable[..., ConfTree]) -> None:
+def test_correct_files_are_not_reported(plant: Callable[..., ConfTree]) -> None:
     assert check_tree(plant(**RIGHT)).problems == []
 
 
@@ -161,7 +161,7 @@ OWN_MISTAKES = {
     "experiment/option.yaml": (GLOBAL + "defaults:\n- override /lora: wider\n", {3: "did you mean wide?"}),
     "experiment/group.yaml": (GLOBAL + "defaults:\n- override /loras: wide\n", {3: "did you mean /lora?"}),
     "experiment/dotted.yaml": (GLOBAL + "lora.rank: 3\n", {2: "must be nested in YAML"}),
-    "notes/alone.yaml": ("x: 1\n", {1: "no defaults list names the group notes"}),
+    "notes/alone.yaml": ("x: 1\n", {1: "no defaults list has the group notes"}),
 }
 
 
@@ -174,7 +174,7 @@ def test_every_mistake_of_another_application_is_found(tmp_path: Path, monkeypat
     for name, (text, _) in OWN_MISTAKES.items():
         (conf / name).parent.mkdir(exist_ok=True)
         (conf / name).write_bytes(text.encode("utf-8", "surrogateescape"))
-    programs = [application_at(f"checked_app.{name}:main") for name in ("finetune", "probe")]
+    programs = [load_application(f"checked_app.{name}:main") for name in ("finetune", "probe")]
     report = check_tree(ConfTree(conf, {each.config_name: each.config_class for each in programs if each.config_class}))
     expected = {
         (f"checked_app/conf/{name}", line): message
@@ -199,7 +199,7 @@ def test_a_program_that_nobody_named_is_asked_for(
     (problem,) = check_tree(ConfTree(Path("conf"))).problems
     assert (str(problem.where), problem.violation.rule) == (
         f"conf/{name}.yaml:2",
-        "no program is known that has this schema; name yours: --app module:function",
+        "no known program has this schema; name yours: --app module:function",
     )
 
 
@@ -209,14 +209,14 @@ def test_a_tree_without_a_schema_is_composed_and_noted(tmp_path: Path, monkeypat
     Path("conf/app.yaml").write_text("defaults:\n  - db: one\n  - _self_\nx: 3\n")
     Path("conf/db/one.yaml").write_text("url: here\n")
     report = check_tree(ConfTree(Path("conf")))
-    assert (report.problems, report.notes) == ([], ["conf/app.yaml lists no schema, so that its values are not checked"])
+    assert (report.problems, report.notes) == ([], ["conf/app.yaml lists no schema, so its values are not checked"])
 
 
 @pytest.mark.parametrize(
     ("defaults", "rule"),
     [
-        pytest.param("[train_schema, model, _self_]", "leads back to this file", id="lists itself"),
-        pytest.param("[train_schema, _self_, _self_]", "is there already", id="_self_ twice"),
+        pytest.param("[train_schema, model, _self_]", "includes this file itself", id="lists itself"),
+        pytest.param("[train_schema, _self_, _self_]", "is a duplicate", id="_self_ twice"),
         pytest.param("[train_schema", "is not YAML", id="not YAML"),
     ],
 )
@@ -227,14 +227,14 @@ def test_a_primary_whose_defaults_hydra_refuses_is_reported_whatever_its_name(tm
     assert [rule in each.violation.rule for each in report.problems] == [True]
 
 
-def test_where_a_defaults_list_cannot_be_read_nobody_knows_what_it_chooses(tmp_path: Path) -> None:
+def test_choices_of_an_unreadable_defaults_list_are_unknown(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/small.yaml").write_text("n_layer: 2\n")
     (tmp_path / "train.yaml").write_text("defaults: 5\n")
     assert [each.violation.key for each in check_tree(ConfTree(tmp_path, {"train": TrainConfig})).problems] == ["defaults"]
 
 
-def test_an_option_file_with_the_word_null_is_none_to_look_into(tmp_path: Path) -> None:
+def test_null_yaml_is_not_read_for_the_option_null(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/none.yaml").write_text("null\n")
     (tmp_path / "train.yaml").write_text("defaults: [train_schema, {model: none}, _self_]\n")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gpt2hydra.composition.hydra_loader import ConfigLoader, search_path_of
+from gpt2hydra.composition.hydra_loader import ConfigLoader, make_search_path
 from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.options import Options
 from gpt2hydra.composition.schema import register_schemas
@@ -22,13 +22,13 @@ def options(tmp_path: Path) -> Options:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / f"{name}.yaml").write_text(text)
     register_schemas()
-    return Options(ConfigLoader(search_path_of(str(tmp_path))), "mine")
+    return Options(ConfigLoader(make_search_path(str(tmp_path))), "mine")
 
 
 def test_a_folder_is_a_group_and_its_files_are_options(options: Options) -> None:
     assert (options.is_group("model"), options.is_group("training")) == (True, False)
     assert options.of("model") == ["large", "small"]
-    assert {group: option for group, option in options.usual().items() if "hydra" not in group} == {"model": "small"}
+    assert {group: option for group, option in options.default_choices().items() if "hydra" not in group} == {"model": "small"}
     assert options.remedy("model") == {"model": "small"}
 
 
@@ -39,7 +39,7 @@ def test_hydras_search_path_adds_options(options: Options, tmp_path: Path) -> No
 
 def test_a_primary_config_that_cannot_be_read_has_no_usual_options(options: Options, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("defaults: [\n")
-    assert (options.usual(), options.of("model")) == ({}, ["large", "small"])
+    assert (options.default_choices(), options.of("model")) == ({}, ["large", "small"])
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,11 @@ def test_a_primary_config_that_cannot_be_read_has_no_usual_options(options: Opti
     [
         pytest.param("~model", ["model: must be one of large, small"], id="deleted"),
         pytest.param(
-            "model=[small,large]", ["model = [small,large]: must be one of large, small; a sweep tries several"], id="two"
+            "model=[small,large]", ["model = [small,large]: must be one of large, small; use a sweep for several"], id="two"
         ),
         pytest.param("model=large", [], id="one"),
         pytest.param("~training.seed", [], id="no group"),
     ],
 )
 def test_a_section_is_to_have_one_option(options: Options, override: str, reported: list[str]) -> None:
-    assert [f"{each.head}: {each.rule}" for each in options.unclear([parse(override)], TrainConfig)] == reported
+    assert [f"{each.head}: {each.rule}" for each in options.check_choices([parse(override)], TrainConfig)] == reported

@@ -10,9 +10,9 @@ from omegaconf import OmegaConf
 import gpt2hydra
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_state import parse
-from gpt2hydra.composition.overrides import Words, no_override
+from gpt2hydra.composition.overrides import OverrideTexts, argument_violation
 from gpt2hydra.config.run import GenerateConfig
-from gpt2hydra.utils.quoting import quoted
+from gpt2hydra.utils.quoting import quote_for_hydra
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def options_of_odd_names(tmp_path_factory: pytest.TempPathFactory) -> Composer:
 @pytest.mark.parametrize(
     ("typed", "rule", "option"),
     [
-        pytest.param("7", "is a number for Hydra; an option of this name needs quotes", "7", id="integer"),
+        pytest.param("7", "is a number for Hydra; quote the name of an option", "7", id="integer"),
         pytest.param("1e3", "is a number for Hydra", "1e3", id="number"),
         pytest.param("true", "is true or false for Hydra", "true", id="flag"),
         pytest.param("its", "must be one of", "it's", id="a quote is meant"),
@@ -64,17 +64,17 @@ def test_an_option_with_a_name_that_is_no_text_is_chosen_in_quotes(
     (word,) = found.remedy_words
     chosen = options_of_odd_names.fold([word])
     assert not chosen.violations
-    assert [chain[-1].value for chain in chosen.folded.chains.values()] == [option]
+    assert [chain[-1].value for chain in chosen.folded.settings.values()] == [option]
 
 
 def test_sweeps_keep_hydras_grammar() -> None:
-    assert Words.typed(["prompt=a,b"], GenerateConfig, sweep=True).texts == ["prompt=a,b"]
+    assert OverrideTexts.from_command_line(["prompt=a,b"], GenerateConfig, sweep=True).texts == ["prompt=a,b"]
 
 
 @given(st.text(max_size=30))
-def test_quoting_stands_for_itself(value: str) -> None:
+def test_quoted_text_is_read_back_unchanged(value: str) -> None:
     try:
-        override = parse(f"prompt={quoted(value)}")
+        override = parse(f"prompt={quote_for_hydra(value)}")
     except Exception:
         assert not value.isprintable()  # the grammar has no word for some control characters
         return
@@ -82,6 +82,6 @@ def test_quoting_stands_for_itself(value: str) -> None:
 
 
 def test_an_argument_that_is_no_override() -> None:
-    reported = no_override("large")
+    reported = argument_violation("large")
     assert (reported.key, reported.rule) == ("large", "is not an override, which is KEY=VALUE, or ~KEY to delete")
-    assert no_override("--model").rule.endswith("; options of Hydra stand by themselves, see --hydra-help")
+    assert argument_violation("--model").rule.endswith("; options of Hydra are arguments of their own, see --hydra-help")

@@ -35,13 +35,13 @@ MISTAKES = {
     "db/twice.yaml": ("url: here\nport: 010\nurl: 2\n", {2: "write 10", 3: "has the key url twice"}),
     "db/open.yaml": ("url: here\nports: [1, 'a${x}/${x']\n", {2: "has a ${...} that is not closed: a${x}/${x"}),
     "db/empty.yaml": ("url: ${}\n", {1: "has a ${...} that cannot be read: ${}"}),
-    "db/hydras.yaml": ("# @package hydra\nrun: {dir: x}\nswep: {dir: x}\n", {3: "is refused by Hydra"}),
+    "db/hydras.yaml": ("# @package hydra\nrun: {dir: x}\nswep: {dir: x}\n", {3: "is not accepted by Hydra"}),
     "db/of_hydra.yaml": ("url: ${hydra.run.dir}\n", {1: "write ${hydra:run.dir}"}),
     "experiment/sub/list.yaml": (GLOBAL + "names: {a: 1}\n", {2: "is a section over a list (conf/app.yaml:8)"}),
     "experiment/sub/option.yaml": (GLOBAL + "defaults:\n- override /db: tow\n", {3: "did you mean two?"}),
     "experiment/sub/own.yaml": (GLOBAL + "defaults:\n- db: two\n", {3: "no such group; did you mean 'override /db'?"}),
     "experiment/sub/there.yaml": (GLOBAL + "defaults:\n- override db: two\n", {3: "did you mean /db?"}),
-    "experiment/search.yaml": (GLOBAL + "hydra: {searchpath: [x]}\n", {2: "is read in the primary config alone"}),
+    "experiment/search.yaml": (GLOBAL + "hydra: {searchpath: [x]}\n", {2: "is read only in the primary config"}),
     "experiment/hydra.yaml": (GLOBAL + "hydra: [1]\n", {2: "is Hydra's own section"}),
     "experiment/run.yaml": (GLOBAL + "hydra:\n  run: {dir: '${nowhere}'}\n", {3: "does not exist: nowhere"}),
 }
@@ -88,7 +88,7 @@ def test_every_mistake_is_found_with_its_line(check: Callable[..., list[tuple[st
 
 
 @pytest.mark.parametrize(("defaults", "files", "expected"), PRIMARIES)
-def test_what_is_wrong_with_a_primary_config_is_reported_in_its_place(
+def test_mistakes_of_a_primary_config_are_reported_with_their_line(
     check: Callable[..., list[tuple[str, str]]], defaults: str, files: dict[str, str], expected: list[tuple[str, str]]
 ) -> None:
     found = check(**{"app.yaml": f"defaults: {defaults}\n", **files})
@@ -107,7 +107,7 @@ def test_a_reference_is_reported_once_however_many_options_lack_its_key(check: C
     ]
 
 
-MISSING_PLUGIN = "must be one of default, disabled, none, stdout; is the plugin installed that brings colourful?"
+MISSING_PLUGIN = "must be one of default, disabled, none, stdout; is the plugin with colourful installed?"
 
 
 def test_a_plugin_that_is_not_installed_hides_nothing(check: Callable[..., list[tuple[str, str]]]) -> None:

@@ -56,7 +56,7 @@ def known(root: type[Checked]) -> str:
         pytest.param(["model=[small,large]", "model.n_head=7"], None, [], id="two sizes, so nothing is known"),
     ],
 )
-def test_what_else_is_wrong_is_judged_by_the_option_that_was_meant(
+def test_other_mistakes_are_checked_against_the_suggested_option(
     overrides: list[str], rule: str | None, remedies: list[str]
 ) -> None:
     message = report(*overrides)
@@ -166,13 +166,13 @@ WAS_12 = "(was 12, conf/model/small.yaml:1)\n  try: model.n_layer=12"
         ),
         pytest.param(
             "model=[small,large]",
-            "model = [small,large]\n  must be one of large, medium, small, xl; a sweep tries several\n"
+            "model = [small,large]\n  must be one of large, medium, small, xl; use a sweep for several\n"
             "  set by the command line: model=[small,large]\n  try: -m model=small,large",
             id="several options",
         ),
         pytest.param(
             "+experiment=quickstart",
-            "experiment = quickstart\n  is chosen already; leave out the plus\n"
+            "experiment = quickstart\n  is in the defaults list already; leave out the plus\n"
             "  set by the command line: +experiment=quickstart\n  try: experiment=quickstart",
             id="added choice",
         ),
@@ -351,7 +351,7 @@ WAS_12 = "(was 12, conf/model/small.yaml:1)\n  try: model.n_layer=12"
         ),
     ],
 )
-def test_no_hole(override: str, expected: str) -> None:
+def test_every_violation_is_reported(override: str, expected: str) -> None:
     assert only(override) == expected
 
 
@@ -385,7 +385,7 @@ def test_python_and_commands_show_an_override_as_it_was_typed(run: CommandLine) 
     assert "  set by the command line: training.precision=16   (was fp32" in run.capfd.readouterr().err
 
 
-def test_what_only_repeats_a_mistake_is_not_another_one() -> None:
+def test_a_repeated_mistake_is_reported_once() -> None:
     assert only("model.n_positions=0").startswith("model.n_positions = 0\n")  # training.seq_len: ${model.n_positions}
 
 
@@ -481,7 +481,7 @@ data.path = {written}
     )
 
 
-def test_quotes_make_no_choice_of_what_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quotes_are_not_suggested_for_an_invalid_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     primary = "defaults:\n  - train_schema\n  - model: mine\n  - _self_\ntokenizer:\n  name: 1e3\n"
     assert (
         in_files(tmp_path, monkeypatch, mine=primary)
@@ -558,7 +558,7 @@ EXPERIMENT = "defaults:\n  - train_schema\n  - model: mine\n  - _self_\n  - expe
         ),
         pytest.param(
             "# @package _global_\ntraining:\n  seed: ???\n",
-            "training.seed = ???\n  must be given: the file leaves it to the command line\n"
+            "training.seed = ???\n  must be given on the command line: the file has ???\n"
             "  set by conf/experiment/x.yaml:3\n  try: training.seed=1337",
             id="left to the command line",
         ),
@@ -569,7 +569,7 @@ EXPERIMENT = "defaults:\n  - train_schema\n  - model: mine\n  - _self_\n  - expe
         ),
     ],
 )
-def test_an_experiment_of_ones_own(content: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_experiment(content: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     conf = a_conf(tmp_path / "conf", mine=EXPERIMENT, experiment__x=content)
     if expected:
@@ -578,7 +578,7 @@ def test_an_experiment_of_ones_own(content: str, expected: str, tmp_path: Path, 
         assert report("experiment=x", name="mine", config_dir=conf).count("refers to itself") == 2
 
 
-def test_what_a_file_leaves_to_the_command_line_can_be_given_there(tmp_path: Path) -> None:
+def test_a_value_required_by_a_file_can_be_given_on_the_command_line(tmp_path: Path) -> None:
     conf = a_conf(tmp_path, mine=EXPERIMENT, experiment__x="# @package _global_\ntraining:\n  seed: ???\n")
     assert gpt2hydra.compose("mine", ["experiment=x", "training.seed=3"], config_dir=conf).training.seed == 3
 
@@ -588,10 +588,10 @@ def test_what_a_file_leaves_to_the_command_line_can_be_given_there(tmp_path: Pat
     [
         pytest.param("a: [\n", "mine.yaml:2\n    is not YAML", id="no YAML"),
         pytest.param("- a\n", "mine.yaml\n    ", id="a list"),
-        pytest.param("hydra:\n  searchpath: 5\n", "hydra.searchpath = 5\n    is refused by Hydra", id="search path"),
+        pytest.param("hydra:\n  searchpath: 5\n", "hydra.searchpath = 5\n    is not accepted by Hydra", id="search path"),
         pytest.param("defaults: [train_schema, '']\n", "defaults: ''\n    there is no such config", id="no name"),
         pytest.param("defaults: [{model: {n_head: 4}}]\n", "defaults\n    must name an option", id="a mapping for an option"),
-        pytest.param("defaults: 5\n", "defaults\n    must be a list: a line '- group: option' each", id="defaults"),
+        pytest.param("defaults: 5\n", "defaults\n    must be a list with lines '- group: option'", id="defaults"),
     ],
 )
 def test_a_primary_config_that_cannot_be_used_is_a_report_too(content: str, reported: str, tmp_path: Path) -> None:
@@ -603,18 +603,18 @@ def test_a_list_where_hydras_own_files_have_a_mapping(tmp_path: Path, monkeypatc
     primary = "defaults: [train_schema, model: mine, _self_]\nhydra:\n  job_logging:\n    handlers: [file]\n"
     message = in_files(tmp_path, monkeypatch, mine=primary).splitlines()
     assert message[0] == "hydra.job_logging.handlers = ['file']" and message[2] == "  set by conf/mine.yaml:4"
-    assert message[1].startswith("  is refused by Hydra: Cannot merge ")
+    assert message[1].startswith("  is not accepted by Hydra: Cannot merge ")
 
 
 def test_an_empty_mapping_is_no_value() -> None:
     assert "model.n_layer = {}\n    must be an integer" in report("model.n_layer={}", "model.n_head=7")
 
 
-def test_what_follows_from_a_broken_value_is_not_another_problem() -> None:
+def test_consequences_of_an_invalid_value_are_not_reported() -> None:
     assert only("model.n_embd=${nope}").startswith("model.n_embd = ${nope}\n")
     assert only("~model", "model.n_layer=3").startswith("model\n")
 
 
-def test_plugins_keys_are_known_where_the_plugin_is_chosen() -> None:
+def test_keys_of_a_plugin_are_known_if_it_is_chosen() -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     assert only("hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "model.n_hed=1").startswith("model.n_hed = 1\n")

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from gpt2hydra.composition.fold import Fold
 from gpt2hydra.composition.layers import layer_of, layer_of_node
-from gpt2hydra.composition.resolve import converted, resolve
+from gpt2hydra.composition.resolve import convert, resolve
 from gpt2hydra.composition.schema import schema_of
 from gpt2hydra.config.errors import DEFAULT, Setting, command_line
 from gpt2hydra.config.rules import Scalar
@@ -36,7 +36,7 @@ def test_a_value_becomes_what_omegaconf_makes_of_it(value: Any, kind: type, opti
     except Exception:
         expected = "refused"
     try:
-        found = repr(converted(Scalar(kind, optional), value))
+        found = repr(convert(Scalar(kind, optional), value))
     except Exception:
         found = "refused"
     assert found == expected
@@ -68,7 +68,7 @@ def test_a_reference_becomes_the_value_that_is_referred_to(text: str, value: int
 
 def test_a_reference_within_a_list_becomes_the_value_that_is_referred_to() -> None:
     fold = folded({"model": {"n_layer": "3"}})
-    fold.chains["training", "betas"] = (Setting("training.betas", [1, "${model.n_layer}"], command_line()),)
+    fold.settings["training", "betas"] = (Setting("training.betas", [1, "${model.n_layer}"], command_line()),)
     found = resolve(fold, TrainConfig)
     assert (found.values["training"]["betas"], found.broken) == ([1, 3], {})
 
@@ -78,14 +78,14 @@ def test_a_reference_within_a_list_becomes_the_value_that_is_referred_to() -> No
     [
         pytest.param("${nothing}", "refers to a key that does not exist", id="nothing"),
         pytest.param("${training.seed}", "refers to itself", id="itself"),
-        pytest.param("${tokenizer.name}", "which what it refers to is not", id="of another type"),
+        pytest.param("${tokenizer.name}", "but the value that it refers to is not", id="of another type"),
         pytest.param("${oc.env:GPT2HYDRA_NONE_SUCH}", "refers to an environment variable that is not set", id="environment"),
         pytest.param("???", "must be given", id="left out"),
     ],
 )
-def test_what_cannot_be_resolved_is_left_out_with_the_reason(text: str, rule: str) -> None:
+def test_an_unresolvable_reference_is_left_out_with_the_reason(text: str, rule: str) -> None:
     fold = folded({})
-    fold.chains["training", "seed"] += (Setting("training.seed", text, command_line()),)
+    fold.settings["training", "seed"] += (Setting("training.seed", text, command_line()),)
     found = resolve(fold, TrainConfig)
     assert list(found.broken) == ["training.seed"] and rule in found.broken["training.seed"].rule
     assert "seed" not in found.values["training"] and found.values["training"]["batch_size"] == 4

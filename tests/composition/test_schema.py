@@ -28,7 +28,7 @@ def test_another_app_gets_a_typed_group(tmp_path: Path) -> None:
     assert another_app(tmp_path, "gpt2/model@encoder=large", "encoder.n_embd=640").n_inner == 2560
 
 
-def test_another_apps_values_pass_the_same_gate(tmp_path: Path) -> None:
+def test_values_of_another_app_are_validated_by_the_same_rules(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"  encoder\.n_head = 7\n") as caught:
         another_app(tmp_path, "encoder.n_head=7")
     assert caught.value.violations[0].suggestion == "encoder.n_head=6"
@@ -36,7 +36,7 @@ def test_another_apps_values_pass_the_same_gate(tmp_path: Path) -> None:
         another_app(tmp_path, "+encoder.n_hed=7")
 
 
-def test_the_gate_resolves_and_closes() -> None:
+def test_instantiate_resolves_references_and_refuses_unknown_keys() -> None:
     given = OmegaConf.create({"n_embd": 64, "n_head": "${.n_layer}", "n_layer": 4})
     assert instantiate(given) == GPT2Config(n_embd=64, n_head=4, n_layer=4)
     with pytest.raises(ConfigError, match="computed"):

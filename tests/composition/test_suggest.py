@@ -102,11 +102,11 @@ def test_a_rule_over_a_section_without_an_option_waits_for_the_option() -> None:
     assert remedies("tokenizer=gpt2", "experiment=quickstart", "model=bytes") == {"model": ""}
 
 
-def test_a_word_after_what_cannot_be_read_is_one_by_itself() -> None:
+def test_an_argument_after_an_unreadable_one_is_read_separately() -> None:
     assert remedies("data.path=a&", "be") == {"data.path": "\"data.path='a&'\"", "be": ""}
 
 
-def test_an_override_does_not_cure_a_key_that_stands_in_a_file(tmp_path: Path) -> None:
+def test_an_override_does_not_fix_a_wrong_key_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("defaults: [train_schema, model: small, _self_]\nmodel: {n_hed: 8}\ndry_run: 3\n")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "small.yaml").write_text("n_layer: 2\n")

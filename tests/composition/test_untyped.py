@@ -4,7 +4,7 @@ import pytest
 
 from gpt2hydra.composition.fold import Fold
 from gpt2hydra.composition.layers import layer_of
-from gpt2hydra.composition.untyped import Keys
+from gpt2hydra.composition.untyped import KnownKeys
 from gpt2hydra.config.errors import Source
 
 VALUES = {
@@ -29,4 +29,4 @@ def test_a_reference_to_no_key_is_missing(text: str) -> None:
 def missing(value: object) -> list[str]:
     folded = Fold()
     folded.merge((), layer_of({**VALUES, "here": value}, Source("file", "x.yaml", 1)))
-    return [".".join(each.target) for each in Keys(folded).missing()]
+    return [".".join(each.target) for each in KnownKeys(folded).missing()]

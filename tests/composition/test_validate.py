@@ -69,7 +69,7 @@ def test_several_sections_become_a_tuple() -> None:
     assert instantiate(config.scaled, Scaled) == instantiate(config.scaled, config_class=Scaled) == Scaled(alpha=3.0)
 
 
-def test_what_is_wrong_in_several_sections_is_one_report() -> None:
+def test_violations_of_several_sections_are_one_report() -> None:
     config = OmegaConf.create({"model": {"n_head": 7}, "right": {"n_layer": 2}, "teacher": {"n_layer": 0, "n_hed": 3}})
     with pytest.raises(ConfigError) as caught:
         instantiate(config.model, config.right, config.teacher)
@@ -78,6 +78,6 @@ def test_what_is_wrong_in_several_sections_is_one_report() -> None:
 
 
 @pytest.mark.parametrize("other", [None, {"n_layer": 2}, [OmegaConf.create({})]])
-def test_what_is_no_config_is_no_section(other: Any) -> None:
+def test_a_value_that_is_no_mapping_is_no_section(other: Any) -> None:
     with pytest.raises(TypeError, match=r"as instantiate\(cfg.model, cfg.teacher\), not"):
         instantiate(OmegaConf.create({"n_layer": 2}), other)

@@ -37,10 +37,12 @@ def declare(**namespace: Any) -> type[Range]:
         pytest.param({"plain": 3}, "field plain has no rule; declare it with integer", id="no rule"),
         pytest.param({"low": 3}, "field low has no rule", id="an inherited field set anew without its rule"),
         pytest.param({"steps": integer(0, "steps", at_most=9)}, "the default steps = 0 must be ≥ 1", id="default"),
-        pytest.param({"hydra": flag(False, "")}, "field hydra has a name that Hydra reads otherwise", id="a word of Hydra"),
-        pytest.param({"No": flag(False, "")}, "field No has a name that YAML reads otherwise", id="a word of YAML"),
-        pytest.param({"_hidden": flag(False, "")}, "field _hidden has a name that Hydra cannot hold", id="underscore"),
-        pytest.param({"größe": flag(False, "")}, "field größe has a name that Hydra cannot hold", id="beyond ASCII"),
+        pytest.param(
+            {"hydra": flag(False, "")}, "field hydra has a name that Hydra reads with another meaning", id="a word of Hydra"
+        ),
+        pytest.param({"No": flag(False, "")}, "field No has a name that YAML reads with another meaning", id="a word of YAML"),
+        pytest.param({"_hidden": flag(False, "")}, "field _hidden has a name that Hydra does not accept", id="underscore"),
+        pytest.param({"größe": flag(False, "")}, "field größe has a name that Hydra does not accept", id="beyond ASCII"),
         pytest.param({"to_dict": flag(False, "")}, "field to_dict has the name of a method", id="method"),
         pytest.param(
             {"sum": computed(sum, "", "hgih")}, "computed from hgih, which is no field; did you mean high?", id="input"
@@ -51,7 +53,7 @@ def declare(**namespace: Any) -> type[Range]:
             id="validator",
         ),
         pytest.param({"RELATIONS": (print,)}, "RELATIONS holds <built-in function print>, which is", id="no relation"),
-        pytest.param({"rate": number(1, ""), "__annotations__": {"rate": "int"}}, "rate is annotated int, and its", id="type"),
+        pytest.param({"rate": number(1, ""), "__annotations__": {"rate": "int"}}, "rate is annotated int, but its", id="type"),
     ],
 )
 def test_a_mistake_of_the_author_is_reported_with_class_and_field(namespace: dict[str, Any], message: str) -> None:
@@ -69,7 +71,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
     ]
 
 
-def test_it_must_be_a_frozen_dataclass() -> None:
+def test_a_config_class_must_be_a_frozen_dataclass() -> None:
     class Bare(Checked):
         low: int = integer(1, "lower end", at_most=100)
 

@@ -61,7 +61,7 @@ def test_an_error_comes_back_from_another_process() -> None:
     ],
 )
 def test_a_source_is_named_in_words(source: Source, words: str) -> None:
-    assert source.set_it() == words
+    assert source.describe() == words
     assert Source(**source.to_dict()) == source
 
 
@@ -82,7 +82,7 @@ def test_a_source_is_named_in_words(source: Source, words: str) -> None:
         pytest.param(Violation("a", source=command_line(), action="word"), "on the command line", id="word"),
     ],
 )
-def test_who_set_it_is_reported_in_words(violation: Violation, origin: str) -> None:
+def test_sources_are_formatted(violation: Violation, origin: str) -> None:
     assert violation.origin == origin
 
 
@@ -170,6 +170,6 @@ def test_the_report_reads_as_designed() -> None:
     )
 
 
-def test_what_does_not_print_is_escaped_so_that_no_name_can_forge_a_line() -> None:
+def test_unprintable_characters_are_escaped_so_that_no_name_can_forge_a_line() -> None:
     forged = Violation("n_head\n  try: rm", rule="has \x1b[2J\nin it")
     assert str(forged).splitlines() == ["n_head\\n  try: rm", "  has \\x1b[2J\\nin it"]

@@ -99,7 +99,7 @@ def test_integers_and_choices_without_a_default_must_be_given() -> None:
     ]
 
 
-def test_a_wrong_declaration_is_refused_where_it_stands() -> None:
+def test_a_wrong_declaration_is_refused_with_class_and_field() -> None:
     with pytest.raises(TypeError, match=r"choice\(\) takes words or numbers, not \(\)"):
         choice("a", "nothing to choose")
     with pytest.raises(TypeError, match=r"takes a field such as integer\(\) or number\(\), not 3"):

@@ -16,12 +16,12 @@ from gpt2hydra.config.validation import Checked
 from tests.strategies import gpt2_configs
 
 
-def test_it_never_changes_from_one_version_or_machine_to_the_next() -> None:
+def test_a_fingerprint_is_the_same_in_every_version_and_on_every_machine() -> None:
     assert GPT2Config().fingerprint() == "49242b00b2424d2b"
     assert GPT2Config.gpt2_xl().fingerprint() == "9faafe31bf220907"
 
 
-def test_it_is_the_hash_of_plain_json() -> None:
+def test_a_fingerprint_is_the_hash_of_plain_json() -> None:
     import hashlib
 
     text = (
@@ -51,7 +51,7 @@ class Backwards(Checked):
     a: int = integer(1, "first", at_most=9)
 
 
-def test_neither_the_order_of_fields_nor_what_decides_nothing_matters() -> None:
+def test_the_order_of_fields_and_keys_without_effect_do_not_change_the_fingerprint() -> None:
     assert result_values(Forwards()) == {"a": 1, "inner.rate": 0.5, "inner.name": "é\ud800"}
     assert fingerprint(Forwards(pause=2, aside=Inner(rate=0.1))) == fingerprint(Backwards())
     assert fingerprint(Forwards(a=2)) != fingerprint(Backwards())
@@ -72,11 +72,11 @@ def test_two_shapes_have_one_fingerprint_if_they_are_equal(one: GPT2Config, othe
     """training.device training.eval_interval training.log_interval training.sample_tokens training.gradient_checkpointing
     hardware.memory_gb hardware.name dry_run preflight""".split(),
 )
-def test_what_decides_nothing_about_a_run(key: str) -> None:
+def test_keys_that_do_not_affect_the_result(key: str) -> None:
     assert key not in result_values(TrainConfig())
 
 
-def test_everything_else_decides() -> None:
+def test_every_other_key_affects_the_fingerprint() -> None:
     config = TrainConfig()
     for key in result_values(config):
         changed = replace_at(config, key, another(field_at(TrainConfig, key)))

@@ -122,7 +122,7 @@ def test_replace_validates_again_and_recomputes() -> None:
         dataclasses.replace(GPT2Config(), n_embd=961)
 
 
-def test_it_is_frozen() -> None:
+def test_a_config_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         GPT2Config().n_embd = 5  # type: ignore[misc]
 

@@ -37,7 +37,7 @@ def test_a_rule_says_itself_in_words(rule: Scalar, words: str) -> None:
     ],
 )
 def test_a_rule_says_how_it_is_broken(rule: Scalar, value: object, problem: str | None) -> None:
-    assert rule.problem(value) == problem
+    assert rule.first_problem(value) == problem
 
 
 @pytest.mark.parametrize(

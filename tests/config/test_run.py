@@ -60,7 +60,7 @@ def test_remedies_are_accepted() -> None:
     assert TrainConfig.from_dict(broken).training.seq_len == 64
 
 
-def test_every_field_says_what_it_is() -> None:
+def test_every_field_has_a_description() -> None:
     for config_class in (TrainConfig, GenerateConfig):
         for field in fields_of(config_class):
             assert field.metadata["doc"]

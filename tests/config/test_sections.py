@@ -115,10 +115,10 @@ class Named(Checked):
     name: str = text(doc="a name")
 
 
-def test_a_wrong_declaration_is_refused_where_it_stands() -> None:
+def test_a_wrong_declaration_is_refused_with_class_and_field() -> None:
     with pytest.raises(TypeError, match="int is no section: it must be a class that derives from Checked, a dataclass"):
         section(int, "a number")
-    with pytest.raises(TypeError, match=r"union\('type'\) has values that are alike: 'adamw', 'AdamW'"):
+    with pytest.raises(TypeError, match=r"union\('type'\) has values that differ only in capital letters: 'adamw', 'AdamW'"):
         union("type", {"adamw": AdamW, "AdamW": Muon})
     with pytest.raises(TypeError, match=r"union\('type'\) has AdamW twice; derive a class for each: class Other\(AdamW\)"):
         union("type", {"a": AdamW, "b": AdamW})

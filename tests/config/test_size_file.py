@@ -68,14 +68,14 @@ def test_both_readers_refuse_the_same(size: Path, text: str, rule: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["defaults: [large]", "n_positions: ${.n_embd}"])
-def test_what_only_hydra_can_read_is_left_to_it(size: Path, text: str) -> None:
+def test_overrides_that_only_hydra_can_read_are_left_to_it(size: Path, text: str) -> None:
     size.write_text(f"{SHAPE}{text}\n")
-    with pytest.raises(ConfigError, match=r"is for Hydra to read: gpt2hydra\.compose\(\)\n    set by .*mine.yaml:4"):
+    with pytest.raises(ConfigError, match=r"needs Hydra; use gpt2hydra\.compose\(\)\n    set by .*mine.yaml:4"):
         GPT2Config.preset("mine")
 
 
 @pytest.mark.parametrize("content", [b"n_layer: \xff\n", b"[1, 2]\n", b"text\n", b"n_layer: [\n", b"a: \x00\n"])
-def test_a_file_that_is_no_size_is_refused_alone(size: Path, content: bytes) -> None:
+def test_an_invalid_size_file_does_not_affect_the_other_sizes(size: Path, content: bytes) -> None:
     size.write_bytes(content)
     size.with_name("good.yaml").write_text(SHAPE)
     with pytest.raises(ConfigError, match=r"model = mine\n    .*\n    set by .*mine.yaml"):

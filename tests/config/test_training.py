@@ -43,7 +43,7 @@ def test_without_warm_up_the_first_step_is_at_the_peak() -> None:
     assert TrainingConfig(warmup_steps=0, learning_rate=1e-3).learning_rate_at(0) == 1e-3
 
 
-def test_a_run_of_warm_up_alone_divides_by_nothing() -> None:
+def test_a_run_of_only_warm_up_does_not_divide_by_zero() -> None:
     assert TrainingConfig(warmup_steps=1, max_steps=1, learning_rate=1e-3).learning_rate_at(0) == 5e-4
 
 
@@ -67,14 +67,14 @@ def test_a_run_saves_at_its_intervals_and_at_its_end(settings: dict[str, Any], s
         pytest.param(
             {"schedule": "wsd", "decay_steps": 11, "warmup_steps": 0},
             "decay_steps",
-            "must be ≤ max_steps = 10 less warmup_steps = 0",
+            "must be ≤ max_steps = 10 minus warmup_steps = 0",
             {"decay_steps": 10},
             id="a decay longer than the run",
         ),
         pytest.param(
             {"schedule": "wsd", "decay_steps": 9, "warmup_steps": 2},
             "decay_steps",
-            "must be ≤ max_steps = 10 less warmup_steps = 2",
+            "must be ≤ max_steps = 10 minus warmup_steps = 2",
             {"decay_steps": 8},
             id="a decay that begins in the warm-up",
         ),
@@ -88,7 +88,7 @@ def test_a_run_saves_at_its_intervals_and_at_its_end(settings: dict[str, Any], s
         pytest.param(
             {"early_stopping_patience": 3, "eval_interval": 4, "warmup_steps": 0},
             "early_stopping_patience",
-            "needs more evaluations than that in a run: eval_interval = 4, max_steps = 10",
+            "must be ≤ the number of evaluations before the last step: eval_interval = 4, max_steps = 10",
             {"eval_interval": 3},
             id="patience without evaluations",
         ),
@@ -110,7 +110,7 @@ def test_rules_between_keys(settings: dict[str, Any], key: str, rule: str, remed
         *[("save_interval", 0), ("stall_timeout", 0), ("max_hours", float("inf")), ("save_minutes", "5")],
     ],
 )
-def test_bounds(key: str, value: object) -> None:
+def test_values_out_of_bounds_are_refused(key: str, value: object) -> None:
     with pytest.raises(ConfigError) as refused:
         TrainingConfig.from_dict({key: value})
     assert [each.key for each in refused.value.violations] == [key]

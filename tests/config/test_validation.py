@@ -44,12 +44,12 @@ def test_every_level_is_checked_at_once_in_the_order_of_the_fields() -> None:
     ]
 
 
-def test_relations_use_defaults_for_what_is_not_given() -> None:
+def test_validators_use_defaults_for_keys_that_are_not_given() -> None:
     violations = check(Outer, {"name": "x", "inner": {"low": 50}}).violations
     assert [str(violation) for violation in violations] == ["inner.low = 50\n  must be ≤ inner.high = 10\n  try: inner.low=10"]
 
 
-def test_relations_over_distrusted_keys_are_not_tried() -> None:
+def test_validators_of_invalid_keys_are_not_run() -> None:
     assert check(Outer, {"name": "x", "inner": {"low": 50}}, known_wrong=frozenset({"inner.high"})).violations == []
 
 

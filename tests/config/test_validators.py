@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gpt2hydra.config.validators import CheckResult, NotValid, ValidValues, failures, obeys_validators, validators_of
+from gpt2hydra.config.validators import CheckResult, NotValid, ValidValues, check_validators, obeys_validators, validators_of
 from gpt2hydra.fields import Checked, Failure, integer, section, validator
 
 
@@ -33,7 +33,7 @@ class Outer(Checked):
     size: int = integer(3, "size", key="the-size")
 
 
-def test_it_has_fields_sections_properties_methods_and_constants() -> None:
+def test_a_validator_sees_fields_sections_properties_methods_and_constants() -> None:
     read: dict[str, None] = {}
     found: Any = ValidValues(CheckResult.of(Outer(Inner(2), 5)), read=read)
     assert (found.inner.times(2), found.size, found.inner.LIMIT) == (8, 5, 7)
@@ -41,7 +41,7 @@ def test_it_has_fields_sections_properties_methods_and_constants() -> None:
     assert isinstance(found, Outer) and isinstance(found.inner, Inner)
 
 
-def test_what_is_not_valid_cannot_be_read_and_a_hint_is_none() -> None:
+def test_invalid_keys_cannot_be_read_by_validators_and_hints_are_none() -> None:
     found: Any = ValidValues(CheckResult(Outer, sections={"inner": CheckResult(Inner)}), hints=("inner.low",))
     assert found.inner.low is None
     with pytest.raises(NotValid):
@@ -66,4 +66,4 @@ def test_one_of_the_same_name_replaces_that_of_a_base() -> None:
 def test_a_rule_holds_of_an_instance_where_it_holds_of_what_is_watched(low: int) -> None:
     inner = Inner()
     object.__setattr__(inner, "low", low)
-    assert obeys_validators(inner) is (failures(CheckResult.of(inner)) == []) is (low <= Inner.LIMIT)
+    assert obeys_validators(inner) is (check_validators(CheckResult.of(inner)) == []) is (low <= Inner.LIMIT)

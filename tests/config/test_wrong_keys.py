@@ -4,7 +4,7 @@ import pytest
 
 from gpt2hydra import GPT2Config, TrainConfig
 from gpt2hydra.config.keys import keys_of
-from gpt2hydra.config.wrong_keys import unknown_below, unknown_key
+from gpt2hydra.config.wrong_keys import unknown_dotted_key, unknown_key
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from gpt2hydra.config.wrong_keys import unknown_below, unknown_key
     ],
 )
 def test_the_key_that_was_meant_is_named(key: str, value: object, rule: str, suggestion: str) -> None:
-    violation = unknown_below(TrainConfig, key, value, groups=("model", "experiment"))
+    violation = unknown_dotted_key(TrainConfig, key, value, groups=("model", "experiment"))
     assert (violation.key, violation.value, violation.rule, violation.suggestion) == (key, value, rule, suggestion)
 
 

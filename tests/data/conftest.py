@@ -15,4 +15,4 @@ def text(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "IN_MEMORY", 100)
+    monkeypatch.setattr(corpus, "MAX_IN_MEMORY_BYTES", 100)

@@ -17,7 +17,7 @@ from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.run import DataConfig, TokenizerConfig
 from gpt2hydra.data import cache, file_digest, shards
 from gpt2hydra.data.encoding import Encoder
-from gpt2hydra.data.shards import Shard
+from gpt2hydra.data.shards import TokenFile
 
 SENTENCE = "It was a dark and stormy night; the rain fell in torrents.\n"
 
@@ -35,14 +35,14 @@ def text(tmp_path: Path) -> Path:
 
 def settle(file: Path) -> None:
     """Last changed long enough ago for its time of change to tell it from its next content."""
-    os.utime(file, ns=(0, time.time_ns() - 10 * file_digest.SETTLED))
+    os.utime(file, ns=(0, time.time_ns() - 10 * file_digest.MIN_AGE_NANOSECONDS))
 
 
 def entries(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "cache/tokens").iterdir())
 
 
-def content(parts: list[Shard]) -> list[int]:
+def content(parts: list[TokenFile]) -> list[int]:
     found: list[int] = []
     for shard in parts:
         with shard.open() as tokens:
@@ -52,46 +52,46 @@ def content(parts: list[Shard]) -> list[int]:
 
 def test_a_text_is_tokenized_once(text: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     config = configured(text.parent)
-    assert cache.known(text, config) is None
-    (first,) = cache.tokenized([text], config)
+    assert cache.find_cached(text, config) is None
+    (first,) = cache.tokenize_files([text], config)
     assert content(first) == [256, *(SENTENCE * 1000).encode()]
-    assert capfd.readouterr().err.startswith(f"tokenizing 0.1 MB of text, once, into {text.parent}/cache\ntokenized in ")
+    assert capfd.readouterr().err.startswith(f"tokenizing 0.1 MB of text once into {text.parent}/cache\ntokenized in ")
     monkeypatch.setattr(Encoder, "tokens", None)
-    assert cache.tokenized([text], config) == [first]
-    assert cache.known(text, config) == first
+    assert cache.tokenize_files([text], config) == [first]
+    assert cache.find_cached(text, config) == first
     assert capfd.readouterr().err == ""
 
 
 def test_the_same_content_under_another_name_is_the_same_entry(text: Path) -> None:
     config = configured(text.parent)
-    cache.tokenized([text], config)
+    cache.tokenize_files([text], config)
     text.rename(text.with_name("moved.txt"))
-    cache.tokenized([text.with_name("moved.txt")], config)
+    cache.tokenize_files([text.with_name("moved.txt")], config)
     assert len(entries(text.parent)) == 1
 
 
 def test_another_content_is_another_entry(text: Path) -> None:
     config = configured(text.parent)
-    cache.tokenized([text], config)
+    cache.tokenize_files([text], config)
     stat = text.stat()
     text.write_text(SENTENCE.replace("rain", "snow") * 1000)
     assert text.stat().st_size == stat.st_size
-    (second,) = cache.tokenized([text], config)
+    (second,) = cache.tokenize_files([text], config)
     assert content(second)[1:] == list(text.read_bytes())
     assert len(entries(text.parent)) == 2
 
 
 def test_a_damaged_entry_is_made_again(text: Path) -> None:
     config = configured(text.parent)
-    ((shard,),) = cache.tokenized([text], config)
+    ((shard,),) = cache.tokenize_files([text], config)
     os.truncate(shard.file, 5000)
-    assert cache.tokenized([text], config) == [[shard]]
+    assert cache.tokenize_files([text], config) == [[shard]]
     assert content([shard]) == [256, *text.read_bytes()]
 
 
 def test_a_text_of_very_many_tokens_becomes_several_files(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "MOST", 10_000)
-    (parts,) = cache.tokenized([text], configured(text.parent))
+    monkeypatch.setattr(shards, "MAX_TOKENS", 10_000)
+    (parts,) = cache.tokenize_files([text], configured(text.parent))
     assert [shard.count for shard in parts] == [10_000] * 5 + [len(SENTENCE) * 1000 + 1 - 50_000]
     assert [shard.file.name for shard in parts] == [f"tokens-{number:04}.bin" for number in range(1, 7)]
     assert content(parts) == [256, *text.read_bytes()]
@@ -103,7 +103,7 @@ def test_a_full_disk_is_reported_and_leaves_nothing(text: Path, monkeypatch: pyt
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ConfigError, match=r"for the tokens of a large text \(No space left on device\)"):
-        cache.tokenized([text], configured(text.parent))
+        cache.tokenize_files([text], configured(text.parent))
     assert entries(text.parent) == []
 
 
@@ -113,7 +113,7 @@ def test_an_interruption_leaves_nothing(text: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        cache.tokenized([text], configured(text.parent))
+        cache.tokenize_files([text], configured(text.parent))
     assert entries(text.parent) == []
 
 
@@ -126,7 +126,7 @@ from gpt2hydra.data import cache
 file, folder, stop = sys.argv[1:]
 if stop == "killed":
     os.fsync = lambda descriptor: os.kill(os.getpid(), 9)
-((shard,),) = cache.tokenized([Path(file)], TrainConfig(data=DataConfig(cache_dir=folder)))
+((shard,),) = cache.tokenize_files([Path(file)], TrainConfig(data=DataConfig(cache_dir=folder)))
 print(shard.count)
 """
 
@@ -162,4 +162,4 @@ def test_a_file_without_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
     encoder = Encoder(TokenizerConfig())
     with pytest.raises(ConfigError, match="holds no text"):
-        cache.write(encoder, tmp_path / "empty.txt", tmp_path / "out", lambda count: None)
+        cache.write_token_files(encoder, tmp_path / "empty.txt", tmp_path / "out", lambda count: None)

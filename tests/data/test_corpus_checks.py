@@ -79,7 +79,7 @@ def test_a_file_that_is_no_regular_one() -> None:
 )
 def test_a_file_that_is_not_utf8_says_where(content: bytes, where: str, tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes(content)
-    message = f"must be UTF-8; byte {where} is not (iconv -f LATIN1 -t UTF-8 converts, if that is what it is)"
+    message = f"must be UTF-8; byte {where} is not (if it is Latin-1, convert it: iconv -f LATIN1 -t UTF-8)"
     assert problems(configured(tmp_path / "latin.txt")) == [("data.path", message, "")]
 
 
@@ -157,10 +157,10 @@ def test_symbols_that_are_no_bytes_are_refused(tmp_path: Path) -> None:
     file = write_bpe(tmp_path) / "vocab.json"
     symbols = json.loads(file.read_text())
     file.write_text(json.dumps(symbols | {"日本": 257}))
-    assert problems(bpe(tmp_path)) == [("tokenizer.path", "vocab.json must be of byte symbols; 日本 is not", "")]
+    assert problems(bpe(tmp_path)) == [("tokenizer.path", "vocab.json must have only symbols made of bytes; 日本 is not", "")]
     del symbols["A"]
     file.write_text(json.dumps(symbols))
-    message = "vocab.json must have a symbol for each byte; 1 of 256 are absent, A is the first"
+    message = "vocab.json must have a symbol for each byte; 1 of 256 are missing, the first is A"
     assert problems(bpe(tmp_path)) == [("tokenizer.path", message, "")]
 
 
@@ -187,7 +187,9 @@ def test_a_name_on_the_hub_is_not_asked_for_offline(monkeypatch: pytest.MonkeyPa
     pytest.importorskip("huggingface_hub")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (only,) = problems(gpt2hydra.compose("train", ["tokenizer=gpt2", "tokenizer.path=nobody/nothing-of-the-kind"]))
-    assert only[1].startswith("cannot be fetched from the Hugging Face hub (HF_HUB_OFFLINE is set, and it was not fetched")
+    assert only[1].startswith(
+        "cannot be fetched from the Hugging Face hub (HF_HUB_OFFLINE is set, and the files were not fetched"
+    )
 
 
 def test_a_text_too_short_under_bpe_is_counted(tmp_path: Path) -> None:
@@ -203,7 +205,7 @@ def test_a_text_too_short_under_bpe_is_counted(tmp_path: Path) -> None:
     [
         ("nowhere.txt", "there is no such file", ""),
         ("short.bin", "is too short: it has 8 tokens, and training.seq_len + 1 = 9 are needed", "training.seq_len=7"),
-        ("odd.bin", "has 3 bytes, and no header: tokens of two bytes make an even number; is it cut short?", ""),
+        ("odd.bin", "has 3 bytes and no header, but tokens have two bytes; is it truncated?", ""),
     ],
 )
 def test_a_validation_text_that_cannot_be_used(path: str, message: str, suggestion: str, text: Path) -> None:
@@ -215,10 +217,10 @@ def test_a_validation_text_that_cannot_be_used(path: str, message: str, suggesti
 
 def test_tokens_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
     write_tokens(tmp_path / "a.bin", [*range(100), 257])
-    message = "holds token 257, and the tokenizer has 257 symbols"
+    message = "holds token 257; the tokenizer has only 257 symbols"
     assert problems(configured(tmp_path / "a.bin")) == [("data.path", message, "")]
     write_tokens(tmp_path / "a.bin", [*range(100), 50256])
-    message = "holds token 50,256, and the tokenizer has 257 symbols; GPT-2's tokens need tokenizer=gpt2"
+    message = "holds token 50,256; the tokenizer has only 257 symbols; GPT-2's tokens need tokenizer=gpt2"
     assert problems(configured(tmp_path / "a.bin")) == [("data.path", message, "")]
     write_tokens(tmp_path / "a.bin", [*range(100), 256])
     assert problems(configured(tmp_path / "a.bin")) == []

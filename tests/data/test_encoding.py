@@ -26,7 +26,11 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small pieces, few at a time."""
-    for module, name, size in ((encoding, "PIECE", 40), (encoding, "AT_ONCE", 200), (text, "BLOCK", 333)):
+    for module, name, size in (
+        (encoding, "PIECE_CHARACTERS", 40),
+        (encoding, "BATCH_CHARACTERS", 200),
+        (text, "BLOCK_BYTES", 333),
+    ):
         monkeypatch.setattr(module, name, size)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
 

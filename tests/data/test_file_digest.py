@@ -8,7 +8,7 @@ import pytest
 from gpt2hydra import TrainConfig
 from gpt2hydra.config.run import DataConfig
 from gpt2hydra.data import file_digest
-from gpt2hydra.data.file_digest import digest, file_digests, remembered_digest
+from gpt2hydra.data.file_digest import cached_digest, content_digest, file_digests
 
 
 def known_as(file: Path) -> tuple[int, str]:
@@ -39,34 +39,34 @@ def changes_noticed(file: Path) -> list[int]:
 
     def digest_of(changed: bytes) -> str:
         file.write_bytes(changed)
-        return digest(file, file.parent / "cache")
+        return content_digest(file, file.parent / "cache")
 
     before = digest_of(content)
     return [place for place in range(64) if digest_of(content[:place] + b"\xff" + content[place + 1 :]) != before]
 
 
 def test_a_change_anywhere_in_a_large_text_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_digest, "BLOCK", 4)
-    monkeypatch.setattr(file_digest, "COMPLETE", 32)
+    monkeypatch.setattr(file_digest, "BLOCK_BYTES", 4)
+    monkeypatch.setattr(file_digest, "MAX_COMPLETE_BYTES", 32)
     assert changes_noticed(tmp_path / "large.txt") == list(range(64))
 
 
 def test_a_huge_token_file_is_known_by_its_size_and_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_digest, "BLOCK", 4)
+    monkeypatch.setattr(file_digest, "BLOCK_BYTES", 4)
     monkeypatch.setattr(file_digest, "BLOCKS", 4)
-    monkeypatch.setattr(file_digest, "COMPLETE", 32)
+    monkeypatch.setattr(file_digest, "MAX_COMPLETE_BYTES", 32)
     assert changes_noticed(tmp_path / "huge.bin") == [0, 1, 2, 3, 20, 21, 22, 23, 40, 41, 42, 43, 60, 61, 62, 63]
 
 
 def test_the_digest_of_a_large_file_is_remembered_until_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_digest, "LARGE", 4)
+    monkeypatch.setattr(file_digest, "MIN_CACHED_BYTES", 4)
     file, cache = tmp_path / "text.txt", tmp_path / "cache"
     file.write_text("To be")
     os.utime(file, ns=(0, 0))
     _, first = known_as(file)
-    assert remembered_digest(file, cache) == first
+    assert cached_digest(file, cache) == first
     file.write_text("to be")
-    assert remembered_digest(file, cache) is None
+    assert cached_digest(file, cache) is None
     assert known_as(file)[1] != first
 
 

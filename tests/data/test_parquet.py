@@ -29,7 +29,7 @@ def test_each_row_is_a_document(tmp_path: Path) -> None:
     assert tokens.tolist() == [256, 97, 98, 256, 195, 169, 256, 99]
 
 
-def test_its_size_is_known_without_reading_the_rows(tmp_path: Path) -> None:
+def test_the_size_of_a_parquet_file_is_known_without_reading_the_rows(tmp_path: Path) -> None:
     file = write(tmp_path, text=[f"word {number} " * 100 for number in range(100)], other=["x" * 1000] * 100)
     assert 80_000 < parquet.size(file) < 200_000
 
@@ -39,7 +39,7 @@ def test_one_that_cannot_be_used_says_why(tmp_path: Path, monkeypatch: pytest.Mo
     assert parquet.problem(write(tmp_path, text=[1])) == "must have text in its column 'text', not int64"
     assert parquet.problem(write(tmp_path, text=pa.array([], pa.string()))) == "has no rows"
     (tmp_path / "no.parquet").write_bytes(b"none of it")
-    assert parquet.problem(tmp_path / "no.parquet").startswith("is no parquet file that can be read: ")
+    assert parquet.problem(tmp_path / "no.parquet").startswith("cannot be read as a parquet file: ")
     monkeypatch.setattr(parquet, "find_spec", lambda name: None)
     assert parquet.problem(tmp_path / "no.parquet") == "needs pyarrow, which is not installed: pip install pyarrow"
 

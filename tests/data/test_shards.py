@@ -10,7 +10,7 @@ import pytest
 
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.data import shards
-from gpt2hydra.data.shards import NotTokens, Shard, recognise
+from gpt2hydra.data.shards import NotTokenFile, TokenFile, recognise
 
 TOKENS = [50256, 40, 271, 0, 50255]
 
@@ -40,27 +40,27 @@ def test_a_token_file_is_known_by_its_first_bytes(content: bytes, start: int, wi
     pytest.importorskip("numpy")
     file = write(tmp_path, content)
     shard = recognise(file)
-    assert shard == Shard(file, start, width, (len(content) - start) // width)
+    assert shard == TokenFile(file, start, width, (len(content) - start) // width)
     with shard.open() as tokens:
         assert tokens[:5].tolist() == TOKENS
-    assert shards.highest(shard) == 50256
+    assert shards.highest_token(shard) == 50256
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         pytest.param(b"", "is empty", id="empty"),
-        pytest.param(b"abc", "has 3 bytes, and no header: tokens of two bytes make an even number; is it cut short?", id="odd"),
-        pytest.param(with_header(20240520, 1, 6), "has 5 tokens, and its header says 6; is it cut short?", id="cut short"),
+        pytest.param(b"abc", "has 3 bytes and no header, but tokens have two bytes; is it truncated?", id="odd"),
+        pytest.param(with_header(20240520, 1, 6), "has 5 tokens, but its header says 6; is it truncated?", id="cut short"),
         pytest.param(
-            with_header(20240520, 1, 5)[:-1], "has 4.5 tokens, and its header says 5; is it cut short?", id="half a token"
+            with_header(20240520, 1, 5)[:-1], "has 4.5 tokens, but its header says 5; is it truncated?", id="half a token"
         ),
-        pytest.param(with_header(20240520, 1, 4), "has 5 tokens, and its header says 4", id="miscounted"),
-        pytest.param(with_header(20240520, 1, 0, tokens=[]), "has 0 tokens, and its header says 0", id="none"),
-        pytest.param(with_header(20240520, 1, -5), "has 5 tokens, and its header says -5", id="less than none"),
-        pytest.param(with_header(20240520, 2, 5), "has a header of version 2; 1 can be read", id="newer"),
-        pytest.param(with_header(20240801, 1, 5), "has a header of version 1; 7 can be read", id="older"),
-        pytest.param(with_header(278895051, 1, 5, 3), "has tokens of 3 bytes by its header; must be 2 or 4", id="three bytes"),
+        pytest.param(with_header(20240520, 1, 4), "has 5 tokens, but its header says 4", id="miscounted"),
+        pytest.param(with_header(20240520, 1, 0, tokens=[]), "has 0 tokens, but its header says 0", id="none"),
+        pytest.param(with_header(20240520, 1, -5), "has 5 tokens, but its header says -5", id="less than none"),
+        pytest.param(with_header(20240520, 2, 5), "has a header of version 2; only 1 can be read", id="newer"),
+        pytest.param(with_header(20240801, 1, 5), "has a header of version 1; only 7 can be read", id="older"),
+        pytest.param(with_header(278895051, 1, 5, 3), "has a header with tokens of 3 bytes; must be 2 or 4", id="three bytes"),
         pytest.param(with_header(20240326, 3, 5), "has the header of llm.c's weights", id="weights"),
         pytest.param(with_header(7, 3, 5), "has the header of another format (it begins with 7)", id="foreign header"),
         pytest.param(
@@ -72,14 +72,14 @@ def test_a_token_file_is_known_by_its_first_bytes(content: bytes, start: int, wi
         pytest.param("Grüße aus der Küche. ".encode() * 300, "is a text; give it a name that does not end in .bin", id="text"),
     ],
 )
-def test_what_is_no_token_file_says_why(content: bytes, message: str, tmp_path: Path) -> None:
-    with pytest.raises(NotTokens, match=f"^{re.escape(message)}"):
+def test_a_file_that_is_no_token_file_is_refused_with_the_reason(content: bytes, message: str, tmp_path: Path) -> None:
+    with pytest.raises(NotTokenFile, match=f"^{re.escape(message)}"):
         recognise(write(tmp_path, content))
 
 
 def test_megatrons_files_are_named(tmp_path: Path) -> None:
     write(tmp_path, b"MMIDIDX\0\0", "train.idx")
-    with pytest.raises(NotTokens, match="is one of Megatron's"):
+    with pytest.raises(NotTokenFile, match="is one of Megatron's"):
         recognise(write(tmp_path, struct.pack("<5H", *TOKENS)))
 
 
@@ -87,7 +87,7 @@ def test_megatrons_files_are_named(tmp_path: Path) -> None:
 def test_our_header_is_llmcs(code: str, tmp_path: Path) -> None:
     width = struct.calcsize(code)
     file = write(tmp_path, shards.header(5, width) + struct.pack(f"<5{code}", *TOKENS))
-    assert recognise(file) == Shard(file, 1024, width, 5)
+    assert recognise(file) == TokenFile(file, 1024, width, 5)
 
 
 def grow(file: Path) -> None:
@@ -97,9 +97,9 @@ def grow(file: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        pytest.param(lambda file: os.truncate(file, 4), "has changed its size since the run began", id="shrinks"),
-        pytest.param(lambda file: os.truncate(file, 0), "has changed its size since the run began", id="emptied"),
-        pytest.param(grow, "has changed its size since the run began", id="grows"),
+        pytest.param(lambda file: os.truncate(file, 4), "changed its size after the run began", id="shrinks"),
+        pytest.param(lambda file: os.truncate(file, 0), "changed its size after the run began", id="emptied"),
+        pytest.param(grow, "changed its size after the run began", id="grows"),
         pytest.param(lambda file: file.unlink(), "cannot be read any more: No such file or directory", id="deleted"),
     ],
 )

@@ -27,7 +27,7 @@ def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path) -> Non
 
 
 def test_the_default_is_pythons_reference() -> None:
-    assert sum(text.sizes(None)) > 400_000
+    assert sum(text.document_sizes(None)) > 400_000
     assert b"assert_stmt" in b"".join(text.reference())
 
 
@@ -35,25 +35,25 @@ def test_the_default_is_pythons_reference() -> None:
 
 
 def test_a_character_may_lie_on_the_border_of_two_blocks(tmp_path: Path) -> None:
-    content = "a" * (text.BLOCK - 1) + "ü" * 3
+    content = "a" * (text.BLOCK_BYTES - 1) + "ü" * 3
     (tmp_path / "text.txt").write_text(content, encoding="utf-8")
-    assert "".join(text.blocks(tmp_path / "text.txt")) == content
+    assert "".join(text.read_blocks(tmp_path / "text.txt")) == content
 
 
 @pytest.mark.parametrize(
     ("content", "where"),
     [
-        pytest.param(b"a" * text.BLOCK + b"\xff", "1,048,576", id="in the second block"),
-        pytest.param(b"a" * (text.BLOCK - 1) + b"\xc3a", "1,048,575", id="on the border"),
+        pytest.param(b"a" * text.BLOCK_BYTES + b"\xff", "1,048,576", id="in the second block"),
+        pytest.param(b"a" * (text.BLOCK_BYTES - 1) + b"\xc3a", "1,048,575", id="on the border"),
         pytest.param(b"ab\xc3", "2", id="at the end"),
     ],
 )
-def test_what_is_not_utf8_is_refused_when_it_is_read(content: bytes, where: str, tmp_path: Path) -> None:
+def test_text_that_is_not_utf8_is_refused_when_it_is_read(content: bytes, where: str, tmp_path: Path) -> None:
     file = tmp_path / "text.txt"
     file.write_bytes(content)
     with pytest.raises(ConfigError) as refused:
-        list(text.blocks(file))
-    rule = f"must be UTF-8; byte {where} is not (iconv -f LATIN1 -t UTF-8 converts, if that is what it is)"
+        list(text.read_blocks(file))
+    rule = f"must be UTF-8; byte {where} is not (if it is Latin-1, convert it: iconv -f LATIN1 -t UTF-8)"
     assert refused.value.violations == (Violation(str(file), rule=rule),)
 
 
@@ -76,7 +76,7 @@ def test_pieces_have_the_tokens_of_the_complete_text(bpe: Tokenizer, parts: list
         assert [token for piece in cut for token in bpe.encode(piece)] == bpe.encode(whole)
 
 
-def test_pieces_end_where_words_do() -> None:
+def test_pieces_end_at_word_boundaries() -> None:
     assert list(text.pieces(iter(["one\ntwo\n\nthr", "ee\nfour five, six"]), 2)) == [
         "one\n",
         "two\n\nthree\n",
@@ -86,5 +86,5 @@ def test_pieces_end_where_words_do() -> None:
     ]
 
 
-def test_a_text_without_a_place_to_cut_is_cut_all_the_same() -> None:
+def test_a_text_without_spaces_is_split_as_well() -> None:
     assert [len(piece) for piece in text.pieces(iter(["a" * 100, "a" * 70]), 2)] == [40, 40, 40, 40, 10]

@@ -93,7 +93,7 @@ def test_a_folder_may_hold_the_complete_tokenizer_in_one_file(bpe: Tokenizer, tm
     assert load(TokenizerConfig("gpt2", str(tmp_path))).encode("you the é") == bpe.encode("you the é")
 
 
-def test_what_the_library_does_not_survive_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_crash_the_library_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class PanicException(BaseException):
         """As pyo3's, which is no ``Exception``."""
 

@@ -10,7 +10,14 @@ import pytest
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.run import TokenizerConfig
 from gpt2hydra.data import tokenizer_files
-from gpt2hydra.data.tokenizer_files import END_OF_TEXT, TOKENIZER_JSON, byte_of, check_tokenizer, read_tokenizer_json, symbols
+from gpt2hydra.data.tokenizer_files import (
+    END_OF_TEXT,
+    TOKENIZER_JSON,
+    char_to_byte,
+    check_tokenizer,
+    read_tokenizer_json,
+    vocabulary_stats,
+)
 from tests.checkpoints import write_bpe
 
 MERGES = ("t h", "th e")
@@ -22,7 +29,7 @@ def rules_of(folder: Path) -> list[str]:
 
 def write_whole(folder: Path, **changes: Any) -> Path:
     """``tokenizer.json`` as the tokenizers library writes it, alone."""
-    vocab = dict(byte_of()) | {"th": 256}
+    vocab = dict(char_to_byte()) | {"th": 256}
     content: dict[str, Any] = {
         "added_tokens": [{"id": 257, "content": END_OF_TEXT}],
         "normalizer": None,
@@ -35,16 +42,16 @@ def write_whole(folder: Path, **changes: Any) -> Path:
 
 
 def test_every_byte_has_its_character() -> None:
-    assert sorted(byte_of().values()) == list(range(256))
-    assert (byte_of()["Ġ"], byte_of()["Ċ"], byte_of()["A"]) == (32, 10, 65)
+    assert sorted(char_to_byte().values()) == list(range(256))
+    assert (char_to_byte()["Ġ"], char_to_byte()["Ċ"], char_to_byte()["A"]) == (32, 10, 65)
 
 
 def test_a_vocabulary_says_how_much_it_holds(tmp_path: Path) -> None:
-    assert symbols(write_bpe(tmp_path, *MERGES)) == (259, len(END_OF_TEXT))
+    assert vocabulary_stats(write_bpe(tmp_path, *MERGES)) == (259, len(END_OF_TEXT))
 
 
 def test_the_complete_tokenizer_may_be_in_one_file(tmp_path: Path) -> None:
-    assert symbols(write_whole(tmp_path)) == (258, len(END_OF_TEXT))
+    assert vocabulary_stats(write_whole(tmp_path)) == (258, len(END_OF_TEXT))
     assert rules_of(tmp_path) == []
 
 
@@ -62,7 +69,7 @@ SPLIT = {"type": "Split", "pattern": {"Regex": "^(a|aa)+$"}, "behavior": "Isolat
     ],
 )
 def test_a_regular_expression_from_strangers_is_not_run(changes: dict[str, Any], tmp_path: Path) -> None:
-    rule = "has a regular expression of its own; GPT-2's tokenizer has none"
+    rule = "must not have a regular expression of its own, like GPT-2's tokenizer"
     with pytest.raises(ConfigError, match=rule):
         read_tokenizer_json(write_whole(tmp_path, **changes))
     assert rules_of(tmp_path) == [f"tokenizer.json {rule}"]
@@ -118,12 +125,12 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
 @pytest.mark.usefixtures("hub")
 def test_a_hub_out_of_reach_is_one_refusal_at_once() -> None:
     with pytest.raises(ConfigError, match=r"cannot be fetched from the Hugging Face hub \(Name or service not known\)"):
-        tokenizer_files.files(str(ON_THE_HUB.path))
+        tokenizer_files.fetch_files(str(ON_THE_HUB.path))
 
 
-def test_what_was_fetched_before_needs_no_network(hub: dict[str, str]) -> None:
+def test_downloaded_files_need_no_network(hub: dict[str, str]) -> None:
     hub.update({"vocab.json": "a/vocab.json", "merges.txt": "a/merges.txt"})
-    assert tokenizer_files.files(str(ON_THE_HUB.path)) == (Path("a/vocab.json"), Path("a/merges.txt"))
+    assert tokenizer_files.fetch_files(str(ON_THE_HUB.path)) == (Path("a/vocab.json"), Path("a/merges.txt"))
     assert not tokenizer_files.is_downloaded_by_run(ON_THE_HUB)
 
 

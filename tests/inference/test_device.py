@@ -7,7 +7,7 @@ pytest.importorskip("torch")
 import torch
 
 from gpt2hydra.config.errors import ConfigError, Violation
-from gpt2hydra.inference.device import check_precision, device_for
+from gpt2hydra.inference.device import check_precision, select_device
 
 
 @pytest.fixture
@@ -17,20 +17,20 @@ def cpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("cpu_alone")
-def test_auto_is_the_cpu_where_there_is_nothing_else() -> None:
-    assert device_for("auto", "device") == device_for("cpu", "device") == torch.device("cpu")
+def test_auto_is_the_cpu_without_an_accelerator() -> None:
+    assert select_device("auto", "device") == select_device("cpu", "device") == torch.device("cpu")
 
 
-def test_auto_is_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_is_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert device_for("auto", "device") == torch.device("cuda")
+    assert select_device("auto", "device") == torch.device("cuda")
 
 
 @pytest.mark.usefixtures("cpu_alone")
 @pytest.mark.parametrize(("wanted", "what"), [("cuda", "a GPU"), ("mps", "an Apple GPU")])
 def test_a_device_that_is_not_there_is_refused(wanted: str, what: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        device_for(wanted, "training.device")
+        select_device(wanted, "training.device")
     rule = f"is not available: {wanted} needs {what}; PyTorch {torch.__version__} finds none"
     assert refused.value.violations == (Violation("training.device", wanted, rule, remedy={"training.device": "auto"}),)
 

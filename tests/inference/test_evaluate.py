@@ -49,7 +49,7 @@ def test_every_token_is_predicted_once(context: int) -> None:
 
 def test_the_batch_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = evaluated(TEXT, batch_size=1).nats
-    monkeypatch.setattr(module, "LOGITS", 257 * 3)
+    monkeypatch.setattr(module, "MAX_LOGITS", 257 * 3)
     assert evaluated(TEXT, batch_size=50).nats == pytest.approx(expected, rel=1e-5)
 
 

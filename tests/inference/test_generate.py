@@ -29,7 +29,7 @@ BYTES = bytes_tokenizer()
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny(run_checkpoints.place(tmp_path_factory.mktemp("run"), 0)).parent.parent
+    return save_tiny(run_checkpoints.checkpoint_dir(tmp_path_factory.mktemp("run"), 0)).parent.parent
 
 
 def greedy(folder: Path | str, **settings: object) -> GenerateConfig:
@@ -75,7 +75,9 @@ def test_the_second_sample_is_the_first_of_the_next_seed(saved: Path) -> None:
 def test_many_samples_go_in_several_batches(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings: dict[str, object] = {"temperature": 1, "num_samples": 5, "max_new_tokens": 20}
     together = generate(greedy(saved, **settings))
-    monkeypatch.setattr(module, "CACHE_BYTES", 2 * 2 * 2 * 32 * 16 * 4)  # two samples: keys and values, layers, width, places
+    monkeypatch.setattr(
+        module, "MAX_CACHE_BYTES", 2 * 2 * 2 * 32 * 16 * 4
+    )  # two samples: keys and values, layers, width, places
     assert generate(greedy(saved, **settings)) == together
 
 
@@ -105,14 +107,14 @@ def test_json_has_a_line_for_each_sample(saved: Path, capfd: pytest.CaptureFixtu
         ("x" * 6, 12, "note: the context is 16 tokens; older text is dropped.\n"),
     ],
 )
-def test_it_says_what_the_model_cannot_see(
+def test_a_prompt_longer_than_the_context_is_noted(
     prompt: str, count: int, note: str, saved: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     generate(greedy(saved, prompt=prompt, max_new_tokens=count))
     assert capfd.readouterr().err == note
 
 
-def test_the_command_line(saved: Path, run: CommandLine) -> None:
+def test_the_command_line_generates(saved: Path, run: CommandLine) -> None:
     arguments = (f"checkpoint='{saved}'", "prompt=a=b, {c}: 'd'", "max_new_tokens=3", "temperature=0")
     outcome = run(*arguments, job=generate, config_name="generate")
     assert (outcome.code, outcome.err) == (0, "")
@@ -143,15 +145,15 @@ def logits(model: torch.nn.Module) -> torch.Tensor:
 
 
 def test_transformers_loads_our_checkpoint_as_it_is(saved: Path) -> None:
-    model = AutoModelForCausalLM.from_pretrained(run_checkpoints.place(saved, 0), attn_implementation="sdpa")
+    model = AutoModelForCausalLM.from_pretrained(run_checkpoints.checkpoint_dir(saved, 0), attn_implementation="sdpa")
     assert torch.allclose(logits(model), logits(tiny_model()), atol=1e-4)  # gelu_new, in several kernels
-    tokenizer = AutoTokenizer.from_pretrained(run_checkpoints.place(saved, 0))
+    tokenizer = AutoTokenizer.from_pretrained(run_checkpoints.checkpoint_dir(saved, 0))
     assert tokenizer("hé\n")["input_ids"] == BYTES.encode("hé\n")
     assert (tokenizer.decode([104, 195, 169]), tokenizer.eos_token_id, tokenizer.model_max_length) == ("hé", 256, 16)
 
 
 def test_we_load_our_checkpoint_as_it_was(saved: Path) -> None:
-    model, tokenizer = model_files.load(str(saved))
+    model, tokenizer = model_files.load_model(str(saved))
     assert torch.equal(logits(model), logits(tiny_model()))
     assert tokenizer.encode("hé") == BYTES.encode("hé")
 
@@ -159,16 +161,16 @@ def test_we_load_our_checkpoint_as_it_was(saved: Path) -> None:
 def test_we_load_what_transformers_saves(tmp_path: Path) -> None:
     tiny_model().save_pretrained(tmp_path)
     BYTES.save(tmp_path, 16)
-    model, _ = model_files.load(str(tmp_path))
+    model, _ = model_files.load_model(str(tmp_path))
     assert torch.equal(logits(model), logits(tiny_model()))
 
 
 def rewrite(change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]], source: Path, folder: Path) -> str:
     """A copy of a checkpoint with other weights."""
     folder.mkdir(exist_ok=True)
-    for file in run_checkpoints.place(source, 0).glob("*.json"):
+    for file in run_checkpoints.checkpoint_dir(source, 0).glob("*.json"):
         (folder / file.name).write_bytes(file.read_bytes())
-    save_file(change(load_file(run_checkpoints.place(source, 0) / "model.safetensors")), folder / "model.safetensors")
+    save_file(change(load_file(run_checkpoints.checkpoint_dir(source, 0) / "model.safetensors")), folder / "model.safetensors")
     return str(folder)
 
 
@@ -178,18 +180,20 @@ def as_on_the_hub(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def test_names_without_prefix_and_masks_as_in_the_hubs_gpt2(saved: Path, tmp_path: Path) -> None:
-    model, _ = model_files.load(rewrite(as_on_the_hub, saved, tmp_path))
+    model, _ = model_files.load_model(rewrite(as_on_the_hub, saved, tmp_path))
     assert torch.equal(logits(model), logits(tiny_model()))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_read_into_fp32(dtype: torch.dtype, saved: Path, tmp_path: Path) -> None:
-    model, _ = model_files.load(rewrite(lambda all_: {name: each.to(dtype) for name, each in all_.items()}, saved, tmp_path))
+    model, _ = model_files.load_model(
+        rewrite(lambda all_: {name: each.to(dtype) for name, each in all_.items()}, saved, tmp_path)
+    )
     assert model.dtype == torch.float32
     assert torch.allclose(logits(model), logits(tiny_model()), atol=0.5)
 
 
-def test_shards(saved: Path, tmp_path: Path) -> None:
+def test_a_sharded_checkpoint_is_read(saved: Path, tmp_path: Path) -> None:
     folder = Path(rewrite(as_on_the_hub, saved, tmp_path))
     weights = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
@@ -197,18 +201,18 @@ def test_shards(saved: Path, tmp_path: Path) -> None:
     for shard in set(where.values()):
         save_file({name: each for name, each in weights.items() if where[name] == shard}, folder / shard)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
-    model, _ = model_files.load(str(folder))
+    model, _ = model_files.load_model(str(folder))
     assert torch.equal(logits(model), logits(tiny_model()))
 
 
 def test_loading_refuses_too(saved: Path, tmp_path: Path) -> None:
     folder = rewrite(lambda all_: {name: each for name, each in all_.items() if "wpe" not in name}, saved, tmp_path)
     with pytest.raises(ConfigError, match=r"lacks 1 of the 28 weights of its own config\.json; wpe\.weight is the first"):
-        model_files.load(folder)
+        model_files.load_model(folder)
 
 
 def test_tensors_of_others_are_passed_over_in_silence(saved: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = rewrite(lambda all_: {**all_, "foo": torch.zeros(3)}, saved, tmp_path)
     capfd.readouterr()
-    model_files.load(folder)
+    model_files.load_model(folder)
     assert capfd.readouterr() == ("", "")

@@ -6,7 +6,7 @@ import pytest
 
 from gpt2hydra import GenerateConfig
 from gpt2hydra.config.errors import ConfigError
-from gpt2hydra.inference.prompts import check_prompts, prompts
+from gpt2hydra.inference.prompts import check_prompts, read_prompts
 
 
 def from_file(file: Path | str) -> GenerateConfig:
@@ -14,12 +14,12 @@ def from_file(file: Path | str) -> GenerateConfig:
 
 
 def test_a_prompt_is_taken_as_it_is() -> None:
-    assert prompts(GenerateConfig(checkpoint="", prompt=" two\nlines ")) == [" two\nlines "]
+    assert read_prompts(GenerateConfig(checkpoint="", prompt=" two\nlines ")) == [" two\nlines "]
 
 
 def test_each_line_of_a_file_is_a_prompt(tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_bytes("\ufeffone\r\n\n two \n   \nthrée".encode())
-    assert prompts(from_file(tmp_path / "prompts.txt")) == ["one", " two ", "thrée"]
+    assert read_prompts(from_file(tmp_path / "prompts.txt")) == ["one", " two ", "thrée"]
 
 
 @pytest.mark.parametrize(

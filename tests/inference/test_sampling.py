@@ -106,7 +106,7 @@ def test_something_always_stays_and_something_goes(n_positions: int) -> None:
     assert 1 <= context_after_truncation(n_positions) <= max(1, n_positions - 1)
 
 
-def test_samples_of_one_batch_are_those_of_each_alone() -> None:
+def test_samples_of_a_batch_equal_those_generated_one_by_one() -> None:
     def new(number: int) -> Sample:
         prompt = list(b"It was")
         return Sample(prompt, settings(temperature=1, max_new_tokens=40), BYTES, frozenset(range(0, 257, 40)), number)
@@ -131,7 +131,7 @@ def test_end_of_text_ends_it() -> None:
     assert grown([1], 9, frozenset([first])).history == [1]
 
 
-def test_otherwise_it_is_as_long_as_was_asked_for() -> None:
+def test_without_end_of_text_a_sample_has_the_requested_length() -> None:
     sample = grown([1], 9)
     assert (len(sample.history), sample.tokens, sample.finish) == (10, 9, "length")
 
@@ -142,10 +142,10 @@ class Scripted(Sample):
     def __init__(self, text: bytes, **given: object) -> None:
         super().__init__([], settings(max_new_tokens=len(text), **given), BYTES)
         self.shown: list[str] = []
-        self.show = self.shown.append
+        self.on_text = self.shown.append
         for byte in text:
             if not self.finish:
-                self.draw(torch.nn.functional.one_hot(torch.tensor(byte), 257).float())
+                self.draw_next(torch.nn.functional.one_hot(torch.tensor(byte), 257).float())
 
 
 @pytest.mark.parametrize(
@@ -162,6 +162,6 @@ class Scripted(Sample):
         pytest.param(b"\n\nUser", "User|\n\n", [], "stop", id="at once"),
     ],
 )
-def test_what_is_shown_is_certain(written: bytes, stop: str | None, shown: list[str], finish: str) -> None:
+def test_only_final_text_is_shown(written: bytes, stop: str | None, shown: list[str], finish: str) -> None:
     sample = Scripted(written, stop=stop)
     assert (sample.shown, sample.text, sample.finish) == (shown, "".join(shown), finish)

@@ -50,7 +50,7 @@ def test_a_users_own_primary_config_and_folder(run: CommandLine) -> None:
         pytest.param("cat", "ascii", id="an encoding without our signs"),
     ],
 )
-def test_what_becomes_of_the_output_is_no_traceback(tmp_path: Path, reader: str, encoding: str) -> None:
+def test_closed_and_full_outputs_give_no_traceback(tmp_path: Path, reader: str, encoding: str) -> None:
     program = f"'{sys.executable}' '{ROOT}/train.py' dry_run=true hardware=l4 hardware.name=→"
     command = f"{program} | {reader}; exit ${{PIPESTATUS[0]}}"
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
@@ -90,7 +90,7 @@ for arguments in json.loads(sys.argv[1]):
 """
 
 
-def test_what_starts_nothing_imports_nothing_heavy(tmp_path: Path) -> None:
+def test_commands_that_start_nothing_import_nothing_heavy(tmp_path: Path) -> None:
     commands = json.dumps([[str(ROOT / program), *rest] for (program, *rest), _, _ in STARTS_NOTHING])
     done = subprocess.run([sys.executable, "-c", WATCHED, commands], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stderr == ""

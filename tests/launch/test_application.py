@@ -40,9 +40,9 @@ def test_without_an_annotation_the_name_tells() -> None:
 
 def test_what_is_typed_with_a_fork_lies_over_its_parent_and_so_does_an_experiment(run: CommandLine) -> None:
     parent = gpt2hydra.compose("train", ["training.seed=7", "training.learning_rate=0.01", "training.warmup_steps=9"])
-    with atomic_directory.write_directory(run_checkpoints.place(run.folder / "parent", 10)) as folder:
-        (folder / run_checkpoints.RESUME).mkdir()
-        atomic_directory.write_json(folder / run_checkpoints.RUN, {"step": 10, "config": parent.to_dict()})
+    with atomic_directory.write_directory(run_checkpoints.checkpoint_dir(run.folder / "parent", 10)) as folder:
+        (folder / run_checkpoints.RESUME_DIR).mkdir()
+        atomic_directory.write_json(folder / run_checkpoints.RUN_JSON, {"step": 10, "config": parent.to_dict()})
     (run.folder / "more/experiment").mkdir(parents=True)
     (run.folder / "more/experiment/mine.yaml").write_text(
         "# @package _global_\ntraining:\n  learning_rate: 0.02\n  warmup_steps: 5\n"

@@ -12,7 +12,7 @@ import gpt2hydra
 from gpt2hydra import TrainConfig
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.keys import keys_of
-from gpt2hydra.utils.verbosity import note
+from gpt2hydra.utils.verbosity import print_note
 from tests.command_line import CommandLine
 
 BROKEN = ("model=large", "model.n_head=7", "+model.n_hed=3")
@@ -133,7 +133,7 @@ def test_a_sweep_may_be_verbose(run: CommandLine) -> None:
 
 def test_quiet_leaves_out_notes(run: CommandLine) -> None:
     def job(config: TrainConfig) -> None:
-        note("importing PyTorch ...")
+        print_note("importing PyTorch ...")
 
     assert run("-q", job=job).err == ""
     assert run(job=job).err == "importing PyTorch ...\n"
@@ -143,7 +143,7 @@ def test_quiet_leaves_out_notes(run: CommandLine) -> None:
     ("written", "expected"),
     [
         pytest.param(
-            "hydra: {run: {dri: x}}", "hydra.run.dri = x\n    is refused by Hydra: Key 'dri' not in 'RunDir'", id="key"
+            "hydra: {run: {dri: x}}", "hydra.run.dri = x\n    is not accepted by Hydra: Key 'dri' not in 'RunDir'", id="key"
         ),
         pytest.param("hydra: null", "hydra = null\n    is Hydra's own section; set its keys", id="section"),
     ],

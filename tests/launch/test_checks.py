@@ -11,7 +11,7 @@ import gpt2hydra
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.launch.checks import Context, readable, run_checks
+from gpt2hydra.launch.checks import Context, build_from_valid_values, run_checks
 from gpt2hydra.training.processes import Process
 from tests.command_line import CommandLine
 
@@ -46,41 +46,43 @@ def test_a_ready_configuration_is_checked_before_the_function_is_called(run: Com
 
 
 def composed(*overrides: str) -> tuple[TrainConfig, frozenset[str]]:
-    config, unread = readable(Composer("train", CONF_DIR).fold(overrides))
+    config, replaced_keys = build_from_valid_values(Composer("train", CONF_DIR).fold(overrides))
     assert isinstance(config, TrainConfig)
-    return config, unread
+    return config, replaced_keys
 
 
-def test_a_broken_relation_leaves_the_other_keys_readable() -> None:
-    config, unread = composed("training.warmup_steps=500", "training.max_steps=10", "training.batch_size=7", "data.path=a.txt")
-    assert unread == {"training.warmup_steps", "training.max_steps"}
+def test_a_broken_rule_leaves_the_other_keys_valid() -> None:
+    config, replaced_keys = composed(
+        "training.warmup_steps=500", "training.max_steps=10", "training.batch_size=7", "data.path=a.txt"
+    )
+    assert replaced_keys == {"training.warmup_steps", "training.max_steps"}
     assert (config.training.batch_size, config.data.path) == (7, "a.txt")
 
 
 def test_a_reference_to_nothing_leaves_the_other_keys_readable() -> None:
-    config, unread = composed("data.path=${nope}", "training.seed=7")
-    assert unread == {"data.path"} and config.training.seed == 7
+    config, replaced_keys = composed("data.path=${nope}", "training.seed=7")
+    assert replaced_keys == {"data.path"} and config.training.seed == 7
 
 
 def test_without_a_key_that_must_be_given_there_is_no_configuration() -> None:
-    assert readable(Composer("generate", CONF_DIR).fold([]))[0] is None
+    assert build_from_valid_values(Composer("generate", CONF_DIR).fold([]))[0] is None
 
 
 def test_a_check_is_left_out_where_a_key_that_it_reads_is_wrong() -> None:
     config = gpt2hydra.compose("train", ["training.batch_size=7"])
-    found = run_checks(Context(config, process=Process(count=2)))
+    found = run_checks(Context(config, process=Process(world_size=2)))
     assert [each.key for each in found] == ["training.batch_size"]
-    assert run_checks(Context(config, frozenset({"training.batch_size"}), process=Process(count=2))) == []
+    assert run_checks(Context(config, frozenset({"training.batch_size"}), process=Process(world_size=2))) == []
 
 
-def test_a_broken_relation_does_not_hide_an_absent_file(run: CommandLine) -> None:
+def test_a_broken_rule_does_not_hide_a_missing_file(run: CommandLine) -> None:
     outcome = run("tokenizer=gpt2", "experiment=quickstart", "data.path=nope.txt")
     assert (outcome.code, outcome.configs) == (1, [])
     assert outcome.err.startswith("2 problems") and "  model.vocab_size = 257\n" in outcome.err
     assert f"  data.path = nope.txt\n    there is no such file in {run.folder}\n" in outcome.err
 
 
-def test_a_broken_relation_does_not_hide_a_batch_that_two_processes_cannot_share(
+def test_a_broken_rule_does_not_hide_a_batch_that_two_processes_cannot_share(
     run: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gpt2hydra.launch.arguments.this_process", lambda: Process(0, 0, 2))
@@ -89,7 +91,7 @@ def test_a_broken_relation_does_not_hide_a_batch_that_two_processes_cannot_share
     assert "  training.warmup_steps = 500\n" in outcome.err and "  training.batch_size = 7\n" in outcome.err
 
 
-def test_a_plan_is_not_asked_what_only_a_start_needs(run: CommandLine, tmp_path: Path) -> None:
+def test_a_dry_run_skips_the_checks_that_only_a_start_needs(run: CommandLine, tmp_path: Path) -> None:
     config = gpt2hydra.compose("train", ["dry_run=true", "training.tracker=wandb"])
     assert run_checks(Context(config, extra="train", locate=lambda: 1 / 0)) == []
 

@@ -57,25 +57,25 @@ class Completer:
         pytest.param("zzz=", [], id="no such key"),
     ],
 )
-def test_what_may_come_next(complete: Completer, word: str, expected: list[str]) -> None:
+def test_keys_that_may_follow(complete: Completer, word: str, expected: list[str]) -> None:
     assert complete(f"python train.py model=xl {word}") == expected
 
 
-def test_only_what_is_before_the_cursor_counts(complete: Completer) -> None:
+def test_only_the_text_before_the_cursor_is_completed(complete: Completer) -> None:
     assert complete("python train.py model=s training.seed=3", len("python train.py model=s")) == ["model=small"]
 
 
-def test_the_first_word_may_be_anything(complete: Completer) -> None:
+def test_the_first_argument_may_be_anything(complete: Completer) -> None:
     assert complete("python generate.py ", config_name="generate")[:3] == ["hydra.", "checkpoint=", "prompt="]
 
 
-def test_a_folder_of_ones_own_is_completed_too(complete: Completer) -> None:
+def test_options_of_a_users_folder_are_completed(complete: Completer) -> None:
     (complete.run.folder / "mine/model").mkdir(parents=True)
     (complete.run.folder / "mine/model/tiny.yaml").write_text("n_layer: 2\n")
     assert complete("train.py --config-dir mine model=t") == ["model=tiny"]
 
 
-def test_a_broken_tree_completes_what_it_can_and_says_nothing(complete: Completer) -> None:
+def test_a_broken_conf_tree_still_completes_without_an_error(complete: Completer) -> None:
     conf = shutil.copytree(CONF_DIR, complete.run.folder / "conf")
     (conf / "train.yaml").write_text("defaults: [train_schema\n")
     assert complete("train.py training.sch", config_path=str(conf)) == ["training.schedule="]

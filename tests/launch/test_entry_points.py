@@ -71,6 +71,6 @@ def test_a_mistake_of_the_package_itself_is_not_hidden(monkeypatch: pytest.Monke
         raise ModuleNotFoundError("No module named 'gpt2hydra.launch.nothing'", name="gpt2hydra.launch.nothing")
 
     monkeypatch.setattr(entry_points, "import_module", missing)
-    monkeypatch.setattr(entry_points, "end_at_once", lambda: None)
+    monkeypatch.setattr(entry_points, "exit_on_signal", lambda: None)
     with pytest.raises(ModuleNotFoundError):
         entry_points.train()

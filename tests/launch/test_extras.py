@@ -17,18 +17,18 @@ def test_an_extra_brings_each_module_that_is_looked_for() -> None:
     assert {module.replace(".", "_") for module in extras.EXTRAS["train"]} <= brought
 
 
-def test_what_is_not_installed_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_packages_are_reported_with_the_install_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(extras.EXTRAS, "train", ("json", "no_such_module", "nor_this"))
     monkeypatch.setattr(extras, "CONF_DIR", tmp_path / "gpt2hydra/conf")
     with pytest.raises(UsageError) as refused:
-        extras.require("train")
+        extras.require_extra("train")
     assert str(refused.value) == (
         "1 problem in the installation.\n\n"
         "  no_such_module, nor_this\n    is not installed; type: pip install 'gpt2hydra[train]'"
     )
 
 
-def test_a_checkout_is_installed_from_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_install_command_names_the_folder_of_the_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("")
     monkeypatch.setattr(extras, "CONF_DIR", tmp_path / "conf")
     assert extras.install_command("plot") == f"pip install -e '{tmp_path}[plot]'"

@@ -57,7 +57,7 @@ def test_a_full_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(Terminated(), 143, "\nInterrupted by SIGTERM.\n", id="SIGTERM"),
     ],
 )
-def test_an_end_has_a_word_and_a_code(
+def test_each_way_to_end_has_a_message_and_an_exit_code(
     capsys: pytest.CaptureFixture[str], error: BaseException, code: int, message: str
 ) -> None:
     with pytest.raises(SystemExit) as stop, handle_errors():

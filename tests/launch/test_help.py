@@ -14,11 +14,11 @@ def test_help_alone_fits_a_screen(run: CommandLine, monkeypatch: pytest.MonkeyPa
     assert sum(-(-len(line) // 80) or 1 for line in outcome.out.splitlines()) <= 24
 
 
-def test_it_tells_the_groups_and_the_keys_that_are_often_set(run: CommandLine) -> None:
+def test_help_lists_the_groups_and_the_usual_keys(run: CommandLine) -> None:
     shown = run("--help", "model=large").out
     assert "model: large, medium, small, xl\n" in shown
     assert "  model.n_layer=36              transformer blocks\n" in shown
-    assert "--help all: every key; --help training: a section's;" in shown
+    assert "--help all: every key; --help training: its keys;" in shown
     assert [key for key in TrainConfig.HELP_SUMMARY if f"  {key}=" not in shown] == []
 
 
@@ -31,7 +31,7 @@ def test_help_of_a_section_and_of_a_key(run: CommandLine) -> None:
     ]
 
 
-def test_help_of_what_is_not_there(run: CommandLine) -> None:
+def test_help_of_an_unknown_topic(run: CommandLine) -> None:
     outcome = run("--help", "tokenzier")
     assert (outcome.code, outcome.out) == (1, "")
     assert "  --help tokenzier\n    is no section or key; did you mean tokenizer?\n" in outcome.err

@@ -8,7 +8,7 @@ import pytest
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.config.errors import Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
-from gpt2hydra.launch.hydra_components import with_origin
+from gpt2hydra.launch.hydra_components import add_source
 from tests.command_line import CommandLine
 
 
@@ -37,7 +37,7 @@ from tests.command_line import CommandLine
     ],
 )
 @pytest.mark.parametrize("multirun", [[], ["-m", "training.seed=1,2"]], ids=["run", "sweep"])
-def test_what_hydra_cannot_make_of_its_own_keys_is_refused(
+def test_invalid_values_of_hydras_own_keys_are_refused(
     run: CommandLine, override: str, message: str, multirun: list[str]
 ) -> None:
     (run.folder / "empty").mkdir()
@@ -54,7 +54,7 @@ def test_what_hydra_cannot_make_of_its_own_keys_is_refused(
     [
         pytest.param(["hydra.launcher._target_=nope.X"], "hydra.launcher._target_ = nope.X\n    cannot be", id="launcher"),
         pytest.param(
-            ["hydra.sweeper.max_batch_size=0"], "_size = 0\n    must be ≥ 1, or null for all at once", id="size of a batch"
+            ["hydra.sweeper.max_batch_size=0"], "_size = 0\n    must be ≥ 1, or null for one batch", id="size of a batch"
         ),
         pytest.param(["hydra/sweeper=optuna", "hydra.sweeper.n_trials=0"], "n_trials = 0\n    must be ≥ 1", id="no trials"),
         pytest.param(["hydra/sweeper=optuna", "hydra.sweeper.n_jobs=0"], "n_jobs = 0\n    must be ≥ 1", id="no jobs"),
@@ -71,7 +71,7 @@ def test_what_hydra_cannot_make_of_its_own_keys_is_refused(
         pytest.param(["hydra.hydra_logging.version=7"], "hydra.hydra_logging\n    cannot be set up", id="log"),
     ],
 )
-def test_what_would_start_the_jobs_of_a_sweep_is_tried_first(run: CommandLine, overrides: list[str], message: str) -> None:
+def test_the_launcher_of_a_sweep_is_instantiated_first(run: CommandLine, overrides: list[str], message: str) -> None:
     if "optuna" in overrides[0]:
         pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     outcome = run("-m", "training.seed=1,2", *overrides)
@@ -80,7 +80,7 @@ def test_what_would_start_the_jobs_of_a_sweep_is_tried_first(run: CommandLine, o
     assert f"    set by the command line: {overrides[-1]}\n" in outcome.err
 
 
-def test_a_log_is_tried_without_its_file_and_leaves_the_logs_of_the_process_alone(run: CommandLine) -> None:
+def test_a_log_is_tried_without_its_file_and_does_not_change_the_logs_of_the_process(run: CommandLine) -> None:
     root = logging.getLogger()
     before = root.handlers[:], root.level
     outcome = run("hydra.job_logging.handlers.file.filename=new.log", "hydra.verbose=5")
@@ -91,13 +91,13 @@ def test_a_log_is_tried_without_its_file_and_leaves_the_logs_of_the_process_alon
 def test_hydras_section_itself_is_neither_replaced_nor_deleted(run: CommandLine, override: str) -> None:
     outcome = run(override)
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
-    assert "is Hydra's own section, and can be neither replaced nor deleted" in outcome.err
+    assert "is Hydra's own section, which cannot be replaced or deleted" in outcome.err
     assert (
         f"    set by the command line: {override}\n" in outcome.err or f"deleted by the command line: {override}" in outcome.err
     )
 
 
-def test_a_log_and_a_callback_of_ones_own_are_taken(run: CommandLine) -> None:
+def test_a_users_log_and_callback_are_accepted(run: CommandLine) -> None:
     outcome = run(
         "hydra.job_logging.handlers.file.filename=new.log",
         "hydra.job_logging.root.level=WARNING",
@@ -110,8 +110,10 @@ def test_a_log_and_a_callback_of_ones_own_are_taken(run: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("override", "message", "remedy"),
     [
-        pytest.param("hydra.output_subdir=train.log", "is the name of the log too", "hydra.output_subdir=.hydra", id="log"),
-        pytest.param("hydra.job.name=x/y", "names a file, the log x/y.log", "hydra.job.name=y", id="a folder for the log"),
+        pytest.param("hydra.output_subdir=train.log", "is also the name of the log", "hydra.output_subdir=.hydra", id="log"),
+        pytest.param(
+            "hydra.job.name=x/y", "is in the name of a file, the log x/y.log", "hydra.job.name=y", id="a folder for the log"
+        ),
     ],
 )
 def test_files_that_hydra_could_not_write_are_reported_with_what_else_is_wrong(
@@ -160,7 +162,7 @@ def test_a_reference_leads_nowhere_next_to_another_mistake(run: CommandLine) -> 
         ),
     ],
 )
-def test_only_what_can_be_to_blame_is_blamed(run: CommandLine, overrides: list[str], blamed: str) -> None:
+def test_only_a_file_that_can_be_the_cause_is_named(run: CommandLine, overrides: list[str], blamed: str) -> None:
     assert f"    set by the command line{blamed}\n" in run(*overrides).err
 
 
@@ -190,13 +192,13 @@ def test_a_file_is_blamed_with_its_line(run: CommandLine, section: str, line: in
         pytest.param("  sweeper:\n    max_batch_size: -1\n", 5, id="sweeper"),
     ],
 )
-def test_a_file_is_blamed_for_what_a_sweep_reads(run: CommandLine, section: str, line: int) -> None:
+def test_a_setting_of_a_sweep_is_reported_with_its_file(run: CommandLine, section: str, line: int) -> None:
     (run.folder / "mine.yaml").write_text(f"defaults: [train, _self_]\n\nhydra:\n{section}")
     outcome = run("-m", "--config-dir", ".", "--config-name", "mine", "training.seed=1,2")
     assert (outcome.code, outcome.configs) == (1, [])
     assert f"    set by mine.yaml:{line}\n" in outcome.err
 
 
-def test_what_no_override_and_no_file_set_is_no_mistake_of_the_section() -> None:
+def test_a_violation_without_a_source_stays_unchanged() -> None:
     violation = Violation("hydra", rule="names a callback that cannot be made")
-    assert with_origin(violation, ["model=xl"], lambda: Composer("train", CONF_DIR)) == violation
+    assert add_source(violation, ["model=xl"], lambda: Composer("train", CONF_DIR)) == violation

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gpt2hydra.launch.jobs import Numbered, number_lines
+from gpt2hydra.launch.jobs import NumberedLines, number_lines
 from tests.command_line import CommandLine
 
 
@@ -31,7 +31,7 @@ def test_without_preflight_the_bad_point_fails_when_its_turn_comes(run: CommandL
 
 
 @pytest.mark.parametrize("override", ["~tokenizer", "model=[small,large]"])
-def test_without_preflight_the_gate_is_the_same(run: CommandLine, override: str) -> None:
+def test_without_preflight_points_are_still_validated(run: CommandLine, override: str) -> None:
     outcome = run("-m", "training.seed=1,2", override, "preflight=off")
     assert (outcome.code, outcome.configs) == (1, [])
     assert "must be one of" in outcome.err
@@ -45,7 +45,7 @@ def test_batches_keep_the_numbers_of_the_points(run: CommandLine) -> None:
     assert sorted(each.name for each in (run.folder / "s").iterdir()) == ["0", "2", "3", "multirun.yaml"]
 
 
-def test_where_jobs_may_run_at_once_each_line_has_the_number_of_its_job(run: CommandLine) -> None:
+def test_lines_of_parallel_jobs_have_the_number_of_their_job(run: CommandLine) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "hydra.sweep.dir=s"]
     outcome = run("-m", "training.seed=1,2", *launcher, job=lambda config: print("seed", config.training.seed))
@@ -54,14 +54,14 @@ def test_where_jobs_may_run_at_once_each_line_has_the_number_of_its_job(run: Com
     assert "#0  seed" not in outcome.out and "seed 1\n" in outcome.out
 
 
-def test_each_line_is_written_whole_with_its_number() -> None:
+def test_complete_lines_are_written_with_their_number() -> None:
     stream = io.StringIO()
-    first, second = Numbered(stream, 0), Numbered(stream, 1)
+    first, second = NumberedLines(stream, 0), NumberedLines(stream, 1)
     for word, other in zip(("step 1", "\nstep", " 2\n", "\n"), ("a", "b\n", "c\nd", "e"), strict=True):
         first.write(word)
         second.write(other)
-    first.end()
-    second.end()
+    first.write_incomplete()
+    second.write_incomplete()
     assert stream.getvalue() == "#0  step 1\n#1  ab\n#0  step 2\n#1  c\n#0\n#1  de\n"
 
 

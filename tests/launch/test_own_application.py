@@ -47,12 +47,12 @@ def run_program(run: CommandLine, module: ModuleType, *arguments: str) -> Outcom
     return run.program(module.main, *arguments)
 
 
-def test_its_values_arrive_typed_and_computed(run: CommandLine, finetune: ModuleType) -> None:
+def test_the_values_are_typed_and_computed(run: CommandLine, finetune: ModuleType) -> None:
     outcome = run_program(run, finetune, "lora.rank=4", "lora.alpha=2", "model=large")
     assert (outcome.code, outcome.out) == (0, "rank 4 of 1280, scale 0.5\n")
 
 
-def test_its_groups_are_its_own_and_those_that_it_inherits(run: CommandLine, finetune: ModuleType) -> None:
+def test_a_users_program_has_its_own_groups_and_the_inherited_ones(run: CommandLine, finetune: ModuleType) -> None:
     outcome = run_program(run, finetune, "experiment=quickstart", "lora=wide")
     assert outcome.out == "rank 64 of 128, scale 0.25\n"
 
@@ -80,7 +80,7 @@ def test_all_that_is_wrong_is_reported_at_once_with_file_and_line(
     )
 
 
-def test_its_own_rule_and_its_own_files_are_checked(run: CommandLine, finetune: ModuleType) -> None:
+def test_the_rules_and_files_of_a_users_program_are_checked(run: CommandLine, finetune: ModuleType) -> None:
     shape = ("model.n_embd=32", "model.n_head=4")
     assert "  lora.rank = 64\n    must be < model.n_embd = 32\n" in run_program(run, finetune, *shape).err
     outcome = run_program(run, finetune, "lora=typo")
@@ -170,11 +170,11 @@ def test_a_primary_config_must_list_its_schema(run: CommandLine, finetune: Modul
         outcome = run_program(run, finetune, "--config-name", "plain", *more)
         assert outcome.err == (
             "1 problem in the configuration; nothing was started.\n\n"
-            "  plain.yaml\n    must list finetune_schema, which knows the keys of Finetune, first in its defaults\n"
+            "  plain.yaml\n    must list finetune_schema, the schema of Finetune, first in its defaults\n"
         )
 
 
-def test_python_composes_it_too(finetune: ModuleType, package: Path) -> None:
+def test_a_users_program_is_composed_from_python(finetune: ModuleType, package: Path) -> None:
     config = gpt2hydra.compose("finetune", ["lora.rank=4"], config_dir=package / "conf", config_class=finetune.Finetune)
     assert (config.lora.scale, config.model) == (4.0, GPT2Config())
     assert gpt2hydra.compose("finetune", ["lora.rank=4"], config_dir=package / "conf") == config
@@ -190,14 +190,14 @@ def test_two_programs_may_have_one_name(package: Path, finetune: ModuleType) -> 
     assert gpt2hydra.compose("train", config_dir=package / "conf", config_class=finetune.Finetune) == own
 
 
-def test_its_schema_can_be_pickled_as_launchers_do(finetune: ModuleType) -> None:
+def test_the_schema_can_be_pickled_by_launchers(finetune: ModuleType) -> None:
     assert pickle.loads(pickle.dumps(schema_of(finetune.Finetune))) is schema_of(finetune.Finetune)
 
 
 PAGE = (CONF_DIR.parent / "docs/own-application.md").read_text(encoding="utf-8")
 
 
-def test_it_is_the_one_that_the_documents_show() -> None:
+def test_the_program_is_the_one_in_the_documentation() -> None:
     assert f"```python{FINETUNE}```" in PAGE and f"```yaml\n{PRIMARY}```" in PAGE
 
 
@@ -226,7 +226,7 @@ def python(package: Path, folder: Path, *arguments: str) -> subprocess.Completed
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_it_runs_as_a_module_from_anywhere(package: Path, tmp_path: Path) -> None:
+def test_the_program_runs_as_a_module_from_anywhere(package: Path, tmp_path: Path) -> None:
     done = python(package, tmp_path, "-m", "own_app.finetune", "lora.rank=4", "model.n_head=7")
     assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (1, "", [])
     assert "try: model.n_head=6" in done.stderr

@@ -13,7 +13,7 @@ from gpt2hydra import ConfigError
 from gpt2hydra.composition.composer import Composer
 from gpt2hydra.composition.hydra_compat import store_config
 from gpt2hydra.config.gpt2 import CONF_DIR
-from gpt2hydra.launch.points import expand
+from gpt2hydra.launch.points import expand_points
 
 
 @dataclass
@@ -39,12 +39,12 @@ def adaptive(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def values(override: str, *more: str) -> tuple[list[str], list[str]]:
-    points, notes = expand(*composed("hydra/sweeper=adaptive", override, *more))
+    points, notes = expand_points(*composed("hydra/sweeper=adaptive", override, *more))
     return [point[0].partition("=")[2] for point in points], notes
 
 
 def test_the_points_are_hydras_own() -> None:
-    points, notes = expand(*composed("model=glob(*a*)", "model.n_layer=range(1,3)", "training.seed=7"))
+    points, notes = expand_points(*composed("model=glob(*a*)", "model.n_layer=range(1,3)", "training.seed=7"))
     sizes = [f"model={size}" for size in ("large", "small")]
     assert points == [[size, f"model.n_layer={layers}", "training.seed=7"] for size in sizes for layers in (1, 2)]
     assert notes == []
@@ -61,7 +61,7 @@ def test_the_points_are_hydras_own() -> None:
         pytest.param("model.n_head=int(interval(1,4))", ["1", "2", "3", "4"], id="interval of integers"),
     ],
 )
-def test_what_an_adaptive_sweeper_may_visit_is_known_completely(override: str, expected: list[str]) -> None:
+def test_all_points_of_an_adaptive_sweeper_are_known(override: str, expected: list[str]) -> None:
     assert values(override) == (expected, [])
 
 
@@ -69,13 +69,13 @@ def test_what_an_adaptive_sweeper_may_visit_is_known_completely(override: str, e
 def test_of_an_interval_of_real_numbers_three_are_tried() -> None:
     tried, notes = values("model.resid_pdrop=interval(0.1,0.5)")
     assert tried == ["0.1", "0.3", "0.5"]
-    assert notes == ["model.resid_pdrop=interval(0.1,0.5): its ends and one value between were checked, not all"]
+    assert notes == ["model.resid_pdrop=interval(0.1,0.5): only its ends and one value between them were checked"]
 
 
 @pytest.mark.usefixtures("adaptive")
 def test_an_interval_of_real_numbers_is_none_of_integers() -> None:
     with pytest.raises(ConfigError) as refused:
-        expand(*composed("hydra/sweeper=adaptive", "model.n_head=interval(1,12)", "model=glob(z*)"))
+        expand_points(*composed("hydra/sweeper=adaptive", "model.n_head=interval(1,12)", "model=glob(z*)"))
     interval, empty = refused.value.violations
     assert (interval.key, interval.suggestion) == ("model.n_head", '"model.n_head=int(interval(1,12))"')
     assert empty.rule == "has no values to sweep over"
@@ -86,7 +86,7 @@ def test_an_interval_of_real_numbers_is_none_of_integers() -> None:
 def test_a_search_space_in_a_file_is_read_too() -> None:
     heads, tokenizer = "{type: int, low: 2, high: 6, step: 2}", "{type: categorical, choices: [bytes]}"
     space = f"++hydra.sweeper.search_space={{model.n_head: {heads}, tokenizer: {tokenizer}}}"
-    points, notes = expand(*composed("hydra/sweeper=adaptive", space))
+    points, notes = expand_points(*composed("hydra/sweeper=adaptive", space))
     assert points == [[f"model.n_head={each}", "tokenizer=bytes"] for each in (2, 4, 6)]
     assert notes == []
 
@@ -94,7 +94,7 @@ def test_a_search_space_in_a_file_is_read_too() -> None:
 @pytest.mark.usefixtures("adaptive")
 def test_a_search_space_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"hydra\.sweeper\.search_space\.model = .*\n.*must be \{type: int or float"):
-        expand(*composed("hydra/sweeper=adaptive", "++hydra.sweeper.search_space={model: {low: 2}}"))
+        expand_points(*composed("hydra/sweeper=adaptive", "++hydra.sweeper.search_space={model: {low: 2}}"))
 
 
 @pytest.mark.usefixtures("adaptive")

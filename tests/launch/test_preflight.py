@@ -12,7 +12,7 @@ from gpt2hydra.composition.composer import Composer
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.launch import extras
-from gpt2hydra.launch.points import expand
+from gpt2hydra.launch.points import expand_points
 from gpt2hydra.launch.preflight import Preflight
 from tests.command_line import CommandLine
 
@@ -75,7 +75,7 @@ def test_invalid_points_can_be_skipped(run: CommandLine) -> None:
     assert outcome.err.startswith("1 of 3 points is invalid; the other 2 run.\n\n  #1  model.n_head=7")
 
 
-def test_where_all_points_are_invalid_nothing_is_left_to_run(run: CommandLine) -> None:
+def test_nothing_runs_if_all_points_are_invalid(run: CommandLine) -> None:
     outcome = run("-m", "model.n_head=5,7", "preflight=skip_invalid")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
 
@@ -117,7 +117,7 @@ hydra:
     assert len(run("model.n_head=4,6", config_path=run.folder, config_name="mine").configs) == 2
 
 
-def test_what_no_value_of_a_sweep_does_is_not_offered_for_one_point(run: CommandLine) -> None:
+def test_deleting_a_swept_key_is_not_suggested_for_one_point(run: CommandLine) -> None:
     outcome = run("-m", "experiment=null,shakespeare_char")
     assert (outcome.code, outcome.configs) == (1, [])
     assert "#0  experiment=null\n" in outcome.err and "try: " not in outcome.err
@@ -147,12 +147,12 @@ def test_a_point_with_an_absent_device_stops_the_sweep_before_its_first_job(
 ) -> None:
     pytest.importorskip("torch")
 
-    def for_training(settings: TrainingConfig) -> None:
+    def select_training_device(settings: TrainingConfig) -> None:
         if settings.device == "cuda":
             raise ConfigError([Violation("training.device", "cuda", "is not available", remedy={"training.device": "auto"})])
 
     monkeypatch.setitem(extras.EXTRAS, "train", ())
-    monkeypatch.setattr("gpt2hydra.inference.device.for_training", for_training)
+    monkeypatch.setattr("gpt2hydra.inference.device.select_training_device", select_training_device)
     outcome = run("-m", "training.device=cpu,cuda", extra="train")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
     assert "#1  training.device=cuda\n      training.device = cuda is not available; try: training.device=auto\n" in outcome.err
@@ -195,7 +195,7 @@ def test_the_optuna_sweepers_space_is_checked_as_far_as_it_is_known(run: Command
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
     assert "5 of 6 points are invalid" in outcome.err
     assert (
-        "preflight: training.learning_rate=interval(0.0001,20): its ends and one value between were checked, not all"
+        "preflight: training.learning_rate=interval(0.0001,20): only its ends and one value between them were checked"
         in outcome.err
     )
 
@@ -205,7 +205,9 @@ def test_the_optuna_sweepers_space_is_checked_as_far_as_it_is_known(run: Command
 
 def space(*overrides: str) -> tuple[Composer, list[list[str]]]:
     composer = Composer("train", CONF_DIR, once=True)
-    return composer, expand(composer.compose_by_hydra([*overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN), composer)[0]
+    return composer, expand_points(composer.compose_by_hydra([*overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN), composer)[
+        0
+    ]
 
 
 def test_every_point_of_a_large_sweep_equals_its_own_composition() -> None:

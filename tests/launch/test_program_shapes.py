@@ -152,7 +152,7 @@ SHAPES = {
             "model.optimizer.betas[1] = 1.5": ("must be ≥ 0 and ≤ 1", "configs/model/wrong.yaml:6"),
             "model.optimizer.weigth_decay = 0.1": ("unknown key; did you mean", "configs/model/wrong.yaml:7"),
             "model.nte = 3": ("unknown key; did you mean model.net?", "configs/model/wrong.yaml:8"),
-            "model.optimizer.weight_decay = -1": ("stands in no file", "the command line: model.optimizer.weight_decay=-1"),
+            "model.optimizer.weight_decay = -1": ("is in no file", "the command line: model.optimizer.weight_decay=-1"),
         },
     ),
     "based": Shape(
@@ -272,7 +272,7 @@ def test_five_typical_mistakes_are_refused_with_file_and_line(
 
 
 @every_shape
-def test_check_finds_nothing_wrong_with_the_tree_but_what_is(
+def test_check_finds_exactly_the_mistakes_of_the_tree(
     shape: Shape, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in [each for each in shape.tree if "wrong" in each or "pile" in each]:

@@ -12,8 +12,8 @@ from gpt2hydra.checkpoint import atomic_directory, run_checkpoints
 from gpt2hydra.composition.job import set_by
 from gpt2hydra.launch.programs import output_dir
 from gpt2hydra.runs import record
-from gpt2hydra.runs.record import recording
-from gpt2hydra.utils.formatting import show
+from gpt2hydra.runs.record import record_run
+from gpt2hydra.utils.formatting import format_value
 from tests.command_line import CommandLine
 from tests.run_directories import make_run, save
 
@@ -34,7 +34,7 @@ def cut(run: CommandLine) -> Path:
 # -------------------------------------------------------------------------------------------------------- resume=RUN_DIR
 
 
-def test_the_configuration_is_the_runs_own_and_it_continues_in_its_directory(run: CommandLine, cut: Path) -> None:
+def test_a_resumed_run_uses_its_recorded_configuration_and_directory(run: CommandLine, cut: Path) -> None:
     seen: list[Path] = []
     outcome = run(f"resume={cut}", job=lambda config: seen.append(output_dir()))
     assert (outcome.code, outcome.err) == (0, "")
@@ -52,7 +52,7 @@ def test_a_relative_path_will_do(run: CommandLine, cut: Path) -> None:
     "override",
     ["training.max_steps=60", "training.eval_interval=7", "training.device=cpu", "hardware=l4", "hardware.name=mine"],
 )
-def test_what_does_not_decide_the_result_may_change_and_steps_may(run: CommandLine, cut: Path, override: str) -> None:
+def test_max_steps_and_keys_that_do_not_affect_the_result_may_change(run: CommandLine, cut: Path, override: str) -> None:
     outcome = run(f"resume={cut}", override)
     assert (outcome.code, outcome.configs) == (0, [own(f"resume={cut}", override)])
 
@@ -103,7 +103,7 @@ def test_passes_may_change_if_a_step_stays_a_step(run: CommandLine, cut: Path) -
         pytest.param("data.validation_fraction=0.2", "data.validation_fraction", "0.2", "0.1", id="data"),
     ],
 )
-def test_what_decides_the_result_is_refused_with_both_values(
+def test_a_changed_key_that_affects_the_result_is_refused_with_both_values(
     run: CommandLine, cut: Path, override: str, key: str, value: str, was: str
 ) -> None:
     outcome = run(f"resume={cut}", override)
@@ -151,7 +151,7 @@ def test_a_dry_run_shows_the_runs_own_plan_and_who_set_it(run: CommandLine, cut:
 
 def test_the_record_says_what_was_set_with_it_and_by_whom(run: CommandLine, cut: Path) -> None:
     def job(config: Any) -> None:
-        with recording(config, output_dir(), set_by(config), resumed_from=20):
+        with record_run(config, output_dir(), set_by(config), resumed_from=20):
             pass
 
     run(f"resume={cut}", "training.max_steps=60", job=job)
@@ -170,7 +170,7 @@ def test_the_record_says_what_was_set_with_it_and_by_whom(run: CommandLine, cut:
     ("path", "rule"),
     [
         pytest.param("nowhere", "there is no such folder", id="nothing"),
-        pytest.param("a" * 300, "cannot be looked at: File name too long", id="long name"),
+        pytest.param("a" * 300, "cannot be read: File name too long", id="long name"),
         pytest.param("file", "is a file; must be a run directory", id="file"),
         pytest.param("foreign", "holds no run.json, so it is no run directory", id="foreign folder"),
         pytest.param("sweep", "is a sweep of 2 runs; continue it with -m", id="sweep"),
@@ -178,7 +178,7 @@ def test_the_record_says_what_was_set_with_it_and_by_whom(run: CommandLine, cut:
         pytest.param("outputs/day/time/checkpoints/step-000020", "is a part of the run in", id="checkpoint"),
     ],
 )
-def test_what_is_no_run_is_refused(run: CommandLine, cut: Path, path: str, rule: str) -> None:
+def test_a_folder_that_is_no_run_is_refused(run: CommandLine, cut: Path, path: str, rule: str) -> None:
     (run.folder / "file").write_text("")
     (run.folder / "foreign").mkdir()
     for number in "01":
@@ -187,7 +187,7 @@ def test_what_is_no_run_is_refused(run: CommandLine, cut: Path, path: str, rule:
     outcome = run(f"resume={path}")
     assert (outcome.code, outcome.configs) == (1, [])
     assert outcome.err.startswith(
-        f"1 problem in the configuration; nothing was started.\n\n  resume = {show(path)}\n    {rule}"
+        f"1 problem in the configuration; nothing was started.\n\n  resume = {format_value(path)}\n    {rule}"
     )
     assert f"    set by the command line: resume={path[:50]}" in outcome.err
 
@@ -214,12 +214,12 @@ def test_the_run_of_a_checkpoint_is_named(run: CommandLine, cut: Path) -> None:
 def test_a_run_without_a_key_is_understood(run: CommandLine, cut: Path) -> None:
     outcome = run("outputs/day/time")
     assert (outcome.code, outcome.configs) == (1, [])
-    assert "is a run's directory" in outcome.err and outcome.err.endswith("    try: resume=outputs/day/time\n")
+    assert "is a run directory, but no override" in outcome.err and outcome.err.endswith("    try: resume=outputs/day/time\n")
     assert run("outputs/day/time", config_name="generate").err.endswith("    try: checkpoint=outputs/day/time\n")
 
 
 def test_a_run_that_continues_elsewhere_is_refused(run: CommandLine) -> None:
-    with recording(own(), run.folder / "busy", None):
+    with record_run(own(), run.folder / "busy", None):
         outcome = run("resume=busy")
     assert (outcome.code, outcome.configs) == (1, [])
     assert "is still running (process " in outcome.err
@@ -250,7 +250,9 @@ def test_data_that_changed_since_is_refused(run: CommandLine) -> None:
     text.write_text("To be, or nut to be. " * 10_000)
     outcome = run(f"resume={folder}")
     assert (outcome.code, outcome.configs) == (1, [])
-    assert f"is not what the run in run was trained on: {text} has as many bytes as then, but others\n" in outcome.err
+    assert (
+        f"is not what the run in run was trained on: {text} has the same size as then, but different content\n" in outcome.err
+    )
     text.write_text("To be. " * 10_000)
     assert f"{text} had 210,000 bytes and has 70,000\n" in run(f"resume={folder}").err
 
@@ -268,7 +270,7 @@ def test_a_run_without_a_checkpoint_begins_anew_in_its_directory(run: CommandLin
     folder = make_run(run.folder / "young", own())
     outcome = run(f"resume={folder}", job=lambda config: output_dir())
     assert (outcome.code, outcome.configs) == (0, [own()])
-    assert outcome.err == "young was interrupted before its first checkpoint; it begins again.\n"
+    assert outcome.err == "young was interrupted before its first checkpoint; it starts again.\n"
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_is_refused(run: CommandLine) -> None:
@@ -305,15 +307,15 @@ def test_a_fork_does_not_continue_another_run(run: CommandLine, cut: Path) -> No
     assert "fork_from = " in outcome.err and outcome.err.count("cannot change in a run that is continued") == 1
 
 
-def test_a_run_that_was_stopped_early_continues_with_other_patience_alone(run: CommandLine) -> None:
+def test_a_run_that_was_stopped_early_continues_only_with_another_patience(run: CommandLine) -> None:
     config = own("training.early_stopping_patience=2", "training.eval_interval=10")
-    with recording(config, run.folder / "early", None) as recorder:
+    with record_run(config, run.folder / "early", None) as recorder:
         save(run.folder / "early", 30, 2.0)
         recorder.step = 30
         recorder.finish(2.0, seconds=1.0, stopped_early=True)
     refused = run("resume=early")
     assert (refused.code, refused.configs) == (1, [])
-    assert "was stopped early, as training.early_stopping_patience = 2 asks" in refused.err
+    assert "was stopped early because of training.early_stopping_patience = 2" in refused.err
     assert run("resume=early", refused.err.partition("try: ")[2].strip()).code == 0
 
 
@@ -324,10 +326,10 @@ def test_a_truncated_record_names_the_way_out(run: CommandLine, cut: Path) -> No
     assert "; fork_from=outputs/day/time/checkpoints/step-000020 continues from step 20, " in refused.err
 
 
-def test_auto_begins_a_new_run_where_there_is_none(run: CommandLine) -> None:
+def test_auto_starts_a_new_run_if_there_is_none(run: CommandLine) -> None:
     outcome = run(*OWN, "resume=auto", job=lambda config: None)
     assert (outcome.code, outcome.configs) == (0, [own()])
-    assert outcome.err == f"resume=auto: no run has the fingerprint {own().fingerprint()}; a new one begins.\n"
+    assert outcome.err == f"resume=auto: no run has the fingerprint {own().fingerprint()}; a new run starts.\n"
     assert (run.folder / "outputs").is_dir()
 
 
@@ -349,16 +351,16 @@ def test_auto_refuses_another_configuration_in_the_directory_that_is_named(run: 
     assert "set by the command line: training.seed=1" in outcome.err
 
 
-def test_what_a_killed_save_left_is_finished_before_a_run_continues(run: CommandLine, cut: Path) -> None:
+def test_an_interrupted_save_is_recovered_before_a_run_continues(run: CommandLine, cut: Path) -> None:
     save(cut, 30)
     (cut / "checkpoints/step-000030").rename(cut / "checkpoints/.step-000030-unfinished")
     assert run(f"resume={cut}", "dry_run=true").err == "outputs/day/time continues after step 30 of 50.\n\n"
 
 
-def test_what_a_fork_takes_over_is_set_by_its_checkpoint(run: CommandLine) -> None:
-    with atomic_directory.write_directory(run_checkpoints.place(run.folder / "r", 20)) as folder:
-        (folder / run_checkpoints.RESUME).mkdir()
-        atomic_directory.write_json(folder / run_checkpoints.RUN, {"step": 20, "config": own().to_dict()})
+def test_values_taken_over_by_a_fork_have_its_checkpoint_as_source(run: CommandLine) -> None:
+    with atomic_directory.write_directory(run_checkpoints.checkpoint_dir(run.folder / "r", 20)) as folder:
+        (folder / run_checkpoints.RESUME_DIR).mkdir()
+        atomic_directory.write_json(folder / run_checkpoints.RUN_JSON, {"step": 20, "config": own().to_dict()})
     outcome = run("fork_from=r", "training.max_steps=4")
     assert outcome.code == 1 and "  training.warmup_steps = 5\n" in outcome.err
     assert "    set by r/checkpoints/step-000020/gpt2hydra.json   (was 100, the default); training.max_steps is" in outcome.err

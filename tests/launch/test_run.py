@@ -13,7 +13,7 @@ from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.launch import extras
 from gpt2hydra.launch.programs import output_dir
-from gpt2hydra.runs.lock import locked
+from gpt2hydra.runs.lock import hold_lock
 from tests.command_line import CommandLine, Outcome
 from tests.run_directories import make_run
 
@@ -30,11 +30,11 @@ def no_device_but_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if PyTorch found none."""
     pytest.importorskip("torch")
 
-    def for_training(settings: Any) -> None:
+    def select_training_device(settings: Any) -> None:
         raise ConfigError([Violation("training.device", settings.device, "is not available")])
 
     monkeypatch.setitem(extras.EXTRAS, "train", ())
-    monkeypatch.setattr("gpt2hydra.inference.device.for_training", for_training)
+    monkeypatch.setattr("gpt2hydra.inference.device.select_training_device", select_training_device)
 
 
 def test_a_device_that_is_not_here_is_reported_with_who_asked_for_it(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,8 +120,8 @@ def test_a_dry_run_tells_a_finished_run_with_the_same_fingerprint(run: CommandLi
     for name, step, loss in (("a", 200, 3.25), ("b", 200, 3.125), ("cut", 40, None)):
         make_run(run.folder / "outputs/2026-01-31" / name, config, step, loss)
     outcome = run("model=large", "training.max_steps=200", "training.log_interval=7", "dry_run=true")
-    reported = "Finished already: outputs/2026-01-31/b, validation loss 3.1250; all that decides the result is the same"
-    assert f"{reported} ({config.fingerprint()})." in outcome.out
+    reported = "Finished already: outputs/2026-01-31/b, validation loss 3.1250; its fingerprint is the same"
+    assert f"{reported} ({config.fingerprint()}), so a new run" in outcome.out
     assert "Finished already" not in run("model=large", "training.max_steps=201", "dry_run=true").out
 
 
@@ -152,7 +152,7 @@ PARTS = ["hydra.callbacks.x._target_", "hydra.job_logging", "hydra.run.dir"]
         pytest.param("experiment=unfit", "model.n_head", id="a file that Hydra refuses"),
     ],
 )
-def test_what_comes_after_the_gate_is_reported_with_what_the_gate_refuses(run: CommandLine, override: str, key: str) -> None:
+def test_later_checks_are_reported_together_with_violations(run: CommandLine, override: str, key: str) -> None:
     (run.folder / "file").touch()
     (run.folder / "conf/experiment").mkdir(parents=True)
     for name, value in (("wrong", "7"), ("unfit", "[7]")):
@@ -196,7 +196,7 @@ def test_the_directory_may_refer_to_the_job(run: CommandLine) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "dangling link"])
-def test_nothing_is_left_where_hydras_files_cannot_be_written(run: CommandLine, kind: str) -> None:
+def test_nothing_is_left_if_hydras_files_cannot_be_written(run: CommandLine, kind: str) -> None:
     (run.folder / "r").mkdir()
     if kind == "folder":
         (run.folder / "r/.hydra/config.yaml").mkdir(parents=True)
@@ -219,7 +219,7 @@ def test_a_remedy_of_a_directory_can_be_written(run: CommandLine, kind: str) -> 
 
 def test_a_directory_that_another_run_writes_to_is_refused_by_its_own_key(run: CommandLine) -> None:
     (run.folder / "busy").mkdir()
-    with locked(run.folder / "busy"):
+    with hold_lock(run.folder / "busy"):
         outcome = run("hydra.run.dir=busy")
     assert (outcome.code, outcome.configs) == (1, [])
     assert (

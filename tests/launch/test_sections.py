@@ -19,7 +19,7 @@ from gpt2hydra import ConfigError, GPT2Config
 from gpt2hydra.commands import main as commands
 from gpt2hydra.composition.hydra_state import hydra_state
 from gpt2hydra.fields import Checked, anything, choice, either, integer, items, mapping, number, section, union
-from gpt2hydra.launch.application import ATTRIBUTE
+from gpt2hydra.launch.application import APPLICATION_ATTRIBUTE
 from gpt2hydra.sizing.counts import parameters
 from tests.command_line import CommandLine
 
@@ -151,7 +151,7 @@ def test_a_key_that_no_file_has_needs_a_plus(run: CommandLine, program: ModuleTy
     assert problems(run, program, "model.optimizer.weight_decay=0.1") == [
         [
             "model.optimizer.weight_decay = 0.1",
-            "stands in no file; a plus adds it",
+            "is in no file; add it with a plus",
             "set by the command line: model.optimizer.weight_decay=0.1",
             "try: +model.optimizer.weight_decay=0.1",
         ]
@@ -194,7 +194,7 @@ def test_a_section_that_is_not_there_is_one_clear_refusal(tmp_path: Path) -> Non
     with pytest.raises(ConfigError) as caught:
         program(OmegaConf.load(tmp_path / "train.yaml"))
     assert [(each.key, each.rule) for each in caught.value.violations] == [
-        ("modle", "must be a section of the config, and is not there; did you mean model?")
+        ("modle", "must be a section of the config, but is missing; did you mean model?")
     ]
 
 
@@ -206,11 +206,11 @@ def test_wrong_parameters_are_refused_at_import() -> None:
         gpt2hydra.main(config_name="train")(wrong)
     with pytest.raises(TypeError, match=r"few\(cfg\): must take \(cfg: DictConfig and\) model"):
         gpt2hydra.main(config_name="train", sections={"model": Net})(few)
-    with pytest.raises(TypeError, match=r"model\.config stands within model, which has a class of its own"):
+    with pytest.raises(TypeError, match=r"model\.config is inside model, which has its own class"):
         gpt2hydra.main(config_name="train", sections={"model": Net, "model.config": Net})(lambda model, config: None)
 
 
-def test_a_deeper_section_is_checked_where_it_stands() -> None:
+def test_a_nested_section_is_checked_under_its_key() -> None:
     @gpt2hydra.main(config_name="train", sections={"model.config": GPT2Config})
     def program(cfg, config):  # type: ignore[no-untyped-def]  # as programs that exist have it
         return cfg.model._target_, config
@@ -318,7 +318,11 @@ def test_every_kind_of_field_is_composed(compose: Any) -> None:
         pytest.param("callbacks=3", "callbacks = 3", "must be a mapping", "command line", id="no mapping"),
         pytest.param("noise=3", "noise = 3", "must be one of loglinear", "command line", id="no section"),
         pytest.param(
-            "model.rotary.name=mha", "model.rotary.name = mha", "model.rotary is null; a plus adds", "", id="below null"
+            "model.rotary.name=mha",
+            "model.rotary.name = mha",
+            "model.rotary is null; add the key with a plus",
+            "",
+            id="below null",
         ),
     ],
 )
@@ -364,7 +368,7 @@ def test_a_size_of_ours_in_another_kind_of_section_hides_no_other_mistake(tmp_pa
 
 # ------------------------------------------------------------------------------------------- commands with --app
 
-LOOKED_AT = """
+CHECKED_BYTES = """
 from dataclasses import dataclass
 from omegaconf import DictConfig
 import gpt2hydra
@@ -396,7 +400,7 @@ CONF = {
 @pytest.fixture
 def looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "conf/model").mkdir(parents=True)
-    (tmp_path / "looked_at.py").write_text(LOOKED_AT)
+    (tmp_path / "looked_at.py").write_text(CHECKED_BYTES)
     for name, content in CONF.items():
         (tmp_path / "conf" / name).write_text(content)
     monkeypatch.chdir(tmp_path)
@@ -430,7 +434,7 @@ def test_a_reference_to_the_output_directory_is_right_for_every_command(
     assert program in schemas and "n_embd" in json.dumps(schemas["model"])
 
 
-def test_what_yaml_misreads_within_a_list_has_its_line(looked_at: Path) -> None:
+def test_values_that_yaml_misreads_in_a_list_have_their_line(looked_at: Path) -> None:
     (looked_at / "complete.yaml").write_text(
         "defaults: [complete_schema, model: tiny, _self_]\nbetas:\n  - 0.9\n  - 012\nnames: [yes, '010', 010]\n"
     )
@@ -489,7 +493,7 @@ def test_a_size_gives_its_keys_by_reference(tmp_path: Path) -> None:
         "model:\n  _target_: src.Own\n  n_embd: ${shape.n_embd}\n  n_layer: ${shape.n_layer}\n"
     )
     (tmp_path / "train.yaml").write_text("defaults: [model: own, _self_]\n")
-    composer = getattr(program, ATTRIBUTE).composer()
+    composer = getattr(program, APPLICATION_ATTRIBUTE).composer()
     with hydra_state():
         assert program(composer.compose_by_hydra([])) == ("src.Own", 768, 12)
         assert program(composer.compose_by_hydra(["gpt2/model@shape=large"])) == ("src.Own", 1280, 36)

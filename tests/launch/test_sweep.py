@@ -15,7 +15,7 @@ from gpt2hydra.launch.jobs import PointSweeper
 from gpt2hydra.launch.programs import output_dir
 from gpt2hydra.runs import record
 from gpt2hydra.runs.comparison import Comparison
-from gpt2hydra.runs.record import recording
+from gpt2hydra.runs.record import record_run
 from tests.command_line import CommandLine
 from tests.run_directories import make_run, save
 
@@ -51,11 +51,11 @@ def test_a_point_with_a_dry_run_is_shown_and_not_started(run: CommandLine) -> No
         pytest.param("training.seed=interval(1,5)", "is not a list of values: Hydra's basic sweeper needs", id="interval"),
         pytest.param("hydra.sweep.dir=${nope}", "cannot be resolved", id="directory"),
         pytest.param("hydra.sweep.subdir=${nope}", "cannot be resolved", id="directories"),
-        pytest.param("hydra.sweep.subdir=${model.n_layer}", "gives points #0 and #1 one directory", id="one directory"),
+        pytest.param("hydra.sweep.subdir=${model.n_layer}", "gives points #0 and #1 the same directory", id="one directory"),
         pytest.param(f"hydra.sweep.subdir={'a' * 300}", "", id="long name"),
     ],
 )
-def test_what_cannot_be_swept_is_refused_before_anything_is_made(run: CommandLine, override: str, message: str) -> None:
+def test_an_impossible_sweep_is_refused_before_anything_is_made(run: CommandLine, override: str, message: str) -> None:
     outcome = run("-m", "model.n_head=4,6", override)
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
     assert outcome.err.startswith("1 problem in the configuration") and message in outcome.err
@@ -65,7 +65,7 @@ def test_points_are_compared_with_one_clock(run: CommandLine) -> None:
     """Two jobs that would write into one folder are refused, however long it takes to look at them."""
     outcome = run("-m", "training.seed=1,2", "hydra.sweep.dir=out/${now:%f}", "hydra.sweep.subdir=x")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
-    assert "gives points #0 and #1 one directory" in outcome.err
+    assert "gives points #0 and #1 the same directory" in outcome.err
 
 
 def test_points_run_in_the_directories_that_were_compared(run: CommandLine) -> None:
@@ -97,7 +97,7 @@ def job(*, broken: tuple[int, ...] = (), killed: tuple[int, ...] = ()) -> Callab
 
     def train(config: Any) -> float:
         folder, heads = output_dir(), int(config.model.n_head)
-        with recording(config, folder, None, resumed_from=20 if config.resume else None) as recorder:
+        with record_run(config, folder, None, resumed_from=20 if config.resume else None) as recorder:
             if heads in broken:
                 save(folder, 20, 3.0)
                 recorder.step = 20
@@ -166,7 +166,7 @@ def test_a_point_that_is_another_run_now_is_refused(run: CommandLine) -> None:
     assert reported in " ".join(outcome.err.split())
 
 
-def test_without_a_word_a_sweep_does_not_continue(run: CommandLine) -> None:
+def test_without_resume_a_sweep_into_the_same_directory_is_refused(run: CommandLine) -> None:
     run(*POINTS, job=job(broken=(6,), killed=(8,)))
     outcome = run(*POINTS, job=job())
     assert (outcome.code, outcome.configs) == (1, [])
@@ -178,7 +178,7 @@ def test_points_cannot_all_continue_in_one_directory(run: CommandLine, preflight
     make_run(run.folder / "run", gpt2hydra.compose("train", ["training.max_steps=50", "training.warmup_steps=5"]), step=20)
     outcome = run("-m", "training.log_interval=4,6", "resume=run", f"preflight={preflight}", job=job())
     assert (outcome.code, outcome.configs) == (1, [])
-    assert "with -m, auto continues each in its own" in " ".join(outcome.err.split())
+    assert "with -m, auto continues each point in its own" in " ".join(outcome.err.split())
 
 
 def test_points_continue_without_preflight_and_in_any_directory(run: CommandLine) -> None:
@@ -191,7 +191,7 @@ def test_points_continue_without_preflight_and_in_any_directory(run: CommandLine
 
 def test_a_point_that_runs_elsewhere_stops_the_sweep_before_it_begins(run: CommandLine) -> None:
     own = gpt2hydra.compose("train", ["training.max_steps=50", "training.warmup_steps=5", "model.n_head=6"])
-    with recording(own, run.folder / "s/1", None):
+    with record_run(own, run.folder / "s/1", None):
         outcome = run(*POINTS, "resume=auto", job=job())
     assert (outcome.code, outcome.configs) == (1, [])
     assert "resume = s/1 is still running (process " in outcome.err
@@ -215,12 +215,12 @@ def test_launchers_that_start_all_points_at_once_leave_finished_ones_as_they_are
     pytest.importorskip(f"hydra_plugins.{module}")
     monkeypatch.setenv("PYTHONPATH", str(CONF_DIR.parent))  # where another process finds the function below
     run(*POINTS, *launcher, job=job(broken=(6,)))
-    assert [row.state for row in Comparison.below(run.folder / "s").runs] == ["finished"] * 3 + ["failed at 20"]
+    assert [row.state for row in Comparison.read_below(run.folder / "s").runs] == ["finished"] * 3 + ["failed at 20"]
     before = everything(run.folder / "s/0")
     outcome = run(*POINTS, *launcher, "resume=auto", job=job())
     changed = [name for name, file in everything(run.folder / "s/0").items() if file != before.get(name)]
     assert (outcome.code, changed) == (0, []), outcome.err
-    assert [row.state for row in Comparison.below(run.folder / "s").runs] == ["finished"] * 4
+    assert [row.state for row in Comparison.read_below(run.folder / "s").runs] == ["finished"] * 4
     assert len(record.read(run.folder / "s/1").content["resumed"]) == 1
 
 
@@ -233,13 +233,13 @@ def test_an_optuna_sweep_visits_the_same_points_again_and_takes_their_loss(run: 
         first = run(*space, *sweeper, "hydra.sweeper.n_trials=2", job=job())
         outcome = run(*space, *sweeper, "hydra.sweeper.n_trials=4", job=job())
     assert (first.code, outcome.code, len(first.configs), len(outcome.configs)) == (0, 0, 2, 2)
-    assert len(Comparison.below(run.folder / "s").runs) == 4
+    assert len(Comparison.read_below(run.folder / "s").runs) == 4
 
 
 # ------------------------------------------------------------------------------------------------------ what ends a sweep
 
 
-def test_what_ends_a_sweep_is_reported_in_a_line(run: CommandLine) -> None:
+def test_an_error_that_ends_a_sweep_is_reported_in_a_line(run: CommandLine) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # optuna's own
@@ -247,11 +247,11 @@ def test_what_ends_a_sweep_is_reported_in_a_line(run: CommandLine) -> None:
             *("-m", "training.seed=1,2", "hydra/sweeper=optuna", "hydra.sweeper.storage=nope://x", "hydra.sweep.dir=s")
         )
     assert (outcome.code, outcome.configs) == (1, [])
-    assert outcome.err == "The sweep was ended by OptunaSweeper: Can't load plugin: sqlalchemy.dialects:nope\n"
+    assert outcome.err == "OptunaSweeper stopped the sweep: Can't load plugin: sqlalchemy.dialects:nope\n"
 
 
 @pytest.mark.parametrize("refused", [False, True])
-def test_what_ends_a_sweep_in_another_process_is_reported_without_its_traceback(
+def test_an_error_that_ends_a_sweep_in_another_process_has_no_traceback(
     run: CommandLine, monkeypatch: pytest.MonkeyPatch, refused: bool
 ) -> None:
     executor = pytest.importorskip("joblib.externals.loky.process_executor")
@@ -262,7 +262,7 @@ def test_what_ends_a_sweep_in_another_process_is_reported_without_its_traceback(
 
     monkeypatch.setattr(PointSweeper, "sweep", sweep)
     outcome = run("-m", "training.seed=1,2")
-    assert (outcome.code, outcome.err) == (1, "The sweep was ended by PointSweeper: the job has no directory\n")
+    assert (outcome.code, outcome.err) == (1, "PointSweeper stopped the sweep: the job has no directory\n")
 
 
 def test_a_job_that_fails_under_optuna_is_reported_once(run: CommandLine) -> None:
@@ -275,7 +275,7 @@ def test_a_job_that_fails_under_optuna_is_reported_once(run: CommandLine) -> Non
             job=job(broken=(6,)),
         )
     assert outcome.code == 1
-    assert outcome.err.count("RuntimeError: the node went away\n") == 2 and "The sweep was ended" not in outcome.err
+    assert outcome.err.count("RuntimeError: the node went away\n") == 2 and "stopped the sweep" not in outcome.err
 
 
 def test_a_sweep_that_cannot_be_written_is_refused(run: CommandLine) -> None:
@@ -297,7 +297,7 @@ def test_values_to_sweep_over_are_tried_with_what_is_wrong_already(run: CommandL
     assert "    set by the command line: model=huge,small\n" in outcome.err and "try: model" not in outcome.err
 
 
-def test_what_starts_a_sweep_is_reported_with_a_file_that_hydra_refuses(run: CommandLine) -> None:
+def test_launcher_mistakes_are_reported_with_a_file_that_hydra_refuses(run: CommandLine) -> None:
     (run.folder / "conf/experiment").mkdir(parents=True)
     (run.folder / "conf/experiment/unfit.yaml").write_text("# @package _global_\nmodel: {n_head: [7]}\n")
     outcome = run("--config-dir", "conf", "-m", "experiment=unfit", "training.seed=1,2", "hydra.launcher._target_=nope.X")
@@ -316,7 +316,7 @@ def test_the_sweep_itself_is_reported_with_its_points(run: CommandLine) -> None:
     assert points.startswith("  #1  model.n_head=7 preflight=skip_invalid\n      model.n_head = 7 must divide")
 
 
-def test_what_all_points_share_is_reported_with_a_space_that_is_none(run: CommandLine) -> None:
+def test_mistakes_of_all_points_are_reported_with_an_invalid_search_space(run: CommandLine) -> None:
     outcome = run("-m", "training.seed=range(5,5)", "model=glob(z*)", "model.n_head=7", "hydra.launcher._target_=nope.X")
     assert (outcome.code, outcome.configs, run.left_behind()) == (1, [], [])
     assert outcome.err.startswith("4 problems")

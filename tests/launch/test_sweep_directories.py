@@ -41,7 +41,7 @@ def test_two_points_do_not_share_a_directory_by_way_of_a_link(run: CommandLine) 
     (run.folder / "s/1").mkdir(parents=True)
     (run.folder / "s/2").symlink_to("1")
     err = one_problem(run("-m", "training.seed=1,2", "hydra.sweep.dir=s", "hydra.sweep.subdir=${training.seed}"))
-    assert "gives points #0 and #1 one directory" in err
+    assert "gives points #0 and #1 the same directory" in err
 
 
 @pytest.mark.parametrize("subdir", ["${training.seed}", "x"])
@@ -49,11 +49,11 @@ def test_trials_of_an_adaptive_sweeper_have_a_directory_each(run: CommandLine, s
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     optuna = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=6", "training.seed=choice(1,2)")
     err = one_problem(run(*optuna, f"hydra.sweep.subdir={subdir}"))
-    assert "may give two trials one directory" in err
+    assert "may give two trials the same directory" in err
     assert err.endswith(f"try: 'hydra.sweep.subdir={subdir}/${{hydra.job.num}}'\n")
 
 
 @pytest.mark.parametrize("part", ["launcher", "sweeper"])
 def test_a_sweep_without_a_launcher_or_a_sweeper_is_refused(run: CommandLine, part: str) -> None:
     err = one_problem(run("-m", "training.seed=1,2", f"hydra.{part}=null"))
-    assert f"hydra.{part} = null\n    is chosen as a group: hydra/{part}=basic\n    set by the command line" in err
+    assert f"hydra.{part} = null\n    must be chosen as a group: hydra/{part}=basic\n    set by the command line" in err

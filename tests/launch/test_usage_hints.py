@@ -8,7 +8,7 @@ import pytest
 from gpt2hydra import GenerateConfig, TrainConfig
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.validation import Checked
-from gpt2hydra.launch.usage_hints import no_command, no_option
+from gpt2hydra.launch.usage_hints import unknown_command_message, unknown_option_message
 from tests.command_line import CommandLine
 
 PYTHON = Path(sys.executable).name
@@ -19,7 +19,7 @@ def hint(
 ) -> str:
     monkeypatch.setattr(sys, "argv", [file, *words])
     unknown = [word for word in words if word.startswith("-") and word != "-m"]
-    return no_option(words, unknown, ["--cfg", "--multirun"], config_class, ["experiment", "model"])
+    return unknown_option_message(words, unknown, ["--cfg", "--multirun"], config_class, ["experiment", "model"])
 
 
 @pytest.mark.parametrize(
@@ -68,13 +68,13 @@ def test_the_keys_are_those_of_the_program(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_programs_are_no_commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(CONF_DIR.parent)
-    expected = f'generate is a program of its own\n  try: {PYTHON} generate.py "prompt=To be" checkpoint=run'
-    assert no_command(["generate", "prompt=To be", "checkpoint=run"], ["size"]) == expected
+    expected = f'generate is a separate program\n  try: {PYTHON} generate.py "prompt=To be" checkpoint=run'
+    assert unknown_command_message(["generate", "prompt=To be", "checkpoint=run"], ["size"]) == expected
     monkeypatch.chdir(tmp_path)
-    assert no_command(["trian"], ["size"]) == "train is a program of its own\n  try: gpt2hydra-train"
+    assert unknown_command_message(["trian"], ["size"]) == "train is a separate program\n  try: gpt2hydra-train"
 
 
-def test_what_is_named_can_be_typed(run: CommandLine) -> None:
+def test_each_suggested_command_can_be_typed(run: CommandLine) -> None:
     outcome = run("--experiment", "quickstart", "--model.n_embd", "64")
     assert (outcome.code, outcome.out, outcome.configs) == (2, "", [])
     message, command = outcome.err.splitlines()

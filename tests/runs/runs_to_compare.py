@@ -8,7 +8,7 @@ from typing import Any
 
 import gpt2hydra
 from gpt2hydra import TrainConfig
-from gpt2hydra.runs.metrics_csv import COLUMNS, FILE
+from gpt2hydra.runs.metrics_csv import COLUMNS, LOSS_CSV
 from tests.run_directories import make_run
 
 
@@ -20,7 +20,7 @@ def config(*overrides: str) -> TrainConfig:
 
 def write_losses(folder: Path, *losses: tuple[int, float | None]) -> None:
     """A ``loss.csv`` with ``(step, validation loss)``; every other column that may be empty is."""
-    with (folder / FILE).open("w", newline="") as file:
+    with (folder / LOSS_CSV).open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()
         for step, loss in losses:

@@ -15,7 +15,7 @@ def test_runs_stand_the_best_first(tmp_path: Path) -> None:
     make_run(tmp_path / "1", config("model.n_layer=4"), step=50, loss=1.5)
     fail_run(tmp_path / "3", config("model.n_layer=8"), step=3)
     write_losses(make_run(tmp_path / "2", config("model.n_layer=6"), step=20), (0, 5.0), (10, 2.0), (20, None))
-    found = [(run.name, run.loss, run.state) for run in Comparison.below(tmp_path).runs]
+    found = [(run.name, run.loss, run.state) for run in Comparison.read_below(tmp_path).runs]
     assert found == [
         ("1", 1.5, "finished"),
         ("0", 1.75, "finished"),
@@ -29,24 +29,24 @@ def test_a_damaged_record_is_left_out_and_reported(tmp_path: Path) -> None:
     for name, content in (("torn", "{"), ("other", "{}")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "run.json").write_text(content)
-    found = Comparison.below(tmp_path)
+    found = Comparison.read_below(tmp_path)
     assert [run.name for run in found.runs] == ["good"]
     assert sorted(Path(each.key).parent.name for each in found.unreadable) == ["other", "torn"]
 
 
 def test_several_folders_are_one_comparison(tmp_path: Path) -> None:
     make_sweep(tmp_path, seeds=1)
-    assert len(Comparison.below(tmp_path / "0", tmp_path / "1").runs) == 2
+    assert len(Comparison.read_below(tmp_path / "0", tmp_path / "1").runs) == 2
 
 
 def test_keys_that_say_nothing_about_a_run_are_not_compared(tmp_path: Path) -> None:
     make_run(tmp_path / "a", config("preflight=off"), step=50, loss=1.5)
     make_run(tmp_path / "b", config("model.n_embd=384"), step=50, loss=1.6)
-    assert Comparison.below(tmp_path).differing() == ["model.n_embd"]
+    assert Comparison.read_below(tmp_path).differing_keys() == ["model.n_embd"]
 
 
 def test_keys_that_change_together_are_one_axis(tmp_path: Path) -> None:
-    assert Comparison.below(make_sweep(tmp_path, seeds=2)).axes() == [
+    assert Comparison.read_below(make_sweep(tmp_path, seeds=2)).key_groups() == [
         ["model.n_embd", "model.n_layer"],
         ["training.learning_rate"],
         ["training.seed"],
@@ -54,7 +54,7 @@ def test_keys_that_change_together_are_one_axis(tmp_path: Path) -> None:
 
 
 def test_any_column_is_an_order(tmp_path: Path) -> None:
-    comparison = Comparison.below(make_sweep(tmp_path, seeds=1))
+    comparison = Comparison.read_below(make_sweep(tmp_path, seeds=1))
     rates = [run.values["training.learning_rate"] for run in comparison.sorted_by("training.learning_rate").runs]
     assert rates == sorted(rates)
     rates = [
@@ -78,9 +78,9 @@ def test_any_column_is_an_order(tmp_path: Path) -> None:
     ],
 )
 def test_a_column_is_found_by_its_name(tmp_path: Path, name: str, expected: str) -> None:
-    comparison = Comparison.below(make_sweep(tmp_path, seeds=1))
+    comparison = Comparison.read_below(make_sweep(tmp_path, seeds=1))
     try:
-        assert comparison.column(name, "--sort") == expected
+        assert comparison.resolve_column(name, "--sort") == expected
     except ConfigError as error:
         (violation,) = error.violations
         assert (violation.key, violation.value) == ("--sort", name) and expected in violation.rule

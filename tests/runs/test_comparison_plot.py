@@ -25,7 +25,7 @@ def sweep(tmp_path: Path) -> Comparison:
     make_sweep(tmp_path)
     shape = ("model.n_layer=4", "model.n_embd=128", "model.n_head=4", "training.learning_rate=1e-3", "training.seed=9")
     write_losses(make_run(tmp_path / "interrupted", config(*shape), step=20), (10, 3.0), (20, 2.4))
-    return Comparison.below(tmp_path)
+    return Comparison.read_below(tmp_path)
 
 
 def test_a_standard_sweep_is_a_line_for_each_architecture_over_the_learning_rate(sweep: Comparison, tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_the_axis_and_the_lines_can_be_chosen(sweep: Comparison, tmp_path: Path)
 def test_words_are_drawn_in_their_order(tmp_path: Path) -> None:
     for schedule in ("linear", "cosine"):
         make_run(tmp_path / schedule, config(f"training.schedule={schedule}"), step=50, loss=1.5)
-    plot_losses(Comparison.below(tmp_path), tmp_path / "loss.svg")
+    plot_losses(Comparison.read_below(tmp_path), tmp_path / "loss.svg")
     drawn = words(tmp_path / "loss.svg")
     assert drawn.index("cosine") < drawn.index("linear")
 
@@ -65,7 +65,7 @@ def test_losses_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
     for length in (64, 128):
         run = make_run(tmp_path / str(length), config(f"training.seq_len={length}"), step=50, loss=1.5)
         write_losses(run, (10, 2.0), (50, 1.5))
-    comparison = Comparison.below(tmp_path)
+    comparison = Comparison.read_below(tmp_path)
     rule = r"the runs differ in training\.seq_len; choose some with --filter"
     with pytest.raises(ConfigError, match=rule):
         plot_losses(comparison, tmp_path / "loss.png", x="training.seed")
@@ -78,6 +78,6 @@ def test_losses_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
 def test_nothing_to_draw_is_refused(tmp_path: Path) -> None:
     make_run(tmp_path / "alone", config(), step=50, loss=1.5)
     with pytest.raises(ConfigError, match="no key differs in the 1 runs"):
-        plot_losses(Comparison.below(tmp_path), tmp_path / "loss.png")
+        plot_losses(Comparison.read_below(tmp_path), tmp_path / "loss.png")
     with pytest.raises(ConfigError, match="none of the 1 runs has two evaluations"):
-        plot_curves(Comparison.below(tmp_path), tmp_path / "loss.png")
+        plot_curves(Comparison.read_below(tmp_path), tmp_path / "loss.png")

@@ -12,11 +12,11 @@ from gpt2hydra import GPT2Config, TrainConfig
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.run import TrainingConfig
-from gpt2hydra.runs.directory import check_directory, check_space, checkpoints_at_once
+from gpt2hydra.runs.directory import check_directory, check_space, max_checkpoints_on_disk
 
 
 def test_a_directory_with_checkpoints_is_refused(tmp_path: Path) -> None:
-    run_checkpoints.place(tmp_path / "run", 10).mkdir(parents=True)
+    run_checkpoints.checkpoint_dir(tmp_path / "run", 10).mkdir(parents=True)
     with pytest.raises(ConfigError, match="holds the checkpoints of an earlier run") as refused:
         check_directory(tmp_path / "run", "output_dir")
     assert refused.value.violations[0].remedy == {"output_dir": f"{tmp_path}/run-2"}
@@ -90,13 +90,13 @@ def test_milestones_that_find_no_room_are_given_up(tmp_path: Path, free: Callabl
 def test_no_more_checkpoints_are_reckoned_with_than_are_saved(interval: int, every: int, first_step: int) -> None:
     settings = TrainingConfig(max_steps=25, warmup_steps=0, save_interval=interval, keep_every=every, keep_checkpoints=100)
     saved = [step for step in range(first_step + 1, 26) if settings.saves_at(step)]
-    assert checkpoints_at_once(settings, first_step) == len(saved)
+    assert max_checkpoints_on_disk(settings, first_step) == len(saved)
 
 
 def test_the_checkpoints_that_are_there_need_no_more_space(
     tmp_path: Path, free: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_checkpoints, "checkpoints", lambda run: [None] * 3)
+    monkeypatch.setattr(run_checkpoints, "list_complete", lambda run: [None] * 3)
     free(CHECKPOINT)
     check_space(with_training(), tmp_path, "output_dir")
     free(CHECKPOINT - 1)

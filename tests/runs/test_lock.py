@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from gpt2hydra.runs.lock import FILE, Locked, holder, locked
+from gpt2hydra.runs.lock import LOCK_FILE, Locked, find_lock_holder, hold_lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from gpt2hydra.runs.lock import locked
-with locked(Path(sys.argv[1])):
+from gpt2hydra.runs.lock import hold_lock
+with hold_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -32,32 +32,32 @@ def another(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 def test_a_directory_that_nobody_runs_in_has_no_holder(tmp_path: Path) -> None:
-    assert holder(tmp_path) is None
-    with locked(tmp_path):
+    assert find_lock_holder(tmp_path) is None
+    with hold_lock(tmp_path):
         pass
-    assert holder(tmp_path) is None and (tmp_path / FILE).exists()
+    assert find_lock_holder(tmp_path) is None and (tmp_path / LOCK_FILE).exists()
 
 
 def test_another_process_is_named_and_its_lock_dies_with_it(tmp_path: Path, another: "subprocess.Popen[str]") -> None:
-    message = holder(tmp_path)
+    message = find_lock_holder(tmp_path)
     assert message is not None and message.startswith(f"process {another.pid} on ")
-    with pytest.raises(Locked, match=message), locked(tmp_path):
+    with pytest.raises(Locked, match=message), hold_lock(tmp_path):
         pytest.fail("two processes hold one lock")
     another.send_signal(signal.SIGKILL)
     another.wait()
-    assert holder(tmp_path) is None
-    with locked(tmp_path):
-        assert (tmp_path / FILE).read_text().startswith(f"process {os.getpid()} on ")
+    assert find_lock_holder(tmp_path) is None
+    with hold_lock(tmp_path):
+        assert (tmp_path / LOCK_FILE).read_text().startswith(f"process {os.getpid()} on ")
 
 
 def test_who_only_looks_stops_nobody(tmp_path: Path) -> None:
-    with locked(tmp_path):
+    with hold_lock(tmp_path):
         pass
     looking = multiprocessing.get_context("spawn").Process(target=_look_often, args=(tmp_path,))
     looking.start()
     try:
         for _ in range(200):
-            with locked(tmp_path):
+            with hold_lock(tmp_path):
                 pass
     finally:
         looking.kill()
@@ -66,4 +66,4 @@ def test_who_only_looks_stops_nobody(tmp_path: Path) -> None:
 
 def _look_often(folder: Path) -> None:
     while True:
-        holder(folder)
+        find_lock_holder(folder)

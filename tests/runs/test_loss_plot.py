@@ -60,7 +60,7 @@ def test_a_run_of_few_evaluations_is_drawn_from_its_start(drawn: list[Any], tmp_
     assert [int(line.get_xdata()[0]) for line in axes.lines] == [0, 0] and axes.get_xlabel() == "step"
 
 
-def test_markers_lie_within_the_axes_and_the_last_value_stands_behind_the_curve(drawn: list[Any], tmp_path: Path) -> None:
+def test_markers_are_within_the_axes_and_the_last_value_is_written_after_the_curve(drawn: list[Any], tmp_path: Path) -> None:
     draw(curve(range(0, 1001, 10), 100), "GPT-2", tmp_path / "loss.png")
     (axes,) = drawn[0].axes
     (value,), (left, right) = axes.texts, axes.get_xlim()
@@ -69,7 +69,7 @@ def test_markers_lie_within_the_axes_and_the_last_value_stands_behind_the_curve(
     assert value.get_window_extent().x0 > axes.transData.transform((1000, 4.091))[0]
 
 
-def test_it_is_drawn_again_only_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_plot_is_redrawn_only_occasionally(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, drawn = [100.0], []
 
     def slowly(rows: Any, *_: Any) -> None:

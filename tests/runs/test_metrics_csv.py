@@ -15,18 +15,18 @@ SECOND = Measurement(20, 960, 0.1 + 0.2, 4.0, 0.002, 1.25, 1000.25)
 
 def test_each_row_is_on_the_disk_at_once(tmp_path: Path) -> None:
     table = LossTable(tmp_path)
-    assert (table.add(UNTRAINED), table.add(FIRST)) == (None, None)
+    assert (table.append(UNTRAINED), table.append(FIRST)) == (None, None)
     assert (tmp_path / "loss.csv").read_text().splitlines() == [
         "step,tokens,training_loss,validation_loss,learning_rate,gradient_norm,tokens_per_second,skipped_steps",
         "0,0,,5.5,,,,0",
         "10,480,4.25,,0.001,0.75,1000.5,0",
     ]
-    assert table.validation() == [(0, 5.5)]
+    assert table.validation_losses() == [(0, 5.5)]
 
 
 def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
     table = LossTable(tmp_path, [UNTRAINED, FIRST])
-    table.add(SECOND)
+    table.append(SECOND)
     assert read_rows(tmp_path, 20) == ([UNTRAINED, FIRST, SECOND], None)
     assert read_rows(tmp_path, 19) == ([UNTRAINED, FIRST], None)
 
@@ -83,11 +83,11 @@ def test_a_row_that_could_not_be_written_is_written_with_the_next(tmp_path: Path
         return opened(self, mode, *arguments, **options)
 
     monkeypatch.setattr(Path, "open", full)
-    assert [table.add(FIRST), table.add(SECOND)] == ["No space left on device", None]
+    assert [table.append(FIRST), table.append(SECOND)] == ["No space left on device", None]
     assert read_rows(tmp_path, 100) == ([UNTRAINED], None)
     monkeypatch.undo()
     last = Measurement(30, 1440, 3.0, None, 0.001, 1.0, 1.0)
-    assert table.add(last) is None
+    assert table.append(last) is None
     assert read_rows(tmp_path, 100) == ([UNTRAINED, FIRST, SECOND, last], None)
     assert [path.name for path in tmp_path.iterdir()] == ["loss.csv"]
 

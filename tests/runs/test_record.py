@@ -16,7 +16,7 @@ from gpt2hydra.composition.job import set_by
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.runs import record
-from gpt2hydra.runs.record import FAILED, FINISHED, INTERRUPTED, RUNNING, recording
+from gpt2hydra.runs.record import FAILED, FINISHED, INTERRUPTED, RUNNING, record_run
 from tests.command_line import CommandLine
 
 
@@ -26,7 +26,7 @@ def content(folder: Path) -> dict[str, Any]:
 
 def keep(folder: Path) -> Any:
     def job(config: Any) -> None:
-        with recording(config, folder / str(config.model.n_head), set_by(config)):
+        with record_run(config, folder / str(config.model.n_head), set_by(config)):
             pass
 
     return job
@@ -61,7 +61,7 @@ def test_each_job_of_a_sweep_keeps_its_own(run: CommandLine) -> None:
 def test_a_config_that_hydra_did_not_compose_is_kept_without_origins(run: CommandLine) -> None:
     def job(config: Any) -> None:
         another = gpt2hydra.compose("train", ["model=xl"])
-        with recording(another, run.folder, set_by(another)):
+        with record_run(another, run.folder, set_by(another)):
             pass
 
     run(job=job)
@@ -70,7 +70,7 @@ def test_a_config_that_hydra_did_not_compose_is_kept_without_origins(run: Comman
 
 
 def test_a_record_says_where_it_ran_and_what_on(tmp_path: Path) -> None:
-    with recording(TrainConfig(), tmp_path, None, device="cpu", processes=2):
+    with record_run(TrainConfig(), tmp_path, None, device="cpu", processes=2):
         pass
     kept = content(tmp_path)
     assert (kept["device"], kept["processes"], kept["gpt2hydra"]) == ("cpu", 2, gpt2hydra.__version__)
@@ -83,7 +83,7 @@ def test_a_record_says_where_it_ran_and_what_on(tmp_path: Path) -> None:
 
 
 def test_a_run_that_continues_is_distinguished_from_one_that_ended(tmp_path: Path) -> None:
-    with recording(TrainConfig(), tmp_path, None) as recorder:
+    with record_run(TrainConfig(), tmp_path, None) as recorder:
         assert (record.read(tmp_path).state, content(tmp_path)["state"]) == (RUNNING, RUNNING)
         recorder.step = 1000
         recorder.finish(1.5, seconds=60.0)
@@ -101,44 +101,44 @@ def test_a_run_that_continues_is_distinguished_from_one_that_ended(tmp_path: Pat
     ],
 )
 def test_how_a_run_ended_is_reported(tmp_path: Path, error: BaseException, state: str, reason: str | None) -> None:
-    with pytest.raises(type(error)), recording(TrainConfig(), tmp_path, None) as recorder:
+    with pytest.raises(type(error)), record_run(TrainConfig(), tmp_path, None) as recorder:
         recorder.step = 7
         raise error
     kept = record.read(tmp_path)
     assert (kept.state, kept.step, kept.content.get("reason")) == (state, 7, reason)
 
 
-def test_a_killed_run_is_cut(tmp_path: Path) -> None:
+def test_a_killed_run_is_interrupted(tmp_path: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; from gpt2hydra import TrainConfig\n"
-        "from gpt2hydra.runs.record import recording\n"
-        "with recording(TrainConfig(), Path(sys.argv[1]), None): print('here', flush=True); time.sleep(600)"
+        "from gpt2hydra.runs.record import record_run\n"
+        "with record_run(TrainConfig(), Path(sys.argv[1]), None): print('here', flush=True); time.sleep(600)"
     )
     process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "here\n"
     alive = record.read(tmp_path)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert (alive.state, alive.process is not None) == (RUNNING, True)
+    assert (alive.state, alive.lock_holder is not None) == (RUNNING, True)
     assert (content(tmp_path)["state"], record.read(tmp_path).state) == (RUNNING, INTERRUPTED)
 
 
 def test_a_directory_is_not_shared_with_a_run_that_continues(tmp_path: Path) -> None:
-    with recording(TrainConfig(), tmp_path, None):
+    with record_run(TrainConfig(), tmp_path, None):
         before = content(tmp_path)
-        with pytest.raises(ConfigError, match="is still running \\(process"), recording(TrainConfig(), tmp_path, None):
+        with pytest.raises(ConfigError, match="is still running \\(process"), record_run(TrainConfig(), tmp_path, None):
             pytest.fail("two runs share a directory")
         assert content(tmp_path) == before
 
 
 def test_a_resumed_run_keeps_what_was_and_says_what_changed(tmp_path: Path) -> None:
     first = TrainConfig()
-    with pytest.raises(KeyboardInterrupt), recording(first, tmp_path, {"dry_run": []}):
+    with pytest.raises(KeyboardInterrupt), record_run(first, tmp_path, {"dry_run": []}):
         raise KeyboardInterrupt
     began = content(tmp_path)
     longer = replace(first, training=replace(first.training, max_steps=2000))
     settings = [{"value": 2000, "source": "the command line: training.max_steps=2000"}]
-    with recording(longer, tmp_path, {"training.max_steps": settings}, resumed_from=500) as recorder:
+    with record_run(longer, tmp_path, {"training.max_steps": settings}, resumed_from=500) as recorder:
         recorder.step = 2000
         recorder.finish(1.25, seconds=9.0)
     kept = content(tmp_path)
@@ -154,10 +154,10 @@ def test_a_resumed_run_keeps_what_was_and_says_what_changed(tmp_path: Path) -> N
 
 def test_run_directories_are_found_below_a_folder(tmp_path: Path) -> None:
     for name in ("b/2", "a/1"):
-        with recording(TrainConfig(), tmp_path / name, None):
+        with record_run(TrainConfig(), tmp_path / name, None):
             pass
-    assert list(record.runs_below(tmp_path)) == [tmp_path / "a/1", tmp_path / "b/2"]
-    assert list(record.runs_below(tmp_path / "a/1")) == [tmp_path / "a/1"]
+    assert list(record.find_runs(tmp_path)) == [tmp_path / "a/1", tmp_path / "b/2"]
+    assert list(record.find_runs(tmp_path / "a/1")) == [tmp_path / "a/1"]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_run_directories_are_found_below_a_folder(tmp_path: Path) -> None:
         pytest.param('{"state": "finished"}', "is no record of a training run", id="without a config"),
     ],
 )
-def test_what_is_no_record_is_refused_by_name(tmp_path: Path, written: str | None, message: str) -> None:
+def test_an_invalid_record_is_refused_by_name(tmp_path: Path, written: str | None, message: str) -> None:
     if written is not None:
         (tmp_path / record.FILE).write_text(written)
     with pytest.raises(ConfigError, match=message) as refused:
@@ -178,7 +178,7 @@ def test_what_is_no_record_is_refused_by_name(tmp_path: Path, written: str | Non
 
 
 def test_a_config_of_another_version_is_refused_with_both_versions(tmp_path: Path) -> None:
-    with recording(TrainConfig(), tmp_path, None):
+    with record_run(TrainConfig(), tmp_path, None):
         pass
     old = content(tmp_path)
     old["gpt2hydra"], old["config"]["training"]["momentum"] = "0.1", 0.9

@@ -33,7 +33,7 @@ def test_plan_and_measurement_stand_in_one_row(tmp_path: Path) -> None:
     run = make_run(tmp_path / "0", config("hardware=l4"), step=50, loss=1.5)
     result = {"validation_loss": 1.5, "seconds": 90.0, "tokens_per_second": 1000.0, "mfu": 0.35}
     add_to_record(run, result={**result, "peak_memory_bytes": 3_000_000_000, "predicted_memory_bytes": 2_500_000_000})
-    page = without_plotly(report_page(Comparison.below(tmp_path), "Runs"))
+    page = without_plotly(report_page(Comparison.read_below(tmp_path), "Runs"))
     cells = re.findall(r"<td.*?>(.*?)</td>", page.partition('<table id="plans"')[2].partition("</table>")[0])
     assert cells[:4] == ["0", "124,439,808", "50", "50"] and cells[5:] == ["90", "2.5", "3", "0.4", "0.35", "1,000"]
     assert float(cells[4]) > 0
@@ -41,26 +41,26 @@ def test_plan_and_measurement_stand_in_one_row(tmp_path: Path) -> None:
 
 def test_a_loss_has_four_decimals_and_a_figure_that_no_run_has_no_column(tmp_path: Path) -> None:
     make_run(tmp_path / "0", config(), step=50, loss=1.5)
-    page = without_plotly(report_page(Comparison.below(tmp_path), "Runs"))
+    page = without_plotly(report_page(Comparison.read_below(tmp_path), "Runs"))
     assert ">1.5000</td>" in page
     assert re.findall(r"<th .*?>(.*?)</th>", page.partition('<table id="plans"')[2].partition("</table>")[0]) == [
         *("run", "parameters", "planned steps", "steps", "seconds")
     ]
 
 
-def test_what_a_stranger_wrote_is_no_markup(tmp_path: Path) -> None:
+def test_text_of_a_run_is_escaped_in_html(tmp_path: Path) -> None:
     evil = "</script><script>alert(1)</script>"
     for number in range(2):
         run = make_run(tmp_path / str(number), config(f"hardware.name='{evil if number else 'mine'}'"), step=50, loss=1.5)
         add_to_record(run, sample=evil)
-    page = without_plotly(report_page(Comparison.below(tmp_path), evil))
+    page = without_plotly(report_page(Comparison.read_below(tmp_path), evil))
     assert evil not in page and page.count("&lt;script&gt;alert(1)") >= 3
 
 
 def test_losses_that_cannot_be_compared_have_figures_of_their_own(tmp_path: Path) -> None:
     for length in (64, 128):
         make_run(tmp_path / str(length), config(f"training.seq_len={length}"), step=50, loss=length / 64)
-    page = without_plotly(report_page(Comparison.below(tmp_path), "Runs"))
+    page = without_plotly(report_page(Comparison.read_below(tmp_path), "Runs"))
     assert "Losses cannot be compared between runs that differ in training.seq_len" in page
     assert re.findall(r"<h3>(.*?)</h3>", page) == ["training.seq_len = 64", "training.seq_len = 128"]
 
@@ -88,7 +88,7 @@ def test_the_page_works_in_a_browser(tmp_path: Path, browser: Any) -> None:
     add_to_record(tmp_path / "sweep/0", sample="To be, or not to be")
     write_losses(make_run(tmp_path / "sweep/short", config("training.seq_len=64"), step=50, loss=1.9), (10, 2.0), (50, 1.9))
     page = tmp_path / "report.html"
-    page.write_text(report_page(Comparison.below(tmp_path / "sweep"), "Runs of sweep"))
+    page.write_text(report_page(Comparison.read_below(tmp_path / "sweep"), "Runs of sweep"))
     browser.get(page.as_uri())
 
     def cells(column: int) -> list[str]:

@@ -11,7 +11,7 @@ from gpt2hydra import TrainConfig
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.fingerprint import result_values
 from gpt2hydra.runs import record
-from gpt2hydra.runs.resume_state import Change, check_resumable, forbidden, of_fingerprint, open_run
+from gpt2hydra.runs.resume_state import Change, check_resumable, find_runs_with_fingerprint, forbidden_changes, open_run
 from tests.run_directories import fail_run, make_run
 
 
@@ -20,21 +20,21 @@ def config(*overrides: str) -> TrainConfig:
     return built
 
 
-def test_what_decides_the_result_may_not_change_and_the_rest_may() -> None:
+def test_only_keys_that_do_not_affect_the_result_may_change() -> None:
     before = config()
     free = {"training.max_steps", "training.eval_interval", "training.device", "training.log_interval"}
     fixed = {"model.n_layer": 2, "training.seed": 1, "training.learning_rate": 1e-3, "training.schedule": "linear"}
     for key, value in fixed.items():
-        assert list(forbidden(before, config(f"{key}={value}"))) == [Change(key, result_values(before)[key], value)]
+        assert list(forbidden_changes(before, config(f"{key}={value}"))) == [Change(key, result_values(before)[key], value)]
     for key in free:
         value = "cpu" if key == "training.device" else 60
-        assert list(forbidden(before, config(f"{key}={value}"))) == []
+        assert list(forbidden_changes(before, config(f"{key}={value}"))) == []
 
 
 @pytest.mark.parametrize(("batch", "passes", "allowed"), [(2, 2, True), (1, 4, True), (4, 2, False), (2, 1, False)])
-def test_a_step_may_be_cut_into_other_passes(batch: int, passes: int, allowed: bool) -> None:
+def test_a_step_may_be_split_into_other_micro_batches(batch: int, passes: int, allowed: bool) -> None:
     after = config(f"training.batch_size={batch}", f"training.gradient_accumulation_steps={passes}")
-    assert (list(forbidden(config(), after)) == []) is allowed
+    assert (list(forbidden_changes(config(), after)) == []) is allowed
 
 
 def test_no_two_configurations_that_differ_in_a_fingerprint_continue_as_one_unless_longer() -> None:
@@ -44,10 +44,10 @@ def test_no_two_configurations_that_differ_in_a_fingerprint_continue_as_one_unle
         if other is None or field.name in ("max_steps", "warmup_steps", "early_stopping_patience"):
             continue
         after = replace(before, training=replace(before.training, **{field.name: other}))
-        assert bool(list(forbidden(before, after))) is (before.fingerprint() != after.fingerprint()), field.name
+        assert bool(list(forbidden_changes(before, after))) is (before.fingerprint() != after.fingerprint()), field.name
 
 
-def test_a_run_that_was_cut_can_continue(tmp_path: Path) -> None:
+def test_an_interrupted_run_can_continue(tmp_path: Path) -> None:
     run = record.read(make_run(tmp_path / "run", config(), step=20))
     assert check_resumable(run, config()) == []
     assert check_resumable(run, config("training.max_steps=60")) == []
@@ -81,9 +81,9 @@ def test_the_newest_run_of_a_fingerprint_is_the_one_that_wrote_last(tmp_path: Pa
     make_run(tmp_path / "longer", config("training.max_steps=60"), step=20)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/run.json").write_text("{}")
-    found, *_ = of_fingerprint(record.runs_below(tmp_path), config().fingerprint())
+    found, *_ = find_runs_with_fingerprint(record.find_runs(tmp_path), config().fingerprint())
     assert found is not None and found.folder == folders[1]
-    assert of_fingerprint(record.runs_below(tmp_path), "0" * 16) == []
+    assert find_runs_with_fingerprint(record.find_runs(tmp_path), "0" * 16) == []
 
 
 def test_a_misspelt_run_suggests_the_one_next_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

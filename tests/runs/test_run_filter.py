@@ -17,7 +17,7 @@ def comparison(tmp_path: Path) -> Comparison:
     make_run(tmp_path / "0", config("training.learning_rate=1e-3"), step=50, loss=1.5)
     make_run(tmp_path / "1", config("training.learning_rate=3e-4", "training.gradient_checkpointing=true"), step=50, loss=1.7)
     make_run(tmp_path / "2", config("training.learning_rate=3e-4", "hardware.name='my GPU'"), step=20)
-    return Comparison.below(tmp_path)
+    return Comparison.read_below(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_the_runs_that_meet_every_condition(comparison: Comparison, text: str, e
         pytest.param("state=finished seed=2", "none of the 3 runs meets it; training.seed is 1337", id="one of two"),
     ],
 )
-def test_what_is_no_filter_is_refused(comparison: Comparison, text: str, rule: str) -> None:
+def test_an_invalid_filter_is_refused(comparison: Comparison, text: str, rule: str) -> None:
     with pytest.raises(ConfigError) as refused:
         apply_filter(comparison, text)
     (violation,) = refused.value.violations

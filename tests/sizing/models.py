@@ -8,7 +8,7 @@ from transformers import GPT2LMHeadModel
 
 from gpt2hydra import GPT2Config
 from gpt2hydra.checkpoint import model_files
-from gpt2hydra.training.model import WithLoss
+from gpt2hydra.training.model import GPT2WithLoss
 
 
 def shape(seed: int, **dropout: Any) -> GPT2Config:
@@ -40,5 +40,5 @@ def build(
 
 def loss_of(model: Any, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """The training's loss of ``targets`` (B, T) after ``inputs`` (B, T)."""
-    loss: torch.Tensor = WithLoss(model)(inputs, targets)
+    loss: torch.Tensor = GPT2WithLoss(model)(inputs, targets)
     return loss

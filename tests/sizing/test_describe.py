@@ -7,9 +7,9 @@ from gpt2hydra import TrainConfig
 from gpt2hydra.config.errors import Setting, Source
 from gpt2hydra.sizing import device as this_machine
 from gpt2hydra.sizing import timing
-from gpt2hydra.sizing.describe import compare, describe
+from gpt2hydra.sizing.describe import describe, describe_points
 from gpt2hydra.sizing.plan import Plan
-from gpt2hydra.utils.formatting import duration
+from gpt2hydra.utils.formatting import format_duration
 
 H100 = ("model=large", "hardware=h100_80gb", "training.precision=bf16", "training.batch_size=8")
 
@@ -34,9 +34,9 @@ def test_the_plan_in_words() -> None:
         "memory of the device 84.90 GB NVIDIA H100 SXM 80GB",
         "CUDA context ≈ 600.00 MB",
         "fragmentation ≈ 2.55 GB",
-        "left for a step ≈ 81.75 GB fits",
+        "available for a step ≈ 81.75 GB fits",
         "tokens a step 8,192 8 sequences x 1,024",
-        "times the text 8.19 which has 1,000,000 tokens",
+        "epochs 8.19 of 1,000,000 tokens",
         "time ≈ 1 min 48 s 40% of 989 TFLOP/s, published",
         "checkpoint 3.10 GB float32 weights",
         "KV cache 377.49 MB generating 1,024 tokens in float32",
@@ -48,7 +48,7 @@ def test_the_plan_of_several_devices_tells_what_each_has() -> None:
     assert {
         "devices 4 fsdp; 4 sequences of a step each",
         "weights ≈ 774.03 MB 1/4 of them",
-        "tokens a step 16,384 8 sequences x 2 passes x 1,024",
+        "tokens a step 16,384 8 sequences x 2 micro-batches x 1,024",
         "time ≈ 54 s 40% of 4 x 989 TFLOP/s, published",
     } <= set(reported)
 
@@ -65,13 +65,13 @@ def test_the_time_on_this_processor_is_that_of_measured_steps(monkeypatch: pytes
     monkeypatch.setattr(timing, "step_seconds", lambda *_: 0.0637)
     for precision in ("fp32", "bf16"):
         reported = lines("experiment=quickstart", f"training.precision={precision}", "training.max_steps=1000")
-        assert f"time ≈ {duration(63.7)} 0.0637 s a step, by passes measured now" in reported
+        assert f"time ≈ {format_duration(63.7)} 0.0637 s a step, measured now" in reported
 
 
 def test_a_time_that_is_not_known_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(this_machine, "gpu_memory", lambda: None)
     monkeypatch.setattr(timing, "step_seconds", lambda *_: None)
-    assert "time unknown PyTorch, to measure it, is not installed" in lines()
+    assert "time unknown needs PyTorch, which is not installed" in lines()
     monkeypatch.setattr(this_machine, "machine_memory", lambda: None)
     assert "memory of the device unknown this machine" in lines()
 
@@ -80,7 +80,7 @@ def test_a_time_that_is_not_known_says_why(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_text_that_is_repeated_many_times_has_a_note_and_fewer_steps(tokens: int, repeats: bool) -> None:
     config = compose("hardware=l4", "training.max_steps=1000")
     text = describe(Plan(config, (tokens, True)))
-    assert ("note: the run sees its text 41 times" in text) == ("  try: training.max_steps=97" in text) == repeats
+    assert ("note: the run reads its text 41 times" in text) == ("  try: training.max_steps=97" in text) == repeats
 
 
 def test_the_memory_of_a_step_on_a_cpu_has_the_allocators_part(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,9 +91,9 @@ def test_the_memory_of_a_step_on_a_cpu_has_the_allocators_part(monkeypatch: pyte
 
 def test_points_are_compared_by_what_differs() -> None:
     points = [["model=small", "model.n_head=6", "hardware=l4"], ["model=xl", "model.n_head=10", "hardware=l4"]]
-    table = compare([(number, point, Plan(compose(*point))) for number, point in enumerate(points)])
+    table = describe_points([(number, point, Plan(compose(*point))) for number, point in enumerate(points)])
     common, _, head, *rows, _, legend = table.splitlines()
-    assert common == "Each has hardware=l4."
+    assert common == "All points: hardware=l4."
     assert head.split() == ["model", "n_head", "parameters", "memory", "fits", "FLOPs", "time"]
     assert [row.split()[:4] for row in rows] == [["#0", "small", "6", "124,439,808"], ["#1", "xl", "10", "1,557,611,200"]]
     assert [row.split()[6] for row in rows] == ["yes", "no"]
@@ -102,5 +102,5 @@ def test_points_are_compared_by_what_differs() -> None:
 
 def test_a_key_of_one_name_in_two_sections_is_reported_in_full() -> None:
     points = [["data.path=a", "tokenizer.path=b"], ["data.path=c", "tokenizer.path=d"]]
-    head = compare([(number, point, Plan(compose())) for number, point in enumerate(points)]).splitlines()[0]
+    head = describe_points([(number, point, Plan(compose())) for number, point in enumerate(points)]).splitlines()[0]
     assert head.split()[:2] == ["data.path", "tokenizer.path"]

@@ -10,7 +10,7 @@ from gpt2hydra import ConfigError, TrainConfig
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import HardwareConfig
 from gpt2hydra.sizing import device as this_machine
-from gpt2hydra.sizing.device import Device, processes
+from gpt2hydra.sizing.device import Device, count_devices
 
 SHIPPED = sorted(file.stem for file in (CONF_DIR / "hardware").glob("*.yaml") if file.stem != "this_machine")
 
@@ -52,7 +52,7 @@ def test_a_gpu_of_this_machine_is_asked_of_its_driver(
     assert (device.kind, device.memory) == (kind, bytes_of_memory)
 
 
-def test_what_other_programs_use_of_this_machine_is_not_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_used_by_other_programs_is_not_available(monkeypatch: pytest.MonkeyPatch) -> None:
     reported = {"/proc/meminfo": "MemTotal: 9 kB\nMemAvailable:   4096 kB\n", "/sys/fs/cgroup/memory.max": "max\n"}
     monkeypatch.setattr(Path, "read_text", lambda file: reported[str(file)])
     assert this_machine.machine_memory() == 4 * 2**20
@@ -72,17 +72,17 @@ def test_what_other_programs_use_of_this_machine_is_not_counted_on(monkeypatch: 
 )
 def test_the_processor_is_asked_for_bf16(cpuinfo: str, has_bf16: bool | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_text", lambda file: cpuinfo)
-    this_machine.computes_bf16.cache_clear()
-    assert this_machine.computes_bf16() is has_bf16
-    this_machine.computes_bf16.cache_clear()
+    this_machine.has_bf16_instructions.cache_clear()
+    assert this_machine.has_bf16_instructions() is has_bf16
+    this_machine.has_bf16_instructions.cache_clear()
 
 
 def test_this_processors_speed_is_measured_unless_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(this_machine, "gpu_memory", lambda: None)
     config = compose()
-    assert Device.of(config.hardware, config.training).is_measured
+    assert Device.of(config.hardware, config.training).is_timed
     given = Device.of(HardwareConfig(fp32_tflops=2), config.training)
-    assert (given.is_measured, given.published) == (False, 2e12)
+    assert (given.is_timed, given.published_flops) == (False, 2e12)
 
 
 def test_processes_that_share_a_processor_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ def test_processes_that_share_a_processor_share_its_memory(monkeypatch: pytest.M
     monkeypatch.setattr(this_machine, "machine_memory", lambda: 8 * 10**9)
     config = compose("hardware.devices=4")
     device = Device.of(config.hardware, config.training)
-    assert (device.count, device.memory, device.processes_here) == (4, 2 * 10**9, 4)
+    assert (device.count, device.memory, device.local_processes) == (4, 2 * 10**9, 4)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     assert Device.of(config.hardware, config.training).memory == 4 * 10**9
 
@@ -100,8 +100,8 @@ def test_as_many_devices_share_a_step_as_torchrun_starts_processes(
     message: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", message)
-    assert processes(HardwareConfig()) == count
-    assert processes(HardwareConfig(devices=3)) == 3
+    assert count_devices(HardwareConfig()) == count
+    assert count_devices(HardwareConfig(devices=3)) == 3
 
 
 def test_devices_that_cannot_share_a_step_equally_are_refused() -> None:

@@ -31,7 +31,7 @@ def test_freed_memory_is_kept_but_with_checkpointing_given_back(
     assert mallopt[MMAP_THRESHOLD] == 2**20 and MMAP_MAX not in mallopt
 
 
-def test_the_allocator_of_another_system_is_left_alone(mallopt: dict[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_allocator_of_another_system_is_not_changed(mallopt: dict[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "darwin")
     set_malloc_options(TrainingConfig())
     assert mallopt == {}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gpt2hydra import GPT2Config, sizing
 from gpt2hydra.config.errors import ConfigError
-from gpt2hydra.sizing.memory import PARTS, TrainingMemory
+from gpt2hydra.sizing.memory import MEMORY_PARTS, TrainingMemory
 from tests.strategies import gpt2_configs
 
 SMALL = GPT2Config.gpt2_small()
@@ -29,7 +29,7 @@ def test_the_four_sizes_as_measured_on_cudas_dispatch(size: str, activations: in
     """
     config = GPT2Config.preset(size)
     step = memory(config, 1, 1024, precision="bf16", attention="flash", fused_gelu=False)
-    assert step.activations + step.step.loss() == activations
+    assert step.activations + step.step.loss_bytes() == activations
 
 
 def test_weights_gradients_and_adamw_are_16_bytes_a_parameter_and_8_in_pure_bf16() -> None:
@@ -45,13 +45,13 @@ def test_the_peak_is_its_largest_moment_and_grows_with_the_batch(
     options: dict[str, Any] = {"precision": precision, "gradient_checkpointing": checkpointing, "device": device}
     one, two = (memory(config, batch, config.n_positions, **options) for batch in (1, 2))
     for moment in one.moments:
-        assert moment.total == sum(getattr(moment, part) for part in PARTS) <= one.total
-        assert min(getattr(moment, part) for part in PARTS) >= 0
+        assert moment.total == sum(getattr(moment, part) for part in MEMORY_PARTS) <= one.total
+        assert min(getattr(moment, part) for part in MEMORY_PARTS) >= 0
     assert one.total < two.total and one.activations < two.activations
 
 
 @pytest.mark.parametrize("changes", [{"gradient_checkpointing": True}, {"precision": "bf16"}, {"fused_gelu": True}])
-def test_what_is_to_save_memory_does(changes: dict[str, Any]) -> None:
+def test_checkpointing_and_bf16_reduce_the_peak(changes: dict[str, Any]) -> None:
     usual = {"precision": "fp32", "attention": "memory_efficient", "fused_gelu": False}
     assert memory(SMALL, 4, 1024, **usual | changes).total < memory(SMALL, 4, 1024, **usual).total
 

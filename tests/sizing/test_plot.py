@@ -9,8 +9,8 @@ figures = pytest.importorskip("matplotlib.figure")
 
 import gpt2hydra  # noqa: E402
 from gpt2hydra import ConfigError  # noqa: E402
-from gpt2hydra.commands.size import plot, plot_rates  # noqa: E402
-from gpt2hydra.sizing.memory import PARTS  # noqa: E402
+from gpt2hydra.commands.size import draw_schedule, plot  # noqa: E402
+from gpt2hydra.sizing.memory import MEMORY_PARTS  # noqa: E402
 from gpt2hydra.sizing.plan import Plan  # noqa: E402
 from gpt2hydra.sizing.plot import plot_sizes  # noqa: E402
 
@@ -36,7 +36,7 @@ def test_the_legend_keeps_the_order_of_the_parts_and_ends_with_the_device(drawn:
     plot(["hardware=a100_40gb", "hardware.devices=4", "training.strategy=fsdp"], str(tmp_path / "sizes.png"))
     (legend,) = drawn[0].legends
     *parts, device = (text.get_text() for text in legend.get_texts())
-    assert parts == [part for part in PARTS if part in parts] and len(parts) > 3
+    assert parts == [part for part in MEMORY_PARTS if part in parts] and len(parts) > 3
     assert device == "NVIDIA A100 40GB: 40.53 GB"
     assert "on each of 4 devices (fsdp)" in drawn[0].axes[0].get_xlabel()
 
@@ -53,7 +53,7 @@ def labels(figure: Any) -> list[str]:
     return [label.get_text() for label in figure.axes[0].get_yticklabels()]
 
 
-def test_a_size_that_is_chosen_is_drawn_alone(drawn: list[Any], tmp_path: Path) -> None:
+def test_only_the_chosen_size_is_plotted(drawn: list[Any], tmp_path: Path) -> None:
     plot(["model=medium", "hardware=l4"], str(tmp_path / "sizes.png"))
     assert labels(drawn[0]) == ["medium\n355M"]
 
@@ -64,7 +64,7 @@ def test_overrides_that_make_all_sizes_one_shape_are_drawn_as_that_shape(drawn: 
     assert labels(drawn[0]) == ["4 x 128\n834k"]
     assert axes.get_title(loc="left") == "batch 16, 64 tokens, fp32, AdamW"
     assert axes.get_xlabel().endswith("MB of 1,000,000 bytes")
-    assert legend.get_texts()[-1].get_text() == "NVIDIA L4: 22.29 GB, far to the right"
+    assert legend.get_texts()[-1].get_text() == "NVIDIA L4: 22.29 GB, beyond this plot"
 
 
 def test_a_size_that_an_override_changes_is_not_called_by_its_name(drawn: list[Any], tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_picture_that_cannot_be_written_is_reported(tmp_path: Path, monkeypatc
 def test_a_schedule_is_drawn_as_it_is_trained(schedule: str, drawn: list[Any], tmp_path: Path) -> None:
     settings = (f"training.schedule={schedule}", "training.max_steps=5000", "training.warmup_steps=200")
     config = gpt2hydra.compose("train", [*settings, *["training.decay_steps=1000"] * (schedule == "wsd")])
-    plot_rates(config, str(tmp_path / "schedule.png"))
+    draw_schedule(config, str(tmp_path / "schedule.png"))
     axes = drawn[0].axes[0]
     steps, rates = axes.lines[0].get_data()
     assert [steps[0], steps[-1]] == [0, 4999] and {200, 3999 if schedule == "wsd" else 200} <= set(steps)

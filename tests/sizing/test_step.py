@@ -35,9 +35,11 @@ def test_saved_activations_are_exact_byte_for_byte(seed: int, precision: str, at
     options: dict[str, Any] = {"precision": precision, "attention": attention, "gradient_checkpointing": checkpointing}
     step = Step(config, batch, seq_len, fused_gelu=fused, device="cpu", **options)
     tokens, targets = (torch.randint(config.vocab_size, (batch, seq_len)) for _ in range(2))
-    assert saved(lambda: model(tokens, use_cache=False).logits, model, precision) == step.saved() + step.copies()
+    assert (
+        saved(lambda: model(tokens, use_cache=False).logits, model, precision) == step.saved_bytes() + step.weight_copy_bytes()
+    )
     loss = saved(lambda: loss_of(model, tokens, targets), model, precision)
-    assert loss == step.saved() + step.copies() + step.loss()
+    assert loss == step.saved_bytes() + step.weight_copy_bytes() + step.loss_bytes()
 
 
 def saved(forward: Callable[[], Any], model: Any, precision: str) -> int:

@@ -56,13 +56,13 @@ def longer(alone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("count", ["0", "abc"])
-def test_what_others_say_of_processes_without_torchrun_is_not_read(count: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_variables_without_torchrun_are_ignored(count: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", count)
     assert setup_fabric(TrainingConfig(), torch.device("cpu")).world_size == 1
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_two_processes_agree_with_one_and_their_checkpoint_continues_alone(
+def test_two_processes_agree_with_one_and_one_continues_from_their_checkpoint(
     strategy: str, alone: Path, longer: Path, tmp_path: Path
 ) -> None:
     done = run_shared(tmp_path / "run", "new", f"training.strategy={strategy}")
@@ -76,7 +76,7 @@ def test_two_processes_agree_with_one_and_their_checkpoint_continues_alone(
     assert json.loads((tmp_path / "run/run.json").read_text())["processes"] == 2
     train(tiny(*WITHOUT_DROPOUT, LONGER), resume_from=tmp_path / "run")
     assert losses(tmp_path / "run") == pytest.approx(losses(longer), abs=1e-4)
-    model, _ = model_files.load(str(tmp_path / "run"))
+    model, _ = model_files.load_model(str(tmp_path / "run"))
     assert model.num_parameters() == 7680
 
 
@@ -121,7 +121,7 @@ def test_a_signal_that_reaches_another_rank_first_interrupts_all(evaluates: bool
     wait_for_checkpoint(run, agent)  # which is saved before its evaluation
     os.kill(ranks(agent)[1], signal.SIGTERM)
     err = agent.wait().stderr
-    reported, newest = record.read(run), run_checkpoints.newest(run)
+    reported, newest = record.read(run), run_checkpoints.find_newest(run)
     assert newest is not None and (reported.state, reported.step) == (record.INTERRUPTED, newest.step), err
     assert f"Stopped after step {newest.step} of 1,000,000" in err.replace(f"{newest.step:,}", str(newest.step))
     assert "gpt2hydra/training/" not in err  # no traceback of ours; torchrun has its own

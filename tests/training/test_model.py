@@ -13,7 +13,7 @@ from transformers import GPT2Config as HFConfig
 from gpt2hydra import GPT2Config
 from gpt2hydra.checkpoint.huggingface import to_hf
 from gpt2hydra.config.run import TrainingConfig
-from gpt2hydra.training.model import WithLoss, build_model
+from gpt2hydra.training.model import GPT2WithLoss, build_model
 from tests.models import TINY, save_tiny, tiny_model
 
 
@@ -56,5 +56,5 @@ def test_weights_can_be_those_of_a_folder(tmp_path: Path) -> None:
 
 def test_the_loss_is_of_the_next_token() -> None:
     inputs = torch.randint(0, 257, (3, 16), generator=torch.Generator().manual_seed(0))
-    loss = WithLoss(tiny_model())(inputs[:, :-1], inputs[:, 1:])
+    loss = GPT2WithLoss(tiny_model())(inputs[:, :-1], inputs[:, 1:])
     assert loss.item() == pytest.approx(tiny_model()(inputs, labels=inputs).loss.item(), rel=1e-5)

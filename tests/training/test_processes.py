@@ -18,7 +18,14 @@ from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.run import GenerateConfig
 from gpt2hydra.runs import record
 from gpt2hydra.training import processes
-from gpt2hydra.training.processes import Process, agree, check_equal_shares, check_world_size, rank_zero_output, this_process
+from gpt2hydra.training.processes import (
+    Process,
+    check_equal_shares,
+    check_world_size,
+    decide_on_rank_zero,
+    rank_zero_output,
+    this_process,
+)
 from tests.processes import run_script
 from tests.processes import torchrun as start_torchrun
 
@@ -40,7 +47,7 @@ TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "5", "LOCAL_RANK": "1", "SLUR
         ),
     ],
 )
-def test_who_this_is(environment: dict[str, str], process: Process) -> None:
+def test_ranks_are_read_from_the_environment(environment: dict[str, str], process: Process) -> None:
     assert this_process(environment) == process
 
 
@@ -77,7 +84,7 @@ def test_processes_that_do_not_know_each_other_are_refused_with_the_command_for_
         ({"MASTER_ADDR": ""}, ["MASTER_ADDR"]),
     ],
 )
-def test_what_torchrun_sets_must_be_there_and_a_number(environment: dict[str, str], wrong: list[str]) -> None:
+def test_torchruns_variables_must_be_set_to_numbers(environment: dict[str, str], wrong: list[str]) -> None:
     with pytest.raises(ConfigError) as refused:
         this_process(TORCHRUN | environment)
     assert [violation.key for violation in refused.value.violations] == wrong
@@ -109,11 +116,11 @@ def test_only_training_is_the_work_of_several() -> None:
     generate = GenerateConfig(checkpoint="here")
     assert check_world_size(Process(), generate) == []
     (violation,) = check_world_size(Process(0, 0, 2), generate)
-    assert (violation.key, violation.rule) == ("torchrun", "started 2 processes; this is the work of one")
+    assert (violation.key, violation.rule) == ("torchrun", "started 2 processes; this program runs in one")
 
 
 def test_one_process_agrees_with_itself() -> None:
-    assert agree(Process(), lambda: {"directory": "here"}) == {"directory": "here"}
+    assert decide_on_rank_zero(Process(), lambda: {"directory": "here"}) == {"directory": "here"}
 
 
 # ------------------------------------------------------------------------------------------------------------ who speaks
@@ -127,7 +134,7 @@ def test_only_the_first_process_prints(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr() == ("out 0\n", "err 0")
 
 
-def test_what_another_refuses_is_reported_after_the_first_reported_its_own(
+def test_refusals_of_other_processes_follow_that_of_the_first(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     waited: list[float] = []
@@ -137,7 +144,7 @@ def test_what_another_refuses_is_reported_after_the_first_reported_its_own(
     assert (waited, capsys.readouterr().err) == ([], "")
     with pytest.raises(ConfigError), rank_zero_output(Process(2, 0, 4)):
         raise ConfigError([])
-    assert waited == [processes.PATIENCE]
+    assert waited == [processes.RANK_EXIT_SECONDS]
     assert capsys.readouterr().err.startswith("In process 2 of 4, on ")
 
 
@@ -146,7 +153,7 @@ def test_a_mistake_of_the_program_is_reported_by_any_process() -> None:
         raise ZeroDivisionError
 
 
-def test_the_place_of_the_others_is_what_the_first_decided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_processes_use_the_directory_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store: dict[str, str] = {}
 
     class Store:
@@ -157,12 +164,12 @@ def test_the_place_of_the_others_is_what_the_first_decided(tmp_path: Path, monke
             return store[key]
 
     monkeypatch.setattr("gpt2hydra.training.processes.rendezvous_store", Store)
-    assert agree(Process(0, 0, 2), lambda: "mine") == "mine"
-    assert agree(Process(1, 1, 2), lambda: "its own") == "mine"
+    assert decide_on_rank_zero(Process(0, 0, 2), lambda: "mine") == "mine"
+    assert decide_on_rank_zero(Process(1, 1, 2), lambda: "its own") == "mine"
     with pytest.raises(ConfigError):
-        agree(Process(0, 0, 2), _refuse)
+        decide_on_rank_zero(Process(0, 0, 2), _refuse)
     with pytest.raises(SystemExit):
-        agree(Process(1, 1, 2), lambda: "its own")
+        decide_on_rank_zero(Process(1, 1, 2), lambda: "its own")
 
 
 def _refuse() -> str:
@@ -247,12 +254,12 @@ def test_a_training_of_two_processes_that_slurm_stops_continues_in_two(tmp_path:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(CONF_DIR.parent)}
     folder = tmp_path / "run"
     with subprocess.Popen([*torchrun, *TINY, f"hydra.run.dir={folder}"], env=environment, stderr=subprocess.DEVNULL) as first:
-        while run_checkpoints.newest(folder) is None:
+        while run_checkpoints.find_newest(folder) is None:
             assert first.poll() is None, "it ended by itself"
             time.sleep(0.1)
         assert record.read(folder).state == record.RUNNING
         first.send_signal(signal.SIGTERM)
-    cut, newest = record.read(folder), run_checkpoints.newest(folder)
+    cut, newest = record.read(folder), run_checkpoints.find_newest(folder)
     assert newest is not None and (cut.state, cut.step) == (record.INTERRUPTED, newest.step)
 
     steps = newest.step + 10

@@ -14,7 +14,7 @@ import torch
 
 from gpt2hydra.checkpoint import model_files
 from gpt2hydra.data import corpus_tokens
-from gpt2hydra.data.batches import BatchSampler
+from gpt2hydra.data.batches import SequenceSampler
 from gpt2hydra.runs import loss_plot
 from gpt2hydra.training.result import Stopped
 from gpt2hydra.training.run import train
@@ -30,22 +30,22 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loss_plot, "draw", lambda _, __, file: file.touch())
 
 
-def test_a_token_file_that_shrinks_stops_the_run_with_a_word(tmp_path: Path) -> None:
+def test_a_token_file_that_shrinks_stops_the_run_with_a_message(tmp_path: Path) -> None:
     file = tmp_path / "train.bin"
     file.write_bytes(bytes(2 * 5000))
     config = tiny(f"data.path='{file}'", "training.max_steps=20")
-    starts = BatchSampler.starts
+    starts = SequenceSampler.starts
 
-    def shrinks(order: BatchSampler, step: int) -> Any:
+    def shrinks(order: SequenceSampler, step: int) -> Any:
         if step == 7:
             os.truncate(file, 2000)
         return starts(order, step)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped) as stopped:
-        patch.setattr(BatchSampler, "starts", shrinks)
+        patch.setattr(SequenceSampler, "starts", shrinks)
         train(config, tmp_path / "run")
     assert re.search(
-        rf"^Training was stopped\.\n\n{file}\n  has changed its size since the run began, at step \d+ of 20; ",
+        rf"^Training was stopped\.\n\n{file}\n  changed its size after the run began, at step \d+ of 20; ",
         str(stopped.value),
     )
 
@@ -66,7 +66,7 @@ def test_the_report_and_a_quiet_log(tmp_path: Path, capfd: pytest.CaptureFixture
         f"  sample from it   {sampling_command(tmp_path / 'run')}\n"
         f"  train it longer  {resuming_command(tmp_path / 'run', 'training.max_steps=40')}\n"
     )
-    training, validation = map(len, corpus_tokens.tokens(tiny()))
+    training, validation = map(len, corpus_tokens.load_tokens(tiny()))
     assert [line.split("   ")[0] for line in err.splitlines()] == [
         "GPT-2, 7,680 parameters, fp32 on cpu",
         f"the Python language reference: {training:,} tokens for training, {validation:,} for validation",
@@ -79,7 +79,7 @@ def test_the_report_and_a_quiet_log(tmp_path: Path, capfd: pytest.CaptureFixture
     assert "\r" not in err
 
 
-def test_a_full_disk_ends_a_run_with_a_word_and_keeps_its_last_checkpoint(
+def test_a_full_disk_ends_a_run_with_a_message_and_keeps_its_last_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save, saves = model_files._save_tensors, []

@@ -50,7 +50,7 @@ def test_each_run_of_a_process_counts_its_own_highest_point() -> None:
     assert peak(300) - small > 200 * megabyte
 
 
-def test_its_description() -> None:
+def test_usage_is_formatted() -> None:
     assert str(Usage(1234.5, 0.4567, 2_000_000_000, 1_500_000_000)) == (
         "1,234 tokens/s, 45.7% of the device's peak (MFU); 2.00 GB of memory (predicted: 1.50 GB)"
     )

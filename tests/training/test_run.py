@@ -25,14 +25,14 @@ from gpt2hydra.checkpoint import model_files, run_checkpoints
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.data import corpus_tokens
-from gpt2hydra.data.batches import complete_text, evaluation
+from gpt2hydra.data.batches import complete_text_batches, validation_batches
 from gpt2hydra.launch.programs import output_dir
 from gpt2hydra.runs import loss_plot
 from gpt2hydra.runs.metrics_csv import COLUMNS
 from gpt2hydra.training import evaluation as evaluation_module
 from gpt2hydra.training.evaluation import mean_loss
 from gpt2hydra.training.fabric import setup_fabric
-from gpt2hydra.training.model import WithLoss
+from gpt2hydra.training.model import GPT2WithLoss
 from gpt2hydra.training.run import Diverged, Interrupted, Result, train
 from gpt2hydra.training.summary import resuming_command
 from gpt2hydra.training.trainer import Trainer
@@ -78,7 +78,7 @@ def test_another_shape_than_the_folders_is_refused_from_python_too(result: Resul
 # ---------------------------------------------------------------------------------------------------------- what it leaves
 
 
-def test_it_learns(result: Result) -> None:
+def test_the_loss_falls(result: Result) -> None:
     assert result.initial_loss is not None
     assert result.validation_loss < result.initial_loss - 1
     assert 5 < result.initial_loss < 6
@@ -145,25 +145,25 @@ def test_the_result_is_the_loss_of_the_saved_model_on_the_complete_validation_te
 ) -> None:
     result = train(tiny("training.final_eval_sequences=1000000"), tmp_path)
     assert f" {result.validation_loss:.3f} on the complete validation text\n" in capsys.readouterr().out
-    gpt2, tokenizer = model_files.load(str(folder_of(result)))
-    _, validation = corpus_tokens.tokens(tiny())
+    gpt2, tokenizer = model_files.load_model(str(folder_of(result)))
+    _, validation = corpus_tokens.load_tokens(tiny())
     fabric = setup_fabric(tiny().training, torch.device("cpu"))
-    batches = list(complete_text(validation, 16, 8))
+    batches = list(complete_text_batches(validation, 16, 8))
     assert sum(batch.counted for batch in batches) == len(validation) - 1
-    measured = mean_loss(fabric, fabric.setup_module(WithLoss(gpt2)), iter(batches), 8, 16)
+    measured = mean_loss(fabric, fabric.setup_module(GPT2WithLoss(gpt2)), iter(batches), 8, 16)
     assert measured == pytest.approx(result.validation_loss)
     assert tokenizer.end_of_text == 256
 
 
 def test_the_measurement_at_the_end_is_as_long_as_the_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = train(tiny("training.max_steps=3"), tmp_path)
-    gpt2, _ = model_files.load(str(tmp_path))
-    _, validation = corpus_tokens.tokens(tiny())
+    gpt2, _ = model_files.load_model(str(tmp_path))
+    _, validation = corpus_tokens.load_tokens(tiny())
     settings = tiny().training
     sequences = 3 * settings.sequences_per_step
     fabric = setup_fabric(settings, torch.device("cpu"))
-    batches = evaluation(validation, 16, sequences, settings.batch_size)
-    measured = mean_loss(fabric, fabric.setup_module(WithLoss(gpt2)), batches, settings.batch_size, 16)
+    batches = validation_batches(validation, 16, sequences, settings.batch_size)
+    measured = mean_loss(fabric, fabric.setup_module(GPT2WithLoss(gpt2)), batches, settings.batch_size, 16)
     assert measured == pytest.approx(result.validation_loss)
     assert f" {result.validation_loss:.3f} on {sequences} sequences of the validation text\n" in capsys.readouterr().out
 
@@ -175,8 +175,8 @@ def test_others_may_read_the_weights_as_they_may_the_config(result: Result) -> N
 
 def test_the_last_checkpoints_and_the_best_stay(tmp_path: Path) -> None:
     train(tiny("training.eval_interval=4", "training.keep_checkpoints=1", "training.schedule=constant"), tmp_path)
-    found = run_checkpoints.checkpoints(tmp_path)
-    best = run_checkpoints.best(tmp_path)
+    found = run_checkpoints.list_complete(tmp_path)
+    best = run_checkpoints.find_best(tmp_path)
     assert best is not None
     assert {each.step for each in found} == {best.step, 20}
     losses = [float(row["validation_loss"]) for row in table(tmp_path)[1:] if row["validation_loss"]]
@@ -248,14 +248,14 @@ def test_bpe_and_several_files(tmp_path: Path) -> None:
     overrides = ("tokenizer=gpt2", f"tokenizer.path='{folder}'", f"data.path='{tmp_path}/*.txt'", "model.vocab_size=50257")
     result = train(tiny(*overrides, "training.max_steps=10"), tmp_path / "run")
     assert result.initial_loss is not None and result.validation_loss < result.initial_loss
-    _, tokenizer = model_files.load(str(tmp_path / "run"))
+    _, tokenizer = model_files.load_model(str(tmp_path / "run"))
     assert tokenizer.encode(" the cat") == [258, 32, 99, 259]
 
 
 # ------------------------------------------------------------------------------------------------------------ what it says
 
 
-def test_no_sample_where_none_is_wanted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_no_sample_without_sample_tokens(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert train(tiny("training.sample_tokens=0", "training.max_steps=2"), tmp_path).sample == ""
     assert "A sample" not in capfd.readouterr().out
 
@@ -364,7 +364,7 @@ def test_a_run_that_is_asked_to_stop_saves_and_continues_exactly(
     assert record(tmp_path)["state"] == "finished"
 
 
-def test_an_evaluation_that_was_cut_short_is_made_when_the_run_continues(
+def test_an_interrupted_evaluation_is_repeated_when_the_run_continues(
     result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measure = Trainer.evaluate
@@ -395,7 +395,7 @@ def test_the_command_exits_as_a_shell_expects(run: CommandLine, signal_at: Any, 
 def test_a_second_ctrl_c_ends_the_program_at_once(tmp_path: Path) -> None:
     endless = ("training.gradient_accumulation_steps=100000", "training.eval_sequences=1", f"hydra.run.dir={tmp_path}/run")
     process = Forked(run_script, "train.py", *TINY, *endless)
-    for line in ("(before training)", "finishing the step, then saving; Ctrl-C again ends at once"):
+    for line in ("(before training)", "finishing the step, then saving; Ctrl-C again ends immediately"):
         while line not in process.stderr:
             assert process.is_running(), process.stderr
             time.sleep(0.02)
@@ -409,15 +409,15 @@ def test_a_second_ctrl_c_ends_the_program_at_once(tmp_path: Path) -> None:
 
 def lose(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
     """From step ``first`` on, the loss is NaN."""
-    computed = WithLoss.forward
+    computed = GPT2WithLoss.forward
     passes = 0
 
-    def loses(self: WithLoss, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def loses(self: GPT2WithLoss, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         nonlocal passes
         passes += self.training
         return computed(self, inputs, targets) * (torch.nan if self.training and passes >= first else 1)
 
-    monkeypatch.setattr(WithLoss, "forward", loses)
+    monkeypatch.setattr(GPT2WithLoss, "forward", loses)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -430,7 +430,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pyt
         f"  made the loss NaN at step 13 of 20; the checkpoint of step 10 is in {tmp_path}/checkpoints/step-000010\n"
         f"  try: fork_from={tmp_path}/checkpoints/step-000010 training.learning_rate=0.003"
     )
-    assert [each.step for each in run_checkpoints.checkpoints(tmp_path)] == [10]
+    assert [each.step for each in run_checkpoints.list_complete(tmp_path)] == [10]
     assert record(tmp_path)["state"] == "failed"
 
 
@@ -441,7 +441,7 @@ def test_broken_weights_are_not_saved_when_the_run_is_asked_to_stop(
     signal_at(13, signal.SIGTERM)
     with pytest.raises(Diverged, match="made the loss NaN at step 12"):
         train(tiny(), tmp_path)
-    assert [each.step for each in run_checkpoints.checkpoints(tmp_path)] == [10]
+    assert [each.step for each in run_checkpoints.list_complete(tmp_path)] == [10]
 
 
 def test_a_run_that_broke_its_weights_does_not_save_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -455,7 +455,7 @@ def test_a_checkpoint_whose_weights_give_no_loss_is_no_way_out(tmp_path: Path, m
     lose(monkeypatch, first=15)  # by the weights after step 14
     with pytest.raises(Diverged, match=r"at step 15 of 20; the checkpoint of step 12 .*\n  try: fork_from=.*/step-000012"):
         train(tiny("training.save_interval=2", "training.keep_checkpoints=1"), tmp_path)
-    assert [each.step for each in run_checkpoints.checkpoints(tmp_path)] == [10, 12]
+    assert [each.step for each in run_checkpoints.list_complete(tmp_path)] == [10, 12]
 
 
 def test_weights_that_give_no_loss_are_not_blamed_on_the_learning_rate(
@@ -488,19 +488,19 @@ def test_a_finished_run_is_not_overwritten_from_python_either(result: Result) ->
         train(tiny(), folder_of(result))
 
 
-def test_nothing_is_made_where_the_text_cannot_be_used(tmp_path: Path) -> None:
+def test_no_directory_is_made_if_the_text_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no such file"):
         train(tiny("data.path=nowhere.txt"), tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_fsdp_alone_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"training\.strategy = fsdp\n    shares a model among processes"):
+def test_fsdp_with_one_process_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"training\.strategy = fsdp\n    shards a model among processes"):
         train(tiny("training.strategy=fsdp"), tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_line(run: CommandLine) -> None:
+def test_the_command_line_trains(run: CommandLine) -> None:
     outcome = run(*TINY, "hydra.run.dir=here", job=lambda config: train(config, output_dir()))
     assert outcome.code == 0
     assert "sample from it" in outcome.out
@@ -521,7 +521,7 @@ def test_an_absent_device_is_refused_before_a_directory_is_made(run: CommandLine
 
 
 def steps_saved(folder: Path) -> list[int]:
-    return [each.step for each in run_checkpoints.checkpoints(folder)]
+    return [each.step for each in run_checkpoints.list_complete(folder)]
 
 
 def test_saving_is_a_setting_of_its_own(result: Result, tmp_path: Path) -> None:
@@ -542,7 +542,7 @@ def test_a_checkpoint_between_two_rows_continues_exactly(result: Result, tmp_pat
     assert outcome(tmp_path, 20) == outcome(folder_of(result), 20)
 
 
-def test_the_last_evaluation_is_the_result_where_no_other_is_wanted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_without_final_evaluation_the_last_one_is_the_result(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     result = train(tiny("training.final_eval_sequences=0"), tmp_path)
     assert str(result.validation_loss) == table(tmp_path)[-1]["validation_loss"]
     assert "of the validation text" not in capfd.readouterr().out
@@ -600,7 +600,7 @@ def test_a_run_that_reaches_its_limit_of_time_saves_and_continues(
     monkeypatch.undo()
     assert (ended.finished, record(tmp_path)["state"]) == (False, "interrupted")
     err = capfd.readouterr().err
-    assert "Stopped after step 7 of 20, " in err and ", as training.max_hours asks; the checkpoint of step 7 is in " in err
+    assert "Stopped after step 7 of 20, " in err and ", because of training.max_hours; the checkpoint of step 7 is in " in err
     assert f"  continue: {resuming_command(tmp_path)}\n" in err
     train(tiny(), resume_from=tmp_path)
     assert outcome(tmp_path, 20) == outcome(folder_of(result), 20)
@@ -609,7 +609,7 @@ def test_a_run_that_reaches_its_limit_of_time_saves_and_continues(
 # ------------------------------------------------------------------------------------------------------------------ forks
 
 
-def test_a_fork_begins_with_weights_optimizer_and_step_and_leaves_its_parent_alone(result: Result, tmp_path: Path) -> None:
+def test_a_fork_starts_from_weights_optimizer_and_step_and_does_not_change_its_parent(result: Result, tmp_path: Path) -> None:
     shutil.copytree(folder_of(result), tmp_path / "parent")
     parent = tmp_path / "parent/checkpoints/step-000010"
     before = {path: path.read_bytes() for path in (tmp_path / "parent").rglob("*") if path.is_file()}
@@ -633,7 +633,7 @@ def test_a_fork_that_is_interrupted_continues_exactly(result: Result, tmp_path: 
     assert outcome(tmp_path / "run", 20) == outcome(tmp_path / "complete", 20)
 
 
-def test_a_fork_is_typed_with_what_differs_alone(run: CommandLine, result: Result) -> None:
+def test_a_fork_needs_only_the_values_that_differ(run: CommandLine, result: Result) -> None:
     (run.folder / "more/experiment").mkdir(parents=True)
     (run.folder / "more/experiment/slow.yaml").write_text("# @package _global_\ntraining:\n  learning_rate: 0.001\n")
     parent = f"fork_from='{folder_of(result)}/checkpoints/step-000010'"
@@ -649,7 +649,7 @@ def test_a_fork_is_typed_with_what_differs_alone(run: CommandLine, result: Resul
 # ------------------------------------------------------------------------------------------------------ what goes wrong
 
 
-def test_a_run_whose_checkpoints_all_have_other_bytes_is_refused_and_left_alone(result: Result, tmp_path: Path) -> None:
+def test_a_run_whose_checkpoints_are_all_damaged_is_refused_and_not_changed(result: Result, tmp_path: Path) -> None:
     shutil.copytree(folder_of(result), tmp_path / "run")
     for weights in (tmp_path / "run/checkpoints").glob("*/model.safetensors"):
         weights.write_bytes(weights.read_bytes()[:-1] + b"x")
@@ -687,14 +687,14 @@ def test_a_divergence_is_no_problem_in_the_configuration(run: CommandLine, monke
 def test_a_signal_while_the_text_is_tokenized_ends_the_run_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    tokens = corpus_tokens.tokens
+    tokens = corpus_tokens.load_tokens
 
     def interrupted(config: TrainConfig) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.01)
         return tokens(config)
 
-    monkeypatch.setattr(corpus_tokens, "tokens", interrupted)
+    monkeypatch.setattr(corpus_tokens, "load_tokens", interrupted)
     with pytest.raises(Interrupted) as stopped:
         train(tiny(), tmp_path / "run")
     assert stopped.value.exit_code == 143

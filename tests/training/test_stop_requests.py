@@ -13,38 +13,38 @@ import torch
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.training.fabric import setup_fabric
 from gpt2hydra.training.signals import TIME_LIMIT, Signals, StopRequested
-from gpt2hydra.training.stop_requests import Requests, StopRequests
+from gpt2hydra.training.stop_requests import Requests, SharedRequests
 
 SETTINGS = TrainingConfig(device="cpu")
 
 
-def requests(settings: TrainingConfig = SETTINGS, signals: Signals | None = None, hours: float = 0) -> StopRequests:
+def requests(settings: TrainingConfig = SETTINGS, signals: Signals | None = None, hours: float = 0) -> SharedRequests:
     """Those of a run that began ``hours`` ago."""
     fabric = setup_fabric(settings, torch.device("cpu"))
-    return StopRequests(fabric, settings, signals or Signals(), time.monotonic() - 3600 * hours)
+    return SharedRequests(fabric, settings, signals or Signals(), time.monotonic() - 3600 * hours)
 
 
 def test_nothing_is_asked_of_a_run_without_signals_and_limits() -> None:
     asked = requests(hours=1000)
-    asked.ask()
-    assert asked.answer() == Requests(stop=0, save=0)
-    asked.heed_stop()
+    asked.start()
+    assert asked.wait() == Requests(stop=0, save=0)
+    asked.stop_if_requested()
 
 
 def test_a_signal_stops_before_the_limit_of_time() -> None:
     signals, limited = Signals(), replace(SETTINGS, max_hours=1)
     asked = requests(limited, signals, hours=2)
     with pytest.raises(StopRequested) as by_clock:
-        asked.heed_stop()
+        asked.stop_if_requested()
     signals.received = signal.SIGTERM
     with pytest.raises(StopRequested) as by_signal:
-        asked.heed_stop()
+        asked.stop_if_requested()
     assert (by_clock.value.signum, by_signal.value.signum) == (TIME_LIMIT, signal.SIGTERM)
 
 
 def test_a_checkpoint_is_due_until_one_was_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, now = requests(replace(SETTINGS, save_minutes=1)), time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 90)
-    assert asked.answer() == Requests(stop=0, save=1)
-    asked.saved()
-    assert asked.answer() == Requests()
+    assert asked.wait() == Requests(stop=0, save=1)
+    asked.restart_save_clock()
+    assert asked.wait() == Requests()

@@ -8,7 +8,7 @@ import pytest
 
 import gpt2hydra
 from gpt2hydra.sizing import device, timing
-from gpt2hydra.training.summary import expected_step_seconds, long_run, resuming_command, sampling_command
+from gpt2hydra.training.summary import estimate_step_seconds, format_long_run_note, resuming_command, sampling_command
 
 NAMES = ["run", "my runs/1", "it's (a) run", "a=b", "100%", "tab\there"]
 
@@ -52,8 +52,8 @@ def test_a_long_run_is_announced_with_the_command_for_a_small_one(
     monkeypatch.setattr(device, "gpu_memory", lambda: None)
     monkeypatch.setattr(timing, "step_seconds", lambda *_: 2.5)
     config = gpt2hydra.compose("train", [*overrides, "training.max_steps=1000000"])
-    assert expected_step_seconds(config) == 2.5
-    line = long_run(config, 7200, "cpu")
+    assert estimate_step_seconds(config) == 2.5
+    line = format_long_run_note(config, 7200, "cpu")
     assert line.startswith("note: by estimate, training takes 2 h 00 min on this device")
     assert line.endswith(" experiment=quickstart\n") == small
 
@@ -61,4 +61,4 @@ def test_a_long_run_is_announced_with_the_command_for_a_small_one(
 def test_a_short_run_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "gpu_memory", lambda: None)
     monkeypatch.setattr(timing, "step_seconds", pytest.fail)
-    assert expected_step_seconds(gpt2hydra.compose("train", ["experiment=quickstart"])) is None
+    assert estimate_step_seconds(gpt2hydra.compose("train", ["experiment=quickstart"])) is None

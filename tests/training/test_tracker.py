@@ -26,20 +26,20 @@ def config(kind: str) -> TrainConfig:
 
 def followed(kind: str, folder: Path, run_id: str | None = None, step: int = 0) -> tracker.Tracker:
     """A run with two rows and a sample."""
-    started = tracker.start(config(kind), folder, SET_BY, run_id, step)
+    started = tracker.start_tracker(config(kind), folder, SET_BY, run_id, step)
     assert started is not None
-    started.numbers(step + 10, tracker.measurements(ROW))
-    started.text(step + 10, "sample", "To be, or\nnot")
+    started.log_metrics(step + 10, tracker.row_values(ROW))
+    started.log_text(step + 10, "sample", "To be, or\nnot")
     started.close()
     return started
 
 
 def test_no_tracker_is_none(tmp_path: Path) -> None:
-    assert tracker.start(config("none"), tmp_path, None, None, 0) is None
+    assert tracker.start_tracker(config("none"), tmp_path, None, None, 0) is None
 
 
-def test_what_was_not_measured_is_left_out() -> None:
-    assert tracker.measurements(dataclasses.replace(ROW, training_loss=None, gradient_norm=None)) == {
+def test_missing_measurements_are_left_out() -> None:
+    assert tracker.row_values(dataclasses.replace(ROW, training_loss=None, gradient_norm=None)) == {
         "tokens": 480,
         "validation_loss": 4.125,
         "learning_rate": 0.001,
@@ -49,7 +49,7 @@ def test_what_was_not_measured_is_left_out() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_tensorboard(tmp_path: Path) -> None:
+def test_tensorboard_receives_losses_and_samples(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     followed("tensorboard", tmp_path)
     library: Any = import_module("tensorboard.backend.event_processing.event_accumulator")
@@ -62,7 +62,7 @@ def test_tensorboard(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_receives_losses_and_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
@@ -74,7 +74,7 @@ def test_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlflow_receives_losses_and_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")

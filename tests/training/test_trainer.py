@@ -14,15 +14,15 @@ from torch.nn.functional import cross_entropy
 from gpt2hydra import TrainConfig
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.run import TrainingConfig
-from gpt2hydra.data.batches import BatchSampler
+from gpt2hydra.data.batches import SequenceSampler
 from gpt2hydra.data.tokenizer import bytes_tokenizer
 from gpt2hydra.data.tokens import Tokens
 from gpt2hydra.runs.metrics_csv import LossTable
 from gpt2hydra.training.fabric import setup_fabric
 from gpt2hydra.training.progress import Progress
 from gpt2hydra.training.signals import Signals
-from gpt2hydra.training.stop_requests import StopRequests
-from gpt2hydra.training.tracker import SafeLogger
+from gpt2hydra.training.stop_requests import SharedRequests
+from gpt2hydra.training.tracker import SafeTracker
 from gpt2hydra.training.trainer import Data, Trainer
 from tests.models import TINY, tiny_model
 from tests.processes import Forked
@@ -51,7 +51,7 @@ def by_hand() -> tuple[torch.nn.Module, list[float], list[float]]:
     others = [each for each in model.parameters() if each.ndim == 1]
     groups = [{"params": decaying, "weight_decay": 0.3}, {"params": others, "weight_decay": 0}]
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), eps=1e-8)
-    order = BatchSampler(TOKENS, 8, 6, SETTINGS.seed)
+    order = SequenceSampler(TOKENS, 8, 6, SETTINGS.seed)
     for step in range(4):
         for group in optimizer.param_groups:
             group["lr"] = SETTINGS.learning_rate_at(step)
@@ -71,8 +71,8 @@ def test_the_loop_does_what_a_plain_loop_does(tmp_path: Path) -> None:
     gpt2, table, fabric = tiny_model(), LossTable(tmp_path), setup_fabric(SETTINGS, torch.device("cpu"))
     trainer = Trainer(
         *(TrainConfig(model=TINY, training=SETTINGS), tmp_path, fabric, gpt2),
-        *(Data(bytes_tokenizer(), TOKENS, TOKENS), Progress(SETTINGS, table), SafeLogger(None, print)),
-        StopRequests(fabric, SETTINGS, Signals(), began=0),
+        *(Data(bytes_tokenizer(), TOKENS, TOKENS), Progress(SETTINGS, table), SafeTracker(None, print)),
+        SharedRequests(fabric, SETTINGS, Signals(), began=0),
     )
     trainer.train()
     rows = table.rows
@@ -82,7 +82,7 @@ def test_the_loop_does_what_a_plain_loop_does(tmp_path: Path) -> None:
     assert [row.gradient_norm for row in rows[1:]] == pytest.approx(norms, rel=1e-5)
     assert [row.learning_rate for row in rows[1:]] == [SETTINGS.learning_rate_at(step) for step in range(4)]
     assert [row.validation_loss is not None for row in rows] == [True, False, True, False, True]
-    assert [each.step for each in run_checkpoints.checkpoints(tmp_path)] == [2, 4]
+    assert [each.step for each in run_checkpoints.list_complete(tmp_path)] == [2, 4]
     text = torch.arange(8).reshape(1, 8)
     torch.testing.assert_close(gpt2(text).logits, model(text).logits, rtol=1e-4, atol=1e-4)
 
@@ -100,7 +100,7 @@ def trains_through(folder: Path, kills: int, seed: int) -> None:
     assert [row["step"] for row in curve(whole)] == [str(step) for step in range(25)]
     for run in resumed:
         assert outcome(run, 24) == outcome(whole, 24)
-        assert [path.name for path in (run / run_checkpoints.FOLDER).iterdir() if path.name.startswith(".")] == []
+        assert [path.name for path in (run / run_checkpoints.CHECKPOINTS_DIR).iterdir() if path.name.startswith(".")] == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

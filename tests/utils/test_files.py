@@ -39,6 +39,6 @@ def test_a_durable_file_is_on_the_disk_before_its_name_is(tmp_path: Path, monkey
 
 
 @pytest.mark.skipif(os.name != "posix", reason="folders cannot be opened elsewhere")
-def test_what_is_not_there_cannot_be_synced(tmp_path: Path) -> None:
+def test_a_missing_file_is_not_synced(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         files.fsync(tmp_path / "absent")

@@ -2,7 +2,16 @@
 
 import pytest
 
-from gpt2hydra.utils.formatting import closest, counted, did_you_mean, duration, kind_of, short_count, show, show_number
+from gpt2hydra.utils.formatting import (
+    abbreviate_number,
+    closest,
+    describe_type,
+    did_you_mean,
+    format_duration,
+    format_number,
+    format_value,
+    pluralize,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,7 +27,7 @@ from gpt2hydra.utils.formatting import closest, counted, did_you_mean, duration,
     ],
 )
 def test_values_are_shown_on_one_short_line(value: object, shown: str) -> None:
-    assert show(value) == shown
+    assert format_value(value) == shown
 
 
 def test_the_closest_word_is_found_whatever_its_case() -> None:
@@ -37,11 +46,11 @@ def test_the_closest_word_is_found_whatever_its_case() -> None:
         pytest.param("", ["large"], None, id="nothing"),
     ],
 )
-def test_what_people_write_for_a_name(word: str, known: list[str], meant: str | None) -> None:
+def test_common_misspellings_of_names(word: str, known: list[str], meant: str | None) -> None:
     assert closest(word, known) == meant
 
 
-def test_the_hint_stands_behind_the_rule() -> None:
+def test_the_hint_follows_the_rule() -> None:
     assert did_you_mean("n_hed", ["n_head"], "model.") == "; did you mean model.n_head?"
     assert did_you_mean("zebra", ["n_head"]) == ""
 
@@ -58,16 +67,16 @@ def test_the_hint_stands_behind_the_rule() -> None:
     ],
 )
 def test_the_type_of_a_value_in_a_users_words(value: object, kind: str) -> None:
-    assert kind_of(value) == kind
+    assert describe_type(value) == kind
 
 
 @pytest.mark.parametrize(("value", "shown"), [(10_000, "10,000"), (0.5, "0.5"), (1e6, "1e+06"), (2.0, "2")])
 def test_a_limit_is_shown_without_a_needless_fraction(value: float, shown: str) -> None:
-    assert show_number(value) == shown
+    assert format_number(value) == shown
 
 
 def test_a_number_of_things_is_singular_or_plural() -> None:
-    assert (counted(0, "point"), counted(1, "point"), counted(1200, "point")) == ("0 points", "1 point", "1,200 points")
+    assert (pluralize(0, "point"), pluralize(1, "point"), pluralize(1200, "point")) == ("0 points", "1 point", "1,200 points")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +91,7 @@ def test_a_number_of_things_is_singular_or_plural() -> None:
     ],
 )
 def test_a_duration_has_two_units_at_most(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -98,4 +107,4 @@ def test_a_duration_has_two_units_at_most(seconds: float, text: str) -> None:
     ],
 )
 def test_a_large_number_is_shown_in_three_digits(number: int, text: str) -> None:
-    assert short_count(number) == text
+    assert abbreviate_number(number) == text

@@ -13,7 +13,7 @@ def test_lists_become_tuples_and_dictionaries_cannot_change() -> None:
     assert repr(frozen) == "{'a': (1, {'b': (2,)}), 'c': 'text'}"
 
 
-def test_it_is_hashed_pickled_and_copied() -> None:
+def test_an_immutable_mapping_is_hashed_pickled_and_copied() -> None:
     frozen = freeze({"a": [1], "b": {}})
     assert hash(frozen) == hash(freeze({"b": {}, "a": [1]}))
     assert pickle.loads(pickle.dumps(frozen)) == copy.deepcopy(frozen) == frozen

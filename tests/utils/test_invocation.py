@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpt2hydra.config.gpt2 import CONF_DIR
-from gpt2hydra.utils.invocation import our_program, this_program, torchrun
+from gpt2hydra.utils.invocation import find_program, this_program, torchrun_command
 
 PYTHON = Path(sys.executable).name
 
@@ -21,13 +21,13 @@ STARTED = [
 
 
 @pytest.mark.parametrize(("file", "module", "alone", "shared"), STARTED)
-def test_this_program_is_named_as_it_was_started(
+def test_the_program_is_named_as_it_was_started(
     monkeypatch: pytest.MonkeyPatch, file: str, module: str | None, alone: str, shared: str
 ) -> None:
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", ModuleSpec(module, None, origin=file) if module else None)
     monkeypatch.setattr(sys, "argv", [file, "model=xl", "data.path=my text"])
-    assert this_program().command() == this_program().as_started() == alone
-    assert torchrun(4) == f'torchrun --nproc-per-node 4 {shared} model=xl "data.path=my text"'
+    assert this_program().command() == this_program().current_command() == alone
+    assert torchrun_command(4) == f'torchrun --nproc-per-node 4 {shared} model=xl "data.path=my text"'
 
 
 @pytest.mark.parametrize(
@@ -44,18 +44,18 @@ def test_torchrun_is_part_of_how_a_run_was_started_on_one_machine_or_two(
     monkeypatch.chdir(CONF_DIR.parent)
     for name, value in (environment | {"TORCHELASTIC_RUN_ID": "none"}).items():
         monkeypatch.setenv(name, value)
-    assert our_program("train").as_started() == f"torchrun {options} train.py"
-    assert our_program("generate").command() == f"{PYTHON} generate.py"
+    assert find_program("train").current_command() == f"torchrun {options} train.py"
+    assert find_program("generate").command() == f"{PYTHON} generate.py"
 
 
 def test_our_programs_are_scripts_in_the_checkout_and_commands_elsewhere(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(CONF_DIR.parent)
-    assert our_program("train").command() == f"{PYTHON} train.py"
+    assert find_program("train").command() == f"{PYTHON} train.py"
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.py").touch()
-    assert our_program("train").command() == "gpt2hydra-train"
+    assert find_program("train").command() == "gpt2hydra-train"
     monkeypatch.setattr(sys, "argv", ["train.py"])
-    assert our_program("train").command() == f"{PYTHON} train.py"
-    assert our_program("generate").command() == "gpt2hydra-generate"
+    assert find_program("train").command() == f"{PYTHON} train.py"
+    assert find_program("generate").command() == "gpt2hydra-generate"

@@ -4,18 +4,18 @@ import os
 
 import pytest
 
-from gpt2hydra.utils.openmp import SPINS, limit_spinning
+from gpt2hydra.utils.openmp import SPIN_COUNT, limit_spinning
 
 
 @pytest.mark.parametrize(
     ("given", "count"),
     [
-        pytest.param({}, SPINS, id="nothing set"),
+        pytest.param({}, SPIN_COUNT, id="nothing set"),
         pytest.param({"GOMP_SPINCOUNT": "7"}, "7", id="a count given"),
         pytest.param({"OMP_WAIT_POLICY": "passive"}, None, id="a policy given"),
     ],
 )
-def test_what_the_environment_says_stays(given: dict[str, str], count: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_set_variables_are_kept(given: dict[str, str], count: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)

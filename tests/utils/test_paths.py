@@ -7,7 +7,7 @@ import pytest
 from gpt2hydra.utils.paths import nearest_existing, relative_path, user_path
 
 
-def test_a_path_is_relative_where_it_lies_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_below_the_current_folder_is_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert relative_path(tmp_path / "outputs/a") == relative_path(Path("outputs/a")) == "outputs/a"
     assert relative_path(tmp_path.parent) == str(tmp_path.parent)

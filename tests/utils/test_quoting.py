@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpt2hydra.utils.quoting import Placeholder, RawOverride, for_bash, override, quoted
+from gpt2hydra.utils.quoting import Placeholder, RawOverride, format_override, quote_for_bash, quote_for_hydra
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=30)
 SIGNS = st.text("ab07. ,'\"\\$&()[]{}!*~?;<>|=#%`-e", max_size=12)
@@ -21,18 +21,18 @@ def parsed(text: str) -> object:
 @given(TEXTS | SIGNS)
 def test_text_is_read_back_as_it_was(text: str) -> None:
     escaped = text if "${" not in text else text.replace("${", "$")  # an interpolation is meant as one
-    assert str(parsed(override("a", escaped))) == escaped
-    assert isinstance(parsed(override("a", escaped)), str) or hasattr(parsed(override("a", escaped)), "text")
+    assert str(parsed(format_override("a", escaped))) == escaped
+    assert isinstance(parsed(format_override("a", escaped)), str) or hasattr(parsed(format_override("a", escaped)), "text")
 
 
 @given(TEXTS | SIGNS)
-def test_a_shell_takes_it_for_one_word(text: str) -> None:
-    assert shlex.split(for_bash(text or "x")) == [text or "x"]
+def test_a_shell_reads_it_as_one_word(text: str) -> None:
+    assert shlex.split(quote_for_bash(text or "x")) == [text or "x"]
 
 
-def test_bash_itself_takes_it_for_one_word() -> None:
+def test_bash_itself_reads_it_as_one_word() -> None:
     words = ["a b", "a&b;c", "it's", '"', "$HOME ${x} `id`", "a\\b", "*", "~experiment", "(a|b)", "#x", "-m", "é"]
-    script = "printf '%s\\n' " + " ".join(map(for_bash, words))
+    script = "printf '%s\\n' " + " ".join(map(quote_for_bash, words))
     assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.splitlines() == words
 
 
@@ -58,8 +58,8 @@ def test_bash_itself_takes_it_for_one_word() -> None:
     ],
 )
 def test_a_value_is_typed_as_plainly_as_it_can_be(value: object, typed: str) -> None:
-    assert override("a", value) == typed
+    assert format_override("a", value) == typed
 
 
 def test_an_interpolation_can_be_text_too() -> None:
-    assert quoted("${x} = \\${y}") == "'\\${x} = \\\\\\${y}'"
+    assert quote_for_hydra("${x} = \\${y}") == "'\\${x} = \\\\\\${y}'"

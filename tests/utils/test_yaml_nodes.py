@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from gpt2hydra.utils.yaml_nodes import Loader, Written, check_yaml, decimal, is_misread_number, read_yaml
+from gpt2hydra.utils.yaml_nodes import Loader, YamlValue, check_yaml, decimal, is_misread_number, read_yaml
 
 
 def ours(text: str) -> Any:
@@ -63,21 +63,21 @@ def test_a_file_that_cannot_be_read_raises_the_same_each_time(tmp_path: Path) ->
         pytest.param("a: 1\nb:\n  c: 1\n  c: 2\n", 4, "has the key c twice", id="key twice"),
         pytest.param("a: {1: x, 1: y}\n", 1, "has the key 1 twice", id="number twice"),
         pytest.param("a: 1\nb: &m\n  c: *m\n", 2, "contains itself through the anchor (&name) at this line", id="itself"),
-        pytest.param(BOMB, 1, "its aliases (*name) unfold 26 values to 54,481,013; 10,000 are the most", id="bomb"),
-        pytest.param("a: " + "[" * 900 + "]" * 900, 1, "is nested more than 100 deep", id="deep"),
+        pytest.param(BOMB, 1, "its aliases (*name) expand 26 values to 54,481,013; the limit is 10,000", id="bomb"),
+        pytest.param("a: " + "[" * 900 + "]" * 900, 1, "is nested more than 100 levels deep", id="deep"),
         pytest.param("# a\nb: caf\udce9\n", 2, "is not UTF-8", id="latin-1"),
-        pytest.param("# \u00e9\nb: x\x00\n", 2, "has the sign '\\x00', which YAML does not take", id="a sign of control"),
+        pytest.param(
+            "# \u00e9\nb: x\x00\n", 2, "has the character '\\x00', which YAML does not accept", id="a sign of control"
+        ),
         pytest.param("a:\n  null: 1\n", 2, "has null in place of a key", id="null for a key"),
         pytest.param("a: 1\n? [a]\n: 1\n", 2, "has a sequence in place of a key", id="a list for a key"),
         pytest.param("a: 1\nb: !!int abc\n", 2, "has a value that is no !!int: abc", id="no integer"),
-        pytest.param("a: 1\nb: !own {c: 1}\n", 2, "has the tag !own, which no config has", id="tag"),
-        pytest.param(
-            "a: !!python/name:os.system\n", 1, "has the tag !!python/name:os.system, which no config has", id="Python"
-        ),
+        pytest.param("a: 1\nb: !own {c: 1}\n", 2, "has the tag !own, which is unknown", id="tag"),
+        pytest.param("a: !!python/name:os.system\n", 1, "has the tag !!python/name:os.system, which is unknown", id="Python"),
         pytest.param("a: [0x_]\n", 1, "has a value that is no !!int: 0x_", id="no digits"),
     ],
 )
-def test_what_no_config_can_be_is_reported_with_its_line(text: str, line: int, problem: str, tmp_path: Path) -> None:
+def test_invalid_yaml_is_reported_with_its_line(text: str, line: int, problem: str, tmp_path: Path) -> None:
     with pytest.raises(yaml.MarkedYAMLError) as caught:
         check_yaml(a_file(tmp_path, text))
     mark = caught.value.problem_mark
@@ -109,7 +109,7 @@ def test_a_value_is_read_with_its_line_and_how_it_was_written(
 
 
 def test_an_empty_file_has_no_value(tmp_path: Path) -> None:
-    assert read_yaml(a_file(tmp_path, "# nothing\n")) == Written(None, 1)
+    assert read_yaml(a_file(tmp_path, "# nothing\n")) == YamlValue(None, 1)
 
 
 @pytest.mark.parametrize(("written", "meant"), [("012", "12"), ("-0_7", "-7"), ("1:30", ""), ("12", None), ("0x10", None)])
