@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2hydra import GPT2Config
-from gpt2hydra.checkpoint import tensors as weights
+from gpt2hydra.checkpoint import weights
 from gpt2hydra.checkpoint.huggingface import to_hf
 from gpt2hydra.data.tokenizer_files import END_OF_TEXT, char_to_byte
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import gpt2hydra
 from gpt2hydra import TrainConfig
-from gpt2hydra.data import shards
+from gpt2hydra.data import token_files
 
 if TYPE_CHECKING:
     from gpt2hydra.data.tokens import Tokens
@@ -26,7 +26,7 @@ def bpe(folder: Path, *overrides: str) -> TrainConfig:
 
 def write_tokens(file: Path, tokens: list[int], *, with_header: bool = True) -> Path:
     content = struct.pack(f"<{len(tokens)}H", *tokens)
-    file.write_bytes(shards.header(len(tokens), 2) + content if with_header else content)
+    file.write_bytes(token_files.header(len(tokens), 2) + content if with_header else content)
     return file
 
 

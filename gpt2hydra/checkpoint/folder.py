@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from gpt2hydra.checkpoint import run_checkpoints
-from gpt2hydra.checkpoint import tensors as weights
+from gpt2hydra.checkpoint import run_checkpoints, weights
 from gpt2hydra.checkpoint.huggingface import MAX_CONFIG_BYTES, from_hf
 from gpt2hydra.config.errors import ConfigError, Violation, io_violation
 from gpt2hydra.config.strict_json import read_json

@@ -27,7 +27,7 @@ GELU_NAMES = ("gelu_new", "gelu_pytorch_tanh")
 """Two names of one function, GPT-2's tanh approximation; for the second, PyTorch has a single kernel."""
 
 _INNER_WIDTH_FORMULA = next(field.metadata["doc"] for field in fields_of(GPT2Config) if field.name == "n_inner")
-"""The formula as text. All readers of such a file take null for its value."""
+"""Our formula as text."""
 
 _SHAPE_KEYS = tuple(field.name for field in fields_of(GPT2Config) if field.init)
 
@@ -86,7 +86,7 @@ def to_hf(config: GPT2Config, end_of_text: int | None = None) -> dict[str, Any]:
         "architectures": ["GPT2LMHeadModel"],
         **{name: getattr(config, name) for name in _SHAPE_KEYS},
         "n_ctx": config.n_positions,
-        "n_inner": None if config.n_inner == 4 * config.n_embd else config.n_inner,
+        "n_inner": None if config.n_inner == _null_inner_width(config.n_embd) else config.n_inner,
         "activation_function": "gelu_new",
         "initializer_range": 0.02,  # OpenAI's, gpt-2/src/model.py
         "scale_attn_weights": True,
@@ -127,11 +127,18 @@ def _parse_shape(given: Mapping[str, Any], source: Source | None) -> GPT2Config:
     found = check(GPT2Config, shape)
     violations = [*found.violations, *violations]
     inner = given.get("n_inner")
+    if inner is None and "n_embd" in found.values:
+        inner = _null_inner_width(found.values["n_embd"])
     if inner is not None and not _is_same(inner, found.values.get("n_inner", inner)):
         violations.append(Violation("n_inner", inner, f"must be null or {_INNER_WIDTH_FORMULA} = {found.values['n_inner']}"))
     if violations:
         raise ConfigError(replace(each, source=source) for each in violations)
     return GPT2Config(**shape)
+
+
+def _null_inner_width(n_embd: int) -> int:
+    """Return the MLP's width that ``n_inner: null`` means to every reader (transformers, ``GPT2MLP``)."""
+    return 4 * n_embd
 
 
 def _check_fixed_values(given: Mapping[str, Any]) -> list[Violation]:

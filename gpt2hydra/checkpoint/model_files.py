@@ -18,8 +18,7 @@ from safetensors.torch import load_file, save_file
 from transformers import GPT2Config as HFConfig
 from transformers import GPT2LMHeadModel
 
-from gpt2hydra.checkpoint import run_checkpoints
-from gpt2hydra.checkpoint import tensors as weights
+from gpt2hydra.checkpoint import run_checkpoints, weights
 from gpt2hydra.checkpoint.atomic_directory import write_directory, write_json
 from gpt2hydra.checkpoint.folder import check_checkpoint, find_checkpoint
 from gpt2hydra.checkpoint.huggingface import from_hf, to_hf

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gpt2hydra.commands.common_options import ProgramOverrides, add_config_dir
 from gpt2hydra.config.errors import ConfigError, UsageError, Violation, io_violation
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.data import cache, corpus_checks, shards, text
+from gpt2hydra.data import cache, corpus_checks, text, token_files
 from gpt2hydra.launch.extras import require_extra
 from gpt2hydra.utils.paths import user_path
 from gpt2hydra.utils.quoting import format_override, quote_for_bash
@@ -68,9 +68,9 @@ def _find_text_files(config: TrainConfig) -> list[Path]:
         raise ConfigError([Violation("data.path", rule="must be given: the text to tokenize")])
     problems = corpus_checks.check_files(config)
     files = [] if problems else [file for file in text.files(path) if file.stat().st_size]
-    problems += [Violation("data.path", path, f"{file} has tokens already") for file in files if file.suffix == shards.SUFFIX][
-        :1
-    ]
+    problems += [
+        Violation("data.path", path, f"{file} has tokens already") for file in files if file.suffix == token_files.SUFFIX
+    ][:1]
     if problems:
         raise ConfigError(problems)
     return files
@@ -86,7 +86,7 @@ def _check_output_folder(folder: Path, targets: dict[Path, Path]) -> None:
     try:
         if folder.exists() and not folder.is_dir():
             raise UsageError([Violation("--output", str(folder), "is a file; must be a folder")])
-        existing = [target.name for target in targets for _ in folder.glob(f"{target.name}*{shards.SUFFIX}")]
+        existing = [target.name for target in targets for _ in folder.glob(f"{target.name}*{token_files.SUFFIX}")]
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError([io_violation("--output", str(folder), error, "written")]) from None
@@ -102,11 +102,11 @@ def _encode_file(encoder: Encoder, file: Path, target: Path, progress: ProgressC
             moved = [each.rename(target.with_name(each.name)) for each in written]
     except OSError as error:
         raise UsageError([io_violation("--output", str(target.parent), error, "written")]) from None
-    return [(each, shards.recognise(each).count) for each in moved]
+    return [(each, token_files.recognise(each).count) for each in moved]
 
 
 def _format_overrides(config: TrainConfig, folder: Path) -> list[str]:
     tokenizer = (
         [] if config.tokenizer.path is None else ["tokenizer=gpt2", format_override("tokenizer.path", config.tokenizer.path)]
     )
-    return [format_override("data.path", f"{folder}/*{shards.SUFFIX}"), *tokenizer]
+    return [format_override("data.path", f"{folder}/*{token_files.SUFFIX}"), *tokenizer]

@@ -22,8 +22,8 @@ from gpt2hydra.composition.defaults_list import Chosen, choose, name_of
 from gpt2hydra.composition.fold import Fold, layer_of_schema, split_key
 from gpt2hydra.composition.hydra_loader import user_file
 from gpt2hydra.composition.hydra_section import FileSection, check_file_section, depends_on_plugins
-from gpt2hydra.composition.judge import SchemaCheck, check_mergeable, is_modelled
 from gpt2hydra.composition.layers import Layer, display_path, layers_of
+from gpt2hydra.composition.merge_check import SchemaCheck, check_mergeable, is_modelled
 from gpt2hydra.composition.options import Options
 from gpt2hydra.composition.overrides import Overrides
 from gpt2hydra.composition.resolve import is_stateful

@@ -21,8 +21,8 @@ from gpt2hydra.composition.files import FoldedFiles
 from gpt2hydra.composition.fold import Fold, split_key
 from gpt2hydra.composition.hydra_errors import unknown_error_violation
 from gpt2hydra.composition.hydra_state import hydra_state
-from gpt2hydra.composition.judge import SchemaCheck, check_mergeable
 from gpt2hydra.composition.layers import display_path
+from gpt2hydra.composition.merge_check import SchemaCheck, check_mergeable
 from gpt2hydra.composition.report import Report
 from gpt2hydra.composition.untyped import OpenReferences, misread_numbers
 from gpt2hydra.config.errors import ABSENT, ConfigError, Source, Violation

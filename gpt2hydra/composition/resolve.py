@@ -22,8 +22,8 @@ from gpt2hydra.composition.hydra_compat import is_missing_variable, refers_to_it
 from gpt2hydra.composition.layers import KeyPath
 from gpt2hydra.config.errors import ABSENT, DELETED, Violation
 from gpt2hydra.config.keys import field_at, fields_by_key, is_in_checked_section
-from gpt2hydra.config.rules import Rule
 from gpt2hydra.config.validation import Checked
+from gpt2hydra.config.value_rules import Rule
 from gpt2hydra.config.wrong_keys import missing_key
 from gpt2hydra.utils.formatting import error_reason
 

@@ -21,10 +21,10 @@ from gpt2hydra.config.declaration import is_identifier
 from gpt2hydra.config.errors import ABSENT
 from gpt2hydra.config.gpt2 import CONF_DIR, GPT2Config
 from gpt2hydra.config.keys import default_of, fields_of, is_open, section_classes
-from gpt2hydra.config.rules import Rule
 from gpt2hydra.config.run import GenerateConfig, HardwareConfig, TokenizerConfig, TrainConfig
 from gpt2hydra.config.sections import class_by_name, qualified_name
 from gpt2hydra.config.validation import Checked, check_declaration
+from gpt2hydra.config.value_rules import Rule
 from gpt2hydra.utils.immutable import thaw
 
 ROOTS: dict[str, type[Checked]] = {"train_schema": TrainConfig, "generate_schema": GenerateConfig}

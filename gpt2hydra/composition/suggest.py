@@ -14,8 +14,8 @@ from gpt2hydra.composition.hydra_state import parse
 from gpt2hydra.composition.options import Options
 from gpt2hydra.config.errors import ABSENT, Violation
 from gpt2hydra.config.keys import field_at
-from gpt2hydra.config.rules import Rule
 from gpt2hydra.config.validation import Checked
+from gpt2hydra.config.value_rules import Rule
 from gpt2hydra.utils.formatting import closest
 from gpt2hydra.utils.quoting import Placeholder, RawOverride
 

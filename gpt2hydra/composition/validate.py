@@ -1,4 +1,4 @@
-"""Validate a fold: rules of values and between values. :mod:`gpt2hydra.composition.judge` checks layers
+"""Validate a fold: rules of values and between values. :mod:`gpt2hydra.composition.merge_check` checks layers
 before.
 
 :func:`validate_composed` validates a config that Hydra composed.
@@ -17,15 +17,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from gpt2hydra.composition.fold import Fold, dotted
 from gpt2hydra.composition.hydra_compat import is_mapping
-from gpt2hydra.composition.judge import CANNOT_BE_DELETED, is_modelled
 from gpt2hydra.composition.layers import KeyPath, format_indices, scalars
+from gpt2hydra.composition.merge_check import CANNOT_BE_DELETED, is_modelled
 from gpt2hydra.composition.resolve import Resolved, resolve, resolve_key
 from gpt2hydra.composition.schema import class_of_schema, known_classes
 from gpt2hydra.config.errors import ABSENT, DELETED, Setting, Violation
 from gpt2hydra.config.keys import TARGET_KEYS, cache_by_class, field_at, fields_of, rule_at, sort_key
-from gpt2hydra.config.rules import Anything, Items, MappingOf, Rule
 from gpt2hydra.config.sections import Section
 from gpt2hydra.config.validation import Checked, check
+from gpt2hydra.config.value_rules import Anything, Items, MappingOf, Rule
 from gpt2hydra.config.wrong_keys import computed_rule
 from gpt2hydra.utils.formatting import format_value
 from gpt2hydra.utils.quoting import RawOverride

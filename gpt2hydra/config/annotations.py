@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Literal, Union
 
 from gpt2hydra.config.errors import ABSENT, Violation
-from gpt2hydra.config.rules import Anything, Either, Items, MappingOf, Rule, Scalar
+from gpt2hydra.config.value_rules import Anything, Either, Items, MappingOf, Rule, Scalar
 from gpt2hydra.utils.formatting import error_reason
 from gpt2hydra.utils.immutable import freeze, thaw
 

@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from gpt2hydra.config.keys import TARGET_KEYS, attribute_of, field_at, fields_of, keys_of
-from gpt2hydra.config.rules import Rule, Scalar
 from gpt2hydra.config.validators import is_validator, validators_of
+from gpt2hydra.config.value_rules import Rule, Scalar
 from gpt2hydra.utils.formatting import did_you_mean, format_value
 
 HYDRA_KEYS = ("hydra", "defaults")

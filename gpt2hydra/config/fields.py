@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from gpt2hydra.config.errors import ABSENT
-from gpt2hydra.config.rules import Anything, Either, Items, MappingOf, Rule, Scalar
+from gpt2hydra.config.value_rules import Anything, Either, Items, MappingOf, Rule, Scalar
 from gpt2hydra.utils.immutable import freeze
 
 if TYPE_CHECKING:

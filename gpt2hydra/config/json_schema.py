@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpt2hydra.config.keys import doc_of, fields_of, is_open, section_classes
-from gpt2hydra.config.rules import Either, Items, MappingOf, Rule, Scalar
 from gpt2hydra.config.sections import Section
+from gpt2hydra.config.value_rules import Either, Items, MappingOf, Rule, Scalar
 from gpt2hydra.utils.formatting import format_value
 from gpt2hydra.utils.immutable import thaw
 

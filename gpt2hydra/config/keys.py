@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from gpt2hydra.config.annotations import fields_by_annotation, is_pydantic_model
 from gpt2hydra.config.errors import ABSENT
-from gpt2hydra.config.rules import Anything, MappingOf, Rule
+from gpt2hydra.config.value_rules import Anything, MappingOf, Rule
 
 T = TypeVar("T")
 

@@ -19,8 +19,8 @@ from gpt2hydra.config.annotations import is_section_class
 from gpt2hydra.config.errors import ABSENT
 from gpt2hydra.config.fields import CommonOptions, choice, flag, make_field, metadata_of, text
 from gpt2hydra.config.keys import TARGET_KEYS, attribute_of, doc_of, field_at, fields_of, section_classes
-from gpt2hydra.config.rules import Problem, Rule
 from gpt2hydra.config.validation import Checked, build, check, check_declaration
+from gpt2hydra.config.value_rules import Problem, Rule
 from gpt2hydra.utils.formatting import describe_type
 
 if TYPE_CHECKING:

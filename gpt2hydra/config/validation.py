@@ -21,8 +21,8 @@ from gpt2hydra.config.keys import (
     to_plain,
     values_of,
 )
-from gpt2hydra.config.rules import Rule
 from gpt2hydra.config.validators import CheckResult, NotValid, check_validators, obeys_validators
+from gpt2hydra.config.value_rules import Rule
 from gpt2hydra.config.wrong_keys import computed_rule, missing_key, select_section_class, unknown_key
 from gpt2hydra.utils.formatting import describe_type, did_you_mean, error_reason, format_value
 from gpt2hydra.utils.immutable import FrozenDict, freeze

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import TokenizerConfig, TrainConfig
-from gpt2hydra.data import shards, text, tokenizer_files
+from gpt2hydra.data import text, token_files, tokenizer_files
 from gpt2hydra.data.file_digest import cache_folder, cached_digest, content_digest
-from gpt2hydra.data.shards import TokenFile
+from gpt2hydra.data.token_files import TokenFile
 from gpt2hydra.utils.formatting import error_reason
 from gpt2hydra.utils.paths import nearest_existing, user_path
 from gpt2hydra.utils.verbosity import print_note, shows_progress
@@ -51,8 +51,8 @@ def _entry(digest_of_text: str, config: TrainConfig) -> Path:
 def _load_entry(place: Path) -> list[TokenFile] | None:
     """Return the token files of an entry; None if it does not exist or is damaged."""
     try:
-        return [shards.recognise(file) for file in sorted(place.glob(f"*{shards.SUFFIX}"))] or None
-    except (OSError, shards.NotTokenFile):
+        return [token_files.recognise(file) for file in sorted(place.glob(f"*{token_files.SUFFIX}"))] or None
+    except (OSError, token_files.NotTokenFile):
         return None
 
 
@@ -151,7 +151,7 @@ def progress_bar(files: Sequence[Path], place: Path) -> Iterator[ProgressCallbac
 
 
 def write_token_files(encoder: Encoder, file: Path, target: Path, progress: ProgressCallback) -> list[Path]:
-    """Tokenize one file into ``target.bin``; above ``shards.MAX_TOKENS`` tokens into ``target-0001.bin``, ...
+    """Tokenize one file into ``target.bin``; above ``token_files.MAX_TOKENS`` tokens into ``target-0001.bin``, ...
 
     Raises:
         ConfigError: the file is not UTF-8, or has no text.
@@ -163,25 +163,25 @@ def write_token_files(encoder: Encoder, file: Path, target: Path, progress: Prog
     if rest is None:
         raise ConfigError([Violation(str(file), rule="holds no text")])
     while rest is not None:
-        written.append(target.with_name(f"{target.name}-{len(written) + 1:04}{shards.SUFFIX}"))
+        written.append(target.with_name(f"{target.name}-{len(written) + 1:04}{token_files.SUFFIX}"))
         rest = _write_one(written[-1], rest, arrays, encoder.dtype.itemsize)
-    return written if len(written) > 1 else [written[0].rename(target.with_name(target.name + shards.SUFFIX))]
+    return written if len(written) > 1 else [written[0].rename(target.with_name(target.name + token_files.SUFFIX))]
 
 
 def _write_one(path: Path, array: Array | None, arrays: Iterator[Array], width: int) -> Array | None:
     """Write ``array``, then ``arrays``, until the file is full; return the rest of the last array, or None."""
     count = 0
     with path.open("wb") as stream:
-        stream.write(shards.header(0, width))
+        stream.write(token_files.header(0, width))
         while array is not None:
-            part, array = array[: shards.MAX_TOKENS - count], array[shards.MAX_TOKENS - count :]
+            part, array = array[: token_files.MAX_TOKENS - count], array[token_files.MAX_TOKENS - count :]
             stream.write(part.tobytes())
             count += len(part)
             if len(array):
                 break
             array = next(arrays, None)
         stream.seek(0)
-        stream.write(shards.header(count, width))
+        stream.write(token_files.header(count, width))
         stream.flush()
         os.fsync(stream.fileno())
     return array

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gpt2hydra.config.errors import Violation
 from gpt2hydra.config.run import VOCABULARY_SIZES, TrainConfig
-from gpt2hydra.data import cache, shards, text, tokenizer_files
+from gpt2hydra.data import cache, text, token_files, tokenizer_files
 from gpt2hydra.utils.formatting import format_value
 from gpt2hydra.utils.paths import user_path
 
@@ -29,7 +29,7 @@ def count_training_tokens(config: TrainConfig) -> tuple[int, bool] | None:
     """Return the number of tokens for training, and whether it is exact; None if the text is unusable."""
     try:
         total, exact = count_tokens(config.data.path, config)
-    except (OSError, RuntimeError, ImportError, shards.NotTokenFile):
+    except (OSError, RuntimeError, ImportError, token_files.NotTokenFile):
         return None
     return total - count_held_out(total, config), exact
 
@@ -44,11 +44,11 @@ def count_tokens(path: str | None, config: TrainConfig) -> tuple[int, bool]:
 
 
 def _count_file(file: Path, config: TrainConfig) -> tuple[int, bool]:
-    if file.suffix == shards.SUFFIX:
-        return shards.recognise(file).count, True
+    if file.suffix == token_files.SUFFIX:
+        return token_files.recognise(file).count, True
     known = cache.find_cached(file, config)
     if known is not None:
-        return sum(shard.count for shard in known), True
+        return sum(token_file.count for token_file in known), True
     size, is_exact = text.size(file)
     return _estimate_tokens(size, config) + 1, is_exact and config.tokenizer.name == "bytes"
 
@@ -77,7 +77,7 @@ def nonempty_files(files: Iterable[Path]) -> list[Path]:
 
 def texts_for_cache(path: str) -> list[Path]:
     """Return the text files of a path if together they are too large to be tokenized in memory, else none."""
-    texts = [file for file in nonempty_files(text.files(path)) if file.suffix != shards.SUFFIX]
+    texts = [file for file in nonempty_files(text.files(path)) if file.suffix != token_files.SUFFIX]
     return texts if sum(text.size(file)[0] for file in texts) > MAX_IN_MEMORY_BYTES else []
 
 

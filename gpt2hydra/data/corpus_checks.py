@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gpt2hydra.config.errors import Violation, io_violation
 from gpt2hydra.config.run import VOCABULARY_SIZES, TrainConfig
-from gpt2hydra.data import cache, shards, text, tokenizer_files
+from gpt2hydra.data import cache, text, token_files, tokenizer_files
 from gpt2hydra.data.corpus import (
     BYTES_PER_BPE_TOKEN,
     check_split,
@@ -100,11 +100,11 @@ def _file_problem(file: Path, limit: int) -> tuple[str, str]:
 
 
 def _content_problem(file: Path, limit: int) -> str:
-    if file.suffix != shards.SUFFIX:
+    if file.suffix != token_files.SUFFIX:
         return text.problem(file)
     try:
-        highest_token = shards.highest_token(shards.recognise(file))
-    except shards.NotTokenFile as why:
+        highest_token = token_files.highest_token(token_files.recognise(file))
+    except token_files.NotTokenFile as why:
         return str(why)
     if highest_token < limit:
         return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.run import TrainConfig
-from gpt2hydra.data import cache, shards, text
+from gpt2hydra.data import cache, text, token_files
 from gpt2hydra.data.corpus import check_split, nonempty_files, texts_for_cache, vocabulary_size
 from gpt2hydra.data.encoding import Encoder
 from gpt2hydra.data.tokens import InMemory, Tokens, TokenSource
@@ -46,7 +46,7 @@ def _sources(path: str | None, config: TrainConfig) -> list[TokenSource]:
     files = nonempty_files(text.files(path))
     large = texts_for_cache(path)
     cached = dict(zip(large, cache.tokenize_files(large, config), strict=True))
-    small = {file for file in files if file.suffix != shards.SUFFIX and file not in cached}
+    small = {file for file in files if file.suffix != token_files.SUFFIX and file not in cached}
     encoder = Encoder(config.tokenizer) if small else None
     sources: list[TokenSource] = []
     for file in files:
@@ -55,5 +55,5 @@ def _sources(path: str | None, config: TrainConfig) -> list[TokenSource]:
         elif encoder is not None and file in small:
             sources.append(InMemory.concatenate(encoder.tokens(file)))
         else:
-            sources.append(shards.recognise(file))
+            sources.append(token_files.recognise(file))
     return sources

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpt2hydra.config.run import DataConfig, TrainConfig
-from gpt2hydra.data import shards, text, tokenizer_files
+from gpt2hydra.data import text, token_files, tokenizer_files
 from gpt2hydra.utils.paths import user_path
 
 BLOCK_BYTES = 2**20
@@ -90,7 +90,9 @@ def content_digest(file: Path, cache: Path) -> str:
         return cached
     stat = file.stat()
     computed = (
-        _blocks_digest(file) if file.suffix == shards.SUFFIX and stat.st_size > MAX_COMPLETE_BYTES else _complete_digest(file)
+        _blocks_digest(file)
+        if file.suffix == token_files.SUFFIX and stat.st_size > MAX_COMPLETE_BYTES
+        else _complete_digest(file)
     )
     if time.time_ns() - stat.st_mtime_ns > MIN_AGE_NANOSECONDS:
         with suppress(OSError):  # the cache only saves time

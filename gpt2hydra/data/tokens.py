@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gpt2hydra.config.errors import Violation
-from gpt2hydra.data.shards import UnreadableTokens
+from gpt2hydra.data.token_files import UnreadableTokens
 
 Array = npt.NDArray[Any]
 """Token ids, (N,): uint16 or uint32."""

@@ -15,9 +15,9 @@ from gpt2hydra.data.batches import IGNORE_INDEX, Batch, complete_text_batches, v
 from gpt2hydra.data.tokens import Tokens
 from gpt2hydra.training.fabric import pad_batches_across_ranks
 from gpt2hydra.training.progress import Progress
+from gpt2hydra.training.shared_requests import SharedRequests
 from gpt2hydra.training.stall import StallDetector
 from gpt2hydra.training.step_metrics import LossBuffer
-from gpt2hydra.training.stop_requests import SharedRequests
 
 
 class Evaluator:

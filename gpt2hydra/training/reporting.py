@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.config.errors import Violation
-from gpt2hydra.data.shards import UnreadableTokens
+from gpt2hydra.data.token_files import UnreadableTokens
 from gpt2hydra.runs import record
 from gpt2hydra.training import summary
 from gpt2hydra.training.model import uses_torch_compile

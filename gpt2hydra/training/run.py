@@ -31,8 +31,8 @@ from gpt2hydra.training.processes import check_world_size, this_process
 from gpt2hydra.training.progress import Progress, print_line
 from gpt2hydra.training.resource_meter import ResourceMeter
 from gpt2hydra.training.result import Diverged, Result, Stopped
+from gpt2hydra.training.shared_requests import SharedRequests
 from gpt2hydra.training.signals import TIME_LIMIT, Interrupted, Signals, StopRequested
-from gpt2hydra.training.stop_requests import SharedRequests
 from gpt2hydra.training.trainer import Data, Trainer
 from gpt2hydra.utils.formatting import abbreviate_number, error_reason
 from gpt2hydra.utils.paths import relative_path

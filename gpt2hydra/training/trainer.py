@@ -30,10 +30,10 @@ from gpt2hydra.training.optimizer import adamw, set_learning_rate
 from gpt2hydra.training.progress import Progress
 from gpt2hydra.training.result import Diverged
 from gpt2hydra.training.sample import Sampler
+from gpt2hydra.training.shared_requests import SharedRequests
 from gpt2hydra.training.signals import StopRequested
 from gpt2hydra.training.stall import StallDetector
 from gpt2hydra.training.step_metrics import StepMetrics
-from gpt2hydra.training.stop_requests import SharedRequests
 from gpt2hydra.training.tracker import SafeTracker
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 
 from gpt2hydra import GPT2Config
+from gpt2hydra.checkpoint import huggingface
 from gpt2hydra.checkpoint.huggingface import MAX_CONFIG_BYTES, from_hf, to_hf
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.fields import number
@@ -197,3 +198,9 @@ def test_another_inner_width_than_transformers_formula_is_written_out() -> None:
     assert to_hf(config)["n_inner"] is None
     object.__setattr__(config, "n_inner", 2048)
     assert to_hf(config)["n_inner"] == 2048
+
+
+def test_null_is_refused_where_transformers_formula_differs_from_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface, "_null_inner_width", lambda n_embd: 3 * n_embd)
+    assert refusal(SMALL) == ["n_inner: must be null or 4 * n_embd = 3072"]
+    assert to_hf(GPT2Config())["n_inner"] == 3072

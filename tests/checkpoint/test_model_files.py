@@ -11,8 +11,7 @@ import torch
 from transformers.utils import logging
 
 from gpt2hydra import TrainConfig
-from gpt2hydra.checkpoint import model_files, run_checkpoints
-from gpt2hydra.checkpoint import tensors as weights
+from gpt2hydra.checkpoint import model_files, run_checkpoints, weights
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.data.tokenizer import bytes_tokenizer

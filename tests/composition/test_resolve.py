@@ -13,8 +13,8 @@ from gpt2hydra.composition.layers import layer_of, layer_of_node
 from gpt2hydra.composition.resolve import convert, resolve
 from gpt2hydra.composition.schema import schema_of
 from gpt2hydra.config.errors import DEFAULT, Setting, command_line
-from gpt2hydra.config.rules import Scalar
 from gpt2hydra.config.run import TrainConfig
+from gpt2hydra.config.value_rules import Scalar
 
 VALUES = st.one_of(
     st.none(),

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from gpt2hydra import GenerateConfig, GPT2Config, TrainConfig
 from gpt2hydra.config.json_schema import schema_of_class, schema_of_rule
 from gpt2hydra.config.keys import field_at, keys_of
-from gpt2hydra.config.rules import Rule
+from gpt2hydra.config.value_rules import Rule
 
 RULES: list[Rule] = [
     field.metadata["rule"] for root in (TrainConfig, GenerateConfig) for key in keys_of(root) if (field := field_at(root, key))

@@ -15,9 +15,9 @@ pytest.importorskip("numpy")
 from gpt2hydra import TrainConfig
 from gpt2hydra.config.errors import ConfigError
 from gpt2hydra.config.run import DataConfig, TokenizerConfig
-from gpt2hydra.data import cache, file_digest, shards
+from gpt2hydra.data import cache, file_digest, token_files
 from gpt2hydra.data.encoding import Encoder
-from gpt2hydra.data.shards import TokenFile
+from gpt2hydra.data.token_files import TokenFile
 
 SENTENCE = "It was a dark and stormy night; the rain fell in torrents.\n"
 
@@ -44,8 +44,8 @@ def entries(folder: Path) -> list[str]:
 
 def content(parts: list[TokenFile]) -> list[int]:
     found: list[int] = []
-    for shard in parts:
-        with shard.open() as tokens:
+    for token_file in parts:
+        with token_file.open() as tokens:
             found += tokens.tolist()
     return found
 
@@ -83,17 +83,17 @@ def test_another_content_is_another_entry(text: Path) -> None:
 
 def test_a_damaged_entry_is_made_again(text: Path) -> None:
     config = configured(text.parent)
-    ((shard,),) = cache.tokenize_files([text], config)
-    os.truncate(shard.file, 5000)
-    assert cache.tokenize_files([text], config) == [[shard]]
-    assert content([shard]) == [256, *text.read_bytes()]
+    ((token_file,),) = cache.tokenize_files([text], config)
+    os.truncate(token_file.file, 5000)
+    assert cache.tokenize_files([text], config) == [[token_file]]
+    assert content([token_file]) == [256, *text.read_bytes()]
 
 
 def test_a_text_of_very_many_tokens_becomes_several_files(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "MAX_TOKENS", 10_000)
+    monkeypatch.setattr(token_files, "MAX_TOKENS", 10_000)
     (parts,) = cache.tokenize_files([text], configured(text.parent))
-    assert [shard.count for shard in parts] == [10_000] * 5 + [len(SENTENCE) * 1000 + 1 - 50_000]
-    assert [shard.file.name for shard in parts] == [f"tokens-{number:04}.bin" for number in range(1, 7)]
+    assert [token_file.count for token_file in parts] == [10_000] * 5 + [len(SENTENCE) * 1000 + 1 - 50_000]
+    assert [token_file.file.name for token_file in parts] == [f"tokens-{number:04}.bin" for number in range(1, 7)]
     assert content(parts) == [256, *text.read_bytes()]
 
 
@@ -126,8 +126,8 @@ from gpt2hydra.data import cache
 file, folder, stop = sys.argv[1:]
 if stop == "killed":
     os.fsync = lambda descriptor: os.kill(os.getpid(), 9)
-((shard,),) = cache.tokenize_files([Path(file)], TrainConfig(data=DataConfig(cache_dir=folder)))
-print(shard.count)
+((token_file,),) = cache.tokenize_files([Path(file)], TrainConfig(data=DataConfig(cache_dir=folder)))
+print(token_file.count)
 """
 
 

@@ -20,8 +20,8 @@ from gpt2hydra.data.tokens import Tokens
 from gpt2hydra.runs.metrics_csv import LossTable
 from gpt2hydra.training.fabric import setup_fabric
 from gpt2hydra.training.progress import Progress
+from gpt2hydra.training.shared_requests import SharedRequests
 from gpt2hydra.training.signals import Signals
-from gpt2hydra.training.stop_requests import SharedRequests
 from gpt2hydra.training.tracker import SafeTracker
 from gpt2hydra.training.trainer import Data, Trainer
 from tests.models import TINY, tiny_model

@@ -12,8 +12,8 @@ import torch
 
 from gpt2hydra.config.run import TrainingConfig
 from gpt2hydra.training.fabric import setup_fabric
+from gpt2hydra.training.shared_requests import Requests, SharedRequests
 from gpt2hydra.training.signals import TIME_LIMIT, Signals, StopRequested
-from gpt2hydra.training.stop_requests import Requests, SharedRequests
 
 SETTINGS = TrainingConfig(device="cpu")
 

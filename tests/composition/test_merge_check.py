@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import gpt2hydra
-from gpt2hydra.composition.judge import is_modelled
+from gpt2hydra.composition.merge_check import is_modelled
 from gpt2hydra.config.errors import ConfigError, Violation
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
 from gpt2hydra.fields import Checked, computed, flag, integer, items, section, text

@@ -16,8 +16,8 @@ from gpt2hydra.composition.layers import KeyPath, Layer
 from gpt2hydra.composition.resolve import convert
 from gpt2hydra.config.errors import ABSENT, DELETED, Violation
 from gpt2hydra.config.keys import cache_by_class, field_at, fields_by_key, is_allowed_key, is_open, keys_of, section_classes
-from gpt2hydra.config.rules import Anything, MappingOf, Rule
 from gpt2hydra.config.validation import Checked
+from gpt2hydra.config.value_rules import Anything, MappingOf, Rule
 from gpt2hydra.config.wrong_keys import computed_rule, unknown_dotted_key, unknown_key
 from gpt2hydra.utils.formatting import closest, format_value
 from gpt2hydra.utils.quoting import RawOverride

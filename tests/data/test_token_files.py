@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gpt2hydra.config.errors import ConfigError
-from gpt2hydra.data import shards
-from gpt2hydra.data.shards import NotTokenFile, TokenFile, recognise
+from gpt2hydra.data import token_files
+from gpt2hydra.data.token_files import NotTokenFile, TokenFile, recognise
 
 TOKENS = [50256, 40, 271, 0, 50255]
 
@@ -39,11 +39,11 @@ def write(folder: Path, content: bytes, name: str = "train.bin") -> Path:
 def test_a_token_file_is_known_by_its_first_bytes(content: bytes, start: int, width: int, tmp_path: Path) -> None:
     pytest.importorskip("numpy")
     file = write(tmp_path, content)
-    shard = recognise(file)
-    assert shard == TokenFile(file, start, width, (len(content) - start) // width)
-    with shard.open() as tokens:
+    token_file = recognise(file)
+    assert token_file == TokenFile(file, start, width, (len(content) - start) // width)
+    with token_file.open() as tokens:
         assert tokens[:5].tolist() == TOKENS
-    assert shards.highest_token(shard) == 50256
+    assert token_files.highest_token(token_file) == 50256
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_megatrons_files_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("code", ["H", "I"])
 def test_our_header_is_llmcs(code: str, tmp_path: Path) -> None:
     width = struct.calcsize(code)
-    file = write(tmp_path, shards.header(5, width) + struct.pack(f"<5{code}", *TOKENS))
+    file = write(tmp_path, token_files.header(5, width) + struct.pack(f"<5{code}", *TOKENS))
     assert recognise(file) == TokenFile(file, 1024, width, 5)
 
 
@@ -105,7 +105,7 @@ def grow(file: Path) -> None:
 )
 def test_a_file_that_changes_while_it_is_read_is_refused(change: Callable[[Path], None], message: str, tmp_path: Path) -> None:
     pytest.importorskip("numpy")
-    shard = recognise(write(tmp_path, struct.pack("<5H", *TOKENS)))
-    change(shard.file)
-    with pytest.raises(ConfigError, match=message), shard.open():
+    token_file = recognise(write(tmp_path, struct.pack("<5H", *TOKENS)))
+    change(token_file.file)
+    with pytest.raises(ConfigError, match=message), token_file.open():
         pass

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from gpt2hydra import GPT2Config, sizing
-from gpt2hydra.checkpoint import tensors as weights
+from gpt2hydra.checkpoint import weights
 from gpt2hydra.config.errors import ConfigError
 from tests.checkpoints import TINY, safetensors, tiny_shapes
 from tests.strategies import gpt2_configs

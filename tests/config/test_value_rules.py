@@ -3,8 +3,8 @@
 import pytest
 
 from gpt2hydra.config.errors import ABSENT
-from gpt2hydra.config.rules import Scalar
 from gpt2hydra.config.run import TrainingConfig
+from gpt2hydra.config.value_rules import Scalar
 
 
 @pytest.mark.parametrize(

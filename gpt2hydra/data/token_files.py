@@ -167,16 +167,18 @@ def _megatron_hint(file: Path) -> str:
         return "one of Megatron's, with an .idx next to it" if stream.read(7) == b"MMIDIDX" else ""
 
 
-def highest_token(shard: TokenFile) -> int:
+def highest_token(token_file: TokenFile) -> int:
     """Return the highest token in the first :data:`CHECKED_BYTES` bytes."""
-    return _highest_token(shard, shard.file.stat().st_mtime_ns)
+    return _highest_token(token_file, token_file.file.stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=100_000)
-def _highest_token(shard: TokenFile, modified: int) -> int:
-    with shard.file.open("rb") as stream:
-        stream.seek(shard.start)
-        tokens = array("H" if shard.width == 2 else "I", stream.read(min(CHECKED_BYTES, shard.count * shard.width)))
+def _highest_token(token_file: TokenFile, modified: int) -> int:
+    with token_file.file.open("rb") as stream:
+        stream.seek(token_file.start)
+        tokens = array(
+            "H" if token_file.width == 2 else "I", stream.read(min(CHECKED_BYTES, token_file.count * token_file.width))
+        )
     if sys.byteorder == "big":
         tokens.byteswap()
     return max(tokens)
