@@ -1,7 +1,6 @@
 """Convert GPT2Config to and from the ``config.json`` of Hugging Face. Standard library only.
 
-The keys are those of transformers (``transformers/models/gpt2/configuration_gpt2.py``), which are OpenAI's
-and ours.
+The keys are those of transformers (``transformers/models/gpt2/configuration_gpt2.py``): OpenAI's and ours.
 """
 
 from __future__ import annotations
@@ -69,8 +68,7 @@ def to_hf(config: GPT2Config, end_of_text: int | None = None) -> dict[str, Any]:
             there are fewer.
 
     Raises:
-        ConfigError: the end of text is no token, or the class has fields that transformers' GPT-2 does not
-            have.
+        ConfigError: the end of text is no token, or the class has fields that transformers' GPT-2 lacks.
     """
     dropped = {key: value for key, value in values_of(config).items() if key not in _FIELD_KEYS and key not in TARGET_KEYS}
     if dropped:

@@ -1,8 +1,7 @@
 """``init_from=DIR``: fine-tune the weights of a folder, with its shape and tokenizer. Standard library only.
 
 They become overrides before those of the command line, so that a configuration, its record and its checks are
-as if they had been typed. The command line and files take precedence; a shape that contradicts the folder is
-a violation.
+as if they had been typed. The command line and files take precedence; a contradicting shape is a violation.
 """
 
 from __future__ import annotations

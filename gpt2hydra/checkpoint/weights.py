@@ -26,7 +26,7 @@ MAX_HEADER_BYTES = 100_000_000
 FLOATS = ("F64", "F32", "F16", "BF16")
 
 HEAD, EMBEDDING = "lm_head.weight", "wte.weight"
-"""The output layer and the token embedding, which are tied: one tensor, though a file may hold both."""
+"""The output layer and the token embedding, which are tied: one tensor, although a file may hold both."""
 
 Shape = tuple[int, ...]
 
@@ -70,8 +70,7 @@ def tensor_shapes(config: GPT2Config) -> dict[str, Shape]:
 def canonical_name(name: str) -> str | None:
     """The name in :func:`tensor_shapes` of a tensor in a file; None for tensors that GPT-2 does not need.
 
-    These are the output layer, tied to ``wte``, and the causal masks that older versions of transformers
-    saved.
+    These are the output layer, tied to ``wte``, and the causal masks of older versions of transformers.
     """
     name = name.removeprefix("transformer.")
     return None if name == HEAD or re.fullmatch(r"h\.\d+\.attn\.(masked_)?bias", name) else name

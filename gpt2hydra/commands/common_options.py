@@ -1,4 +1,4 @@
-"""What several commands share: ``--config-dir``, ``--app``, overrides, the file to write."""
+"""Options that several commands share: ``--config-dir``, ``--app``, overrides, the file to write."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def load_application(path: str) -> Application:
     return found
 
 
-def find_program(app: str | None, words: list[str]) -> Application:
+def choose_application(app: str | None, words: list[str]) -> Application:
     """Return the program of ``--app``; without it, the one of ours that ``words[0]`` names, else train.
 
     A name in ``words[0]`` is removed from ``words``.
@@ -117,7 +117,7 @@ class ProgramOverrides:
         cls, overrides: Sequence[str], config_dir: str | None = None, program: Application | None = None
     ) -> ProgramOverrides:
         """Return the overrides of ``program``, by default ``train.py``, with those that they imply."""
-        program = program or find_program(None, [])
+        program = program or choose_application(None, [])
         composer = program.composer(config_dir)
         return cls(
             composer,
@@ -152,8 +152,7 @@ def check_output_file(option: str, path: str, extra: str, formats: Sequence[str]
     """Return the file that an option names, after checks that it can be written.
 
     Raises:
-        UsageError: its suffix is none of ``formats``, its folder does not exist, or ``extra`` is not
-            installed.
+        UsageError: its suffix is not in ``formats``, it has no folder, or ``extra`` is not installed.
     """
     file, rule = Path(path), ""
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gpt2hydra.checkpoint import run_checkpoints
 from gpt2hydra.checkpoint.huggingface import from_hf
-from gpt2hydra.commands.common_options import ProgramOverrides, find_program, load_application
+from gpt2hydra.commands.common_options import ProgramOverrides, choose_application, load_application
 from gpt2hydra.composition.resolve import is_stateful
 from gpt2hydra.config.errors import ConfigError, Source, Violation
 from gpt2hydra.config.fingerprint import fingerprints
@@ -122,7 +122,7 @@ def _read_checkpoint(name: str, folder: Path, config_class: type[Checked]) -> Co
 
 
 def _compose_overrides(text: str, words: list[str], app: str | None, config_dir: str | None) -> ConfigSnapshot:
-    program = find_program(app, words)
+    program = choose_application(app, words)
     root = program.config_class or TrainConfig
     chosen = ProgramOverrides.of(words, config_dir, program)
     config, provenance = chosen.compose(), chosen.provenance

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpt2hydra.commands.common_options import ProgramOverrides, add_app, add_config_dir, find_program
+from gpt2hydra.commands.common_options import ProgramOverrides, add_app, add_config_dir, choose_application
 from gpt2hydra.composition.compose import refusal
 from gpt2hydra.composition.composer import Composition
 from gpt2hydra.composition.hydra_state import hydra_state
@@ -31,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print each value and who set it; then report the values that break a rule."""
-    program = find_program(options.app, options.words)
+    program = choose_application(options.app, options.words)
     keys = [word for word in options.words if "=" not in word and not word.startswith("~")]
     chosen = ProgramOverrides.of([word for word in options.words if word not in keys], options.config_dir, program)
     with chosen.words.showing_sources():
@@ -91,7 +91,7 @@ def find_histories(chosen: ProgramOverrides, keys: Sequence[str] = ()) -> list[H
         chosen.composer.add_hydra_composition(composition)
     if composition.composed is None:
         raise refusal(chosen.composer, composition)
-    composition.provenance.verify(composition.composed)
+    composition.provenance.correct_from(composition.composed)
     provenance = composition.provenance.with_sources(chosen.words.source)
     found = []
     for key in keys or [""]:

@@ -29,9 +29,9 @@ def commands() -> dict[str, str]:
     found = {}
     for file in sorted(Path(__file__).parent.glob("*.py")):
         with file.open(encoding="utf-8") as lines:
-            resumed_values = re.match(r'"""``gpt2hydra ([\w-]+)``: (.+?)\.("""|\n)', next(lines, ""))
-        if resumed_values is not None:
-            found[resumed_values[1]] = resumed_values[2]
+            first_line = re.match(r'"""``gpt2hydra ([\w-]+)``: (.+?)\.("""|\n)', next(lines, ""))
+        if first_line is not None:
+            found[first_line[1]] = first_line[2]
     return found
 
 

@@ -88,12 +88,11 @@ def compose_and_check(composer: Composer, overrides: Sequence[str]) -> Any:
 
 
 FindFurther = Callable[[Composition], Iterable[Violation]]
-"""Returns the violations that the checks before a start find in the composition of the valid overrides."""
+"""Returns the violations that the checks before a run find in the composition of the valid overrides."""
 
 
 def compose_run(composer: Composer, overrides: Sequence[str], find_further: FindFurther | None = None) -> Composition:
-    """Compose a run, also with Hydra. Sweep overrides are left out for Hydra, because a file may ask for a
-    sweep.
+    """Compose a run, also with Hydra. Hydra gets no sweep overrides, because a file may ask for a sweep.
 
     Raises:
         ConfigError: with all violations and remedies.
@@ -131,8 +130,9 @@ def refusal(composer: Composer, found: Composition, find_further: FindFurther | 
     rest = corrected_overrides(found.violations, overrides, composer.with_searchpath(overrides).options)
     right = composer.compose(rest) if rest != [*overrides] and not found.resume_failed else found
     known = {each.key for each in found.violations}
-    absent = [right.provenance.add_source(each) for each in (composer.find_absent(right.config) if right.is_valid else ())]
-    found.violations += (each for each in absent if each.key not in known)
+    missing = composer.find_missing_files(right.config) if right.is_valid else ()
+    traced = [right.provenance.add_source(each) for each in missing]
+    found.violations += (each for each in traced if each.key not in known)
     if found.root is not None:
         found.violations = [add_candidate_remedy(each, found.provenance, found.root) for each in found.violations]
     known = {each.key for each in found.violations}
@@ -149,7 +149,7 @@ def try_remedies(composer: Composer, found: Composition, further: Sequence[Viola
 
     def check(texts: Sequence[str]) -> Sequence[Violation]:
         tried = composer.compose(texts)
-        return tried.violations or composer.find_absent(tried.config)
+        return tried.violations or composer.find_missing_files(tried.config)
 
     texts = found.overrides.texts
     trial = Trial(texts, [*found.violations, *further], check, composer.with_searchpath(texts).options)

@@ -1,8 +1,10 @@
 """Compose a config: overrides → layers → fold → resolve → validate → suggest. Layers are read once.
 
-:class:`Composer` asks Hydra which files the chosen options load, merges files and overrides
-(:mod:`gpt2hydra.composition.fold`), and checks the result. Hydra itself composes the config of a run, and any
-config that the fold does not model (see :func:`needs_hydra`).
+The path of ``model.n_head=7``: ``read_overrides`` parses it. ``ConfigFiles`` asks Hydra which files the
+chosen options load, and merges their layers into a ``Fold``. ``Fold.override`` checks and applies the
+override. ``validate`` resolves and checks all values. If there are violations, ``compose.refusal`` adds
+remedies (``suggest``). Hydra itself composes the config of a run, and any config that the fold does not model
+(see :func:`needs_hydra`).
 """
 
 from __future__ import annotations
@@ -41,10 +43,10 @@ from gpt2hydra.config.gpt2 import CONF_DIR
 from gpt2hydra.config.keys import keys_of
 from gpt2hydra.config.validation import Checked, build
 
-_SCHEMAS = SearchPathQuery(provider="schema")
+_BEFORE_SCHEMAS = SearchPathQuery(provider="schema")
 """The end of Hydra's search path; other folders must be before it."""
 
-FindAbsent = Callable[[Checked], Sequence[Violation]]
+FindMissingFiles = Callable[[Checked], Sequence[Violation]]
 
 ResumedValues = Callable[[type[Checked], Fold], Mapping[str, Layer]]
 """Returns the values, by key, of the earlier run that a config continues; none if it continues none."""
@@ -52,9 +54,7 @@ ResumedValues = Callable[[type[Checked], Fold], Mapping[str, Layer]]
 
 @dataclass
 class Composition:
-    """The composition of a primary config and overrides: the source of each key, the values, and all
-    violations.
-    """
+    """The result of composing a config: the source of each key, the values, and all violations."""
 
     root: type[Checked] | None = None
     folded: Fold = field(default_factory=Fold)
@@ -110,7 +110,7 @@ class Composer:
         *,
         once: bool = False,
         config_class: type[Checked] | None = None,
-        find_absent: FindAbsent = lambda config: (),
+        find_missing_files: FindMissingFiles = lambda config: (),
         resumed_values: ResumedValues = lambda root, folded: {},
     ) -> None:
         """Args:
@@ -119,8 +119,8 @@ class Composer:
         extra_dir: another folder to search, after ``config_dir`` (``--config-dir``).
         once: do not look for changed YAML files: the composer is used for one command.
         config_class: the class of the result; by default that of the schema in its defaults list.
-        find_absent: returns the violations of a valid config that names missing files and the like. They are
-            reported too, and no remedy may cause one.
+        find_missing_files: returns the violations of a valid config, such as missing files. They are reported
+            too, and no remedy may cause one.
         resumed_values: returns the values of the earlier run that a config continues. They replace the files
             of the default options.
         """
@@ -131,14 +131,14 @@ class Composer:
             with hydra_state():
                 search_path = make_search_path(str(config_dir))
         if extra_dir is not None:
-            search_path.prepend("command-line", f"file://{os.path.abspath(extra_dir)}", _SCHEMAS)
+            search_path.prepend("command-line", f"file://{os.path.abspath(extra_dir)}", _BEFORE_SCHEMAS)
         if str(config_dir) != str(CONF_DIR):  # a user's own application
             if "gpt2" not in ConfigStore.instance().repo:
                 register_groups()
             if inherits_groups(config_class):
-                search_path.prepend("gpt2hydra", f"file://{CONF_DIR}", _SCHEMAS)
+                search_path.prepend("gpt2hydra", f"file://{CONF_DIR}", _BEFORE_SCHEMAS)
         self.config_name, self.config_class, self.once = config_name, config_class, once
-        self.find_absent, self.resumed_values = find_absent, resumed_values
+        self.find_missing_files, self.resumed_values = find_missing_files, resumed_values
         register_schemas(config_class, config_name)
         self.loader = ConfigLoader(search_path)
         self._search()
@@ -146,9 +146,7 @@ class Composer:
         self._snapshot: tuple[Any, ...] | None = None
 
     def for_sweep(self, composed: DictConfig) -> Composer:
-        """Return a composer for points of a sweep, with the overrides of Hydra and the ``${now:}`` of
-        ``composed``.
-        """
+        """Return a composer for points of a sweep; Hydra's overrides and ``${now:}`` are ``composed``'s."""
         found = copy.copy(self)
         found._sweep = composed
         return found
@@ -174,8 +172,7 @@ class Composer:
     # ------------------------------------------------------------------------------------------------- by the fold
 
     def compose(self, overrides: Sequence[str], job: int | None = None) -> Composition:
-        """Compose and validate, with Hydra if needed; ``job`` is the number of a job of a sweep. Does not
-        raise.
+        """Compose and validate, with Hydra if needed; never raise. ``job`` is the number of a job of a sweep.
 
         Within a running job, ``${hydra:...}`` refers to that job.
         """
@@ -228,12 +225,12 @@ class Composer:
         result = Composition(root, folded, overrides, files, values)
         result.needs_hydra, result.resume_failed = needs_hydra(files, overrides), bool(resume_violations)
         if found or broken:
-            found = [self._word_as_choice(each) if each.value is ABSENT else each for each in (*found, *broken)]
+            found = [self._name_options(each) if each.value is ABSENT else each for each in (*found, *broken)]
             result.violations = sort_violations(root, [result.provenance.add_source(each) for each in found])
         return result
 
     def _check_overrides_only(self, overrides: Overrides) -> Composition:
-        """Check each override alone, because the files cannot be composed and their values are unknown."""
+        """Check each override separately: the files cannot be composed, so their values are unknown."""
         root = self.config_class or ROOTS.get(f"{self.config_name}_schema")
         if root is None or not root.HAS_SCHEMA:
             return Composition(overrides=overrides, violations=[*overrides.violations])
@@ -245,10 +242,8 @@ class Composer:
         typed = [replace(each, remedy={}, replaced=None) for each in traced if each.is_typed]
         return Composition(overrides=overrides, violations=sort_violations(root, [*overrides.violations, *typed]))
 
-    def _word_as_choice(self, violation: Violation) -> Violation:
-        """Return a violation about options if a section has no value because no option of its group is
-        chosen.
-        """
+    def _name_options(self, violation: Violation) -> Violation:
+        """Return the violation; if a section lacks a value because no option was chosen, with the options."""
         options = self.options.of(violation.key) if violation.source is None else ()
         if not options:
             return violation
@@ -280,9 +275,7 @@ class Composer:
         )
 
     def compose_point(self, overrides: Sequence[str], number: int) -> DictConfig:
-        """Return a point of the sweep as Hydra's launchers compose job ``number``, with the sweep's
-        ``${now:}``.
-        """
+        """Return a point of the sweep as Hydra's launchers compose it, with the ``${now:}`` of the sweep."""
         shared = [] if self._sweep is None else hydra_overrides(self._sweep.hydra)
         config = self.compose_by_hydra([*overrides, *shared])
         if self._sweep is not None:
@@ -347,10 +340,8 @@ class Composer:
         return None if files is None else source_in_files(key, [section for section, _ in files.sections])
 
     def accept_composed(self, found: Composition, config: DictConfig) -> None:
-        """Use the values of ``config``, composed by Hydra, if the fold differs or needs Hydra, and validate
-        them.
-        """
-        if found.violations or not (found.provenance.verify(config) or found.needs_hydra):
+        """If the fold needs Hydra or differs from Hydra's ``config``, validate and use the values of that."""
+        if found.violations or not (found.provenance.correct_from(config) or found.needs_hydra):
             return
         found.root = self.class_of(config)
         found.values, violations = validate_composed(config, found.root)
@@ -358,9 +349,7 @@ class Composer:
 
 
 def _apply_overrides(files: FoldedFiles, overrides: Overrides, wrong_keys: set[str], chosen_groups: set[str]) -> Fold:
-    """Return the files with the overrides, except overrides of sections in ``wrong_keys`` and of invalid
-    sections.
-    """
+    """Return the files with the overrides, except those of invalid sections and of ``wrong_keys``."""
     folded = files.folded.copy()
     wrong = (wrong_keys | {each.key for each in folded.violations}) - chosen_groups
     for override in overrides.values:

@@ -35,8 +35,7 @@ _GLOBAL = "# @package _global_"
 class Entry:
     """A line of a defaults list: a group, ``override /model@encoder: xl``, or a config, ``train_schema``.
 
-    ``path`` is relative to the root of the search path; ``options`` is None for a config, and empty if none
-    is chosen.
+    ``path`` is relative to the search path. ``options`` is None for a config, empty if none is chosen.
     """
 
     line: int
@@ -173,7 +172,7 @@ def _entry(node: yaml.Node, text: str, options: tuple[str, ...] | None, group: s
 
 
 def check_entries(file: Path, group: str, options: Options) -> list[Violation]:
-    """Return the violations in a file's defaults list. Called after Hydra raised an error for it."""
+    """Return the violations in a file's defaults list. It is called after Hydra rejected the file."""
     try:
         entries, name = defaults_entries(file, group), display_path(str(file))
     except ConfigError as error:
@@ -229,9 +228,7 @@ def _own_groups(options: Options) -> list[str]:
 
 
 def _group_meant(entry: Entry, known: Iterable[str], chosen: Iterable[str] = ()) -> str:
-    """Return ``; did you mean /db?`` with the group that was probably meant; the slash is for files in a
-    folder.
-    """
+    """Return ``; did you mean /db?`` with the probable group; in a folder's files it begins with a slash."""
     folder, _, last = entry.path.rpartition("/")
     groups = [each for each in known if each != folder]
     near = closest(last, groups, cutoff=0.75) or closest(entry.path, groups)
@@ -242,9 +239,7 @@ def _group_meant(entry: Entry, known: Iterable[str], chosen: Iterable[str] = ())
 
 
 def package_of(file: Path, group: str) -> str:
-    """Return the package of a group's file, by its ``# @package`` or folder, as a dotted key; ``""``: the
-    root.
-    """
+    """Return the package of a group's file as a dotted key: of ``# @package``, else the folder."""
     written = None
     for line in filter(None, map(str.strip, _text(file)[:_HEADER_CHARACTERS].splitlines())):
         if not re.match(r"#\s*@", line):
@@ -257,9 +252,7 @@ def package_of(file: Path, group: str) -> str:
 
 
 def explain_not_global(file: Path) -> str:
-    """Return why the keys of a file such as an experiment are not at the root: it must begin with
-    ``_GLOBAL``.
-    """
+    """Return why the keys of a file, such as an experiment, are not at the root: it lacks ``_GLOBAL``."""
     text, shown = _text(file), display_path(str(file))
     lines = [line.strip() for line in text.splitlines()]
     if not text.strip():

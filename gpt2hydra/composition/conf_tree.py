@@ -23,9 +23,7 @@ from gpt2hydra.utils.paths import walk
 
 @dataclass(frozen=True)
 class Primary:
-    """One primary config, such as ``train``, and its configuration class; None if its schema is not
-    registered.
-    """
+    """One primary config, such as ``train``, and its class; None if its schema is not registered."""
 
     name: str
     root: type[Checked] | None
@@ -33,21 +31,17 @@ class Primary:
 
     @cached_property
     def groups(self) -> Mapping[str, str | None]:
-        """Group (``model``, ``model@encoder``) in the defaults list → default option; without Hydra's own
-        groups.
-        """
+        """Group (``model``, ``model@encoder``) of the defaults list → default option, except Hydra's."""
         return self._choices[0]
 
     @property
-    def without_plugins(self) -> list[str]:
-        """An override for each option of Hydra's own groups in the defaults list whose plugin is not
-        installed.
-        """
+    def plugin_replacements(self) -> list[str]:
+        """Overrides that replace options of Hydra's own groups whose plugins are not installed."""
         return self._choices[1]
 
     @cached_property
     def _choices(self) -> tuple[Mapping[str, str | None], list[str]]:
-        options, instead = self.composer.options, list[str]()
+        options, replacements = self.composer.options, list[str]()
         with hydra_state():
             while True:
                 try:
@@ -57,14 +51,14 @@ class Primary:
                     default = next((each for each in ("default", "basic") if each in options.of(group)), option)
                     if not group.startswith("hydra/") or default == option:
                         return {}, []
-                    instead.append(f"{group}={default}")
-                    options.instead = tuple(map(parse, instead))
+                    replacements.append(f"{group}={default}")
+                    options.replacements = tuple(map(parse, replacements))
                 except Exception:  # it cannot be read; composing reports why
                     return {}, []
                 else:
                     break
         default_choices = found.overrides.known_choices
-        return {key: option for key, option in default_choices.items() if not key.startswith("hydra/")}, instead
+        return {key: option for key, option in default_choices.items() if not key.startswith("hydra/")}, replacements
 
     def options(self, group: str) -> list[str]:
         """Return the options of a group, in all folders of the search path."""
@@ -85,9 +79,7 @@ class Primary:
         return found
 
     def file(self, group: str, option: str) -> Path | None:
-        """Return the file of an option, in the first folder that has it; None for a config in the
-        ConfigStore.
-        """
+        """Return the file of an option in the first folder that has it; None if it is in the ConfigStore."""
         return next((file for folder in self.folders if (file := folder / group / f"{option}.yaml").is_file()), None)
 
     def class_at(self, package: str) -> type[Checked] | None:

@@ -35,9 +35,9 @@ class Chosen:
 
 
 def choose(options: Options, overrides: Overrides) -> Chosen | None:
-    """Return the configs of the choices.
+    """Return the configs of the choices; None if no config loads.
 
-    An invalid choice adds a violation and is left out; None if none loads.
+    For each invalid choice, a violation is added to ``overrides``, and the choice is left out.
     """
     overrides.violations += _drop_invalid_files(options, overrides)
     try:
@@ -97,7 +97,7 @@ def name_of(choice: Override) -> str:
 
 
 def _keep_valid_choices(options: Options, overrides: Overrides, error: Exception) -> list[Override]:
-    """Return the choices that load when tried alone; add violations for the others."""
+    """Try each choice separately; return those that load, and add violations for the others."""
     right, known = [], len(overrides.violations) + len(overrides.values)
     for override in overrides.choices:
         try:
@@ -120,7 +120,7 @@ def _keep_valid_choices(options: Options, overrides: Overrides, error: Exception
                 overrides.values.append(override)
         else:
             right.append(override)
-    if known == len(overrides.violations) + len(overrides.values):  # each choice loads alone
+    if known == len(overrides.violations) + len(overrides.values):  # each choice loads separately
         overrides.violations.append(file_violation(error))
     return right
 

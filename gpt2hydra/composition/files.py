@@ -50,9 +50,7 @@ class FoldedFiles:
     stored: bool = False
     """Whether one of them is from the ConfigStore."""
     is_resumed: bool = False
-    """Whether a run is continued: then only files chosen on the command line are merged, over the run's
-    values.
-    """
+    """Whether a run is continued: over its values, only files chosen on the command line are merged."""
 
     @cached_property
     def shared(self) -> SharedSections:
@@ -83,8 +81,7 @@ class ConfigFiles:
         self._layers: dict[str, list[Layer]] = {}
 
     def fold(self, overrides: Overrides) -> FoldedFiles | None:
-        """Return the merged files of the choices, or None if none load; add violations of choices to
-        ``overrides``.
+        """Return the merged files of the choices; None if none load. Add violations to ``overrides``.
 
         Raises:
             ConfigError: the class is given, and its schema is not in the defaults list.
@@ -191,9 +188,7 @@ class ConfigFiles:
     def _check_package(
         self, default: ResultDefault, layer: Layer, root: type[Checked], chosen: Chosen, overrides: Overrides
     ) -> Iterator[Violation]:
-        """Yield a violation if a file of a group without a section (``experiment``) lacks ``# @package
-        _global_``.
-        """
+        """Yield a violation if a group has no section and its file has no ``# @package _global_``."""
         group = str(default.package or "").partition(".")[0]
         if group not in chosen.groups or field_at(root, group) is not None or is_allowed_key(root, group):
             return
@@ -232,9 +227,7 @@ def snapshot(folders: Iterable[str]) -> tuple[Any, ...]:
 
 
 def yaml_files(folders: Iterable[str]) -> Iterator[tuple[str, int, int]]:
-    """Yield ``(path, modification time in ns, size)`` of each YAML file below ``folders``; links are
-    followed.
-    """
+    """Yield ``(path, modification time in ns, size)`` of each YAML file below ``folders``, links followed."""
     for each in folders:
         for folder, names in walk(each):
             for name in names:

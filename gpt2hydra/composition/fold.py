@@ -37,9 +37,7 @@ class Provenance:
     demanded: dict[str, Source] = field(default_factory=dict)
 
     def setting(self, key: str) -> Setting | None:
-        """Return the setting in force for ``key``, or for the list or deleted section that contains it; else
-        None.
-        """
+        """Return the setting in force for ``key``, or for the list or deleted section around it, or None."""
         if key in self.sections and key not in self.settings:
             return Setting(key, ABSENT, self.sections[key])
         name = self._nearest(key)
@@ -57,9 +55,7 @@ class Provenance:
         return None if before is None or unchanged or before.value in (DELETED, MISSING) else before
 
     def add_source(self, violation: Violation) -> Violation:
-        """Return ``violation`` with the source of its key and the replaced setting, unless it has a source
-        already.
-        """
+        """Return ``violation`` with source and replaced setting, unless it has a source already."""
         others = {key: source or self.source(key) for key, source in violation.others.items()}
         if others != violation.others:
             violation = dataclasses.replace(violation, others=others)
@@ -91,10 +87,8 @@ class Provenance:
                 found.append(Setting(key, value, source))
         return found
 
-    def verify(self, cfg: DictConfig) -> frozenset[str]:
-        """Return the keys that differ in ``cfg``, composed by Hydra; set them to its values, source
-        ``untraced``.
-        """
+    def correct_from(self, cfg: DictConfig) -> frozenset[str]:
+        """Replace values that differ in ``cfg``, composed by Hydra (``untraced``); return their keys."""
         folded = {key: history[-1].value for key, history in self.settings.items() if history[-1].value is not DELETED}
         composed = {dotted(path): node for path, node in leaf_nodes(cfg) if path[0] != "hydra"}
         agreed = {key for key in folded.keys() & composed.keys() if holds_value(composed[key], folded[key])}
@@ -133,9 +127,7 @@ class Fold:
         return other
 
     def changed_since(self, earlier: Fold) -> set[Any]:
-        """Return the top-level keys in which something was set or deleted since this was a copy of
-        ``earlier``.
-        """
+        """Return the top-level keys that were changed or deleted since this was a copy of ``earlier``."""
         changed = {path[0] for path, history in self.settings.items() if earlier.settings.get(path) is not history}
         return changed | {path[0] for path in earlier.settings.keys() - self.settings.keys()}
 
@@ -175,9 +167,7 @@ class Fold:
             self.settings[path] = self.settings[path][-1:]
 
     def override(self, override: Override) -> None:
-        """Apply an override, even if Hydra would not accept it; with a check, only if that finds no
-        violation.
-        """
+        """Apply an override, even one that Hydra rejects; with a check, only if that finds no violation."""
         path, source = tuple(split_key(override.key_or_group)), command_line(override.input_line)
         path = self._follow(path) if SETS_THROUGH_REFERENCES or override.is_delete() else path
         layer = layer_of(DELETED if override.is_delete() else override.value(), source)
@@ -205,7 +195,7 @@ class Fold:
         history = self.settings.get(path)
         return history[-1] if history and history[-1].value is not DELETED else None
 
-    def kind_at(self, path: KeyPath) -> type | None:
+    def container_type_at(self, path: KeyPath) -> type | None:
         """Return ``dict`` if ``path`` is (or refers to) a section, ``list`` if it is a list, else None."""
         leaf = self.leaf(path)
         for each in (path, self._target(path, leaf.value) if leaf else None):
@@ -231,9 +221,7 @@ class Fold:
         self.settings[path] = (*self.settings.get(path, ()), setting)
 
     def _open(self, path: KeyPath, source: Source) -> None:
-        """Turn a leaf into a section: a copy of the target of an interpolation, or the defaults of a typed
-        leaf.
-        """
+        """Turn a leaf into a section: a copy of its interpolation's target, or the defaults of its type."""
         leaf = self._forget(path)
         target = self._target(path, leaf.value) if leaf else None
         self.sections[path] = source
@@ -287,14 +275,14 @@ class Fold:
         return self._target(target, leaf.value, hops + 1) or target if leaf else target
 
 
-_KINDS: dict[Any, Layer] = {}
+_SCHEMA_LAYERS: dict[Any, Layer] = {}
 
 
 def layer_of_schema(kind: Any) -> Layer:
     """Return the (cached) layer of a structured config."""
-    if kind not in _KINDS:
-        _KINDS[kind] = layer_of_node(OmegaConf.structured(kind), DEFAULT)
-    return _KINDS[kind]
+    if kind not in _SCHEMA_LAYERS:
+        _SCHEMA_LAYERS[kind] = layer_of_node(OmegaConf.structured(kind), DEFAULT)
+    return _SCHEMA_LAYERS[kind]
 
 
 def _below(path: KeyPath, paths: Iterable[KeyPath]) -> list[KeyPath]:

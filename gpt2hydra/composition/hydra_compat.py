@@ -124,8 +124,7 @@ def _targets(values: Any) -> Iterator[str]:
 
 
 def print_information(hydra: Any, options: argparse.Namespace, parser: argparse.ArgumentParser, config_name: str) -> None:
-    """Print the output of ``--hydra-help``, ``--cfg``, ``--info`` or ``--shell-completion``; errors are
-    raised.
+    """Print the output of ``--hydra-help``, ``--cfg``, ``--info`` or ``--shell-completion``; raise errors.
 
     Methods of ``Hydra``, since 1.0. Public: ``hydra.main``, which parses the arguments itself.
     """

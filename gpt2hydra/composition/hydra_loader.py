@@ -39,11 +39,9 @@ Repository: TypeAlias = IConfigRepository
 
 
 def make_search_path(folder: str) -> ConfigSearchPath:
-    """Return the search path of an application with this folder: also Hydra's own, the plugins', the
-    schemas'.
+    """Return an application's search path: this folder, Hydra's own, those of plugins and schemas.
 
-    ``create_config_search_path``, since 0.11. Public: ``initialize_config_dir``, which changes the
-    process-wide Hydra.
+    ``create_config_search_path``, since 0.11. Public: ``initialize_config_dir``, which changes global state.
     """
     return create_config_search_path(folder)
 
@@ -65,10 +63,9 @@ def _with_names(function: FunctionType, names: dict[str, Any]) -> Any:
 
 
 def _faster_defaults_list() -> Callable[..., DefaultsList]:
-    """Return a copy of Hydra 1.3's function that makes a config of all choices only if an entry refers to
-    one.
+    """Return a copy of Hydra 1.3's function that lists all choices only if an entry refers to one.
 
-    Hydra 1.3 makes it for each entry, which takes most of the time of a list; 1.4 does the same as this copy.
+    Hydra 1.3 does so for each entry, which takes most of the time of a list; 1.4 does the same as this copy.
     """
     choices_of = hydra_defaults_list._create_interpolation_map
 
@@ -89,7 +86,7 @@ _CREATE_DEFAULTS_LIST = _faster_defaults_list() if HYDRA < (1, 4) else hydra_def
 
 
 class _Stamp(NamedTuple):
-    """The file or ConfigStore node that Hydra uses for ``model/large``, with what changes if it changes."""
+    """The file or ConfigStore node that Hydra uses for ``model/large``. It differs if the config changed."""
 
     place: str | int
     """The file, or ``id(node)``."""
@@ -100,9 +97,7 @@ class _Stamp(NamedTuple):
 
 
 def _stamp(repository: Repository, config_path: str, file: str | None) -> _Stamp | None:
-    """Return the stamp of a config; None if it is not cached: of a plugin, or a file with a schema of its
-    name.
-    """
+    """Return the stamp of a config; None (not cached) if a plugin or both a file and the store have it."""
     stored: Any = ConfigStore.instance().repo
     for part in f"{config_path.removesuffix('.yaml')}.yaml".split("/"):
         stored = stored.get(part) if isinstance(stored, dict) else None
@@ -112,7 +107,7 @@ def _stamp(repository: Repository, config_path: str, file: str | None) -> _Stamp
     return _Stamp(file, (status.st_mtime_ns, status.st_size)) if stored is None else None
 
 
-class _Copies:
+class _ResultCache:
     """Cache of the results of Hydra for unchanged configs.
 
     They are pickles, so each composition gets a copy.
@@ -135,7 +130,7 @@ class _Copies:
         return made
 
 
-_LOADED, _MERGED = _Copies(1024), _Copies(64)
+_LOADED, _MERGED = _ResultCache(1024), _ResultCache(64)
 """Caches of loaded configs, and of merged defaults lists."""
 
 
@@ -146,9 +141,7 @@ class _CheckedFiles(ConfigRepository):
     """
 
     def __deepcopy__(self, memo: Any) -> _CheckedFiles:
-        """Hydra copies it for each composition to change the list of sources; the sources themselves do not
-        change.
-        """
+        """Return a shallow copy: for each composition, Hydra changes the list of sources, not the sources."""
         return copy.copy(self)
 
     def load_config(self, config_path: str) -> Any:

@@ -52,8 +52,7 @@ def check_file_section(section: Layer, *, is_primary: bool) -> list[Violation]:
 
 
 def check_mode(sections: Sequence[FileSection], overrides: Overrides) -> Iterator[Violation]:
-    """Yield a violation if a file sets another ``hydra.mode`` than the primary config, and Hydra ignores the
-    file.
+    """Yield a violation if a file sets a ``hydra.mode`` that Hydra ignores: the primary config's differs.
 
     ``sections`` are in the order in which they are merged.
     """
@@ -133,7 +132,7 @@ def _check_keys(section: Layer) -> Iterator[Violation]:
 def check_hydra_overrides(overrides: Overrides, compose: Compose) -> Sequence[Violation]:
     """Return the violations of overrides of Hydra's own config.
 
-    If they fail, ``compose`` tries each alone.
+    ``compose`` composes them together; if that fails, each separately.
     """
     if not overrides.hydra:
         return ()

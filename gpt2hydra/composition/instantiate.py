@@ -52,8 +52,7 @@ def instantiate(config: DictConfig, *others: Any, config_class: type[Any] | None
 
     Args:
         config: a config composed by Hydra, or any ``DictConfig`` with the same keys. A ``hydra`` node is
-            ignored;
-            so are the keys of ``hydra.utils.instantiate`` (``_target_``) without a field in the class.
+            ignored. Keys of ``hydra.utils.instantiate`` (``_target_``) that are no field are ignored too.
         others: more configs, for example the sections of an application:
             ``model, teacher = instantiate(cfg.model, cfg.teacher)``.
         config_class: the class of each config that is not followed by one: a ``Checked``, a dataclass or a
@@ -61,8 +60,7 @@ def instantiate(config: DictConfig, *others: Any, config_class: type[Any] | None
 
     Raises:
         ConfigError: with every violation of all configs; in a Hydra job, with the source of each value.
-        TypeError: an argument is not a config (such as a section that is null), or a class cannot be a
-            section.
+        TypeError: an argument is not a config (such as a null section), or a class cannot be a section.
     """
     pairs = _pair_with_classes((config, *others), config_class)
     checked = [_check_config(each, kind) for each, kind in pairs]
@@ -103,7 +101,7 @@ def _add_sources(config: DictConfig, violations: Sequence[Violation]) -> Sequenc
     """Return ``violations`` with sources if ``config`` is a part of the running job's config, else unchanged."""
     try:
         provenance = provenance_of_job()
-        provenance.verify(root_of(config))
+        provenance.correct_from(root_of(config))
     except Exception:  # the report is correct without sources too
         return violations
     traced = map(provenance.add_source, violations)

@@ -31,9 +31,7 @@ def job(config: Checked, provenance: Provenance | None = None) -> Iterator[Check
 
 
 def composer_of_job() -> Composer:
-    """Return the composer of the running Hydra job, from HydraConfig; this works in any process of a
-    launcher.
-    """
+    """Return the composer of the running Hydra job, from HydraConfig, in any process of a launcher."""
     hydra = HydraConfig.get()
     sources = ((each.provider, each.schema, each.path) for each in hydra.runtime.config_sources)
     absolute = (

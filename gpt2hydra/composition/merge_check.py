@@ -30,7 +30,7 @@ MAX_EXPLAINED = 50
 
 def check_mergeable(folded: Fold, path: KeyPath, layer: Layer, override: Override | None) -> Sequence[Violation]:
     """Return a violation if a list is over a section or the reverse. Used for files without a schema."""
-    kind, existing = type(layer.value), folded.kind_at(path) if override is None else None
+    kind, existing = type(layer.value), folded.container_type_at(path) if override is None else None
     if existing is None or kind not in (dict, list) or kind is existing:
         return ()
     this, other = ("a list", "a section") if kind is list else ("a section", "a list")
@@ -53,27 +53,27 @@ class SchemaCheck:
         if layer.source.kind == "default":
             return ()
         if override is None and isinstance(path[-1], str) and "." in path[-1]:
-            return [self._dotted(path, layer)]
+            return [self._dotted_key_violation(path, layer)]
         field = self._field(path)
         if isinstance(layer.value, dict) and field is not None and _has_keys(field):
             return ()
-        found = [self._leaf(folded, place, leaf.value, override) for place, leaf in layer.leaves(path)]
+        found = [self._check_leaf(folded, place, leaf.value, override) for place, leaf in layer.leaves(path)]
         return [dataclasses.replace(each, source=layer.source) for each in found if each is not None]
 
     def _field(self, path: KeyPath) -> dataclasses.Field[Any] | None:
         return field_at(self.root, dotted(path)) if all(isinstance(part, str) and part for part in path) else None
 
-    def _leaf(self, folded: Fold, path: KeyPath, value: Any, override: Override | None) -> Violation | None:
+    def _check_leaf(self, folded: Fold, path: KeyPath, value: Any, override: Override | None) -> Violation | None:
         """Return the violation of a value that the schema cannot hold, or None."""
         if value is DELETED:
-            return self._deleted(folded, path)
+            return self._deletion_violation(folded, path)
         key, field = dotted(path), self._field(path)
         if field is None and override is not None and _is_item(folded, path, override):
             return None
         if field is None and not is_allowed_key(self.root, key):
-            return self._unknown(folded, path, value, override)
+            return self._unknown_key_violation(folded, path, value, override)
         if override is not None and override.type is OverrideType.CHANGE:
-            absent = self._in_no_file(folded, path, value, override)
+            absent = self._needs_plus_violation(folded, path, value, override)
             if absent is not None:
                 return absent
         if field is None:
@@ -84,7 +84,7 @@ class SchemaCheck:
             return Violation(key, value, computed_rule(field)) if adds else None
         if section_classes(field):
             may = reference or value == MISSING or (value is None and field.metadata.get("optional"))
-            return None if may or "variants" in field.metadata else self._no_section(key, field, value, override)
+            return None if may or "variants" in field.metadata else self._section_violation(key, field, value, override)
         rule: Rule = field.metadata["rule"]
         exists = override is not None and _exists(folded, path, override)
         if not exists and _can_hold(rule, value):
@@ -103,10 +103,8 @@ class SchemaCheck:
             return Violation(key, value, words, remedy={key: RawOverride(written)}, replaced=replaced)
         return Violation(key, value, problem or f"must be {rule}", remedy=remedy, replaced=replaced)
 
-    def _in_no_file(self, folded: Fold, path: KeyPath, value: Any, override: Override) -> Violation | None:
-        """Return the violation of a key in no file and no schema, or below null: Hydra accepts it only with a
-        plus.
-        """
+    def _needs_plus_violation(self, folded: Fold, path: KeyPath, value: Any, override: Override) -> Violation | None:
+        """Return the violation of a key in no file and no schema, or below null, without a plus; or None."""
         key = dotted(path)
         around = [each for depth in range(1, len(path)) if (each := folded.leaf(path[:depth])) is not None]
         if folded.leaf(path) or path in folded.sections or any(each.value is not None for each in around):
@@ -121,10 +119,10 @@ class SchemaCheck:
         rule = f"{around[0].key} is null; add the key with a plus" if around else "is in no file; add it with a plus"
         return Violation(key, value, rule, remedy={f"+{key}": RawOverride(override.get_value_element_as_str())})
 
-    def _unknown(self, folded: Fold, path: KeyPath, value: Any, override: Override | None) -> Violation:
+    def _unknown_key_violation(self, folded: Fold, path: KeyPath, value: Any, override: Override | None) -> Violation:
         key = ".".join(str(part) if part != "" else repr(part) for part in path)
         if override is None and key in self.groups and isinstance(value, str):
-            return self._choice(key, value)
+            return self._choice_violation(key, value)
         if len(folded.violations) > MAX_EXPLAINED:
             return Violation(key, value, "unknown key")
         if any(not isinstance(part, str) or "." in part for part in path):
@@ -135,27 +133,27 @@ class SchemaCheck:
         return unknown_dotted_key(self.root, key, value, [*self.groups])
 
     @staticmethod
-    def _choice(key: str, value: str) -> Violation:
+    def _choice_violation(key: str, value: str) -> Violation:
         where = f"'- {key}: {value}', or '- override /{key}: {value}' in an experiment"
         return Violation(key, value, f"is a choice; write it in the defaults list: {where}")
 
-    def _deleted(self, folded: Fold, path: KeyPath) -> Violation:
+    def _deletion_violation(self, folded: Fold, path: KeyPath) -> Violation:
         key, around = dotted(path), folded.leaf(path[:-1])
         rule = CANNOT_BE_DELETED if field_at(self.root, key) is not None else "cannot be deleted: there is no such key"
         if around is not None and isinstance(around.value, list):
             rule = f"cannot be deleted: {dotted(path[:-1])} is a list; set all of it"
         return Violation(key, rule=rule)
 
-    def _no_section(self, key: str, field: dataclasses.Field[Any], value: Any, override: Override | None) -> Violation:
+    def _section_violation(self, key: str, field: dataclasses.Field[Any], value: Any, override: Override | None) -> Violation:
         if override is None and key in self.groups and isinstance(value, str):
-            return self._choice(key, value)
+            return self._choice_violation(key, value)
         chosen_by = next((group for group in self.groups if group.endswith(f"@{key}")), None)
         if chosen_by and isinstance(value, str):  # one=large instead of gpt2/model@one=large
             return Violation(key, value, f"is a section, chosen by {chosen_by}", remedy={chosen_by: value})
         rule = f"is a section; set its keys, for example {key}.{next(keys_of(field.metadata['section']))}"
         return Violation(key, value, rule)
 
-    def _dotted(self, path: KeyPath, layer: Layer) -> Violation:
+    def _dotted_key_violation(self, path: KeyPath, layer: Layer) -> Violation:
         """Return the violation of a key with dots in a file: Hydra reads it as one name."""
         key, value = dotted(path), layer.plain
         head, *sections = str(path[-1]).split(".")
@@ -200,9 +198,7 @@ def _is_item(folded: Fold, path: KeyPath, override: Override) -> bool:
 
 
 def _can_hold(rule: Rule, value: Any) -> bool:
-    """Return whether OmegaConf can put ``value`` into a field with this rule; True for a well-formed
-    reference.
-    """
+    """Return whether OmegaConf can put ``value``, or a well-formed reference, into a field with this rule."""
     if isinstance(value, str) and (value == MISSING or "${" in value):
         try:
             OmegaConf.create([value])
@@ -211,6 +207,6 @@ def _can_hold(rule: Rule, value: Any) -> bool:
         return True
     try:
         convert(rule, value)
-    except Exception:  # OmegaConf raises what it likes
+    except Exception:  # OmegaConf may raise anything
         return False
     return True

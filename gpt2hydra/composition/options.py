@@ -27,7 +27,7 @@ class Options:
 
     def __init__(self, loader: ConfigLoader, config_name: str, searchpath: Iterable[Override] = ()) -> None:
         self.loader, self.config_name, self.searchpath = loader, config_name, tuple(searchpath)
-        self.instead: tuple[Override, ...] = ()
+        self.replacements: tuple[Override, ...] = ()
         """Choices that replace options of Hydra's own groups whose plugins are not installed."""
         self._repository: Repository | None = None
         self._default_choices: dict[str, str | None] | None = None
@@ -63,7 +63,7 @@ class Options:
     def defaults_list(self, choices: Sequence[Override] = (), *, skip_missing: bool = False) -> DefaultsList:
         """Return the configs of the defaults list with these choices, in order."""
         chosen = {each.key_or_group for each in choices}
-        choices = [*(each for each in self.instead if each.key_or_group not in chosen), *choices]
+        choices = [*(each for each in self.replacements if each.key_or_group not in chosen), *choices]
         ask = partial(defaults_list, self.repository, self.config_name, choices, skip_missing=skip_missing)
         if not any(each.is_hydra_override() for each in choices):
             with suppress(Exception):  # 'override hydra/launcher: joblib', or an invalid list
@@ -71,9 +71,7 @@ class Options:
         return ask(prepend_hydra=True)
 
     def default_choices(self) -> dict[str, str | None]:
-        """Return group → default option, with Hydra's own groups only if needed; empty if the list cannot be
-        read.
-        """
+        """Return group → default option; empty if the list is unreadable. Hydra's groups only if needed."""
         if self._default_choices is None:
             self._default_choices = {}
             with suppress(Exception):
@@ -92,8 +90,7 @@ class Options:
     def check_choices(self, overrides: Iterable[Override], config_class: type[Checked]) -> list[Violation]:
         """Return violations of choices that leave a section of ``config_class`` without exactly one option.
 
-        Hydra accepts ``~tokenizer`` (only the schema's defaults) and ``model=[small,large]`` (both are
-        merged).
+        Hydra accepts ``~tokenizer`` (only the schema's defaults) and ``model=[small,large]`` (both merged).
         """
         violations = []
         for override in overrides:

@@ -1,4 +1,4 @@
-"""Parse overrides: which ones choose an option or set a key, and the violations of each one alone."""
+"""Parse overrides: which ones choose an option or set a key, and the violations of each one separately."""
 
 from __future__ import annotations
 
@@ -223,9 +223,7 @@ class OverrideTexts:
 
     @contextmanager
     def showing_sources(self) -> Iterator[None]:
-        """Context manager: the violations of a ConfigError show each override as typed, or its original
-        source.
-        """
+        """Context manager: a ConfigError shows each override as typed, or its original source."""
         try:
             yield
         except ConfigError as error:

@@ -72,7 +72,7 @@ class PrimaryCheck:
         self._add(found, self.file, "", [])
         if self.baseline and not self.primary.groups:  # a file that it includes cannot be read
             self._check_all_values()
-        if self.primary.without_plugins:
+        if self.primary.plugin_replacements:
             self._add_wrong_entries(self.file, "")
         for group in self.primary.groups:
             for option in self.primary.options(group):
@@ -85,9 +85,7 @@ class PrimaryCheck:
             self.report.add_violation(violation, file, found_with)
 
     def _is_ours(self, group: str, option: str) -> bool:
-        """Return whether an option comes with this package or Hydra and the tree is a user's: it needs no
-        check.
-        """
+        """Return whether an option in a user's tree is this package's or Hydra's, and needs no check."""
         file = self.primary.file(group.partition("@")[0], option)
         ours = group.startswith("gpt2/") if file is None else file.is_relative_to(CONF_DIR)
         return group.partition("/")[0] == "hydra" or (ours and self.tree.folder.resolve() != CONF_DIR)
@@ -156,7 +154,7 @@ class PrimaryCheck:
 
     def _violations(self, choice: list[str], file: Path | None = None) -> list[Violation]:
         composer, root = self.primary.composer, self.primary.root
-        overrides = [*self.primary.without_plugins, *self._open_choices(choice), *choice]
+        overrides = [*self.primary.plugin_replacements, *self._open_choices(choice), *choice]
         try:
             found = composer.compose(overrides) if root is not None and root.HAS_SCHEMA else composer.fold(overrides)
             if found.files is not None and not found.violations:
@@ -180,9 +178,7 @@ class PrimaryCheck:
         return [*misread_numbers(found.files.folded)]
 
     def _must_be_composed(self, files: FoldedFiles) -> bool:
-        """Return whether Hydra must compose the files: for new settings of Hydra's own config, or stored
-        configs.
-        """
+        """Return whether Hydra must compose the files: for its own new settings, or for stored configs."""
         of_hydra = (files.chosen.hydra_configs, files.sections)
         if of_hydra in self.composed and not files.stored:
             return False
@@ -197,8 +193,7 @@ class PrimaryCheck:
     def _included_files(
         self, file: Path, group: str, seen: set[tuple[Path, str]] | None = None, *, every_option: bool = False
     ) -> list[tuple[Path, str]]:
-        """Return a file and the files that it includes (or, with ``every_option``, may include), each with
-        its group.
+        """Return ``(file, group)`` of a file and those that it includes; with ``every_option``, may include.
 
         Files in ``seen`` are left out; the others are added to ``seen``.
         """

@@ -1,4 +1,4 @@
-"""Collect the violations in a conf tree, each with its file and line."""
+"""The report of ``gpt2hydra check``: the violations in a conf tree, each with its file and line."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ class Report:
             self.problems.append(problem)
 
     def add_violation(self, violation: Violation, file: Path, found_with: str = "") -> None:
-        """Add a violation at the line that set it, in ``file`` or another; at line 1 of ``file`` if no file
-        did.
-        """
+        """Add a violation at the line that set it, in any file; at line 1 of ``file`` if none did."""
         name = display_path(str(file))
         named = [each for each in (violation.source, *violation.others.values()) if each is not None and each.kind == "file"]
         own = next((each for each in named if each.file == name), None)

@@ -40,8 +40,7 @@ _NODES: dict[type, type[ValueNode]] = {int: IntegerNode, float: FloatNode, str: 
 
 
 def convert(rule: Rule, value: Any) -> Any:
-    """Convert a value as OmegaConf does for a field with this rule: ``'12'`` becomes 12. Flags are not
-    converted.
+    """Convert a value, except a flag, as OmegaConf does for a field with this rule: ``'12'`` becomes 12.
 
     Raises:
         Exception: the value cannot be converted; OmegaConf and Python may raise anything.
@@ -108,7 +107,7 @@ def _follow_references(found: Resolved, folded: Fold, root: type[Checked]) -> No
         key = dotted(path)
         field = field_at(root, key)
         rule = field.metadata.get("rule") if field is not None else None
-        target = _PLAIN.fullmatch(written) if isinstance(written, str) else None
+        target = _REFERENCE.fullmatch(written) if isinstance(written, str) else None
         if target is not None and (place := tuple(split_key(target[1]))) in found.plain:
             value = found.plain[place]
         else:
@@ -119,11 +118,11 @@ def _follow_references(found: Resolved, folded: Fold, root: type[Checked]) -> No
             continue
         try:
             _put(found.values, path, convert(rule, value) if rule is not None else value)
-        except Exception:  # OmegaConf raises what it likes
+        except Exception:  # OmegaConf may raise anything
             found.broken[key] = Violation(key, written, f"must be {rule}, but the value that it refers to is not")
 
 
-_PLAIN = re.compile(r"\$\{([a-zA-Z_]\w*(?:\.\w+)*)\}")
+_REFERENCE = re.compile(r"\$\{([a-zA-Z_]\w*(?:\.\w+)*)\}")
 
 
 def tree_of(folded: Fold, plain: Mapping[KeyPath, Any] = MappingProxyType({})) -> DictConfig:
@@ -151,7 +150,7 @@ def resolve_key(config: Any, key: Any, path: str, root: type[Checked], broken: d
     """Return the resolved value of ``key``; leaves that cannot be resolved are in ``broken`` instead."""
     try:
         node = config[key]
-    except Exception as error:  # resolvers raise what they like
+    except Exception as error:  # resolvers may raise anything
         return _record_broken(config, key, path, root, broken, error)
     if isinstance(node, DictConfig):
         return {str(name): resolve_key(node, name, f"{path}.{name!s}", root, broken) for name in node}

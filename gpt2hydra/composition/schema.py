@@ -170,8 +170,7 @@ def _none_on_error(formula: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def register(config_class: type[Checked], config_name: str) -> None:
-    """Make ``config_class`` the class of the primary config ``config_name``, with schema
-    ``<config_name>_schema``.
+    """Make ``config_class`` the class of the primary config ``config_name``: ``<config_name>_schema``.
 
     ``train`` and ``generate`` stay ours. For other names the last class is used, because a notebook may
     declare a class again.
@@ -208,9 +207,7 @@ def schema_names(config_class: type[Checked], config_name: str) -> list[str]:
 
 
 def inherits_groups(config_class: type[Checked] | None) -> bool:
-    """Return whether the folders of our ``conf/`` are groups of a program: its class derives from one of
-    ours.
-    """
+    """Return whether a program has the groups of our ``conf/``: its class derives from one of ours."""
     return config_class is not None and issubclass(config_class, (TrainConfig, GenerateConfig))
 
 

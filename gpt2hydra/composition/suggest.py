@@ -109,9 +109,7 @@ class Trial:
         self.texts, self.violations, self.check, self.options = texts, violations, check, options
 
     def keep_working_remedy(self, violation: Violation) -> Violation:
-        """Return the violation with a remedy that works, its own or with more keys; without one if none
-        works.
-        """
+        """Return the violation with a remedy that works: its own, one with more keys, or none."""
         if violation.multirun:
             return self._keep_valid_sweep(violation)
         if any(isinstance(value, Placeholder) for value in violation.remedy.values()):
@@ -130,8 +128,8 @@ class Trial:
     def _may_extend(self, violation: Violation, keys: set[str]) -> bool:
         """Return whether the remedy may be extended by ``keys``.
 
-        It may not for a misspelt key or an option, because only the typed text is known, nor by keys that the
-        command line sets.
+        It may not be for a misspelt key or an option, because only the typed text is known, and not by keys
+        that the command line sets.
         """
         typed = {text.partition("=")[0].lstrip("+") for text in self.texts} - {violation.key}
         return violation.key in violation.remedy and not self.options.is_group(violation.key) and not typed & keys
@@ -142,9 +140,7 @@ class Trial:
         return self._without_known(violation, [*self._other_overrides(violation), *words], {*remedy})
 
     def _without_known(self, violation: Violation, texts: list[str], keys: Collection[str]) -> list[Violation]:
-        """Return the violations of ``texts``, a command line with a remedy of ``keys``, without those known
-        before.
-        """
+        """Return the new violations of ``texts``, a command line with a remedy of ``keys``."""
         known = {(each.key, repr(each.value)) for each in self.violations if each is not violation}
         elsewhere = {key for key, _ in known if key not in keys and key != violation.key}
         found = self.check(texts)
@@ -206,7 +202,7 @@ def arguments_of_violation(violation: Violation, texts: Sequence[str]) -> list[s
         return []
     if override in texts:
         return [override]
-    return next((list(run) for run in _runs(texts) if " ".join(run) == override), [])
+    return next((list(run) for run in _consecutive_arguments(texts) if " ".join(run) == override), [])
 
 
 def arguments_of_others(violation: Violation, texts: Sequence[str]) -> list[str]:
@@ -215,7 +211,7 @@ def arguments_of_others(violation: Violation, texts: Sequence[str]) -> list[str]
     return [text for text in texts if text in typed]
 
 
-def _runs(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+def _consecutive_arguments(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     for first in range(len(texts)):
         for last in range(first + 2, len(texts) + 1):
             yield texts[first:last]

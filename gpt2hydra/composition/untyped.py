@@ -47,9 +47,7 @@ class KnownKeys:
         self.values = {tuple(map(str, path)): history[-1] for path, history in folded.settings.items() if folded.leaf(path)}
 
     def has(self, path: KeyPath, hops: int = 0) -> bool:
-        """Return whether a reference to ``path`` finds a value, or may find one: in ``???``, null or a
-        resolver.
-        """
+        """Return whether a reference to ``path`` finds a value, or may: in ``???``, null or a resolver."""
         for depth in range(1, len(path) + 1):
             prefix, rest = path[:depth], path[depth:]
             if prefix in self.sections:

@@ -1,7 +1,7 @@
-"""Validate a fold: rules of values and between values. :mod:`gpt2hydra.composition.merge_check` checks layers
-before.
+"""Resolve and validate a fold: rules of values and between values.
 
-:func:`validate_composed` validates a config that Hydra composed.
+Layers are checked before, by :mod:`gpt2hydra.composition.merge_check`. :func:`validate_composed` validates a
+config that Hydra composed.
 """
 
 from __future__ import annotations
@@ -70,8 +70,7 @@ def _immutable_sections(root: type[Checked]) -> frozenset[str]:
 def validate(
     folded: Fold, root: type[Checked], shared: SharedSections, known: Collection[str] = (), uncertain: Collection[str] = ()
 ) -> tuple[dict[str, Any], list[Violation]]:
-    """Return the values of a fold as ``root`` stores them, and their violations, without those of ``known``
-    keys.
+    """Return the values of a fold as ``root`` stores them, and the violations except of ``known`` keys.
 
     Rules between values ignore ``uncertain`` keys, because a file that was left out may have set them.
     """
@@ -141,9 +140,7 @@ def _rule_below(rule: Rule, part: Any) -> Rule:
 
 
 def _intended_value(written: str, value: object, rule: Rule, *, alone: bool) -> object:
-    """Return the value that was meant, empty if uncertain; as a raw override if it is not in a list
-    (``alone``).
-    """
+    """Return the value that was meant, as a raw override if not in a list (``alone``); empty if uncertain."""
     if rule.kind is str:
         return "" if rule.first_problem(written) else written
     number = int(decimal(written)) if decimal(written) else value
@@ -179,8 +176,7 @@ def _misread_problem(written: str, value: object, rule: Rule) -> str | None:
 def validate_composed(
     config: DictConfig, config_class: type[Checked], section: str = ""
 ) -> tuple[dict[str, Any], list[Violation]]:
-    """Resolve and check ``config``; return values and violations, in the schema's order, keys below
-    ``section``.
+    """Resolve and check ``config``; return values and violations, sorted, with keys below ``section``.
 
     Keys of ``hydra.utils.instantiate``, such as ``_target_``, are ignored if the class has no such field.
     """
@@ -215,8 +211,7 @@ def _inputs(field: dataclasses.Field[Any] | None) -> tuple[str, ...]:
 
 
 def _without_consequences(written: Callable[[str], Any], violations: list[Violation], known: frozenset[str]) -> list[Violation]:
-    """Return ``violations`` without those of keys that only refer to another wrong key
-    (``${model.n_positions}``).
+    """Return ``violations`` except of keys that only refer to another wrong key (``${model.n_head}``).
 
     A value from the environment is shown as its reference, because it may be a secret.
     """

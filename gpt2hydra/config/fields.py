@@ -123,8 +123,7 @@ def either(*alternatives: Any, doc: str = "", default: Any = ABSENT, **common: U
 def computed(formula: Callable[..., Any], doc: str, *inputs: str) -> Any:
     """A field that is computed and cannot be set; ``formula`` gets the values of the dotted keys ``inputs``.
 
-    ``doc`` is the formula as text, for messages and help: ``computed(lambda n_embd: 4 * n_embd, "4 * n_embd",
-    "n_embd")``.
+    ``doc`` is the formula for messages: ``computed(lambda n_embd: 4 * n_embd, "4 * n_embd", "n_embd")``.
     """
     return dataclasses.field(init=False, metadata={"computed": formula, "inputs": inputs, "doc": doc})
 

@@ -144,6 +144,6 @@ def _sizes_for_hints() -> dict[str, dict[str, Any]]:
 
 
 def _read_size(file: Path, config_class: type[GPT2Config]) -> dict[str, Any]:
-    from gpt2hydra.config.size_file import read_size  # PyYAML, which a configuration made in Python does without
+    from gpt2hydra.config.size_file import read_size  # imports PyYAML, needed only to read a size
 
     return read_size(file, config_class)

@@ -24,7 +24,7 @@ TARGET_KEYS = ("_target_", "_partial_", "_recursive_", "_convert_")
 
 
 def cache_by_class(function: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
-    """``functools.cache`` for a function of a class: mypy takes no class of dataclasses for hashable."""
+    """``functools.cache`` for a function of a class; mypy does not accept dataclasses as hashable."""
     cached: Any = functools.cache(function)
     found: Callable[[type[Any]], T] = cached
     return found

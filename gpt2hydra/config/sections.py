@@ -55,8 +55,7 @@ def union(discriminator: str, variants: Mapping[Any, type[Any]], doc: str = "", 
     The key may be ``_target_``. The section is required, unless it is ``optional``: then null is the default.
 
     Raises:
-        TypeError: a class is declared wrongly or listed twice, or two values of the key differ only in
-            capital letters.
+        TypeError: a class is declared wrongly or listed twice, or two values differ only in capitals.
     """
     for config_class in variants.values():
         check_section_class(config_class)
@@ -145,9 +144,7 @@ def class_by_name(name: str) -> type[Any]:
 
 
 def _reduce(config: Any) -> Any:
-    """Pickle an instance by the inputs of :func:`_extend_class`, because its class cannot be imported by
-    name.
-    """
+    """Pickle an instance by the inputs of :func:`_extend_class`: its class cannot be imported by name."""
     return _restore, (*type(config).ORIGIN, vars(config))
 
 
@@ -189,7 +186,7 @@ class Section(Rule):
 
 @dataclass(frozen=True)
 class PartlyCheckedConfig(Checked, extra="allow"):
-    """Base of a configuration of which only sections are checked. No schema of it is merged."""
+    """Base of a configuration in which only sections are checked. It has no schema to merge."""
 
     HAS_SCHEMA: ClassVar[bool] = False
 

@@ -85,8 +85,8 @@ class SequenceSampler:
         """Yield the part of a step that process ``rank`` computes, in as few micro-batches as possible.
 
         All processes have the same number of sequences. The micro-batches of a process have at most
-        ``batch_size`` and differ by at most one. A mean over the step weights each by its number of
-        sequences.
+        ``batch_size`` sequences and differ by at most one. To get the mean of a step, weight each by its
+        number of sequences.
         """
         assert self.sequences % processes == 0, (self.sequences, processes)
         part = np.split(self.starts(step), processes)[rank]
@@ -122,9 +122,7 @@ def _keys(seed: int, epoch: int) -> Uint64Array:
 
 
 def _hashed(numbers: Uint64Array, key: np.uint64) -> Uint64Array:
-    """Return 64 random-looking bits for each number: SplitMix64 (Steele, Lea, Flood 2014), started at
-    ``key``.
-    """
+    """Return 64 random-looking bits for each number: SplitMix64 from ``key`` (Steele, Lea, Flood 2014)."""
     mixed = numbers * np.uint64(0x9E3779B97F4A7C15) + key
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

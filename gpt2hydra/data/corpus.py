@@ -18,8 +18,7 @@ BYTES_PER_BPE_TOKEN = 4
 """Estimate for GPT-2's BPE: English prose has slightly more bytes a token, plays and programs fewer."""
 
 MAX_IN_MEMORY_BYTES = 16_000_000
-"""Largest text that is tokenized in memory at each start, within seconds; a larger one goes into the cache.
-"""
+"""Bytes of the largest text that is tokenized in memory at each start; a larger one is cached."""
 
 MIN_REMEDY_TOKENS = 4
 """If a part of the text has no more tokens than this, a shorter sequence is not offered as a remedy."""
@@ -96,7 +95,5 @@ def check_split(config: TrainConfig, total: int) -> list[Violation]:
 
 
 def seq_len_remedy(count: int) -> dict[str, object]:
-    """Return the remedy for a part of ``count`` tokens: a shorter sequence, if the part is not too short for
-    that.
-    """
+    """Return a shorter sequence as remedy for a part of ``count`` tokens; none if that is too short."""
     return {"training.seq_len": count - 1} if count > MIN_REMEDY_TOKENS else {}

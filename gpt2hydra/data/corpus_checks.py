@@ -82,9 +82,7 @@ def _file_problems(key: str, path: str, limit: int) -> list[Violation]:
 
 
 def _file_problem(file: Path, limit: int) -> tuple[str, str]:
-    """Return the rule that a file breaks and the path that was probably meant; both empty if nothing is
-    wrong.
-    """
+    """Return the rule that a file breaks and the path that was probably meant; both empty if valid."""
     if file.is_dir():
         return "is a folder; must be a file or a glob", f"{file}/*.txt"
     if not file.exists():
@@ -142,7 +140,7 @@ def _count_or_bound(path: str | None, config: TrainConfig, enough: float) -> int
     if least > enough or (path is not None and texts_for_cache(path)):
         return least
     try:
-        from gpt2hydra.data.corpus_tokens import load_path_tokens  # needs numpy and tokenizers, as no other check does
+        from gpt2hydra.data.corpus_tokens import load_path_tokens  # needs numpy and tokenizers; no other check does
 
         return len(load_path_tokens(path, config))
     except ImportError:  # tokenizers is not installed: the run itself will check

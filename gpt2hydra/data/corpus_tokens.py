@@ -11,8 +11,7 @@ from gpt2hydra.data.tokens import InMemory, Tokens, TokenSource
 
 
 def load_tokens(config: TrainConfig) -> tuple[Tokens, Tokens]:
-    """Return the tokens for training and those for validation: ``data.validation_path``, or the end of each
-    file.
+    """Return the tokens for training and those for validation: the end of each file, or another path.
 
     Raises:
         ConfigError: the text cannot be decoded or is too short, or the tokenizer cannot be fetched.

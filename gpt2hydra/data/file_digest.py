@@ -31,8 +31,7 @@ read completely, because it is tokenized too.
 """
 
 MIN_AGE_NANOSECONDS = 2 * 10**9
-"""Age from which a modification time is trusted: a file may change again within the resolution of its clock.
-"""
+"""Age at which a modification time is trusted; a younger file may change within its clock's resolution."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +113,7 @@ def cached_digest(file: Path, cache: Path) -> str | None:
 
 
 def cache_folder(config: DataConfig) -> Path:
-    """Return ``data.cache_dir``, or ``gpt2hydra`` in the user's cache folder (XDG base directory
-    specification).
-    """
+    """Return ``data.cache_dir``, or ``gpt2hydra`` in the user's cache folder (by the XDG specification)."""
     if config.cache_dir is not None:
         return user_path(config.cache_dir)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpt2hydra"

@@ -74,8 +74,7 @@ def _utf8_problem(file: Path, size: int, modified: int) -> str:
 
 @functools.cache
 def reference() -> tuple[bytes, ...]:
-    """Return the topics of the Python language reference, part of CPython for ``help()``: about 700 KB of
-    English.
+    """Return the topics of the Python language reference, from CPython's ``help()``: 700 KB of English.
 
     Raises:
         ImportError: this Python does not have it, as in some distributions.
@@ -92,8 +91,7 @@ def document_sizes(path: str | None) -> list[int]:
 
 
 def documents(file: Path) -> Iterator[Iterator[str]]:
-    """Yield each document of a file as an iterator of blocks. A text file is one document, a row of parquet
-    is one.
+    """Yield the blocks of each document of a file: a text file is one document, so is a row of parquet.
 
     Raises:
         ConfigError: the file is not UTF-8.
@@ -145,14 +143,13 @@ def _decode(file: Path, most: float = math.inf) -> Iterator[str]:
 _BOUNDARY = re.compile(
     r"(?<=\S)\n(?=\S)"  # after a lone newline between two words
     r"|(?<=\S)(?= \S)"  # before a lone space, which belongs to the word after it
-    r"|(?<=[^\W\d_])(?=[^\w\s'])"  # between a letter and a punctuation mark, where a script has no spaces
+    r"|(?<=[^\W\d_])(?=[^\w\s'])"  # between a letter and a punctuation mark, for scripts without spaces
 )
 """Boundaries at which GPT-2's pattern always splits, so the tokens of the pieces are those of the text."""
 
 
 def pieces(texts: Iterator[str], size: int) -> Iterator[str]:
-    """Split a text, given in blocks, into pieces of about ``size`` characters that can be tokenized
-    separately.
+    """Split blocks of text into pieces of about ``size`` characters that can be tokenized separately.
 
     After 20 times ``size`` without a boundary the text is cut anywhere: this adds at most one token.
     """

@@ -75,7 +75,7 @@ class Tokenizer:
         (folder / "tokenizer_config.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
-# -------------------------------------------------------------------------------------------------------- where from
+# ----------------------------------------------------------------------------------------------------------- loading
 
 
 def load(config: TokenizerConfig) -> Tokenizer:
@@ -107,8 +107,7 @@ def from_files(vocab: Path, merges: Path) -> Tokenizer:
 
 
 def from_folder(folder: Path) -> Tokenizer:
-    """Load the tokenizer of a Hugging Face folder: ``tokenizer.json``, or else ``vocab.json`` and
-    ``merges.txt``.
+    """Load a Hugging Face folder's tokenizer: ``tokenizer.json``, or ``vocab.json`` and ``merges.txt``.
 
     Raises:
         ConfigError: the folder has none, or it is not a byte-level BPE.

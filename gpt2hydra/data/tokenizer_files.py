@@ -37,8 +37,7 @@ REQUIRED_FILES = "vocab.json and merges.txt, or tokenizer.json"
 def char_to_byte() -> dict[str, int]:
     """Return a mapping: character in a vocabulary file → byte.
 
-    Printable bytes are their own characters; the other bytes, in order, are U+0100 and following (OpenAI,
-    gpt-2/src/encoder.py).
+    Printable bytes are their own characters; the others follow from U+0100 (OpenAI, gpt-2/src/encoder.py).
     """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
@@ -96,8 +95,7 @@ def byte_level_problem(vocab: Mapping[str, object]) -> str:
 
 
 def fetch_files(path: str) -> tuple[Path, ...]:
-    """Return ``vocab.json`` and ``merges.txt``, or ``tokenizer.json``, of a folder; else download the first
-    two.
+    """Return the files of a folder, as :func:`files_in_folder`; else download vocab.json and merges.txt.
 
     Raises:
         ConfigError: they cannot be fetched.
@@ -132,10 +130,9 @@ def _connect_to_hub() -> None:
     """Open a connection to the hub, and close it.
 
     Raises:
-        OSError: the hub is unreachable. With a proxy nothing is tried, because maybe only the proxy reaches
-            it.
+        OSError: the hub is unreachable. Nothing is tried with a proxy: maybe only that reaches the hub.
     """
-    import socket  # imported here because they would slow each start by a tenth
+    import socket  # these three imports take a tenth of the time of a start
     from urllib.parse import urlsplit
     from urllib.request import getproxies
 

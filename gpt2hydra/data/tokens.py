@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 
 
 class TokenSource(Protocol):
-    """Where tokens are stored: an array, or a file."""
+    """A store of tokens: an array, or a file."""
 
     @property
     def count(self) -> int:
@@ -67,7 +67,7 @@ class Tokens:
 
     def __init__(self, spans: Iterable[Span], limit: int | None = None) -> None:
         """Args:
-        limit: to read a token that is not below this one raises an error.
+        limit: a token that is read must be smaller, else an error is raised.
         """
         self.spans, self.limit = [span for span in spans if len(span)], limit
         self._ends = np.cumsum([len(span) for span in self.spans], dtype=np.int64)
@@ -130,9 +130,7 @@ class Tokens:
         raise AssertionError("no such token")
 
     def _parts_of_window(self, start: int, length: int) -> Iterator[tuple[int, int, int, int]]:
-        """Yield parts of a window: number of the span, index in the window, begin and end in the span's
-        source.
-        """
+        """Yield each part of a window: its span's number, index in the window, begin, end in the source."""
         assert start >= 0 and length <= len(self), (start, length, len(self))
         column = 0
         while column < length:

@@ -1,1 +1,1 @@
-"""What does it generate? Text from a trained model, and how well it predicts a text."""
+"""Text from a trained model, and how well the model predicts a text."""

@@ -12,7 +12,7 @@ from typing import Any, Optional
 
 from omegaconf import DictConfig
 
-from gpt2hydra.composition.composer import Composer, FindAbsent
+from gpt2hydra.composition.composer import Composer, FindMissingFiles
 from gpt2hydra.composition.fold import Fold
 from gpt2hydra.composition.layers import Layer
 from gpt2hydra.composition.overrides import OverrideTexts
@@ -75,7 +75,7 @@ class Application:
             TypeError: an annotation is no configuration class, a class is declared wrongly, or ``sections``
                 and the parameters do not agree.
         """
-        unwrapped, config_name = inspect.unwrap(function), config_name.removesuffix(".yaml")
+        unwrapped = inspect.unwrap(function)
         folder = CONF_DIR if config_path is None else (Path(unwrapped.__code__.co_filename).parent / config_path).resolve()
         config_name = config_name.removesuffix(".yaml").removesuffix(".yml")
         parameters = read_parameters(unwrapped)
@@ -91,7 +91,7 @@ class Application:
             register(config_class, config_name)
         return cls(function, config_name, folder, config_class, task, extra)
 
-    def composer(self, extra_dir: str | None = None, find_absent: FindAbsent = lambda config: ()) -> Composer:
+    def composer(self, extra_dir: str | None = None, find_missing_files: FindMissingFiles = lambda config: ()) -> Composer:
         """Return a composer of the configuration; the arguments are those of :class:`Composer`."""
         return Composer(
             self.config_name,
@@ -99,7 +99,7 @@ class Application:
             extra_dir,
             once=True,
             config_class=self.config_class,
-            find_absent=find_absent,
+            find_missing_files=find_missing_files,
             resumed_values=resumed_values,
         )
 
@@ -182,8 +182,7 @@ def read_sections(
     """Return key → class of each section that a function takes, in the order of its parameters.
 
     Raises:
-        TypeError: an annotation is no class of a section, or the number of parameters does not match
-            ``sections``.
+        TypeError: an annotation is no class of a section, or ``sections`` and parameters differ in number.
     """
     rest = [*parameters][with_config:]
     if sections is not None:

@@ -35,7 +35,7 @@ from gpt2hydra.utils.formatting import error_reason
 
 
 class PointSweeper(Sweeper):
-    """Launches points that are known already. Hydra composes each once more; for its basic sweeper, twice.
+    """Launches known points. Hydra composes each of them once; with its own basic sweeper, twice.
 
     If points are left out, the others keep their numbers and so their directories.
     """
@@ -78,9 +78,11 @@ class SweepJob:
     def __init__(
         self, task: Callable[[Checked, DictConfig], Any], config_class: type[Checked] | None, *, checked: bool, numbers: bool
     ) -> None:
-        """Args:
-        checked: the preflight has validated each point.
-        numbers: put the job's number before each line, because several jobs may print at the same time.
+        """Prepare the jobs of a sweep.
+
+        Args:
+            checked: the preflight has validated each point.
+            numbers: put the job's number before each line, because several jobs may print at the same time.
         """
         self.task, self.config_class, self.checked, self.numbers = task, config_class, checked, numbers
         self.failures: list[Exception] = []

@@ -1,7 +1,6 @@
 """One run, from the composed config to the end of the function. Sweeps are in :mod:`gpt2hydra.launch.sweep`.
 
-The order: validate the configuration, run :mod:`gpt2hydra.launch.checks`, and only then make a directory and
-start.
+The order: validate the configuration, run :mod:`gpt2hydra.launch.checks`, then make a directory and start.
 """
 
 from __future__ import annotations

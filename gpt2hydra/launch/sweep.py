@@ -1,7 +1,7 @@
 """Sweeps: :mod:`gpt2hydra.launch.preflight` checks all points; then Hydra's sweeper and launcher run them.
 
-The check costs one quick composition of each point. With Hydra's basic sweeper, it replaces a full
-composition, with which the sweeper would check a point.
+The preflight composes each point once, which is fast. It replaces the full composition with which Hydra's
+basic sweeper checks a point.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def _compose(composer: Composer, overrides: list[str]) -> DictConfig:
     fixed = [text for text in overrides if text not in sweep_overrides]
 
     def find_more_violations(valid_part: Composition) -> Iterator[Violation]:
-        """Yield the violations of each swept value alone, and those of launcher, sweeper and directory."""
+        """Yield the violations of each swept value by itself, and of launcher, sweeper and directory."""
         rest = valid_part.overrides.texts
         yield from _check_swept_values(composer, rest, sweep_overrides)
         composed = compose_valid_overrides(composer, rest, RunMode.MULTIRUN)

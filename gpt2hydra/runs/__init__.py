@@ -1,1 +1,1 @@
-"""What was run? The run directory: its record, lock, metrics and plots, and the comparison of runs."""
+"""The run directory: its record, lock, metrics and plots; and the comparison of runs."""

@@ -56,7 +56,7 @@ class ComparedRun:
 
     @property
     def state(self) -> str:
-        """``is_finished``, ``interrupted at 500``, ``running``."""
+        """``finished``, ``interrupted at 500``, ``running at 20``."""
         return self.run_record.state if self.is_finished or self.step is None else f"{self.run_record.state} at {self.step:,}"
 
     @cached_property

@@ -61,10 +61,7 @@ class Comparison:
 
     @cached_property
     def columns(self) -> Sequence[str]:
-        """Every column in which a run has a value.
-
-        The keys of the configuration are in the schema's order.
-        """
+        """Every column in which a run has a value; the configuration's keys in the schema's order."""
         found = dict.fromkeys(key for run in self.runs for key in run.values)
         keys = [key for key in keys_of(TrainConfig) if key in found]
         return (
@@ -159,13 +156,13 @@ def is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def in_figure(value: Any) -> str:
-    """A value as a figure names it: a float has six digits."""
+def figure_label(value: Any) -> str:
+    """Format a value for a figure. A float has six digits."""
     return f"{value:.6g}" if isinstance(value, float) else format_value(value, 30)
 
 
-def is_wide(numbers: Sequence[float]) -> bool:
-    """Whether an axis of these numbers is logarithmic: the largest is a multiple of the smallest."""
+def needs_log_axis(numbers: Sequence[float]) -> bool:
+    """Whether an axis of these numbers is logarithmic: the largest is at least 8 times the smallest."""
     return min(numbers) > 0 and max(numbers) / min(numbers) >= 8
 
 

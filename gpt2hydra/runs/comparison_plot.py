@@ -1,7 +1,4 @@
-"""Plots of a comparison: ``gpt2hydra runs --plot`` and ``--curves``.
-
-Imports matplotlib, the extra ``plot``.
-"""
+"""Plots of a comparison: ``gpt2hydra runs --plot`` and ``--curves``. Imports matplotlib (extra ``plot``)."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from gpt2hydra.config.errors import UsageError, Violation
 from gpt2hydra.runs.compared_run import ComparedRun
-from gpt2hydra.runs.comparison import MAX_TICK_LABELS, SEED_KEY, Comparison, in_figure, is_number, is_wide, sort_key
+from gpt2hydra.runs.comparison import MAX_TICK_LABELS, SEED_KEY, Comparison, figure_label, is_number, needs_log_axis, sort_key
 from gpt2hydra.utils.formatting import error_reason
 from gpt2hydra.utils.table import short_headings
 
@@ -28,12 +25,10 @@ def plot_losses(comparison: Comparison, file: Path, x: str | None = None, by: Se
 
     Args:
         x: by default the key with most values, the seed last.
-        by: columns; each combination of their values has a line. By default the key with the next most
-            values.
+        by: columns; each combination of their values has a line. Default: the key with the next most values.
 
     Raises:
-        UsageError: nothing differs, no loss was measured, losses cannot be compared, or the file cannot be
-            written.
+        UsageError: nothing differs, no loss is known or comparable, or the file cannot be written.
     """
     measured = comparison.where(lambda run: run.loss is not None)
     _check_comparable(measured, [x, *by], "--plot", file)
@@ -50,7 +45,7 @@ def plot_losses(comparison: Comparison, file: Path, x: str | None = None, by: Se
     ax = figure.add_subplot()
     positions = _positions(measured.runs, x)
     for number, (values, group) in enumerate(measured.group_by(by)):
-        _draw_line(ax, group, x, positions, COLORS[number % len(COLORS)], ", ".join(map(in_figure, values)))
+        _draw_line(ax, group, x, positions, COLORS[number % len(COLORS)], ", ".join(map(figure_label, values)))
     _label_axis(ax, measured.runs, x, positions)
     ax.set_xlabel(", ".join(next((key_group for key_group in measured.key_groups() if x in key_group), [x])))
     ax.set_title(_title(measured, x, by), loc="left", fontsize=10)
@@ -76,7 +71,7 @@ def plot_curves(comparison: Comparison, file: Path, by: Sequence[str] = ()) -> N
     keys = by or [key_group[0] for key_group in measured.key_groups()] or ["run"]
     groups = measured.group_by(by) if by else [((), Comparison([run])) for run in measured.runs]
     for number, (_, group) in enumerate(groups):
-        label = ", ".join(in_figure(group.runs[0].values.get(key)) for key in keys)
+        label = ", ".join(figure_label(group.runs[0].values.get(key)) for key in keys)
         for run in group.runs:
             named = run is group.runs[0] and number < len(COLORS)
             color = COLORS[number] if number < len(COLORS) else "#c8ccd0"
@@ -154,11 +149,11 @@ def _positions(runs: Iterable[ComparedRun], key: str) -> dict[str, float]:
 def _label_axis(ax: Axes, runs: Sequence[ComparedRun], key: str, positions: dict[str, float]) -> None:
     """Label the axis with the values as they are typed. A wide range of numbers makes it logarithmic."""
     values = {repr(run.values.get(key)): run.values.get(key) for run in runs}
-    if all(map(is_number, values.values())) and is_wide([*positions.values()]):
+    if all(map(is_number, values.values())) and needs_log_axis([*positions.values()]):
         ax.set_xscale("log")
         ax.xaxis.set_minor_locator(NullLocator())
     if len(values) <= MAX_TICK_LABELS:
-        ax.set_xticks([positions[name] for name in values], [in_figure(value) for value in values.values()])
+        ax.set_xticks([positions[name] for name in values], [figure_label(value) for value in values.values()])
 
 
 def _save_figure(figure: Figure, ax: Axes, legend: str, option: str, file: Path) -> None:

@@ -37,8 +37,7 @@ def check_directory(directory: Path, key: str, *, written: str = "", files: Sequ
         files: other files that will be written there, as relative paths such as ``.hydra/config.yaml``.
 
     Raises:
-        ConfigError: it cannot be written, another run writes there, or it holds the checkpoints of an earlier
-            one.
+        ConfigError: it cannot be written, a run writes there, or it holds an earlier run's checkpoints.
     """
     reason = find_write_error(directory, files)
     if reason:

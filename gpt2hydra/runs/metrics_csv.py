@@ -93,11 +93,11 @@ def _cells(row: Measurement) -> Iterable[object]:
 
 
 def read_rows(folder: Path, last_step: int = sys.maxsize) -> tuple[list[Measurement], str | None]:
-    """Read the rows of a run directory up to ``step``, each step once, without unreadable lines.
+    """Read the rows of a run directory up to ``last_step``, each step once, without unreadable lines.
 
     Returns:
         The rows that can be read, and what is wrong with the file, in words: it is missing, or lines of it
-        cannot be read. A last line that a killed process left half written is nothing wrong.
+        cannot be read. An incomplete last line, which a killed process leaves, is ignored.
     """
     found: dict[int, Measurement] = {}
     unreadable: list[int] = []

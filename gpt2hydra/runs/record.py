@@ -1,8 +1,8 @@
 """The record of a run, ``run.json``: its configuration, the source of each value, and how far it came.
 
 It is complete before the first step and at any later moment, because each new file replaces the old one. The
-record of a killed run still says 'running'; :func:`read` returns 'interrupted' if no process holds the
-lock."""
+record of a killed run still says 'running'; :func:`read` returns 'interrupted' if the lock is free.
+"""
 
 from __future__ import annotations
 
@@ -67,13 +67,11 @@ def record_run(
 ) -> Iterator[Recorder]:
     """Context manager: keep the record of a run, and hold the lock of its directory. For rank 0 only.
 
-    An interruption (``KeyboardInterrupt``, ``SystemExit``) leaves the state ``interrupted``, any other error
-    ``failed``.
+    ``KeyboardInterrupt`` and ``SystemExit`` leave the state ``interrupted``, any other error ``failed``.
 
     Args:
         set_by: the sources of each key, the effective one first; None without Hydra.
-        resumed_from: the step of the checkpoint that the run in ``folder`` continues from; None for a new
-            run.
+        resumed_from: the step from which the run in ``folder`` continues; None for a new run.
         facts: more entries, such as ``processes`` and ``device``.
 
     Raises:
@@ -176,7 +174,7 @@ def _package_versions() -> Iterator[tuple[str, str]]:
 
 
 def _git_commit() -> str | None:
-    """or of the current directory, with ``-dirty`` if files differ from it."""
+    """Return the commit of the program's repository, or of the current one; ``-dirty`` if files differ."""
     for folder in dict.fromkeys((Path(sys.argv[0]).absolute().parent, Path.cwd())):
         command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
         with suppress(OSError, subprocess.SubprocessError):

@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 
 from gpt2hydra.runs.compared_run import ComparedRun
-from gpt2hydra.runs.comparison import MAX_TICK_LABELS, Comparison, in_figure, is_number, is_wide, sort_key
+from gpt2hydra.runs.comparison import MAX_TICK_LABELS, Comparison, figure_label, is_number, needs_log_axis, sort_key
 from gpt2hydra.utils.table import short_headings
 
 FONT = {"family": "system-ui, sans-serif", "size": 13}
@@ -23,7 +23,7 @@ def loss_curves(comparison: Comparison) -> go.Figure:
         if not run.curve:
             continue
         settings = ", ".join(
-            f"{name} {in_figure(run.config.get(key))}" for name, key in zip(short_headings(keys), keys, strict=True)
+            f"{name} {figure_label(run.config.get(key))}" for name, key in zip(short_headings(keys), keys, strict=True)
         )
         shown = f"<b>%{{fullData.name}}</b><br>step %{{x:,}}<br>loss %{{y:.4f}}<br>{_escape(settings)}<extra></extra>"
         figure.add_scatter(
@@ -76,11 +76,11 @@ def _dimension(runs: Sequence[ComparedRun], key: str, label: str) -> dict[str, A
     distinct = {repr(value): value for value in sorted(values, key=sort_key)}
     numbers = {name: float(value) for name, value in distinct.items() if is_number(value)}
     if len(numbers) == len(distinct):
-        logarithmic = is_wide([*numbers.values()])
+        logarithmic = needs_log_axis([*numbers.values()])
         places = {name: math.log10(number) for name, number in numbers.items()} if logarithmic else numbers
     else:
         places = {name: float(number) for number, name in enumerate(distinct)}
-    named = {"tickvals": [*places.values()], "ticktext": [in_figure(value) for value in distinct.values()]}
+    named = {"tickvals": [*places.values()], "ticktext": [figure_label(value) for value in distinct.values()]}
     return {
         "label": label,
         "values": [places[repr(value)] for value in values],

@@ -1,4 +1,4 @@
-"""The page of ``gpt2hydra report``, one HTML file for offline use. Imports plotly, the extra ``report``."""
+"""The page of ``gpt2hydra report``: one HTML file for offline use. Imports plotly (extra ``report``)."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def _suggest_run(folder: Path) -> dict[str, object]:
 
 
 def find_runs_with_fingerprint(folders: Iterable[Path], fingerprint: str) -> list[record.RunRecord]:
-    """Return the run in ``folders`` with this fingerprint that wrote its record last, or None."""
+    """Return the runs in ``folders`` with this fingerprint, the one with the newest record first."""
     found = []
     for folder in folders:
         try:

@@ -2,8 +2,7 @@
 
 V, P, d, L, h, f are vocab_size, n_positions, n_embd, n_layer, n_head, n_inner; b, s are batch size and
 sequence length; N = b·s tokens. All formulas are exact for transformers' ``GPT2LMHeadModel`` of any shape;
-``tests/sizing/test_counts.py`` compares them. :mod:`gpt2hydra.sizing.memory` predicts the peak memory of a
-training step.
+``tests/sizing/test_counts.py`` compares them. :mod:`gpt2hydra.sizing.memory` predicts peak memory.
 """
 
 from __future__ import annotations
@@ -22,10 +21,7 @@ ITEM_SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Data type → bytes of one number."""
 
 ATTENTIONS = ("flash", "memory_efficient", "math", "eager")
-"""Kernels of scaled-dot-product attention, and ``eager``.
-
-It and ``math`` write out the s·s matrix of weights.
-"""
+"""Kernels of scaled-dot-product attention, and ``eager``. ``eager`` and ``math`` store the s·s weights."""
 
 FUSED_ATTENTIONS = ("flash", "memory_efficient")
 """The kernels that do not write the s·s matrix of weights."""
@@ -53,7 +49,7 @@ class Parameters:
     def non_embedding(self) -> int:
         """The blocks and the final layer norm, without embeddings, as in Kaplan et al., arXiv 2001.08361.
 
-        nanoGPT's ``get_num_params`` leaves out the position table alone: ``total - position_embedding``.
+        nanoGPT's ``get_num_params`` leaves out only the position table: ``total - position_embedding``.
         """
         return self.attention + self.mlp + self.layer_norm
 
@@ -91,17 +87,16 @@ def flops_per_token(
     attention: str = "eager",
     gradient_checkpointing: bool = False,
 ) -> int:
-    """FLOPs of the matrix products, a token; a multiply-add is 2. Exact against ``torch.utils.flop_counter``.
+    """FLOPs of the matrix products for one token, as ``torch.utils.flop_counter``; a multiply-add is 2.
 
-    Forward: 2 · :func:`product_weights` + 4·s·d·L. Training is three times that; a fused kernel (flash,
-    memory-efficient) computes QKᵀ once more in the backward pass, + 2·s·d·L; checkpointing runs every block
-    again, + L·(8d² + 4df + 4·s·d), but for its last product, - L·2df, if no dropout follows that the backward
-    pass would need the mask of.
+    Forward: 2 · :func:`product_weights` + 4·s·d·L. Training: three times that. A fused kernel (flash,
+    memory-efficient) computes QKᵀ once more in the backward pass: + 2·s·d·L. Checkpointing runs every block
+    again: + L·(8d² + 4df + 4·s·d). It skips the block's last product, - L·2df, unless a dropout follows whose
+    mask the backward pass needs.
 
-    Causal attention counts in full, the convention of PaLM (arXiv 2204.02311, appendix B), nanoGPT and
-    torchtitan; a kernel that skips the masked blocks does about half of its part. The default,
-    ``attention="eager"`` without checkpointing, is the count that model FLOPs utilisation divides by: what
-    the model needs, nothing recomputed.
+    Causal attention counts in full, as in PaLM (arXiv 2204.02311, appendix B), nanoGPT and torchtitan; a
+    kernel that skips the masked blocks computes about half of it. Model FLOPs utilisation divides by the
+    default, ``attention="eager"`` without checkpointing, because it includes nothing that is recomputed.
     """
     arguments = _Arguments(
         config, 1, seq_len, training=training, attention=attention, gradient_checkpointing=gradient_checkpointing

@@ -52,9 +52,7 @@ def describe(plan: Plan) -> str:
 
 
 MANY_EPOCHS = 16
-"""Up to 4 are worth almost as much as new text, the next less and less (Muennighoff et al., arXiv
-2305.16264).
-"""
+"""Up to 4 are almost as good as new text, later ones less (Muennighoff et al., arXiv 2305.16264)."""
 
 
 def _repetition(plan: Plan) -> Iterator[str]:

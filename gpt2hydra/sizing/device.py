@@ -31,8 +31,7 @@ class Device:
     kind: str
     """``cuda`` or ``cpu``: the kernels that run."""
     memory: int | None
-    """Memory that programs can use; for the processor of this machine, only what other programs do not use.
-    """
+    """Memory that programs can use; for this machine's processor, without that of other programs."""
     reserve: Mapping[str, int]
     """Part of it that is not for the tensors of a step: reason → bytes."""
     published_flops: float | None
@@ -51,9 +50,7 @@ class Device:
 
     @property
     def is_timed(self) -> bool:
-        """Whether its speed is measured (:mod:`.timing`): it is this machine's processor, without a published
-        speed.
-        """
+        """Whether :mod:`.timing` measures its speed: this machine's processor, without a published speed."""
         return self.published_flops is None and self.is_this_machine and self.kind == "cpu"
 
     @classmethod
@@ -109,7 +106,7 @@ def _reserve(hardware: HardwareConfig, kind: str, memory: int) -> dict[str, int]
 def gpu_memory() -> int | None:
     """Return the usable bytes of the first NVIDIA GPU, or None.
 
-    Asks nvidia-smi: to import torch takes seconds.
+    It asks nvidia-smi, because importing torch takes seconds.
     """
     program = shutil.which("nvidia-smi")
     if program is None:
@@ -150,11 +147,9 @@ def _read(file: str) -> str:
 
 @cache
 def has_bf16_instructions() -> bool | None:
-    """Whether this processor has instructions for bfloat16; None where it does not say, which only Linux
-    does.
+    """Whether this processor has instructions for bfloat16; None if unknown. Only Linux says it.
 
-    Without them PyTorch computes in bf16 many times slower than in fp32: 23 times, measured with 124M
-    parameters.
+    Without them, bf16 is many times slower than fp32 in PyTorch: 23 times, measured with 124M parameters.
     """
     features = re.findall(r"^(?:flags|Features)\s*: (.*)$", _read("/proc/cpuinfo"), re.MULTILINE)
     if not features:

@@ -32,7 +32,7 @@ class DeviceShare:
 
     @classmethod
     def of(cls, training: TrainingConfig, devices: int) -> DeviceShare:
-        """Each device takes its part of a step's sequences in passes of at most ``batch_size``."""
+        """Return the part of each device: its sequences, in micro-batches of at most ``batch_size``."""
         sequences = -(-training.sequences_per_step // devices)
         return cls(sequences, min(training.batch_size, sequences))
 
@@ -60,8 +60,7 @@ def step_memory(config: TrainConfig, device: Device) -> TrainingMemory:
 
 
 def largest_batch(config: TrainConfig, device: Device, at_most: int = MAX_BATCH_SIZE) -> int | None:
-    """The largest ``training.batch_size`` whose predicted peak fits; 0 if none does, None if that is not
-    known.
+    """The largest ``training.batch_size`` whose predicted peak fits; 0 if none does, None if unknown.
 
     With several devices it is one whose sequences divide among them.
     """
@@ -79,7 +78,7 @@ def peak_of_batch(config: TrainConfig, device: Device, batch: int) -> int:
 
 
 def _replace_training(config: TrainConfig, **changes: Any) -> TrainConfig:
-    """Other settings of training on a known device: a batch need not divide among several."""
+    """Return the config with other settings of training. The batch may be indivisible by the devices."""
     return replace(config, training=replace(config.training, **changes), hardware=HardwareConfig())
 
 
@@ -93,7 +92,7 @@ def use_this_machine(config: TrainConfig) -> TrainConfig:
 
 
 def plan_warnings(config: TrainConfig) -> list[str]:
-    """What is not expected to end well: a peak that exceeds the device, a precision that is slow there."""
+    """Return warnings: the predicted peak exceeds the device's memory, or the precision is slow there."""
     device = Device.of(config.hardware, config.training)
     return [text for text in (_memory_warning(config, device), _precision_warning(config, device)) if text]
 
@@ -114,7 +113,7 @@ def _has_bf16(device: Device) -> bool:
 
 
 def _memory_warning(config: TrainConfig, device: Device) -> str:
-    """Why a run is not expected to fit, and each change that would help; nothing otherwise."""
+    """Return a warning that a run will not fit, with each change that would help; empty if it fits."""
     peak = step_memory(config, device).resident
     if device.usable is None or peak <= device.usable:
         return ""

@@ -8,7 +8,7 @@ import sys
 from gpt2hydra.config.run import TrainingConfig
 
 MMAP_THRESHOLD_BYTES = 2**20
-"""Bytes from which on a run with gradient checkpointing gives the memory of a freed tensor back."""
+"""Bytes. With gradient checkpointing, the memory of a freed tensor of at least this size is returned."""
 
 
 def set_malloc_options(config: TrainingConfig) -> None:

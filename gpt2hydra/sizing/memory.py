@@ -2,8 +2,7 @@
 
 The peak is the most bytes of tensors that are alive together on one device. On the CPU it agrees with
 PyTorch's profiler within 0.1 % (``tests/sizing/test_peak.py``); for CUDA it was not measured, because no GPU
-was used. It does not include the allocator's fragmentation, workspaces of cuBLAS and kernels, and the CUDA
-context.
+was used. The allocator's fragmentation, workspaces of kernels, and the CUDA context are not included.
 """
 
 from __future__ import annotations
@@ -33,15 +32,12 @@ def training_memory(
     devices: int = 1,
     strategy: str = "ddp",
 ) -> TrainingMemory:
-    """Return the bytes of one training step with AdamW on one device, by part and by moment; ``total`` is the
-    peak.
+    """Return the bytes of one training step with AdamW on one device, by part and by moment.
 
     Args:
-        precision: ``fp32``; ``bf16``: autocast with fp32 weights; ``bf16_pure``: weights and AdamW in bf16
-            too.
+        precision: ``fp32``; ``bf16``: autocast with fp32 weights; ``bf16_pure``: also weights and AdamW.
         gradient_checkpointing: keep only each block's input, and recompute the rest in the backward pass.
-        attention: ``flash``, ``memory_efficient``, ``math``, ``eager``; ``sdpa`` is the kernel that PyTorch
-            chooses.
+        attention: ``flash``, ``memory_efficient``, ``math``, ``eager``; ``sdpa``: PyTorch's choice.
         accumulation: more than one micro-batch a step.
         fused_gelu: ``gelu_pytorch_tanh``, else ``gelu_new``. fused_adamw: one kernel, else ``foreach``.
         keeps_logits: the loop keeps the model's output, not only the loss, until a step ends.
@@ -66,10 +62,10 @@ FRAGMENTATION_FUSED, FRAGMENTATION_MATRIX, FRAGMENTATION_ACCUMULATION = 1.75, 2.
 kernel; with one that writes the attention weights; added with several micro-batches. After ten steps."""
 
 UNFIT_GRADIENTS_FACTOR = 1.5
-"""Times the memory of all gradients, what is taken for them although there are free blocks: none fits."""
+"""Memory taken for gradients because no free block fits them, as a multiple of the memory of all."""
 
 SMALL_TENSORS_SHARE = 0.02
-"""With checkpointing, what small tensors leave free, as a share of all. The large ones are given back."""
+"""With checkpointing: memory that freed small tensors keep, as a share of the peak; large ones return it."""
 
 UNSHARDED_BLOCKS = 5
 """Unsharded blocks of FSDP2 in a backward pass: the weights of the current block; those of the next, twice
@@ -100,10 +96,10 @@ MEMORY_PARTS = tuple(field.name for field in fields(Moment))[1:]
 
 @dataclass(frozen=True)
 class TrainingMemory:
-    """Bytes of a training step. Each part is the most that it ever takes, ``total`` the most alive together.
+    """Bytes of a training step. Each part is its own maximum; ``total`` is the maximum of their sum.
 
-    The parts do not add up to the total, since the gradients arrive while the activations go: ``peak`` is the
-    moment that decides, ``moments`` are all that may, and the parts of a moment do add up.
+    The parts do not add up to the total, because activations are freed while gradients are made. ``moments``
+    are those that may have the maximum, ``peak`` is the one that has it. The parts of a moment add up.
     """
 
     step: Step
@@ -257,8 +253,8 @@ class TrainingMemory:
     def _block_backward(self, name: str, blocks: int) -> Moment:
         """A block (recomputed if checkpointed), with the gradients of the stream and of its widest tensor.
 
-        ``blocks`` have their backward pass before them, this one included. What is alive changes by as much
-        from each block to the next, so the last and the first decide.
+        ``blocks`` blocks, this one included, still need their backward pass. Memory changes by the same
+        amount from block to block, so only the first and the last can be the peak.
         """
         step, d, f = self.step, self.step.model.n_embd, self.step.model.n_inner
         inner = step.itemsize * step.tokens * f
@@ -299,7 +295,7 @@ class TrainingMemory:
         return done + head_bytes + new  # the head's is kept: it will be added to the embedding's
 
     def _embedding_backward(self) -> Moment:
-        """All gradients, and the token embedding's twice more: its two uses are added, and earlier passes'."""
+        """All gradients, and two more of the token embedding: those of its two uses, which are added."""
         step = self.step
         table = step.residual_itemsize * step.model.vocab_size * step.model.n_embd
         if step.gradients_stay:

@@ -74,7 +74,7 @@ class Plan:
 
     @cached_property
     def step_seconds(self) -> float | None:
-        """Of one step, measured on this processor; None where it does not fit or PyTorch is absent."""
+        """Seconds of one step, measured on this processor; None if it does not fit or PyTorch is missing."""
         if not self.device.is_timed or self.fits is False:
             return None
         share = self.share

@@ -2,9 +2,9 @@
 
 Symbols as in :mod:`gpt2hydra.sizing.counts`; E is the bytes of a number in a matrix product, R of one in the
 residual stream. :meth:`Step.saved_bytes`, :meth:`Step.loss_bytes` and :meth:`Step.weight_copy_bytes` are
-exact to the byte:
-``tests/sizing/test_step.py`` checks this on the CPU. For CUDA's kernels it was checked on 180 random steps
-with PyTorch's autograd and autocast over tensors without data. :mod:`gpt2hydra.sizing.memory` finds the peak.
+exact to the byte: ``tests/sizing/test_step.py`` checks this on the CPU. CUDA's kernels were checked on 180
+random steps with PyTorch's autograd and autocast over tensors without data. :mod:`gpt2hydra.sizing.memory`
+finds the peak.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def attention_kernels(precision: str, device: str) -> tuple[str, ...]:
 
 
 def sdpa_kernel(config: GPT2Config, precision: str, device: str) -> str:
-    """The kernel of ``scaled_dot_product_attention``: on the CPU, dropout alone turns the fused one down."""
+    """The kernel of ``scaled_dot_product_attention``; on the CPU, the fused one is not used with dropout."""
     return "math" if device == "cpu" and config.attn_pdrop else attention_kernels(precision, device)[0]
 
 
 @dataclass(frozen=True)
 class Step(Checked):
-    """One training step with AdamW, of which :func:`training_memory` is asked.
+    """One training step with AdamW, with the arguments of :func:`.memory.training_memory`.
 
     The formulas are its methods.
     """
@@ -70,7 +70,7 @@ class Step(Checked):
 
     @property
     def shards(self) -> int:
-        """Devices among which weights, gradients and AdamW's means are divided; 1 where each has all."""
+        """Devices among which weights, gradients and AdamW's means are divided; 1 if each has all."""
         return self.devices if self.strategy == "fsdp" else 1
 
     @property
@@ -151,10 +151,10 @@ class Step(Checked):
         return four + heads * s * s * (softmax + (self.itemsize if self.autocast else 0))
 
     def _math_attention(self) -> int:
-        """Query and key, scaled, and value, all in fp32, whatever comes in; output; and the s·s weights.
+        """Scaled query and key, and value, in fp32 for any input; output; and the s·s weights.
 
-        A value that needs no copy for the product, with one sequence or one head, keeps all of the fp32
-        query, key, value.
+        If the value needs no copy for the product (one sequence or one head), all of the fp32 query, key and
+        value is kept.
         """
         heads, s = self.batch_size * self.model.n_head, self.seq_len
         shared = 8 if self.itemsize == 4 and 1 in (self.batch_size, self.model.n_head) else 0
@@ -168,15 +168,11 @@ class Step(Checked):
         return 16 if self.autocast and self.device == "cuda" else 5 * self.itemsize
 
     def loss_bytes(self) -> int:
-        """Return the bytes of fp32 log-probabilities, labels shifted by one, and their count: 4·N·V + 8·N +
-        4.
-        """
+        """Return the bytes of fp32 log-probabilities, shifted labels, and their count: 4·N·V + 8·N + 4."""
         return self.tokens * (4 * self.model.vocab_size + 8) + 4
 
     def weight_copy_bytes(self) -> int:
-        """Return the bytes of autocast's bf16 weights that autograd keeps; with checkpointing, only the
-        head's.
-        """
+        """Return the bytes of bf16 weights that autograd keeps under autocast; checkpointing: the head's."""
         if not self.autocast:
             return 0
         head_weights = self.model.vocab_size * self.model.n_embd

@@ -30,8 +30,7 @@ MAX_TOKENS = 2048
 """Most tokens of a measured batch, unless one sequence has more. The time is scaled for a larger batch."""
 
 BLOCK_OVERHEAD_SECONDS = 0.35e-3
-"""Python time of transformers and Lightning for each block of a micro-batch, forward and backward; measured.
-"""
+"""Measured Python time of transformers and Lightning for a block of a micro-batch, forward and backward."""
 
 
 Clock = Callable[[], float]
@@ -117,7 +116,7 @@ def extrapolate(measured: Seconds, layers: int, times: float, micro_batches: int
 def time_parts(parts: TimedParts, clock: Clock = time.perf_counter) -> Seconds:
     """Return the seconds of the fastest call of each part.
 
-    Parts alternate, so a disturbance hits all of them.
+    Parts alternate, so a disturbance affects all of them.
     """
     began, best = clock(), [float("inf")] * len(parts)
     while clock() - began < ROUNDS_SECONDS:

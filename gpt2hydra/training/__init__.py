@@ -1,1 +1,1 @@
-"""How is it trained? The training loop and what belongs to it."""
+"""The training loop, and what it uses: processes, evaluation, progress, signals, trackers."""

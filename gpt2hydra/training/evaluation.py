@@ -47,7 +47,7 @@ class Evaluator:
         return len(validation_starts(len(self.validation), self.settings.seq_len, self.settings.eval_sequences))
 
     def final_sequences(self, steps: int) -> int | None:
-        """Of the evaluation at the end: those of all ``steps``, or as many as configured; None for all."""
+        """The sequences of the last evaluation, after ``steps``; None for the complete text."""
         given, present = self.settings.final_eval_sequences, len(self.validation) // self.settings.seq_len
         wanted = steps * self.settings.sequences_per_step if given is None else given
         return wanted if wanted < present else None
@@ -107,8 +107,7 @@ def mean_loss(
     Args:
         model: a :class:`gpt2hydra.training.model.GPT2WithLoss` that Fabric has set up. It is in training
             mode again afterwards.
-        on_batch: called after each batch; every process has the same number. What it raises ends the
-            evaluation.
+        on_batch: called after each batch, equally often in every process. What it raises ends the evaluation.
     """
     losses, counts = LossBuffer(fabric.device), []
     empty_batch = Batch(torch.zeros(1, seq_len, dtype=torch.long), torch.zeros(1, seq_len, dtype=torch.long))

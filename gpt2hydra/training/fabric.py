@@ -89,8 +89,8 @@ def assert_same_config(fabric: Fabric, config: TrainConfig) -> None:
 def close_process_group(fabric: Fabric) -> None:
     """Destroy the process groups after all processes have ended a run and nothing refers to it any more.
 
-    A thread of gloo that frees a tensor while the interpreter ends aborts the process. To destroy the groups
-    first joins these threads. Not called after an error, because the other processes may not reach it.
+    If a thread of gloo frees a tensor while the interpreter ends, the process aborts. Destroying the groups
+    joins these threads. Not called after an error, because the other processes may not reach it.
     """
     if fabric.world_size > 1:
         fabric.barrier()

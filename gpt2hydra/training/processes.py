@@ -106,7 +106,7 @@ LAUNCHERS = {
 
 
 def check_equal_shares(config: TrainConfig, world_size: int) -> list[Violation]:
-    """Check that ``count`` processes can share a step's sequences equally, and that FSDP has several."""
+    """Check that ``world_size`` processes can share a step equally, and that FSDP has several."""
     training = config.training
     if world_size == 1 and training.strategy == "fsdp" and not config.dry_run:  # a dry run may plan for several
         key, rule = "training.strategy", "shards a model among processes, and this is the only one; start several with "

@@ -139,10 +139,7 @@ class Progress:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """The median of the rows since the start.
-
-        The first, with the warm-up, counts if there is no other.
-        """
+        """The median over the rows. The first row, with the warm-up, counts only if there is no other."""
         speeds = sorted(steps * self.config.tokens_per_step / seconds for steps, seconds in self.speeds[1:] or self.speeds)
         return speeds[len(speeds) // 2] if speeds else None
 

@@ -25,7 +25,7 @@ from gpt2hydra.utils.paths import relative_path
 
 
 def print_start(trainer: Trainer, recorder: record.Recorder | None, step_seconds: float | None) -> None:
-    """Print model and data, the time of a long run, by ``step_seconds``, and what happens first."""
+    """Print model, data, what happens first, and from ``step_seconds`` the time of a long run."""
     if recorder is None:
         return
     config, fabric, data = trainer.config, trainer.fabric, trainer.data

@@ -50,7 +50,7 @@ class Diverged(Stopped):
 
     @classmethod
     def of_loaded_weights(cls, config: TrainConfig, loss: float) -> Diverged:
-        """The loss before the first step, of the weights that were given, was not finite."""
+        """The error of given weights whose loss is not finite before the first step."""
         key, folder = ("fork_from", config.fork_from) if config.fork_from else ("init_from", config.init_from)
         return cls([Violation(key, folder, f"holds weights whose loss is {_loss_name(loss)}, before the first step")])
 

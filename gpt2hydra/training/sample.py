@@ -45,8 +45,8 @@ class Sampler:
     def sample(self, last_checkpoint: Path | None) -> Sample | None:
         """Generate ``sample_tokens`` tokens on rank 0; None on other ranks.
 
-        Under FSDP no process has the complete model, so that of the last checkpoint generates them. None if
-        there is no checkpoint yet.
+        Under FSDP no process has the complete model, so the last checkpoint is loaded. None if there is no
+        checkpoint yet.
         """
         if not self.fabric.is_global_zero or not self.config.training.sample_tokens:
             return None

@@ -41,7 +41,7 @@ class StallDetector:
             self._log = (folder / LOG_FILE).open("a", encoding="utf-8")
 
     def beat(self) -> None:
-        """Report that this process is alive. Its stack is written if the next call is 0.9 timeouts later."""
+        """Report that this process is alive. Its stack is written if no call follows within 0.9 timeouts."""
         now = time.monotonic()
         if self._log is not None and now >= self._next_beat:
             self._next_beat = now + min(1.0, self.timeout / 10)

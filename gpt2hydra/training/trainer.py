@@ -63,9 +63,11 @@ class Trainer:
         start_checkpoint: CheckpointInfo | None = None,
         first_step: int = 0,
     ) -> None:
-        """Args:
-        begins_from: a checkpoint of this run, which continues after it, or of the run that it is a fork of.
-        first_step: steps that were done before the run began; those of the other run, for a fork.
+        """Set up model, optimizer and evaluation, from ``start_checkpoint`` if there is one.
+
+        Args:
+            start_checkpoint: the last checkpoint of this run, or the checkpoint that is forked.
+            first_step: the step of the forked checkpoint; 0 for any other run.
         """
         self.config, self.settings, self.folder, self.first_step = config, config.training, folder, first_step
         self.fabric, self.gpt2, self.data = fabric, gpt2, data
@@ -120,7 +122,7 @@ class Trainer:
                     raise StopRequested(requests.stop)
             self.save_checkpoint()  # an early stop may come between two checkpoints
             return self.final_evaluation()
-        except StopRequested:  # what was not saved of this step is, unless its weights diverged
+        except StopRequested:  # save this step, unless it is saved already or its weights diverged
             self._fetch_metrics()
             norm = self.metrics.gradient_norm
             if self.step > self.first_step and (norm is None or math.isfinite(norm)):
@@ -161,10 +163,7 @@ class Trainer:
         return total
 
     def _is_spike(self, norm: torch.Tensor | None) -> bool:
-        """Whether the gradient norm is NaN or above ``skip_spike_norm``.
-
-        Waits for the device if it is set.
-        """
+        """Whether the norm is NaN or above ``skip_spike_norm``. Waits for the device if that is set."""
         limit = self.settings.skip_spike_norm
         return limit > 0 and norm is not None and not norm.item() <= limit
 
@@ -236,7 +235,11 @@ class Trainer:
         return loss
 
     def _stop_if_diverged(self, loss: float, step: int, computed_after: int) -> None:
-        """A loss that is not finite ends the run; the checkpoint of the weights that gave it is removed."""
+        """End the run if the loss is not finite; remove the checkpoint of the weights that computed it.
+
+        Raises:
+            Diverged: it is not finite.
+        """
         if math.isfinite(loss):
             return
         if computed_after == self.first_step and (self.config.fork_from or self.config.init_from):

@@ -6,7 +6,7 @@ import os
 
 SPIN_COUNT = "3000"
 """Iterations for which a waiting thread keeps its core busy; the default is 300,000.
-With 3,000 a small model trains 1.7 times as fast on shared cores, and as fast as before on cores of its own.
+With 3,000 a small model trains 1.7 times as fast on shared cores, and equally fast on its own cores.
 """
 
 

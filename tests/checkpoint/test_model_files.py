@@ -33,7 +33,7 @@ def test_a_model_comes_back_as_it_was_and_ready_to_generate(tmp_path: Path) -> N
     assert logging.is_progress_bar_enabled()
 
 
-def test_the_output_layer_is_saved_as_the_token_embedding_alone(tmp_path: Path) -> None:
+def test_the_output_layer_is_saved_only_as_the_token_embedding(tmp_path: Path) -> None:
     save(tmp_path / "step")
     assert set(model_files.read_weights(tmp_path / "step")) == {f"transformer.{name}" for name in weights.tensor_shapes(TINY)}
 

@@ -62,7 +62,7 @@ def test_a_wrong_command(capsys: pytest.CaptureFixture[str], arguments: list[str
         pytest.param(["--json", "size", "model=xl", "hardware=l4"], id="before the command"),
     ],
 )
-def test_an_option_may_stand_anywhere(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+def test_an_option_may_be_anywhere(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     code, out, err = run_command(capsys, *arguments)
     assert (code, err) == (0, "")
     assert out == run_command(capsys, "size", "--json", "model=xl", "hardware=l4")[1]

@@ -67,6 +67,6 @@ def test_composing_from_many_threads() -> None:
 
 
 @pytest.mark.parametrize("arguments", [("train", "model=large"), (["train"], []), (None, [])])
-def test_a_call_that_is_none_is_reported_with_one_that_is(arguments: tuple[Any, Any]) -> None:
+def test_an_invalid_call_is_reported_with_a_valid_one(arguments: tuple[Any, Any]) -> None:
     with pytest.raises(TypeError, match=r'takes a name and a list, as compose\("train", \["model=large"\]\)'):
         gpt2hydra.compose(*arguments)

@@ -38,7 +38,7 @@ x: 1
 
 
 @pytest.mark.parametrize("text", ["", "# only a remark\n", "x: 1\n", "defaults: []\n"])
-def test_a_file_may_have_none(tmp_path: Path, text: str) -> None:
+def test_a_file_may_have_no_defaults_list(tmp_path: Path, text: str) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(text)
     assert defaults_entries(file, "") == []

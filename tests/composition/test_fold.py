@@ -192,7 +192,7 @@ def traced(here: Path, tree: dict[str, str], *overrides: str, conf: str = "conf"
     write(tree, here)
     composer = a_composer(conf, config_dir)
     provenance = composer.fold(overrides).provenance
-    assert provenance.verify(composer.compose_by_hydra(overrides)) == frozenset()
+    assert provenance.correct_from(composer.compose_by_hydra(overrides)) == frozenset()
     return provenance
 
 
@@ -258,7 +258,7 @@ def agreed(overrides: list[str], composer: Composer) -> bool:
         config = composer.compose_by_hydra(overrides)
     except Exception:  # refused, and OmegaConf has no common class for it
         return False
-    assert provenance.verify(config) == frozenset(), overrides
+    assert provenance.correct_from(config) == frozenset(), overrides
     raw: Any = OmegaConf.to_container(config, resolve=False)
     del raw["hydra"]
     chains = {key: chain for key, chain in provenance.settings.items() if chain[-1].value is not DELETED}

@@ -14,7 +14,7 @@ def test_the_running_job_knows_who_set_its_values(run: CommandLine) -> None:
     assert (in_force["value"], in_force["source"]) == (6, {"kind": "command line", "override": "model.n_head=6"})
 
 
-def test_any_other_config_has_nobody(run: CommandLine) -> None:
+def test_any_other_config_has_no_sources(run: CommandLine) -> None:
     reported: list[Any] = []
     run(job=lambda config: reported.append(set_by(TrainConfig())))
     assert reported == [None]

@@ -55,7 +55,7 @@ def test_the_class_of_any_other_config_is_the_one_most_like_it() -> None:
 
 
 @pytest.mark.parametrize("override", ["model.n_inner=3072", "++model.n_inner=3072", "model.n_inner=5"])
-def test_a_computed_value_cannot_be_set_by_hand_be_it_right_or_wrong(override: str) -> None:
+def test_a_computed_value_cannot_be_set_even_to_the_right_value(override: str) -> None:
     with pytest.raises(ConfigError, match=r"model\.n_inner = .*\n    is computed \(4 \* n_embd\).*it cannot be set") as caught:
         gpt2hydra.compose("train", [override])
     assert len(caught.value.violations) == 1

@@ -84,7 +84,7 @@ def test_an_open_section_keeps_other_keys() -> None:
     assert problems(trainer={"max_steps": 0, "other": 1})[0][0] == "trainer.max_steps = 0"
 
 
-def test_sections_may_stand_in_a_mapping() -> None:
+def test_a_mapping_may_hold_sections() -> None:
     config = Program.from_dict({"optim": {"type": "lion"}, "loggers": {"csv": {"max_steps": 2, "path": "x"}}})
     assert config.loggers["csv"] == Trainer.from_dict({"max_steps": 2, "path": "x"})
     assert config.to_dict()["loggers"] == {"csv": {"max_steps": 2, "path": "x"}}
@@ -92,7 +92,7 @@ def test_sections_may_stand_in_a_mapping() -> None:
     assert len(config.fingerprint()) == 16
 
 
-def test_null_may_stand_for_an_optional_section_and_a_target_in_one_that_hydra_makes() -> None:
+def test_an_optional_section_may_be_null_and_one_that_hydra_makes_may_have_a_target() -> None:
     assert Program.from_dict({"optim": {"type": "lion"}}).model is None
     node = {"_target_": "transformers.GPT2Config", "_convert_": "all", "n_layer": 2}
     config = Program.from_dict({"optim": {"type": "lion"}, "model": node})

@@ -63,7 +63,7 @@ def test_one_of_the_same_name_replaces_that_of_a_base() -> None:
 
 
 @pytest.mark.parametrize("low", [7, 8])
-def test_a_rule_holds_of_an_instance_where_it_holds_of_what_is_watched(low: int) -> None:
+def test_a_rule_gives_one_result_for_an_instance_and_for_a_check_result(low: int) -> None:
     inner = Inner()
     object.__setattr__(inner, "low", low)
     assert obeys_validators(inner) is (check_validators(CheckResult.of(inner)) == []) is (low <= Inner.LIMIT)

@@ -26,5 +26,5 @@ def test_spans_are_read_as_one(lengths: list[int], data: st.DataObject) -> None:
     assert found.dtype == np.int64 and found.tolist() == expected.tolist()
 
 
-def test_there_may_be_none() -> None:
+def test_there_may_be_no_tokens() -> None:
     assert len(Tokens([])) == 0

@@ -38,7 +38,7 @@ def test_without_an_annotation_the_name_tells() -> None:
     assert Application.of(lambda config: None, "mine", ".", None).config_class is None
 
 
-def test_what_is_typed_with_a_fork_lies_over_its_parent_and_so_does_an_experiment(run: CommandLine) -> None:
+def test_typed_values_and_an_experiment_override_the_parent_of_a_fork(run: CommandLine) -> None:
     parent = gpt2hydra.compose("train", ["training.seed=7", "training.learning_rate=0.01", "training.warmup_steps=9"])
     with atomic_directory.write_directory(run_checkpoints.checkpoint_dir(run.folder / "parent", 10)) as folder:
         (folder / run_checkpoints.RESUME_DIR).mkdir()

@@ -172,7 +172,7 @@ def test_wrong_usage_exits_with_2(run: CommandLine) -> None:
     assert run("--no-such-option").code == 2
 
 
-def test_options_may_stand_between_overrides(run: CommandLine) -> None:
+def test_options_may_be_between_overrides(run: CommandLine) -> None:
     outcome = run("model=large", "--cfg", "job", "model.n_head=5", "--package", "model")
     assert (outcome.code, outcome.err) == (0, "")
     assert "n_layer: 36\nn_head: 5\n" in outcome.out

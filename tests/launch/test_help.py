@@ -7,7 +7,7 @@ from tests.command_line import CommandLine
 
 
 @pytest.mark.parametrize("name", ["train", "generate"])
-def test_help_alone_fits_a_screen(run: CommandLine, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_help_without_topics_fits_a_screen(run: CommandLine, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     outcome = run("--help", config_name=name)
     assert (outcome.code, outcome.err) == (0, "")

@@ -10,7 +10,7 @@ from tests.run_directories import fail_run, make_run
 from tests.runs.runs_to_compare import config, make_sweep, write_losses
 
 
-def test_runs_stand_the_best_first(tmp_path: Path) -> None:
+def test_runs_are_listed_the_best_first(tmp_path: Path) -> None:
     make_run(tmp_path / "0", config("model.n_layer=2"), step=50, loss=1.75)
     make_run(tmp_path / "1", config("model.n_layer=4"), step=50, loss=1.5)
     fail_run(tmp_path / "3", config("model.n_layer=8"), step=3)

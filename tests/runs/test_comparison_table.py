@@ -66,7 +66,7 @@ def test_a_mean_is_of_finished_runs_and_says_how_many_are_not(tmp_path: Path) ->
     assert [line.split()[-2:] for line in table[1:]] == [["9", "0"], ["9", "1"]]
 
 
-def test_losses_that_cannot_be_compared_stand_apart(tmp_path: Path) -> None:
+def test_losses_that_cannot_be_compared_are_separate(tmp_path: Path) -> None:
     make_run(tmp_path / "short", config("training.seq_len=64"), step=50, loss=1.5)
     for seed in (1, 2):
         make_run(tmp_path / str(seed), config(f"training.seed={seed}"), step=50, loss=1.5 + seed)

@@ -29,7 +29,7 @@ def without_plotly(page: str) -> str:
     return re.sub(r"<script>/\*\*.*?</script>", "", page, count=1, flags=re.DOTALL)
 
 
-def test_plan_and_measurement_stand_in_one_row(tmp_path: Path) -> None:
+def test_plan_and_measurement_are_in_one_row(tmp_path: Path) -> None:
     run = make_run(tmp_path / "0", config("hardware=l4"), step=50, loss=1.5)
     result = {"validation_loss": 1.5, "seconds": 90.0, "tokens_per_second": 1000.0, "mfu": 0.35}
     add_to_record(run, result={**result, "peak_memory_bytes": 3_000_000_000, "predicted_memory_bytes": 2_500_000_000})

@@ -112,7 +112,7 @@ def test_a_step_is_shared_equally(batch: int, passes: int, count: int, nearest: 
         assert check_equal_shares(cured, count) == []
 
 
-def test_only_training_is_the_work_of_several() -> None:
+def test_only_training_runs_in_several_processes() -> None:
     generate = GenerateConfig(checkpoint="here")
     assert check_world_size(Process(), generate) == []
     (violation,) = check_world_size(Process(0, 0, 2), generate)

@@ -86,7 +86,7 @@ def test_the_speed_of_a_run_is_the_median_without_the_first_row(tmp_path: Path, 
     assert progress.seconds == 55
 
 
-def test_a_process_that_does_not_speak_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_process_without_a_table_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress(CONFIG, None)
     progress.log_row(10, 4.25, 4.0, 0.002)
     progress.print("something")

@@ -24,7 +24,7 @@ def test_a_signal_is_noted_and_the_work_continues(signum: signal.Signals, capfd:
     assert capfd.readouterr().err.startswith(f"\n{name}: finishing the step, then saving")
 
 
-def test_a_process_that_does_not_speak_stops_silently(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_process_that_does_not_print_stops_silently(capfd: pytest.CaptureFixture[str]) -> None:
     with Signals(quiet=True) as signals:
         signals.defer()
         os.kill(os.getpid(), signal.SIGTERM)

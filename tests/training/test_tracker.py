@@ -34,7 +34,7 @@ def followed(kind: str, folder: Path, run_id: str | None = None, step: int = 0) 
     return started
 
 
-def test_no_tracker_is_none(tmp_path: Path) -> None:
+def test_without_a_tracker_the_result_is_none(tmp_path: Path) -> None:
     assert tracker.start_tracker(config("none"), tmp_path, None, None, 0) is None
 
 

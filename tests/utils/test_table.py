@@ -8,7 +8,7 @@ from gpt2hydra.utils.table import format_table, wrap_text
 words = st.text(st.sampled_from("abc "), max_size=60).map(lambda text: " ".join(text.split()))
 
 
-def test_figures_stand_on_the_right_and_the_last_column_is_wrapped() -> None:
+def test_numbers_are_right_aligned_and_the_last_column_is_wrapped() -> None:
     rows = [("a", "1", "one two three four five six seven"), (), ("long", "1,000", "")]
     assert list(format_table(rows, right=(1,), width=39, indent="  ")) == [
         "  a         1  one two three four five",
