@@ -37,7 +37,7 @@ def parent_checkpoint(path: str) -> CheckpointInfo | None:
 def implied_overrides(overrides: Sequence[str], set_by_options: Collection[str] = ()) -> dict[str, Source]:
     """The overrides that ``fork_from=PATH`` implies, with their source, a file.
 
-    Keys that are already set are left out, also by an option such as ``experiment=NAME``. Empty if there is
+    Keys that are set already, also by an option such as ``experiment=NAME``, are left out. Empty if there is
     no such override, if it is swept over, or if the checkpoint or an override is invalid: both are reported
     later, by name.
     """

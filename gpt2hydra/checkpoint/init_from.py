@@ -1,7 +1,8 @@
 """``init_from=DIR``: fine-tune the weights of a folder, with its shape and tokenizer. Standard library only.
 
-They become overrides before those of the command line, so that a configuration, its record and its checks are
-as if they had been typed. The command line and files take precedence; a contradicting shape is a violation.
+Shape and tokenizer become overrides before those of the command line, so that a configuration, its record and
+its checks are as if they had been typed. The command line takes precedence; a contradicting shape is a
+violation.
 """
 
 from __future__ import annotations
@@ -26,15 +27,17 @@ DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 """Fields of the shape that fine-tuning may change, because the weights do not depend on them."""
 
 
-def implied_overrides(overrides: Sequence[str]) -> dict[str, Source]:
+def implied_overrides(overrides: Sequence[str], set_by_options: Collection[str] = ()) -> dict[str, Source]:
     """The overrides that ``init_from=DIR`` implies, without keys that are set; the source is the folder.
 
-    Empty if there is no such override, if it is swept over, or if the folder or an override is invalid: both
-    are reported later, by name.
+    Dropouts that an option such as ``experiment=NAME`` sets are left out, too. Empty if there is no such
+    override, if it is swept over, or if the folder or an override is invalid: both are reported later, by
+    name.
     """
     given = parse_values(overrides)
     path = given.get(KEY)
-    return _read_overrides(path, given) if isinstance(path, str) else {}
+    dropouts = {f"model.{name}" for name in DROPOUTS} & {*set_by_options}
+    return _read_overrides(path, {*given, *dropouts}) if isinstance(path, str) else {}
 
 
 def parse_values(overrides: Sequence[str]) -> dict[str, object]:

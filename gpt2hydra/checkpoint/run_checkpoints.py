@@ -63,7 +63,7 @@ def find_newest(run: Path) -> CheckpointInfo | None:
 
 
 def find_best(run: Path) -> CheckpointInfo | None:
-    """The complete checkpoint of the lowest validation loss, the later of two; the newest if none has one."""
+    """The complete checkpoint of the lowest loss (the later, if equal); the newest if none has a loss."""
     newest_first = list_complete(run)[::-1]
     return min(newest_first, key=lambda each: math.inf if each.validation_loss is None else each.validation_loss, default=None)
 

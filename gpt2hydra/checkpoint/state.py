@@ -14,7 +14,7 @@ from gpt2hydra.config.errors import ConfigError, Violation
 
 
 def gather_weights(model: torch.nn.Module, keep: bool = True) -> Tensors:
-    """Every parameter, gathered, on the CPU. Every process must call this; it is empty unless ``keep``."""
+    """Every parameter, gathered, on the CPU; empty unless ``keep``. Every process must call this."""
     gathered = ((name, _gather(parameter)) for name, parameter in model.named_parameters())
     return {name: each.detach().cpu() for name, each in gathered if keep}
 
@@ -22,7 +22,7 @@ def gather_weights(model: torch.nn.Module, keep: bool = True) -> Tensors:
 def gather_optimizer(model: torch.nn.Module, optimizer: torch.optim.Optimizer, keep: bool = True) -> Tensors:
     """The optimizer's tensors, gathered, on the CPU: ``exp_avg/transformer.h.0.attn.c_attn.weight``, ...
 
-    Empty before the optimizer's first step. Every process must call this; it is empty unless ``keep``.
+    Empty before the optimizer's first step, or unless ``keep``. Every process must call this.
     """
     parameters = dict(model.named_parameters())
     assert not optimizer.state or all(each in optimizer.state for each in parameters.values()), "every parameter was trained"

@@ -81,7 +81,7 @@ class History:
 
 
 def find_histories(chosen: ProgramOverrides, keys: Sequence[str] = ()) -> list[History]:
-    """Return the history of every key, or of ``keys`` and the keys in these sections.
+    """Return the history of every key, or of each key in ``keys``; a section there stands for all its keys.
 
     Raises:
         ConfigError: the configuration cannot be composed, or has no such key.

@@ -1,8 +1,8 @@
-"""The ``gpt2hydra`` command. A module here whose docstring begins with ``gpt2hydra NAME``: is a subcommand.
+"""The ``gpt2hydra`` command. Its subcommands are the modules here whose docstring begins with their command.
 
-The rest of that line is its line in the list of commands, so that the list imports no module. A module has
-``DESCRIPTION``, the head of its own help, and optionally ``EPILOG``, the end of it; ``add_options()``; and
-``run()``.
+That first line is the command, such as ``gpt2hydra size``, a colon, and its line in the list of commands, so
+that the list imports no module. A module has ``DESCRIPTION``, the head of its own help, and optionally
+``EPILOG``, the end of it; ``add_options()``; and ``run()``.
 """
 
 from __future__ import annotations

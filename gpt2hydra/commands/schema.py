@@ -22,7 +22,7 @@ DESCRIPTION = "Write a JSON Schema (2020-12) for each kind of YAML file: DIR/tra
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("--output", metavar="DIR", default="schema", help="the folder for the schemas (default: schema)")
-    parser.add_argument("--link", action="store_true", help="also add a line to each YAML file that names its schema")
+    parser.add_argument("--link", action="store_true", help="also add to each YAML file a line that names its schema")
     add_apps(parser)
     add_config_dir(parser)
     parser.add_argument("--json", action="store_true", help="print all schemas as one JSON object; write no files")

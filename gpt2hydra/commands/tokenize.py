@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gpt2hydra.data.encoding import Encoder, ProgressCallback
 
 
-DESCRIPTION = "Encode each text file as a .bin file of tokens in llm.c's format. data.path takes such files."
+DESCRIPTION = "Encode each text file as a .bin file of tokens (several if it is large) in llm.c's format, for data.path."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -340,7 +340,7 @@ class Composer:
         return None if files is None else source_in_files(key, [section for section, _ in files.sections])
 
     def accept_composed(self, found: Composition, config: DictConfig) -> None:
-        """If the fold needs Hydra or differs from Hydra's ``config``, validate and use the values of that."""
+        """Validate and use the values of Hydra's ``config``, if the fold needs Hydra or differs from it."""
         if found.violations or not (found.provenance.correct_from(config) or found.needs_hydra):
             return
         found.root = self.class_of(config)

@@ -35,7 +35,8 @@ _GLOBAL = "# @package _global_"
 class Entry:
     """A line of a defaults list: a group, ``override /model@encoder: xl``, or a config, ``train_schema``.
 
-    ``path`` is relative to the search path. ``options`` is None for a config, empty if none is chosen.
+    ``word`` is ``override``, ``optional`` or empty. ``path`` is relative to the search path. ``options`` is
+    None for a config, empty if none is chosen.
     """
 
     line: int
@@ -239,7 +240,7 @@ def _group_meant(entry: Entry, known: Iterable[str], chosen: Iterable[str] = ())
 
 
 def package_of(file: Path, group: str) -> str:
-    """Return the package of a group's file as a dotted key: of ``# @package``, else the folder."""
+    """Return the package of a group's file as a dotted key: from ``# @package``, else from its folder."""
     written = None
     for line in filter(None, map(str.strip, _text(file)[:_HEADER_CHARACTERS].splitlines())):
         if not re.match(r"#\s*@", line):

@@ -127,7 +127,7 @@ def _keep_valid_choices(options: Options, overrides: Overrides, error: Exception
 
 def _check_defaults_of_option(options: Options, override: Override, error: Exception) -> list[Violation]:
     """Return the violations in the defaults list of an option's file, if Hydra's error is about that list."""
-    is_about_list = isinstance(error, (ConfigCompositionException, ValueError, RecursionError))  # ValueError: no list, 1.3
+    is_about_list = isinstance(error, (ConfigCompositionException, ValueError, RecursionError))  # ValueError: in Hydra 1.3
     name = name_of(override)
     return [*_check_entries(options, name, name.rpartition("/")[0], set())] if is_about_list else []
 
@@ -159,7 +159,7 @@ def _choice_violation(override: Override, error: Exception) -> Violation:
 def _check_primary(options: Options, error: Exception) -> list[Violation]:
     """Return the violation of a missing primary config, or the violations in its defaults list."""
     name = options.config_name
-    if not isinstance(error, (ConfigCompositionException, ValueError, RecursionError)):  # 1.3 has a ValueError for no list
+    if not isinstance(error, (ConfigCompositionException, ValueError, RecursionError)):  # ValueError: in Hydra 1.3
         return []
     if getattr(error, "missing_cfg_file", None) != name:
         return [*_check_entries(options, name, "", set())]

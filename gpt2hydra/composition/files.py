@@ -48,13 +48,13 @@ class FoldedFiles:
     sections: list[FileSection]
     """The ``hydra:`` sections of the files."""
     stored: bool = False
-    """Whether one of them is from the ConfigStore."""
+    """Whether one of the files is a config of the ConfigStore."""
     is_resumed: bool = False
     """Whether a run is continued: over its values, only files chosen on the command line are merged."""
 
     @cached_property
     def shared(self) -> SharedSections:
-        """The built sections that compositions with overrides of other sections share."""
+        """The sections that all compositions of these files share, unless their overrides change them."""
         return SharedSections(self.folded)
 
     @cached_property
@@ -102,7 +102,7 @@ class ConfigFiles:
         return files
 
     def fold_over(self, earlier: Mapping[str, Layer], chosen: Chosen, overrides: Overrides) -> FoldedFiles:
-        """Return the files chosen on the command line, merged over the values of an ``earlier`` run, by key."""
+        """Return the files chosen on the command line, merged over ``earlier``: values of a run, by key."""
         defaults = choose(self.options, Overrides())
         assert defaults is not None
         typed = {each.get_key_element().lstrip("+") for each in overrides.choices}

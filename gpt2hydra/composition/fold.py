@@ -88,7 +88,7 @@ class Provenance:
         return found
 
     def correct_from(self, cfg: DictConfig) -> frozenset[str]:
-        """Replace values that differ in ``cfg``, composed by Hydra (``untraced``); return their keys."""
+        """Take the values of Hydra's ``cfg`` that differ, with the source ``untraced``; return their keys."""
         folded = {key: history[-1].value for key, history in self.settings.items() if history[-1].value is not DELETED}
         composed = {dotted(path): node for path, node in leaf_nodes(cfg) if path[0] != "hydra"}
         agreed = {key for key in folded.keys() & composed.keys() if holds_value(composed[key], folded[key])}
@@ -106,7 +106,7 @@ class Provenance:
 
 
 MergeCheck = Callable[["Fold", KeyPath, Layer, "Override | None"], Sequence[Violation]]
-"""Returns the violations of a layer at a path; none if it can be merged. An override comes with its layer."""
+"""Returns the violations of a layer at a path; none if it can be merged. The override is None for a file."""
 
 
 class Fold:

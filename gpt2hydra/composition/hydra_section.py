@@ -52,7 +52,7 @@ def check_file_section(section: Layer, *, is_primary: bool) -> list[Violation]:
 
 
 def check_mode(sections: Sequence[FileSection], overrides: Overrides) -> Iterator[Violation]:
-    """Yield a violation if a file sets a ``hydra.mode`` that Hydra ignores: the primary config's differs.
+    """Yield a violation if a file sets a ``hydra.mode`` that Hydra ignores: not the primary config's.
 
     ``sections`` are in the order in which they are merged.
     """
@@ -85,7 +85,8 @@ _PREDICTABLE_KEYS = {"job", "job_logging", "hydra_logging", "help", "hydra_help"
 def default_section(repository: Repository, sections: Sequence[Layer]) -> DictConfig | None:
     """Return a config with Hydra's default section and the job and log settings of ``sections``.
 
-    It has the outputs of a run without Hydra's composition; None if other settings may change them.
+    It has the output folder and the log of a run without a composition by Hydra; None if other settings may
+    change these.
     """
     defaults = ("hydra/output/default", "hydra/job_logging/default")
     is_predictable = all(isinstance(each.value, dict) and each.value.keys() <= _PREDICTABLE_KEYS for each in sections)

@@ -104,7 +104,7 @@ class SchemaCheck:
         return Violation(key, value, problem or f"must be {rule}", remedy=remedy, replaced=replaced)
 
     def _needs_plus_violation(self, folded: Fold, path: KeyPath, value: Any, override: Override) -> Violation | None:
-        """Return the violation of a key in no file and no schema, or below null, without a plus; or None."""
+        """Return a violation if a key needs a plus: no file and no schema has it, or it is below null."""
         key = dotted(path)
         around = [each for depth in range(1, len(path)) if (each := folded.leaf(path[:depth])) is not None]
         if folded.leaf(path) or path in folded.sections or any(each.value is not None for each in around):

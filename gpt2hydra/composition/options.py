@@ -71,7 +71,10 @@ class Options:
         return ask(prepend_hydra=True)
 
     def default_choices(self) -> dict[str, str | None]:
-        """Return group → default option; empty if the list is unreadable. Hydra's groups only if needed."""
+        """Return group → default option; empty if the list is unreadable.
+
+        Hydra's own groups are included only if the list overrides one of them.
+        """
         if self._default_choices is None:
             self._default_choices = {}
             with suppress(Exception):

@@ -80,7 +80,7 @@ class PrimaryCheck:
                     self.check_option(group, option)
 
     def finish(self) -> None:
-        """Report references to keys that no option of a group without a default option has."""
+        """Report references to missing keys, except to keys of options of groups without a default option."""
         for violation, file, found_with in self.references.unresolved():
             self.report.add_violation(violation, file, found_with)
 
@@ -193,7 +193,7 @@ class PrimaryCheck:
     def _included_files(
         self, file: Path, group: str, seen: set[tuple[Path, str]] | None = None, *, every_option: bool = False
     ) -> list[tuple[Path, str]]:
-        """Return ``(file, group)`` of a file and those that it includes; with ``every_option``, may include.
+        """Return ``(file, group)`` of a file and those that it includes; ``every_option``: or may include.
 
         Files in ``seen`` are left out; the others are added to ``seen``.
         """

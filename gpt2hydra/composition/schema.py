@@ -148,7 +148,7 @@ def register_resolvers(config_class: type[Checked]) -> None:
 
 
 def _resolver(config_class: type[Checked], field: dataclasses.Field[Any]) -> str:
-    """Return the name of the resolver of a computed field, which has the class that declares the field."""
+    """Return the name of a computed field's resolver, with the declaring class if that is not ours."""
     declares = [each for each in config_class.__mro__ if vars(each).get("__dataclass_fields__", {}).get(field.name) is field]
     home = f"{declares[-1].__module__}.{declares[-1].__qualname__}."
     return "gpt2." + ("" if home.startswith("gpt2hydra.") else re.sub(r"[^\w.]", "", home, flags=re.ASCII)) + field.name

@@ -144,7 +144,7 @@ class OpenReferences:
             setting = each.reference.setting
             if (setting.key, setting.source) in seen:
                 continue
-            seen.add((setting.key, setting.source))  # valid with the default options: do not check other choices
+            seen.add((setting.key, setting.source))  # only the first choice that lacks the key counts
             open_groups = (self.provided.get(group, ()) for group in each.open_groups)
             if not any(keys.has(each.reference.target) for found in open_groups for keys in found):
                 yield each.reference.violation(each.known), each.file, each.found_with

@@ -273,5 +273,5 @@ def _indent(text: str) -> str:
 
 
 def io_violation(key: str, path: object, error: BaseException, done: str = "looked at") -> Violation:
-    """The violation of a path that cannot be examined, read or written; ``done`` is the participle."""
+    """The violation of a path that cannot be examined, read or written; ``done`` says which: ``written``."""
     return Violation(key, path, f"cannot be {done}: {error_reason(error)}")

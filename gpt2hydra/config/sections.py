@@ -168,7 +168,7 @@ class Section(Rule):
         return f"a section with the keys of {self.config_class.__name__}"
 
     def problems(self, value: Any) -> Sequence[Problem]:
-        """No section, or each problem inside it with its key: ``.width``."""
+        """That it is no section, or each problem inside it with its key: ``.width``."""
         if isinstance(value, self.config_class):
             return ()
         if not isinstance(value, Mapping):
@@ -181,7 +181,7 @@ class Section(Rule):
         return value if ready else build(self.config_class, check(self.config_class, value).values)
 
 
-# ------------------------------------------------------------------------------- of a config, some sections are checked
+# --------------------------------------------------------------------------------------- only some sections are checked
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Read text and JSON files that are not trusted, such as a checkpoint's. Standard library only.
 
-The module is in config/, not in utils/, because it raises ConfigError: ten callers report its violations.
+The module is in config/, not in utils/, because it raises ConfigError.
 """
 
 from __future__ import annotations

@@ -190,8 +190,8 @@ class TrainingConfig(Checked):
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of a step, counted from 0: linear warm-up to the peak, then the schedule.
 
-        The warm-up starts above 0, so that no step is wasted. The last step uses the minimum, unless it
-        belongs to the warm-up.
+        The warm-up starts above 0, so that no step is wasted. The last step uses the minimum, unless the
+        schedule is ``constant``, or no more than one step follows the warm-up.
         """
         peak, least = self.learning_rate, self.min_learning_rate_ratio * self.learning_rate
         if step < self.warmup_steps:

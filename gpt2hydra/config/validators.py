@@ -206,7 +206,7 @@ def obeys_validators(config: Any) -> bool:
     """Whether an instance breaks no validator. Quicker than :func:`check_validators`, so tried first."""
     try:
         return all(rule.test(config) is None for rule in validators_of(type(config)))
-    except Exception:  # the author's mistake, which failures() reports, or an older rule
+    except Exception:  # the author's mistake, which check_validators() reports, or an older rule
         return False
 
 

@@ -145,7 +145,7 @@ class Anything(Rule):
         return self.describe()
 
     def problems(self, value: Any) -> Sequence[Problem]:
-        """None."""
+        """No problems."""
         return ()
 
     def convert(self, value: Any) -> Any:
@@ -173,7 +173,7 @@ class Items(Rule):
         return f"a list{size}" + ("" if type(self.element) is Anything else f", each {self.element}")
 
     def problems(self, value: Any) -> Sequence[Problem]:
-        """No list, a wrong length, or each wrong element with its index: ``[1]``."""
+        """That it is no list or has a wrong length, or each wrong element with its index: ``[1]``."""
         if not isinstance(value, (list, tuple)):
             return [Problem("", value, f"must be {self}, not {describe_type(value)}")]
         if len(value) < self.at_least or (self.at_most is not None and len(value) > self.at_most):
@@ -205,7 +205,7 @@ class MappingOf(Rule):
         return "a mapping" + ("" if type(self.element) is Anything else f", each value {self.element}")
 
     def problems(self, value: Any) -> Sequence[Problem]:
-        """No mapping, or each wrong value with its key: ``.name``."""
+        """That it is no mapping, or each wrong value with its key: ``.name``."""
         if not isinstance(value, Mapping):
             return [Problem("", value, f"must be {self}, not {describe_type(value)}")]
         wrong = ((key, found) for key, each in value.items() for found in self.element.all_problems(each))

@@ -37,7 +37,10 @@ ENTRY_VERSION = "1"
 
 
 def find_cached(file: Path, config: TrainConfig) -> list[TokenFile] | None:
-    """Return the cached token files of a text; None if finding them needs the whole text or a download."""
+    """Return the cached token files of a text.
+
+    None if there are none, or if finding them needs the whole text or a download.
+    """
     fetched = config.tokenizer.name == "bytes" or user_path(str(config.tokenizer.path)).is_dir()
     digest = cached_digest(file, cache_folder(config.data)) if fetched else None
     return None if digest is None else _load_entry(_entry(digest, config))
@@ -151,7 +154,8 @@ def progress_bar(files: Sequence[Path], place: Path) -> Iterator[ProgressCallbac
 
 
 def write_token_files(encoder: Encoder, file: Path, target: Path, progress: ProgressCallback) -> list[Path]:
-    """Tokenize one file into ``target.bin``; above ``token_files.MAX_TOKENS`` tokens into ``target-0001.bin``, ...
+    """Tokenize one file into ``target.bin``; above ``token_files.MAX_TOKENS`` tokens into
+    ``target-0001.bin``, ...
 
     Raises:
         ConfigError: the file is not UTF-8, or has no text.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from gpt2hydra.config.errors import Violation, io_violation
@@ -130,8 +131,11 @@ def _count_or_bound(path: str | None, config: TrainConfig, enough: float) -> int
     """Return the number of tokens; for BPE maybe a lower bound above ``enough``, or an upper bound."""
     count, exact = count_tokens(path, config)
     folder = user_path(str(config.tokenizer.path))
-    if exact or (config.tokenizer.name == "gpt2" and not folder.is_dir()):
-        return count if exact else sum(text.document_sizes(path))  # BPE never has more tokens than bytes
+    if exact:
+        return count
+    if config.tokenizer.name == "gpt2" and not folder.is_dir():  # its files are on the hub
+        most = text.max_tokens(path)
+        return math.ceil(enough) + 1 if most is None else most
     least = (
         count
         if config.tokenizer.name == "bytes"

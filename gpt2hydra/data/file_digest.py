@@ -31,7 +31,7 @@ read completely, because it is tokenized too.
 """
 
 MIN_AGE_NANOSECONDS = 2 * 10**9
-"""Age at which a modification time is trusted; a younger file may change within its clock's resolution."""
+"""Age from which a modification time is trusted: a file may change twice within a tick of its clock."""
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def _utf8_problem(file: Path, size: int, modified: int) -> str:
 
 @functools.cache
 def reference() -> tuple[bytes, ...]:
-    """Return the topics of the Python language reference, from CPython's ``help()``: 700 KB of English.
+    """Return the topics of the Python language reference, from CPython's ``help()``: 0.5 MB of English.
 
     Raises:
         ImportError: this Python does not have it, as in some distributions.
@@ -84,10 +84,21 @@ def reference() -> tuple[bytes, ...]:
     return tuple(topics[name].encode() for name in sorted(topics))
 
 
-def document_sizes(path: str | None) -> list[int]:
-    """Return the bytes of each document."""
-    found = [file.stat().st_size for file in files(path)] if path is not None else [len(text) for text in reference()]
-    return [size for size in found if size]
+def max_tokens(path: str | None) -> int | None:
+    """Return the most tokens that a text can have: its bytes, and end-of-text before each document.
+
+    None for parquet, whose bytes and documents are not counted.
+    """
+    if path is None:
+        return sum(len(document) + 1 for document in reference())
+    sizes = [size(file) for file in files(path)]
+    return sum(count + 1 for count, _ in sizes) if all(exact for _, exact in sizes) else None
+
+
+def is_one_document(path: str | None) -> bool:
+    """Return whether a text is a single document: one text file that is not empty."""
+    found = [file for file in files(path) if file.stat().st_size] if path is not None else []
+    return len(found) == 1 and found[0].suffix != parquet.SUFFIX
 
 
 def documents(file: Path) -> Iterator[Iterator[str]]:

@@ -148,7 +148,7 @@ def _with_header(file: Path, size: int, layout: Layout, version: int, count: int
 def _text_hint(head: bytes) -> str:
     """Return a hint if a file is UTF-8 text, else empty.
 
-    Token files begin with control characters, as zeros.
+    Token files have control characters, such as zeros, at their beginning.
     """
     if len(head) < 64 or (set(range(32)) - set(b"\t\n\r\f")) & set(head):
         return ""

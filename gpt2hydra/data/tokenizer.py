@@ -112,7 +112,7 @@ def from_folder(folder: Path) -> Tokenizer:
     Raises:
         ConfigError: the folder has none, or it is not a byte-level BPE.
     """
-    import tokenizers  # of the extra train: a refusal does without
+    import tokenizers  # of the extra train; a refusal does not need it
 
     if not (folder / TOKENIZER_JSON).is_file():
         return from_files(*(folder / name for name in FILES))
@@ -133,7 +133,7 @@ def _convert_errors(path: Path) -> Iterator[None]:
 
 
 def _byte_level(vocab: dict[str, int], merges: list[Any]) -> Tokenizer:
-    import tokenizers  # of the extra train: a refusal does without
+    import tokenizers  # of the extra train; a refusal does not need it
 
     backend = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocab, merges=merges))
     backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)

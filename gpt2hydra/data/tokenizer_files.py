@@ -130,7 +130,7 @@ def _connect_to_hub() -> None:
     """Open a connection to the hub, and close it.
 
     Raises:
-        OSError: the hub is unreachable. Nothing is tried with a proxy: maybe only that reaches the hub.
+        OSError: the hub is unreachable. With a proxy nothing is tried: maybe only the proxy reaches the hub.
     """
     import socket  # these three imports take a tenth of the time of a start
     from urllib.parse import urlsplit

@@ -63,7 +63,7 @@ def evaluate(
         progress: called after each batch with the number of tokens that it predicted.
 
     Raises:
-        ConfigError: the text has less than two tokens, or the weights are damaged.
+        ConfigError: the text has fewer than two tokens, or the weights are damaged.
     """
     if len(tokens) < 2:
         raise ConfigError(

@@ -154,4 +154,4 @@ def draw_token(logits: torch.Tensor, config: GenerateConfig, generator: torch.Ge
 
 
 WARPERS: dict[str, Any] = {"top_k": TopKLogitsWarper, "top_p": TopPLogitsWarper, "min_p": MinPLogitsWarper}
-"""Setting → what of transformers takes its value, in the order in which they narrow the choice."""
+"""Setting → the class of transformers that applies it, in the order in which they narrow the choice."""

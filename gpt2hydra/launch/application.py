@@ -119,13 +119,14 @@ def add_implied_overrides(words: OverrideTexts, composer: Callable[[], Composer]
     if any(text.startswith(("init_from=", "fork_from=")) for text in words.texts):
         from gpt2hydra.checkpoint import fork_from, init_from  # most compositions name no checkpoint
 
-        words = words.prepend(fork_from.implied_overrides(words.texts, find_keys_of_options(words.texts, composer())))
-        words = words.prepend(init_from.implied_overrides(words.texts))
+        set_by_options = find_keys_of_options(words.texts, composer())
+        words = words.prepend(fork_from.implied_overrides(words.texts, set_by_options))
+        words = words.prepend(init_from.implied_overrides(words.texts, set_by_options))
     return words
 
 
 def find_keys_of_options(overrides: Sequence[str], composer: Composer) -> set[str]:
-    """Return the keys that chosen options set, such as ``experiment=NAME``, and the groups that they change.
+    """Return the keys that chosen options (such as ``experiment=NAME``) set, and the groups that they change.
 
     An option that a sweep varies sets none, because all points of the sweep share these overrides.
     """

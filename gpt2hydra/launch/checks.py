@@ -69,7 +69,7 @@ def check_init_from(context: Context) -> Iterable[Violation]:
 
 
 def check_data(context: Context) -> Iterable[Violation]:
-    """Check that text and tokenizer can be read and fit; skip what depends on ``replaced_keys``."""
+    """Check that text and tokenizer can be read and fit the model; skip what depends on ``replaced_keys``."""
     config, files, symbols = context.config, ("data.path", "data.validation_path"), ("tokenizer", "model.vocab_size")
     if any(check_init_from(context)):  # the tokenizer would be read from there
         return corpus_checks.check_paths(config) if context.has_given_values(*files) else ()

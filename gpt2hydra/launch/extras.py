@@ -22,7 +22,7 @@ EXTRAS = {
     "wandb": ("wandb",),
     "mlflow": ("mlflow",),
 }
-"""Extra → the modules that it installs and that a run imports."""
+"""Extra → the modules that it installs and that this package imports."""
 
 
 def check_extra(extra: str, key: str = "", value: object = ABSENT) -> list[Violation]:

@@ -46,7 +46,10 @@ class _Axis:
 
 
 def uses_basic(composed: DictConfig, role: str = "sweeper") -> bool:
-    """Whether the sweeper (or launcher) is Hydra's basic one: points are known; jobs run in this process."""
+    """Whether the sweeper (or launcher) is Hydra's basic one.
+
+    The basic sweeper's points are known before the first job; the basic launcher's jobs run in this process.
+    """
     basic = ConfigStore.instance().load(f"hydra/{role}/basic.yaml").node
     return bool(composed.hydra[role].get("_target_") == basic["_target_"])
 
@@ -145,7 +148,7 @@ def _interval_axis(key: str, low: Any, high: Any, text: str) -> _Axis:
 
 
 def _swap_ends_remedy(key: str, low: Any, high: Any, text: str) -> dict[str, object]:
-    """Return the remedy of an interval whose start is above its end; empty if not ``(low,high)``."""
+    """Return the remedy of an interval whose start is above its end; empty if not typed as ``(low,high)``."""
     return {key: RawOverride(text.replace(f"({low},{high})", f"({high},{low})"))} if f"({low},{high})" in text else {}
 
 

@@ -158,7 +158,7 @@ def _format_overrides(points: Sequence[Point]) -> str:
 
 
 def format_violation_line(violation: Violation) -> str:
-    """Return a violation on one line, with its source unless that is an override, shown above it."""
+    """Return a violation on one line, with its source, unless that is an override: it is shown above."""
     sources = (violation.source, *violation.others.values())
     is_typed = any(source is not None and source.kind == "command line" for source in sources)
     origin = f" ({violation.origin})" if violation.origin and not is_typed else ""

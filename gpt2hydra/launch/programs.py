@@ -15,7 +15,7 @@ from gpt2hydra.launch.extras import importing_pytorch
 
 @main(config_name="train", extra="train")
 def train(config: TrainConfig) -> float:
-    """Train, and return the validation loss, which a Hydra sweeper minimises."""
+    """Train, and return the validation loss, which a Hydra sweeper minimizes."""
     with importing_pytorch():
         from gpt2hydra.training.run import train  # PyTorch
 

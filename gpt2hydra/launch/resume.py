@@ -69,7 +69,7 @@ class RunLocation:
 
     directory: str
     step: int | None = None
-    """The step after which the run continues; None if it begins."""
+    """The step after which the run continues; None if it begins or has finished."""
     loss: float | None = None
     """The validation loss of a run that has finished and need not start; else None."""
 

@@ -71,7 +71,7 @@ class Comparison:
         )
 
     def resolve_column(self, name: str, option: str) -> str:
-        """Return the column of its full name, or of the last part of a key if that is unique.
+        """Return the column that ``name`` names: in full, or by the last part of a key if that is unique.
 
         Raises:
             UsageError: no column matches, or several do. ``option`` is the option with the name."""
@@ -115,7 +115,7 @@ class Comparison:
         return [(values, Comparison(runs)) for values, runs in in_order]
 
     def comparable_groups(self) -> list[Comparison]:
-        """The runs in groups within which losses can be compared, in the order of each group's best run."""
+        """The runs in groups within which losses can be compared, in the order of each group's first run."""
         found: dict[str, list[ComparedRun]] = {}
         for run in self.runs:
             found.setdefault(repr(run.loss_conditions), []).append(run)

@@ -19,12 +19,12 @@ COLORS = ("#1f4e79", "#c4501b", "#3b8f5a", "#7b4ea1", "#a5850b", "#5f6a72", "#b0
 
 
 def plot_losses(comparison: Comparison, file: Path, x: str | None = None, by: Sequence[str] = ()) -> None:
-    """Draw the mean validation loss over a column, with its spread over all but that and ``by``.
+    """Draw the mean validation loss over the column ``x``, and its spread over keys except ``x`` and ``by``.
 
     Finished runs make the means; others are crosses.
 
     Args:
-        x: by default the key with most values, the seed last.
+        x: by default the key with most values; the seed only if no other key differs.
         by: columns; each combination of their values has a line. Default: the key with the next most values.
 
     Raises:

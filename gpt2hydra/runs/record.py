@@ -38,7 +38,7 @@ MAX_BYTES = 8 * 2**20
 
 RUNNING, FINISHED, INTERRUPTED, FAILED = "running", "finished", "interrupted", "failed"
 STATES = (RUNNING, FINISHED, INTERRUPTED, FAILED)
-"""``interrupted``: interrupted or killed; it can continue. ``failed``: the error in ``reason`` ended it."""
+"""``interrupted``: by a signal, or killed. ``failed``: by the error in ``reason``. Both can continue."""
 
 PACKAGES = ("torch", "transformers", "lightning-fabric", "tokenizers", "safetensors", "numpy", "hydra-core", "omegaconf")
 
@@ -174,7 +174,7 @@ def _package_versions() -> Iterator[tuple[str, str]]:
 
 
 def _git_commit() -> str | None:
-    """Return the commit of the program's repository, or of the current one; ``-dirty`` if files differ."""
+    """Return the commit of the program's repository, or the current folder's; ``-dirty`` if files differ."""
     for folder in dict.fromkeys((Path(sys.argv[0]).absolute().parent, Path.cwd())):
         command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
         with suppress(OSError, subprocess.SubprocessError):

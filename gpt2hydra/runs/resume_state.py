@@ -141,8 +141,8 @@ def _suggest_fork(violation: Violation, folder: Path) -> Violation:
     newest = run_checkpoints.find_newest(folder)
     if newest is None:
         return violation
-    fork = f"fork_from={relative_path(newest.folder)} continues from step {newest.step:,}, whose checkpoint has a copy"
-    return replace(violation, rule=f"{violation.rule}; {fork}")
+    fork = f"fork_from={relative_path(newest.folder)} continues from step {newest.step:,}"
+    return replace(violation, rule=f"{violation.rule}; {fork}, whose checkpoint has a copy of the record")
 
 
 def _why_no_run(folder: Path) -> str:

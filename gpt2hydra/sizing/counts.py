@@ -55,7 +55,7 @@ class Parameters:
 
 
 def parameters(config: GPT2Config) -> Parameters:
-    """Return the exact parameters: V·d + P·d + L·(4d² + 4d) + L·(2df + f + d) + L·4d + 2d.
+    """Return the exact numbers of parameters: V·d + P·d + L·(4d² + 4d) + L·(2df + f + d) + L·4d + 2d.
 
     Every linear layer and layer norm has a bias, like OpenAI's (gpt-2/src/model.py).
     """
@@ -95,8 +95,9 @@ def flops_per_token(
     mask the backward pass needs.
 
     Causal attention counts in full, as in PaLM (arXiv 2204.02311, appendix B), nanoGPT and torchtitan; a
-    kernel that skips the masked blocks computes about half of it. Model FLOPs utilisation divides by the
-    default, ``attention="eager"`` without checkpointing, because it includes nothing that is recomputed.
+    kernel that skips the masked blocks computes about half of it. Model FLOPs utilization is
+    computed from the default, ``attention="eager"`` without checkpointing, which includes nothing that is
+    recomputed.
     """
     arguments = _Arguments(
         config, 1, seq_len, training=training, attention=attention, gradient_checkpointing=gradient_checkpointing

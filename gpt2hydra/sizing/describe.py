@@ -52,7 +52,10 @@ def describe(plan: Plan) -> str:
 
 
 MANY_EPOCHS = 16
-"""Up to 4 are almost as good as new text, later ones less (Muennighoff et al., arXiv 2305.16264)."""
+"""A plan with more has a note.
+
+Up to 4 are almost as good as new text, later ones less (Muennighoff et al., arXiv 2305.16264).
+"""
 
 
 def _repetition(plan: Plan) -> Iterator[str]:

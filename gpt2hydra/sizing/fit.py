@@ -78,7 +78,7 @@ def peak_of_batch(config: TrainConfig, device: Device, batch: int) -> int:
 
 
 def _replace_training(config: TrainConfig, **changes: Any) -> TrainConfig:
-    """Return the config with other settings of training. The batch may be indivisible by the devices."""
+    """Return the config with other settings of training, and without hardware, so that any batch is valid."""
     return replace(config, training=replace(config.training, **changes), hardware=HardwareConfig())
 
 

@@ -59,7 +59,8 @@ def training_memory(
 
 FRAGMENTATION_FUSED, FRAGMENTATION_MATRIX, FRAGMENTATION_ACCUMULATION = 1.75, 2.25, 2.4
 """Free memory between the tensors of a step, as a multiple of the memory of one block: with a fused attention
-kernel; with one that writes the attention weights; added with several micro-batches. After ten steps."""
+kernel; with one that writes the attention weights; added with several micro-batches.
+Measured after ten steps."""
 
 UNFIT_GRADIENTS_FACTOR = 1.5
 """Memory taken for gradients because no free block fits them, as a multiple of the memory of all."""

@@ -66,7 +66,7 @@ class Plan:
 
     @cached_property
     def seconds(self) -> float | None:
-        """Seconds of all steps, measured or by the utilisation of all devices; None if the speed is unknown."""
+        """Seconds of all steps, measured or by the utilization of all devices; None if the speed is unknown."""
         if self.device.is_timed:
             return self.step_seconds and self.step_seconds * self.config.training.max_steps
         rate = self.device.published_flops

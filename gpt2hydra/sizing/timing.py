@@ -108,7 +108,7 @@ _measurements = _Measurements()
 
 
 def extrapolate(measured: Seconds, layers: int, times: float, micro_batches: int) -> float:
-    """Return the seconds of a step of ``micro_batches`` micro-batches with ``times`` the measured sequences."""
+    """Return the seconds of a step with ``times`` times the measured sequences, in ``micro_batches``."""
     blocks = layers * (times * measured.block + micro_batches * BLOCK_OVERHEAD_SECONDS)
     return blocks + times * measured.ends + layers * measured.update_block + measured.update_ends
 

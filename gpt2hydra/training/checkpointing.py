@@ -18,7 +18,7 @@ class Checkpointer:
     """Writes the checkpoints of a run on rank 0; the other ranks wait for it.
 
     A checkpoint is saved before its evaluation, so that nothing is lost if that is interrupted. Older ones
-    are removed when the new one is known not to have diverged: after its evaluation, or before the next one.
+    are removed when the new one is known not to have diverged: after its evaluation, or before the next save.
     """
 
     def __init__(
@@ -66,10 +66,9 @@ class Checkpointer:
             run_checkpoints.prune(self.folder, self.config.training.keep_checkpoints, self.config.training.keep_every)
 
     def discard(self) -> None:
-        """Remove the last checkpoint, whose weights diverged. The previous one is the last again.
+        """Remove the last checkpoint, unless its loss is known. The previous one is then the last again.
 
-        It is kept if its validation loss is known: then its weights are good, and the data of the next step
-        are the cause.
+        If its validation loss is known, its weights are good: the data of the next step are the cause.
         """
         assert self.last is not None
         if self.last.validation_loss is not None:

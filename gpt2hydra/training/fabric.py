@@ -99,7 +99,7 @@ def close_process_group(fabric: Fabric) -> None:
 
 
 def defer_gradient_sync(fabric: Fabric, model: Any, more_follow: bool) -> AbstractContextManager[None]:
-    """Context manager for a micro-batch: gradients are not synchronized while ``more_follow`` in the step."""
+    """Context manager for a micro-batch: gradients are synchronized unless ``more_follow`` in the step."""
     if more_follow and fabric.world_size > 1:
         return fabric.no_backward_sync(model)
     return nullcontext()
@@ -113,7 +113,7 @@ def clip_gradients(fabric: Fabric, model: Any, optimizer: Any, limit: float) -> 
 
 
 def seed_dropout(device: torch.device, seed: int, step: int, rank: int) -> None:
-    """Seed dropout by seed, step and rank, so that no random state must be saved."""
+    """Seed dropout by seed, step and rank, so that random states need not be saved."""
     number = int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0])
     if device.type == "cpu":  # torch.manual_seed also records it, with a traceback, for a GPU that is never used: 1 ms
         torch.default_generator.manual_seed(number)

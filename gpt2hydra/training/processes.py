@@ -191,4 +191,7 @@ def rank_zero_output(process: Process) -> Iterator[None]:
 
 
 RANK_EXIT_SECONDS = 3.0
-"""torchrun checks ten times a second whether a process has failed, then ends the others of its machine."""
+"""Another rank waits for this time before it reports an error that rank 0 may report too.
+
+torchrun checks ten times a second whether a process has failed, then ends the others of its machine.
+"""

@@ -151,7 +151,7 @@ class Progress:
     # ---------------------------------------------------------------------------------------------------- what is printed
 
     def print(self, line: str, *, always: bool = False) -> None:
-        """In the process that prints: a line for the log and, ``always`` or unless quiet, the terminal."""
+        """On rank 0: log a line, and print it unless output is quiet; with ``always``, even then."""
         if self.table is not None:
             self._last_print_time = time.perf_counter()
             print_line(line, always=always)

@@ -25,7 +25,7 @@ class Usage:
     tokens_per_second: float | None
     """Of all processes together."""
     mfu: float | None
-    """Model FLOPs utilisation: FLOPs of the matrix products over the devices' peak (arXiv 2204.02311)."""
+    """Model FLOPs utilization: FLOPs of the matrix products over the devices' peak (arXiv 2204.02311)."""
     peak_memory_bytes: int | None
     """On a GPU, of PyTorch's tensors; on the CPU, of the process, Python and libraries included."""
     predicted_memory_bytes: int

@@ -16,9 +16,15 @@ class Result:
     """The result of a run. Losses are in nats per token."""
 
     initial_loss: float | None
-    """Before the first step, on ``training.eval_sequences``; None if loss.csv was lost."""
+    """Before the first step, on ``training.eval_sequences``.
+
+    None if loss.csv was lost, if ``training.max_hours`` ended the run, and on every rank except 0.
+    """
     validation_loss: float
-    """At the end, on ``training.final_eval_sequences``; NaN if ``training.max_hours`` came before."""
+    """At the end, on ``training.final_eval_sequences``.
+
+    That of the last evaluation if ``final_eval_sequences`` is 0 or ``training.max_hours`` ended the run.
+    """
     checkpoint: Path
     """The folder of the last checkpoint."""
     sample: str = ""

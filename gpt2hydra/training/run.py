@@ -110,7 +110,7 @@ def _train(
     with (
         _record_on_rank_zero(config, folder, set_by, fabric, is_resumed, checkpoint, parent) as recorder,
         closing(_make_progress(config, folder, fabric, gpt2, checkpoint, step)) as progress,
-        closing(_make_tracker(config, folder, set_by, step, recorder)) as safe_tracker,
+        closing(_make_tracker(config, folder, set_by, step, checkpoint is not None, recorder)) as safe_tracker,
     ):
         trainer = Trainer(
             *(config, folder, fabric, gpt2, data, progress, safe_tracker),
@@ -207,14 +207,19 @@ def _make_progress(
 
 
 def _make_tracker(
-    config: TrainConfig, folder: Path, set_by: Mapping[str, Any] | None, step: int, recorder: record.Recorder | None
+    config: TrainConfig,
+    folder: Path,
+    set_by: Mapping[str, Any] | None,
+    step: int,
+    is_resumed: bool,
+    recorder: record.Recorder | None,
 ) -> tracker.SafeTracker:
     if recorder is None:
         return tracker.SafeTracker(None, print_line)
     kind = config.training.tracker
-    known = recorder.content.get("tracker", {}).get(kind) if step else None
+    known = recorder.content.get("tracker", {}).get(kind) if is_resumed else None
     try:
-        started = tracker.start_tracker(config, folder, set_by, known, step)
+        started = tracker.start_tracker(config, folder, set_by, known, step, is_resumed)
     except Exception as error:  # any error of the tracker's library or server
         rule = f"cannot be started: {error_reason(error)}"
         raise Stopped([Violation("training.tracker", kind, rule)]) from error

@@ -9,7 +9,7 @@ from transformers import GPT2LMHeadModel
 
 from gpt2hydra.checkpoint import model_files
 from gpt2hydra.config.run import GenerateConfig, TrainConfig
-from gpt2hydra.data.text import document_sizes
+from gpt2hydra.data.text import is_one_document
 from gpt2hydra.data.tokenizer import Tokenizer
 from gpt2hydra.inference.sampling import Sample, generate_batch
 from gpt2hydra.training.progress import Progress
@@ -63,8 +63,8 @@ def generate_sample(config: TrainConfig, tokenizer: Tokenizer, model: GPT2LMHead
     Args:
         model: not sharded. It is in training mode again afterwards.
     """
-    end, is_one_document = tokenizer.end_of_text, config.data.path is not None and len(document_sizes(config.data.path)) == 1
-    start = tokenizer.encode("\n") if is_one_document or end is None else [end]
+    end = tokenizer.end_of_text
+    start = tokenizer.encode("\n") if is_one_document(config.data.path) or end is None else [end]
     model.train(False)
     training = config.training
     settings = GenerateConfig(checkpoint="", max_new_tokens=training.sample_tokens, seed=training.seed)

@@ -68,13 +68,13 @@ class SafeTracker:
 
 
 def start_tracker(
-    config: TrainConfig, folder: Path, set_by: Mapping[str, Any] | None, run_id: str | None, step: int
+    config: TrainConfig, folder: Path, set_by: Mapping[str, Any] | None, run_id: str | None, step: int, is_resumed: bool
 ) -> Tracker | None:
     """Start the tracker ``training.tracker``; log configuration and sources of a new run. None for ``none``.
 
     Args:
         run_id: the library's id of a run that is resumed.
-        step: the step from which it is resumed; 0 for a new run.
+        step: the step from which the run continues; that of the parent for a new fork, else 0 for a new run.
     """
     name = config.training.tracker
     if name == "none":
@@ -82,9 +82,9 @@ def start_tracker(
     values = {key: value for key, value in leaves(config) if value is not None}
     kinds: dict[str, Any] = {"tensorboard": _TensorBoard, "wandb": _WandB, "mlflow": _MLflow}
     tracker: Tracker = kinds[name](folder, values, run_id, step)
-    if step == 0:
-        tracker.log_text(0, "config", json.dumps(config.to_dict(), indent=2))
-        tracker.log_text(0, "set_by", json.dumps(set_by, indent=2, default=str))
+    if not is_resumed:
+        tracker.log_text(step, "config", json.dumps(config.to_dict(), indent=2))
+        tracker.log_text(step, "set_by", json.dumps(set_by, indent=2, default=str))
     return tracker
 
 

@@ -40,7 +40,7 @@ class Program:
             return self.command()
         of_node = (
             f"--nnodes {nodes} ... " if nodes != "1" else ""
-        )  # and --node-rank, which differs per node, and --rdzv-endpoint
+        )  # "...": --node-rank, which differs per node, and --rdzv-endpoint
         return self.torchrun_command(f"{of_node}--nproc-per-node {processes_per_node}")
 
 

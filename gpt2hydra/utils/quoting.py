@@ -47,7 +47,7 @@ def _format_value(value: object) -> str:
 
 
 def quote_for_hydra(text: str, *, keep_interpolations: bool = False) -> str:
-    """``text`` as a quoted string of Hydra's grammar; ``keep_interpolations``: except ``${...}``."""
+    """``text`` in quotes for Hydra, which resolves its ``${...}`` only with ``keep_interpolations``."""
     if not keep_interpolations:
         text = re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + "\\${", text)
     text = re.sub(r"(\\*)'", lambda match: match[1] * 2 + "\\'", text)

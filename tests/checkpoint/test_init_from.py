@@ -58,6 +58,11 @@ def test_typed_values_are_not_implied(typed: str, left_out: list[str], folder: P
     assert [*init_from.implied_overrides([typed, f"init_from={folder}"])] == expected
 
 
+def test_the_dropout_of_an_experiment_is_kept_but_not_its_shape(folder: Path) -> None:
+    implied = init_from.implied_overrides([f"init_from={folder}"], {"model.resid_pdrop", "model.n_layer", "training.seed"})
+    assert [*implied] == [each for each in [*SHAPE, "tokenizer=bytes"] if not each.startswith("model.resid_pdrop=")]
+
+
 @pytest.mark.parametrize(
     "overrides",
     [[], ["model=large"], ["init_from=null"], ["init_from=a,b"], ["init_from=/nowhere"], ["init_from=x", "data.path=[a"]],

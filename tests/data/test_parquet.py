@@ -10,9 +10,10 @@ pytest.importorskip("pyarrow")
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import parquet as pq
 
+import gpt2hydra
 from gpt2hydra import TrainConfig
 from gpt2hydra.config.run import DataConfig, TokenizerConfig
-from gpt2hydra.data import cache, parquet
+from gpt2hydra.data import cache, corpus_checks, parquet, text
 from gpt2hydra.data.encoding import Encoder
 
 
@@ -27,6 +28,13 @@ def test_each_row_is_a_document(tmp_path: Path) -> None:
     assert list(parquet.rows(file)) == ["ab", "é", "c"]
     (tokens,) = Encoder(TokenizerConfig()).tokens(file)
     assert tokens.tolist() == [256, 97, 98, 256, 195, 169, 256, 99]
+
+
+def test_one_file_has_several_documents_and_may_have_more_tokens_than_bytes(tmp_path: Path) -> None:
+    file = write(tmp_path, text=["a" * 10_000, "b" * 10_000])
+    assert file.stat().st_size < 10_000 and text.max_tokens(str(file)) is None and not text.is_one_document(str(file))
+    config = gpt2hydra.compose("train", ["tokenizer=gpt2", "tokenizer.path=on/the-hub", f"data.path='{file}'"])
+    assert corpus_checks._length_problems(config) == []
 
 
 def test_the_size_of_a_parquet_file_is_known_without_reading_the_rows(tmp_path: Path) -> None:

@@ -27,8 +27,16 @@ def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path) -> Non
 
 
 def test_the_default_is_pythons_reference() -> None:
-    assert sum(text.document_sizes(None)) > 400_000
     assert b"assert_stmt" in b"".join(text.reference())
+    assert text.max_tokens(None) == sum(map(len, text.reference())) + len(text.reference()) > 400_000
+
+
+def test_a_text_has_at_most_as_many_tokens_as_bytes_and_documents(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"abc")
+    assert text.max_tokens(f"{tmp_path}/*.txt") == 4 and text.is_one_document(f"{tmp_path}/*.txt")
+    (tmp_path / "b.txt").write_bytes(b"de")
+    assert text.max_tokens(f"{tmp_path}/*.txt") == 7 and not text.is_one_document(f"{tmp_path}/*.txt")
+    assert not text.is_one_document(None)
 
 
 # --------------------------------------------------------------------------------------------------- blocks and pieces

@@ -24,9 +24,9 @@ def config(kind: str) -> TrainConfig:
     return TrainConfig(training=TrainingConfig(tracker=kind, seed=7))
 
 
-def followed(kind: str, folder: Path, run_id: str | None = None, step: int = 0) -> tracker.Tracker:
+def followed(kind: str, folder: Path, run_id: str | None = None, step: int = 0, is_resumed: bool = False) -> tracker.Tracker:
     """A run with two rows and a sample."""
-    started = tracker.start_tracker(config(kind), folder, SET_BY, run_id, step)
+    started = tracker.start_tracker(config(kind), folder, SET_BY, run_id, step, is_resumed)
     assert started is not None
     started.log_metrics(step + 10, tracker.row_values(ROW))
     started.log_text(step + 10, "sample", "To be, or\nnot")
@@ -35,7 +35,7 @@ def followed(kind: str, folder: Path, run_id: str | None = None, step: int = 0) 
 
 
 def test_without_a_tracker_the_result_is_none(tmp_path: Path) -> None:
-    assert tracker.start_tracker(config("none"), tmp_path, None, None, 0) is None
+    assert tracker.start_tracker(config("none"), tmp_path, None, None, 0, False) is None
 
 
 def test_missing_measurements_are_left_out() -> None:
@@ -49,13 +49,14 @@ def test_missing_measurements_are_left_out() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_tensorboard_receives_losses_and_samples(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", [0, 20], ids=["a new run", "a fork"])
+def test_tensorboard_receives_configuration_losses_and_samples(step: int, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    followed("tensorboard", tmp_path)
+    followed("tensorboard", tmp_path, step=step)
     library: Any = import_module("tensorboard.backend.event_processing.event_accumulator")
     events: Any = library.EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
-    assert [(each.step, each.value) for each in events.Scalars("validation_loss")] == [(10, 4.125)]
+    assert [(each.step, each.value) for each in events.Scalars("validation_loss")] == [(step + 10, 4.125)]
     texts = {tag: events.Tensors(tag)[0].tensor_proto.string_val[0].decode() for tag in events.Tags()["tensors"]}
     assert '"seed": 7' in texts["config/text_summary"] and "training.seed=7" in texts["set_by/text_summary"]
     assert texts["sample/text_summary"] == "    To be, or\n    not"
@@ -69,7 +70,7 @@ def test_wandb_receives_losses_and_samples(tmp_path: Path, monkeypatch: pytest.M
     started = followed("wandb", tmp_path)
     (folder,) = (tmp_path / "wandb").glob("offline-run-*")
     assert started.run_id is not None and folder.name.endswith(started.run_id)
-    again = followed("wandb", tmp_path, started.run_id, 10)
+    again = followed("wandb", tmp_path, started.run_id, 10, is_resumed=True)
     assert again.run_id == started.run_id
 
 
@@ -79,7 +80,7 @@ def test_mlflow_receives_losses_and_samples(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     started = followed("mlflow", tmp_path / "run")
-    again = followed("mlflow", tmp_path / "run", started.run_id, 10)
+    again = followed("mlflow", tmp_path / "run", started.run_id, 10, is_resumed=True)
     assert again.run_id == started.run_id
     client = mlflow.MlflowClient()
     run = client.get_run(started.run_id)
