@@ -13,7 +13,7 @@ from omegaconf import MISSING, OmegaConf
 
 from gpt2hydra.composition.fold import Fold, dotted
 from gpt2hydra.composition.layers import KeyPath, Layer
-from gpt2hydra.composition.resolve import convert
+from gpt2hydra.composition.resolve import convert, missing_violation
 from gpt2hydra.config.errors import ABSENT, DELETED, Violation
 from gpt2hydra.config.keys import cache_by_class, field_at, fields_by_key, is_allowed_key, is_open, keys_of, section_classes
 from gpt2hydra.config.validation import Checked
@@ -58,7 +58,7 @@ class SchemaCheck:
         if isinstance(layer.value, dict) and field is not None and _has_keys(field):
             return ()
         found = [self._check_leaf(folded, place, leaf.value, override) for place, leaf in layer.leaves(path)]
-        return [dataclasses.replace(each, source=layer.source) for each in found if each is not None]
+        return [dataclasses.replace(each, source=each.source or layer.source) for each in found if each is not None]
 
     def _field(self, path: KeyPath) -> dataclasses.Field[Any] | None:
         return field_at(self.root, dotted(path)) if all(isinstance(part, str) and part for part in path) else None
@@ -107,6 +107,8 @@ class SchemaCheck:
         """Return a violation if a key needs a plus: no file and no schema has it, or it is below null."""
         key = dotted(path)
         around = [each for depth in range(1, len(path)) if (each := folded.leaf(path[:depth])) is not None]
+        if around and around[-1].value == MISSING:  # Hydra sets nothing below it
+            return dataclasses.replace(missing_violation(self.root, around[-1].key), source=around[-1].source)
         if folded.leaf(path) or path in folded.sections or any(each.value is not None for each in around):
             return None
         if self.root.HAS_SCHEMA and not around:

@@ -85,7 +85,7 @@ def resolve(folded: Fold, root: type[Checked], known: Mapping[KeyPath, Any] = Ma
         if isinstance(value, (str, list)) and "${" in str(value):
             found.references[path] = value
         elif isinstance(value, str) and value == MISSING and is_in_checked_section(root, last.key):
-            found.broken[last.key] = _missing_violation(root, last.key)
+            found.broken[last.key] = missing_violation(root, last.key)
         else:
             rule = field.metadata.get("rule") if field is not None else None
             found.plain[path] = convert(rule, value) if rule is not None else value
@@ -176,7 +176,8 @@ def _written(config: Any, key: Any) -> Any:
     return OmegaConf.to_container(config, resolve=False)[key]  # type: ignore[index]
 
 
-def _missing_violation(root: type[Checked], key: str) -> Violation:
+def missing_violation(root: type[Checked], key: str) -> Violation:
+    """Return the violation of a key whose value is ``???``."""
     field = field_at(root, key)
     return Violation(key, "???", "must be given") if field is None else missing_key(key, field)
 
@@ -185,7 +186,7 @@ def _reference_violation(config: DictConfig, key: Any, path: str, root: type[Che
     field = field_at(root, path)
     raw = _written(config, key)
     if isinstance(error, MissingMandatoryValue):
-        return _missing_violation(root, path)
+        return missing_violation(root, path)
     if isinstance(error, InterpolationValidationError) and field is not None and "rule" in field.metadata:
         rule = f"must be {field.metadata['rule']}, but the value that it refers to is not"
     elif isinstance(error, InterpolationToMissingValueError):

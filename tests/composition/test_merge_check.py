@@ -171,3 +171,12 @@ def test_an_option_whose_name_needs_quotes_is_offered_in_quotes(name: str, tmp_p
     (found,) = violations(tmp_path, f"a={name}").values()
     assert found.suggestion == f"\"a='{name}'\""
     assert gpt2hydra.compose("t", [f"a='{name}'"], config_dir=tmp_path, config_class=Small).a.x == 9
+
+
+def test_nothing_is_set_below_a_section_that_must_be_given(tmp_path: Path) -> None:
+    (violation,) = violations(tmp_path, "a.inner=???", "a.inner.p=2").values()
+    assert (violation.key, violation.rule, violation.origin) == (
+        "a.inner",
+        "must be given: inner",
+        "set by the command line: a.inner=???",
+    )
