@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 
 from gpt2hydra.commands.common_options import check_output_file
-from gpt2hydra.commands.runs import DEFAULT_FOLDERS, add_folders, select_runs
+from gpt2hydra.commands.runs import add_folders, select_runs
 from gpt2hydra.config.errors import UsageError, Violation
+from gpt2hydra.runs.record import DEFAULT_FOLDERS
 from gpt2hydra.utils.files import atomic_file
 from gpt2hydra.utils.formatting import error_reason
 from gpt2hydra.utils.paths import relative_path

@@ -13,11 +13,9 @@ from gpt2hydra.commands.common_options import check_output_file
 from gpt2hydra.config.errors import UsageError, Violation
 from gpt2hydra.runs.comparison import Comparison, resolve_columns
 from gpt2hydra.runs.comparison_table import csv_rows, format_runs, table_rows
+from gpt2hydra.runs.record import DEFAULT_FOLDERS
 from gpt2hydra.runs.run_filter import apply_filter
 from gpt2hydra.utils.paths import relative_path, user_path
-
-DEFAULT_FOLDERS = ("outputs", "multirun")
-"""The folders that are searched for runs by default."""
 
 DESCRIPTION = "List runs, the best first: the settings that differ, state and validation loss."
 EPILOG = """\

@@ -100,7 +100,7 @@ def format_settings(changed: Sequence[Setting]) -> str:
 
 def describe_finished_runs(config: TrainConfig) -> list[str]:
     """Return a message on the latest finished run with this fingerprint, in ``outputs`` or ``multirun``."""
-    folders = (each for name in ("outputs", "multirun") for each in record.find_runs(Path(name)))
+    folders = (each for name in record.DEFAULT_FOLDERS for each in record.find_runs(Path(name)))
     finished = [run for run in find_runs_with_fingerprint(folders, config.fingerprint()) if run.state == record.FINISHED]
     return [
         f"Finished already: {run.folder}, validation loss {run.result.get('validation_loss', math.nan):.4f}; "

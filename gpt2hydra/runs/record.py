@@ -32,6 +32,9 @@ from gpt2hydra.version import __version__
 
 T = TypeVar("T", bound=TrainConfig)
 
+DEFAULT_FOLDERS = ("outputs", "multirun")
+"""The folders of Hydra that are searched for runs by default."""
+
 FILE = "run.json"
 MAX_BYTES = 8 * 2**20
 """A larger run.json is not read."""
