@@ -130,8 +130,11 @@ def find_keys_of_options(overrides: Sequence[str], composer: Composer) -> set[st
 
     An option that a sweep varies sets none, because all points of the sweep share these overrides.
     """
-    found, default = composer.fold(overrides), composer.fold(())
-    if found.files is None or default.files is None:
+    found = composer.fold(overrides)
+    if found.files is None or not found.overrides.choices:
+        return set()
+    default = composer.fold(())
+    if default.files is None:
         return set()
     groups = {group for group, option in found.files.chosen.groups.items() if default.files.chosen.groups.get(group) != option}
     files = tuple(f"/{each.key_or_group}/{each.value()}.yaml" for each in found.overrides.choices)

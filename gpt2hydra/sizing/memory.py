@@ -278,7 +278,7 @@ class TrainingMemory:
             activations=self.activations - gone + recomputed + passing,
             logits=self._kept_logits_bytes,
             copies=2 * (4 * d * d + 2 * d * f) * copied,
-            gathered=self._gathered_bytes(UNSHARDED_BLOCKS),
+            gathered=self.gathered,
         )
 
     def _gradient_bytes(self, blocks: int) -> int:
